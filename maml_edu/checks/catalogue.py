@@ -1,0 +1,75 @@
+"""Functions that a check may hand to an answer, by name, so that both sides have them.
+
+`named("tanh_mlp_mse")` is plain data; `.numpy` and `.torch` are the function for either back end. The two
+are one piece of code, written against what NumPy and PyTorch call by the same name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def _quadratic(xp):
+    """½ Σ a (θ − c)²: x holds the curvatures a, y the minima c; params {"theta"}."""
+    return lambda params, x, y: xp.sum(x * (params["theta"] - y) ** 2) / 2.0
+
+
+def _linear_mse(xp):
+    """Mean squared error of x @ w + b; params {"w", "b"}."""
+    return lambda params, x, y: xp.mean((x @ params["w"] + params["b"] - y) ** 2)
+
+
+def _tanh_mlp_mse(xp):
+    """Mean squared error of a two-layer tanh network; params {"w1", "b1", "w2", "b2"}."""
+
+    def loss(params, x, y):
+        hidden = xp.tanh(x @ params["w1"] + params["b1"])  # (examples, width)
+        return xp.mean((hidden @ params["w2"] + params["b2"] - y) ** 2)
+
+    return loss
+
+
+def _sine_of_product(xp):
+    """sin(x · y): a smooth function of two numbers, for derivatives."""
+    return lambda x, y: xp.sin(x * y)
+
+
+FUNCTIONS = {
+    "quadratic": _quadratic,
+    "linear_mse": _linear_mse,
+    "tanh_mlp_mse": _tanh_mlp_mse,
+    "sine_of_product": _sine_of_product,
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A function of the catalogue; travels as its name."""
+
+    name: str
+
+    def __post_init__(self):
+        if self.name not in FUNCTIONS:
+            raise ValueError(
+                f"no function {self.name!r} in the catalogue; it has {sorted(FUNCTIONS)}."
+            )
+
+    @property
+    def numpy(self):
+        """The function on NumPy arrays (traced ones too)."""
+        import numpy
+
+        return FUNCTIONS[self.name](numpy)
+
+    @property
+    def torch(self):
+        """The function on tensors."""
+        import torch
+
+        return FUNCTIONS[self.name](torch)
+
+    def __repr__(self):
+        return self.name
+
+
+named = Named

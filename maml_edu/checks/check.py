@@ -1,0 +1,88 @@
+"""`check`, the cell beside every exercise: says whether, and why not, and remembers what passed."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import os
+import traceback
+from pathlib import Path
+
+from . import plain
+from .exercise import VISIBLE_CASES, WrongAnswer, find, judge
+from .progress import record
+
+PUBLIC_SEED = 20170309  # the day on which MAML appeared on arXiv
+HIDDEN_CASES = 25
+
+
+def check(exercise_id: str, answer, hidden: bool = False) -> None:
+    """Judge `answer`, the function you wrote, as the exercise `exercise_id`.
+
+    Prints one line when it is right or not done yet (NotImplementedError), and raises WrongAnswer with
+    an explanation otherwise. hidden=True is the grader's way: more cases, from a secret seed (the
+    environment variable MAML_EDU_SEED), silent when right, and no input in the message. Under nbgrader
+    an exercise that is not done raises, or a blank answer would earn its points.
+    """
+    item = find(exercise_id)
+    seed, cases = (hidden_seed(item.id), HIDDEN_CASES) if hidden else (PUBLIC_SEED, VISIBLE_CASES)
+    try:
+        judge(item, local_answer(answer, item), seed, cases)
+    except NotImplementedError:
+        if os.environ.get("NBGRADER_EXECUTION"):
+            raise
+        if not hidden:
+            print(f"○ {item.id}: not done yet ({item.points} points, about {item.minutes} minutes)")
+        return
+    except WrongAnswer as wrong:
+        detail = "" if hidden else wrong.detail
+        raise WrongAnswer(f"✗ {item.id}: {wrong.reason}", detail) from None
+    if not hidden:
+        if not os.environ.get("NBGRADER_EXECUTION"):
+            record(item.id, item.points)
+        print(f"✓ {item.id}: right ({item.points} points)")
+
+
+def hidden_seed(exercise_id: str) -> int:
+    """The seed of the hidden cases, made from MAML_EDU_SEED (any text; a teacher's own secret)."""
+    secret = os.environ.get("MAML_EDU_SEED", "maml_edu")
+    return int.from_bytes(hashlib.sha256(f"{secret}/{exercise_id}".encode()).digest()[:8], "big")
+
+
+def local_answer(function, item):
+    """`function`, of this process, as a check sees it: from plain data to plain data."""
+    if not callable(function):
+        raise WrongAnswer(f"✗ {item.id}: give the function itself, not {type(function).__name__}.")
+
+    def answer(*args):
+        try:
+            return plain.call(function, args, item.interface)
+        except plain.NotPlain as error:
+            raise WrongAnswer(str(error)) from None
+        except Exception as error:
+            if is_stub(error):
+                raise
+            raise WrongAnswer(_explained(error)) from error
+
+    return answer
+
+
+def is_stub(error: Exception) -> bool:
+    """Whether `error` is the learner's own `raise NotImplementedError`, and not a library's."""
+    if not isinstance(error, NotImplementedError):
+        return False
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    line = linecache.getline(frame.filename, frame.lineno or 0) or frame.line or ""
+    return "raise" in line if line else not error.args
+
+
+def _explained(error):
+    """What went wrong in the learner's function, and in which line of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parents[1])]
+    place = (
+        f" (in `{own[-1].name}`, line {own[-1].lineno}: {own[-1].line})"
+        if own and own[-1].line
+        else ""
+    )
+    return f"your function raised {type(error).__name__}: {error}{place}"

@@ -1,0 +1,389 @@
+"""Checks of gradients: against finite differences, and of meta-gradients against known mistakes.
+
+Start from `diagnose_meta_gradient`: it computes what the right meta-gradient and the classic mistakes
+would give, each straight from its definition with `maml_edu.reference`, and says which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+
+from maml_edu import reference as ref
+
+from .exercise import WrongAnswer
+
+TOLERANCE = 1e-6  # relative; meta-gradients in float64 agree to about 1e-14
+SINGLE_PRECISION = 1e-3  # float32 rounding, carried through the inner steps
+ROUNDING = 1e-10
+
+
+# ------------------------------------------------------------------ against finite differences
+
+
+def check_gradient(f, grad, x, directions: int = 5, seed: int = 0, rtol: float = 1e-5) -> None:
+    """Compare `grad(x)` with central differences of `f` along random directions; print the result.
+
+    f(x): one number; x and grad(x): an array, or a dict of arrays. Raises WrongAnswer, with analytic
+    beside numeric slope, when they differ by more than `rtol`; ValueError when shapes do not fit.
+    """
+    x, slope = _dict(x), _dict(grad(x))
+    _same_shapes(slope, x, "grad(x)", "x")
+    unwrap = (lambda p: p[None]) if None in x else (lambda p: p)
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for number in range(1, directions + 1):
+        v = {name: rng.normal(size=np.shape(value)) for name, value in x.items()}
+        step = 1e-5 * max(1.0, *(float(np.max(np.abs(value), initial=0.0)) for value in x.values()))
+        ahead, behind = (f(unwrap({k: x[k] + s * v[k] for k in x})) for s in (step, -step))
+        numeric = (float(ahead) - float(behind)) / (2 * step)
+        analytic = _dot(slope, v)
+        error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-8)
+        worst = max(worst, error)
+        if not error <= rtol:
+            ratio = analytic / numeric if numeric else np.inf
+            raise WrongAnswer(
+                f"the gradient disagrees with finite differences along random direction {number}",
+                f"analytic: {analytic:.8g}\nnumeric:  {numeric:.8g}\nratio:    {ratio:.4g}",
+            )
+    print(f"✓ gradient agrees with finite differences along {directions} directions ({worst:.0e})")
+
+
+# ------------------------------------------------------------------ which mistake was it?
+
+
+class Diagnosis(str):
+    """A sentence that says what a meta-gradient is; `.mistake` is its short name, None when right."""
+
+    mistake: str | None
+    also: tuple[str, ...]
+
+    def __new__(cls, sentence: str, mistake: str | None = None, also: tuple[str, ...] = ()):
+        self = super().__new__(cls, sentence)
+        self.mistake, self.also = mistake, also
+        return self
+
+    @property
+    def correct(self) -> bool:
+        return self.mistake is None
+
+
+SENTENCES = {
+    "first_order": "This is the first-order gradient: the query loss is differentiated at φ (with respect "
+    "to φ), and the graph between θ and φ is cut (a detach, a copy, a missing create_graph).",
+    "no_inner_step": "There is no inner step in it: this is the gradient of the query loss at θ itself.",
+    "graph_cut": "It is zero everywhere: the graph from θ to the query loss is cut, or the gradients "
+    "were cleared.",
+    "support_as_query": "The support set is used as the query set: the loss after adaptation must be taken "
+    "on examples that adaptation has not seen.",
+    "query_as_support": "The query set is used for adaptation: the inner steps must see the support set "
+    "alone.",
+    "swapped": "Support and query are swapped: adapt on the support set, judge on the query set.",
+    "one_step_short": "It has one inner step too few.",
+    "one_step_more": "It has one inner step too many.",
+    "stale_params": "Every inner step takes its slope at θ: step k must take it at φₖ, the parameters of the "
+    "step before.",
+    "last_step_only": "Only the last inner step is differentiated: the graph is cut before it.",
+    "wrong_inner_sign": "The inner steps go uphill: φ = θ − α · slope, with a minus.",
+    "inner_sum": "The inner loss is summed over the support examples instead of averaged, which "
+    "multiplies inner_lr by their number.",
+    "first_task_only": "Only the first task of the batch is in it.",
+    "last_task_only": "Only the last task of the batch is in it: gradients of the others were overwritten.",
+    "chained_tasks": "Each task starts from the parameters adapted to the task before it: every task must "
+    "start from θ.",
+    "half_inner_lr": "inner_lr is half of what was asked for.",
+    "double_inner_lr": "inner_lr is twice what was asked for.",
+    "tenth_inner_lr": "inner_lr is a tenth of what was asked for.",
+    "tenfold_inner_lr": "inner_lr is ten times what was asked for.",
+}
+
+
+def diagnose_meta_gradient(candidate, loss, params, batch, inner_lr, inner_steps) -> Diagnosis:
+    """Say which meta-gradient `candidate` is: the right one, that of a known mistake, or neither.
+
+    candidate: gradients like `params` (arrays or tensors), a pair (meta-loss, gradients), or a function
+    with the signature of `reference.meta_gradient`. loss: on NumPy arrays, one number for one task.
+    The other arguments are those of `reference.meta_gradient`. Raises ValueError when they make no sense.
+    """
+    params = {name: np.asarray(_numpy(value), float) for name, value in params.items()}
+    batch = _numpy_batch(batch)
+    got = _gradients_of(candidate, loss, params, batch, inner_lr, inner_steps)
+    problem = _malformed(got, params)
+    if problem:
+        return Diagnosis(problem, "malformed")
+    right = ref.meta_gradient(loss, params, batch, inner_lr, inner_steps)[1]
+    error = _distance(got, right)
+    if error < TOLERANCE and not _single(got, error):
+        return Diagnosis(
+            f"Right: it equals the meta-gradient (largest relative difference {error:.0e})."
+        )
+    matches = list(_matches(got, right, loss, params, batch, inner_lr, inner_steps))
+    if matches:
+        (name, sentence), *others = matches
+        return Diagnosis(sentence, name, tuple(other for other, _ in others))
+    if error < SINGLE_PRECISION and _single(got, error):
+        return Diagnosis(
+            f"It is right to single precision only (relative difference {error:.0e}): somewhere "
+            f"float64 became float32.",
+            "single_precision",
+        )
+    return Diagnosis(_unknown(got, right), "unknown")
+
+
+def _matches(got, right, loss, params, batch, inner_lr, inner_steps) -> Iterator[tuple[str, str]]:
+    """(name, sentence) of every known mistake that gives `got`, the plain ones first."""
+    if all(not np.any(value) for value in got.values()):
+        yield "graph_cut", SENTENCES["graph_cut"]
+        return
+    scales = _scales(batch)
+    wrong = {
+        name: make() for name, make in _mistakes(loss, params, batch, inner_lr, inner_steps).items()
+    }
+    seen = [right]
+    bases: list[tuple[str, dict]] = [("", right)]
+    for name, value in wrong.items():
+        if all(_distance(value, other) > TOLERANCE for other in seen):
+            bases.append((name, value))
+        if _distance(value, right) > TOLERANCE and _distance(got, value) < TOLERANCE:
+            yield name, SENTENCES[name]
+    for name, value in bases:
+        for scale, words in scales:
+            if _distance(got, {k: scale(k) * v for k, v in value.items()}) < TOLERANCE:
+                both = f"{SENTENCES[name]} And besides: {words}" if name else words
+                yield "_and_".join(filter(None, [name, _scale_name(words)])), both
+
+
+def _scales(batch) -> list[tuple[Callable, str]]:
+    """Factors on the whole gradient that stand for a mistake (1 and doubles left out)."""
+    tasks, queries = len(batch.query_x), np.shape(batch.query_y)[1]
+    named = [
+        (-1.0, "the sign is wrong: it points where the meta-loss falls, not where it rises."),
+        (tasks, "it is summed over the tasks instead of averaged."),
+        (queries, "the query loss is summed over the examples instead of averaged."),
+        (tasks * queries, "it is summed over tasks and over query examples instead of averaged."),
+        (1.0 / tasks, "it is divided by the number of tasks twice."),
+        (1.0 / queries, "it is divided by the number of query examples twice."),
+        (2.0, "it is twice the right size: gradients of two backward passes have been added up, or a "
+         "factor ½ is missing in the loss."),
+    ]  # fmt: skip
+    kept: dict[float, str] = {1.0: ""}
+    for factor, words in named:
+        kept.setdefault(float(factor), words[0].upper() + words[1:])
+    return [(lambda name, f=f: f, words) for f, words in kept.items() if words]
+
+
+def _scale_name(words):
+    names = {
+        "The sign": "wrong_sign",
+        "It is summed over the tasks": "summed_over_tasks",
+        "The query loss is summed": "summed_over_examples",
+        "It is summed over tasks and": "summed_over_tasks_and_examples",
+        "It is divided by the number of tasks": "divided_by_tasks_twice",
+        "It is divided by the number of query": "divided_by_examples_twice",
+        "It is twice": "doubled",
+    }
+    return next(name for start, name in names.items() if words.startswith(start))
+
+
+def _mistakes(loss, params, batch, inner_lr, inner_steps) -> dict[str, Callable[[], dict]]:
+    """Name → the gradient that this mistake gives, computed from what the mistake is."""
+    sx, sy, qx, qy = batch.support_x, batch.support_y, batch.query_x, batch.query_y
+    shots, steps = np.shape(sy)[1], inner_steps
+
+    def meta(batch=batch, rate=inner_lr, steps=steps, first_order=False):
+        return lambda: ref.meta_gradient(loss, params, batch, rate, steps, first_order)[1]
+
+    def data(support_x, support_y, query_x, query_y):
+        return SimpleNamespace(
+            support_x=support_x, support_y=support_y, query_x=query_x, query_y=query_y
+        )
+
+    def times(factor):
+        return (
+            {k: v * factor for k, v in inner_lr.items()}
+            if isinstance(inner_lr, dict)
+            else np.multiply(inner_lr, factor)
+        )
+
+    def by_hand(inner):
+        return lambda: ref.grad(lambda p: _mean_query_loss(loss, inner, p, batch))(params)
+
+    loop = (loss, inner_lr, steps)
+    found = {
+        "first_order": meta(first_order=True),
+        "no_inner_step": meta(rate=0.0, steps=0),
+        "support_as_query": meta(data(sx, sy, sx, sy)),
+        "query_as_support": meta(data(qx, qy, qx, qy)),
+        "swapped": meta(data(qx, qy, sx, sy)),
+        "stale_params": by_hand(lambda p, x, y: _stale(*loop, p, x, y)),
+        "last_step_only": by_hand(lambda p, x, y: _last_only(*loop, p, x, y)),
+        "wrong_inner_sign": by_hand(lambda p, x, y: _descend(*loop, p, x, y, factor=-1.0)),
+        "inner_sum": meta(rate=times(shots)),
+        "first_task_only": meta(data(sx[:1], sy[:1], qx[:1], qy[:1])),
+        "last_task_only": meta(data(sx[-1:], sy[-1:], qx[-1:], qy[-1:])),
+        "chained_tasks": lambda: _chained(*loop, params, batch),
+        "half_inner_lr": meta(rate=times(0.5)),
+        "double_inner_lr": meta(rate=times(2.0)),
+        "tenth_inner_lr": meta(rate=times(0.1)),
+        "tenfold_inner_lr": meta(rate=times(10.0)),
+    }
+    if not _has_step_axis(inner_lr, params):
+        found["one_step_more"] = meta(steps=steps + 1)
+        if steps > 0:
+            found["one_step_short"] = meta(steps=steps - 1)
+    return found
+
+
+# The wrong inner loops, each written out as somebody would write it.
+
+
+def _descend(loss, inner_lr, steps, params, x, y, factor=1.0):
+    for step in range(steps):
+        slope = ref.grad(loss)(params, x, y)
+        params = _moved(params, slope, inner_lr, step, steps, factor)
+    return params
+
+
+def _stale(loss, inner_lr, steps, params, x, y):
+    slope = ref.grad(loss)(params, x, y)
+    for step in range(steps):
+        params = _moved(params, slope, inner_lr, step, steps)
+    return params
+
+
+def _last_only(loss, inner_lr, steps, params, x, y):
+    # The value is that of all the steps; derivatives flow through the last one alone, as if φ_{K−1} were θ.
+    start = ref.stop_gradient(params)
+    for step in range(steps - 1):
+        start = _moved(start, ref.grad(loss)(start, x, y), inner_lr, step, steps)
+    start = {k: params[k] + ref.stop_gradient(start[k] - params[k]) for k in params}
+    if steps == 0:
+        return start
+    return _moved(start, ref.grad(loss)(start, x, y), inner_lr, steps - 1, steps)
+
+
+def _moved(params, slope, inner_lr, step, steps, factor=1.0):
+    from maml_edu.reference.maml import rate
+
+    return {
+        name: value - factor * rate(inner_lr, name, value, step, steps) * slope[name]
+        for name, value in params.items()
+    }
+
+
+def _mean_query_loss(loss, inner, params, batch):
+    tasks = list(zip(batch.support_x, batch.support_y, batch.query_x, batch.query_y, strict=True))
+    return sum(loss(inner(params, sx, sy), qx, qy) for sx, sy, qx, qy in tasks) / len(tasks)
+
+
+def _chained(loss, inner_lr, steps, params, batch):
+    def total(params):
+        losses, start = [], params
+        for sx, sy, qx, qy in zip(
+            batch.support_x, batch.support_y, batch.query_x, batch.query_y, strict=True
+        ):
+            start = _descend(loss, inner_lr, steps, start, sx, sy)
+            losses.append(loss(start, qx, qy))
+        return sum(losses) / len(losses)
+
+    return ref.grad(total)(params)
+
+
+# ------------------------------------------------------------------ comparing gradients
+
+
+def _gradients_of(candidate, loss, params, batch, inner_lr, inner_steps):
+    if callable(candidate):
+        candidate = candidate(loss, params, batch, inner_lr, inner_steps)
+    if isinstance(candidate, (tuple, list)) and len(candidate) == 2:
+        candidate = candidate[1]
+    if not isinstance(candidate, dict):
+        raise ValueError(
+            f"candidate must be a dict of gradients like params, a pair (meta-loss, gradients) or a "
+            f"function that returns one; got {type(candidate).__name__}."
+        )
+    return {
+        name: np.zeros_like(params[name]) if value is None and name in params else _numpy(value)
+        for name, value in candidate.items()
+    }
+
+
+def _malformed(got, params):
+    if got.keys() != params.keys():
+        return f"It has the keys {sorted(got)}, but params has {sorted(params)}."
+    for name, value in got.items():
+        if np.shape(value) != np.shape(params[name]):
+            return (
+                f"{name!r} has shape {np.shape(value)}, but the parameter {np.shape(params[name])}."
+            )
+        if not np.all(np.isfinite(value)):
+            return f"{name!r} contains NaN or infinity: look for a division by 0, a log of 0, or a rate too large."
+    return ""
+
+
+def _distance(a, b):
+    """‖a − b‖ relative to the larger norm, over all parameters at once."""
+    scale = max(_norm(a), _norm(b))
+    return _norm({k: np.asarray(a[k], float) - b[k] for k in b}) / scale if scale > 0 else 0.0
+
+
+def _single(got, error):
+    return (
+        error > ROUNDING
+        and any(np.asarray(v).dtype == np.float32 for v in got.values())
+        or error > 1e-8
+    )
+
+
+def _unknown(got, right):
+    gaps = {k: float(np.max(np.abs(got[k] - right[k]), initial=0.0)) for k in right}
+    name = max(gaps, key=lambda k: gaps[k])
+    cosine = _dot(got, right) / max(_norm(got) * _norm(right), 1e-300)
+    return (
+        f"Not the meta-gradient, and none of the known mistakes. The largest difference is at {name!r}: "
+        f"{gaps[name]:.3g} (the right gradient's largest element there is "
+        f"{np.max(np.abs(right[name])):.3g}); by parameter: "
+        + ", ".join(f"{k} {gap:.2g}" for k, gap in gaps.items())
+        + f". Its length is {_norm(got) / max(_norm(right), 1e-300):.3g} times the right one, the cosine "
+        f"of the angle between them {cosine:.3f}."
+    )
+
+
+def _dot(a, b):
+    return float(sum(np.sum(np.asarray(a[k], float) * b[k]) for k in b))
+
+
+def _norm(a):
+    return float(np.sqrt(_dot(a, a)))
+
+
+def _has_step_axis(inner_lr, params):
+    if not isinstance(inner_lr, dict):
+        return np.ndim(inner_lr) > 0
+    return any(np.shape(v) not in ((), np.shape(params[k])) for k, v in inner_lr.items())
+
+
+def _numpy(value):
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+
+
+def _numpy_batch(batch):
+    names = ("support_x", "support_y", "query_x", "query_y")
+    arrays = {name: _numpy(getattr(batch, name)) for name in names}
+    return SimpleNamespace(
+        **{k: v.astype(float) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    )
+
+
+def _dict(x):
+    return x if isinstance(x, dict) else {None: np.asarray(x, float)}
+
+
+def _same_shapes(a, b, a_name, b_name):
+    if a.keys() != b.keys() or any(np.shape(a[k]) != np.shape(b[k]) for k in b):
+        raise ValueError(
+            f"{a_name} and {b_name} differ in keys or shapes: "
+            f"{ {k: np.shape(v) for k, v in a.items()} } and { {k: np.shape(v) for k, v in b.items()} }."
+        )

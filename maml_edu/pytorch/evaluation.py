@@ -1,0 +1,87 @@
+"""How well a learner adapts to new tasks, with intervals that mean something: start with `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.func import vmap
+
+from . import maml
+
+CHUNK = 100  # episodes at once: enough to be quick, little memory
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores after 0, 1, … inner steps on the query sets of new tasks.
+
+    values: (episodes, steps + 1); mean and ci95: (steps + 1,). The interval is mean ± ci95, with
+    ci95 = 1.96 · standard error over episodes. metric: "mse" (the learner's loss) or "accuracy".
+    """
+
+    metric: str
+    values: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.values.mean(axis=0)
+
+    @property
+    def ci95(self) -> np.ndarray:
+        """Half the width of the 95 % confidence interval of each mean."""
+        return 1.96 * self.values.std(axis=0, ddof=1) / np.sqrt(len(self.values))
+
+    def __len__(self):
+        return len(self.values)
+
+    def __repr__(self):
+        rows = [
+            f"{step:>5}  {mean:.4f} ± {ci:.4f}"
+            for step, (mean, ci) in enumerate(zip(self.mean, self.ci95, strict=True))
+        ]
+        head = f"{self.metric} on {len(self)} new tasks, mean ± 95 % confidence"
+        return "\n".join([head, "steps", *rows])
+
+
+def evaluate(
+    learner, tasks, episodes: int = 600, steps: int | None = None, seed: int = 1
+) -> Evaluation:
+    """Adapt θ to `episodes` new tasks and score the query sets after 0, 1, …, `steps` inner steps.
+
+    steps: None takes as many as in training; more are allowed where inner_lr has no step axis. The
+    score is accuracy where query_y holds class labels (integers), else the learner's loss. seed: of the
+    tasks; another than in training, so that they are new. Raises ValueError for bad arguments.
+    """
+    if isinstance(episodes, bool) or not isinstance(episodes, (int, np.integer)) or episodes < 2:
+        raise ValueError(
+            f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
+        )
+    steps = learner.inner_steps if steps is None else steps
+    params, rng = learner.detached(), np.random.default_rng(seed)
+    steps = maml.check_inner_loop(params, learner.inner_lr, steps)
+    values, metric = [], "loss"
+    for first in range(0, episodes, CHUNK):
+        batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
+        tensors = maml.tensors_of(batch, params)
+        metric = "loss" if tensors[3].is_floating_point() else "accuracy"
+        values.append(_scores(learner, params, tensors, steps, metric))
+    if metric == "loss" and learner.loss_function is torch.nn.functional.mse_loss:
+        metric = "mse"
+    return Evaluation(metric, np.concatenate(values))
+
+
+def _scores(learner, params, tensors, steps, metric):
+    """Scores (tasks, steps + 1) of one batch."""
+
+    def one_task(support_x, support_y, query_x, query_y):
+        path = maml.adaptation(learner.loss, params, support_x, support_y, learner.inner_lr, steps)
+        return torch.stack([score(phi, query_x, query_y) for phi in path])
+
+    def score(phi, x, y):
+        if metric == "loss":
+            return learner.loss(phi, x, y)
+        return (learner.predict(phi, x).argmax(-1) == y).double().mean()
+
+    return vmap(one_task, randomness="different")(*tensors).detach().cpu().double().numpy()

@@ -1,0 +1,163 @@
+"""MAML on tensors, all tasks of a meta-batch at once: start with `meta_gradient`.
+
+The functions of `maml_edu.reference.maml`, line by line the same, with `torch.func` in place of our own
+`grad`: `vmap` runs the inner loop of every task side by side, `grad` goes through it. `loss(params, x,
+y)` is one number for ONE task; `params` (θ) a dict of tensors; batches may hold arrays or tensors.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import torch
+from torch.func import grad, grad_and_value, vmap
+
+from maml_edu.tasks import TaskBatch
+from maml_edu.tasks.batch import FIELDS
+
+
+def adapt(loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False):
+    """φ: `params` after `inner_steps` of gradient descent on one task's support set.
+
+    MAML's inner loop (Finn et al. 2017, Algorithm 1, line 6). inner_lr (α): a number; a tensor
+    (inner_steps,) of one rate per step; or a dict like params of either, or of tensors shaped like the
+    parameter (one rate per element), or with a step axis in front of that. first_order takes each slope
+    for a constant. Differentiable with respect to params and inner_lr. Raises ValueError for rates,
+    steps or data that make no sense.
+    """
+    inner_steps = check_inner_loop(params, inner_lr, inner_steps)
+    support_x, support_y = (like_params(a, params) for a in (support_x, support_y))
+    check_examples("support", support_x, support_y)
+    return adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order)[-1]
+
+
+def adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False):
+    """[φ₀ = θ, φ₁, …, φ_K]: the parameters before and after each inner step. Inputs are not checked."""
+    path = [params]
+    for step in range(inner_steps):
+        slope = grad(loss)(params, support_x, support_y)
+        if first_order:
+            slope = {name: value.detach() for name, value in slope.items()}
+        params = {
+            name: value - rate(inner_lr, name, value, step, inner_steps) * slope[name]
+            for name, value in params.items()
+        }
+        path.append(params)
+    return path
+
+
+def meta_loss(loss, params, batch, inner_lr, inner_steps, first_order=False):
+    """Mean over tasks of the query loss at φ, the parameters adapted to the task's support set."""
+    inner_steps = check_inner_loop(params, inner_lr, inner_steps)
+
+    def query_loss(support_x, support_y, query_x, query_y):
+        path = adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order)
+        value = loss(path[-1], query_x, query_y)
+        if value.ndim:
+            raise ValueError(
+                f"loss must return one number for one task, but returned shape {tuple(value.shape)}: "
+                f"take the mean over the examples."
+            )
+        return value
+
+    return vmap(query_loss, randomness="different")(*tensors_of(batch, params)).mean()
+
+
+def meta_gradient(loss, params, batch, inner_lr, inner_steps, first_order=False):
+    """(meta-loss, its gradient with respect to θ, like params): what the outer loop descends.
+
+    The gradient goes through every inner step (Algorithm 1, line 8). first_order=True leaves out the
+    second derivatives (first-order MAML, section 5.2): the query gradient at φ stands for that at θ.
+    Both results are free of any graph.
+    """
+    params = {name: value.detach() for name, value in params.items()}
+    descend = grad_and_value(
+        lambda theta: meta_loss(loss, theta, batch, inner_lr, inner_steps, first_order)
+    )
+    grads, value = descend(params)
+    return value.detach(), {name: slope.detach() for name, slope in grads.items()}
+
+
+def rate(inner_lr, name, value, step, inner_steps):
+    """The inner rate of one parameter at one step: a number or a tensor like the parameter.
+
+    A tensor of the parameter's own shape has no step axis; else its leading axis counts steps.
+    """
+    own = inner_lr[name] if isinstance(inner_lr, dict) else inner_lr
+    if isinstance(own, (np.ndarray, list, tuple)):
+        own = torch.as_tensor(own, dtype=value.dtype, device=value.device)
+    shape = tuple(getattr(own, "shape", ()))
+    if shape == () or (isinstance(inner_lr, dict) and shape == tuple(value.shape)):
+        return own
+    if shape[0] != inner_steps or len(shape) not in (1, 1 + value.ndim):
+        raise ValueError(
+            f"inner_lr for {name!r} has shape {shape}, which fits neither the parameter "
+            f"{tuple(value.shape)} nor {inner_steps} inner steps: give a number, a tensor like the "
+            f"parameter, or put an axis of {inner_steps} steps in front."
+        )
+    return own[step]
+
+
+# ------------------------------------------------------------------ what goes in is looked at first
+
+
+def check_inner_loop(params, inner_lr, inner_steps):
+    """`inner_steps` as an int; ValueError where steps or rates make no sense.
+
+    The sign of a tensor's elements is not looked at: a learned rate may become negative.
+    """
+    try:
+        steps = operator.index(inner_steps)
+    except TypeError:
+        steps = -1
+    if steps < 0 or isinstance(inner_steps, bool):
+        raise ValueError(
+            f"inner_steps must be a whole number ≥ 0 (0: no adaptation); got {inner_steps!r}."
+        )
+    if not isinstance(params, dict):
+        raise ValueError(
+            f"params must be a dict name → tensor, such as dict(model.named_parameters()); got "
+            f"{type(params).__name__}."
+        )
+    if isinstance(inner_lr, dict) and inner_lr.keys() != params.keys():
+        raise ValueError(
+            f"inner_lr has keys {sorted(inner_lr)} but params has {sorted(params)}: give a rate for "
+            f"every parameter, or one number."
+        )
+    for own in inner_lr.values() if isinstance(inner_lr, dict) else [inner_lr]:
+        if isinstance(own, torch.Tensor):
+            continue
+        known = np.asarray(own)
+        if known.dtype.kind not in "fiu" or not np.all(np.isfinite(known)) or np.any(known < 0):
+            raise ValueError(f"inner_lr must be finite and ≥ 0; got {own!r}.")
+    return steps
+
+
+def check_examples(role, x, y):
+    """ValueError unless x and y hold the same number (≥ 1) of finite examples."""
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"{role}_x has shape {tuple(x.shape)} and {role}_y {tuple(y.shape)}: both need the same "
+            f"number of examples, at least one, on their first axis."
+        )
+    if torch._C._functorch.maybe_get_level(x) != -1:  # inside vmap or grad: no values to look at
+        return
+    for name, values in ((f"{role}_x", x), (f"{role}_y", y)):
+        # Looking at values on a GPU would make it wait for Python.
+        if values.device.type == "cpu" and not torch.isfinite(values).all():
+            raise ValueError(f"{name} contains NaN or infinity: look at the data before training.")
+
+
+def tensors_of(batch, params):
+    """The four parts of a batch as tensors on the device, and in the precision, of params."""
+    if not isinstance(batch, TaskBatch):  # its constructor checks shapes and values
+        batch = TaskBatch(*(getattr(batch, name) for name in FIELDS))
+    return tuple(like_params(getattr(batch, name), params) for name in FIELDS)
+
+
+def like_params(values, params):
+    """An array or tensor on the device of params; real numbers in their precision, labels as they are."""
+    example = next(iter(params.values()))
+    values = torch.as_tensor(values, device=example.device)
+    return values.to(example.dtype) if values.is_floating_point() else values

@@ -1,0 +1,234 @@
+"""Meta-training: start with `meta_train`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
+
+
+class TrainingDiverged(RuntimeError):
+    """The meta-loss or its gradient became NaN, infinite or absurdly large.
+
+    iteration: where; the learner keeps the parameters from before that iteration.
+    """
+
+    def __init__(self, iteration: int, what: str):
+        super().__init__(
+            f"training diverged at iteration {iteration}: {what}. The parameters are those from before "
+            f"it. Try a smaller inner_lr or meta_lr, fewer inner steps, or look at the tasks' scale."
+        )
+        self.iteration = iteration
+
+
+@dataclass
+class History:
+    """What happened: the meta-loss of every iteration, the seconds it took, whether it was stopped."""
+
+    loss: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def __len__(self):
+        return len(self.loss)
+
+    def smoothed(self, window: int = 100) -> np.ndarray:
+        """Running mean of the loss over `window` iterations (shorter at the start)."""
+        total = np.cumsum(np.insert(np.asarray(self.loss, float), 0, 0.0))
+        ends = np.arange(1, len(total))
+        starts = np.maximum(ends - window, 0)
+        return (total[ends] - total[starts]) / (ends - starts)
+
+    def __repr__(self):
+        last = f", last loss {self.loss[-1]:.4g}" if self.loss else ""
+        stopped = ", interrupted" if self.interrupted else ""
+        return f"History({len(self.loss)} iterations{last}, {self.seconds:.1f} s{stopped})"
+
+
+def meta_train(
+    learner,
+    tasks,
+    iterations: int,
+    meta_batch: int = 25,
+    meta_lr: float = 1e-3,
+    device: str | torch.device = "auto",
+    seed: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 1000,
+    progress: bool = True,
+) -> History:
+    """Train `learner` (MAML) on tasks from a family by Adam on the meta-gradient; returns the history.
+
+    tasks: has `sample(rng, tasks=n)` → TaskBatch. meta_lr: β. device: "auto" takes a GPU where there is
+    one. seed: of the tasks that are drawn. checkpoint: a folder; the state is written there every
+    `checkpoint_every` iterations and at the end, whole or not at all, and a later call with the same
+    folder goes on from it, to the same result as one uninterrupted run on the same device.
+    Ctrl-C ends training: the learner and the history keep what was reached. Raises TrainingDiverged with
+    the iteration when the loss or a gradient is NaN, infinite or huge, ValueError for bad arguments.
+    """
+    _check(tasks, iterations, meta_batch, meta_lr, checkpoint_every)
+    learner.model.to(find_device(device))
+    optimiser = torch.optim.Adam(learner.params.values(), lr=meta_lr)
+    rng, history = np.random.default_rng(seed), History()
+    store = _Checkpoint(checkpoint, learner, optimiser, rng, history, seed)
+    start, began = store.resume(), time.perf_counter() - history.seconds
+    bar = tqdm(
+        total=iterations,
+        initial=start,
+        disable=not progress or None,
+        desc="meta-training",
+        unit="it",
+    )
+    done = start
+    try:
+        with bar, _one_thread_for_small_nets(learner):
+            for done in range(start + 1, iterations + 1):
+                loss = _train_step(
+                    learner, optimiser, tasks.sample(rng, tasks=meta_batch), done, history
+                )
+                history.loss.append(loss)
+                history.seconds = time.perf_counter() - began
+                bar.update()
+                if done % 20 == 0:
+                    bar.set_postfix(loss=f"{np.mean(history.loss[-100:]):.3g}", refresh=False)
+                if done % checkpoint_every == 0:
+                    store.save()
+    except KeyboardInterrupt:
+        history.interrupted = True
+        print(f"Stopped after {len(history)} of {iterations} iterations; the learner keeps them.")
+        store.resumable()
+    else:
+        store.save()
+    return history
+
+
+def _train_step(learner, optimiser, batch, iteration, history):
+    """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
+    value, grads = learner.meta_gradient(batch)
+    loss = float(value)
+    slopes_finite = all(bool(torch.isfinite(slope).all()) for slope in grads.values())
+    limit = BLOWN_UP * max(1.0, abs(history.loss[0])) if history.loss else math.inf
+    if not math.isfinite(loss) or not slopes_finite or abs(loss) > limit:
+        what = (
+            f"the meta-loss is {loss:.4g}" if not slopes_finite or loss != loss else "it exploded"
+        )
+        last = f" (it was {history.loss[-1]:.4g} before)" if history.loss else ""
+        raise TrainingDiverged(iteration, f"{what}: loss {loss:.4g}{last}")
+    for name, parameter in learner.params.items():
+        parameter.grad = grads[name]
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return loss
+
+
+def find_device(device: str | torch.device) -> torch.device:
+    """ "auto" as a device: a CUDA GPU where there is one, else the CPU. ValueError for one that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f'device {device!r} cannot be used here ({reason}): use "auto" or "cpu".'
+        ) from None
+    return found
+
+
+@contextlib.contextmanager
+def _one_thread_for_small_nets(learner, small: int = 100_000):
+    """One torch thread while a small net trains on the CPU: several threads only wait for one another."""
+    threads = torch.get_num_threads()
+    count = sum(p.numel() for p in learner.params.values())
+    on_cpu = next(learner.model.parameters()).device.type == "cpu"
+    try:
+        if count <= small and on_cpu:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _check(tasks, iterations, meta_batch, meta_lr, checkpoint_every):
+    if not hasattr(tasks, "sample"):
+        raise ValueError(f"tasks must have sample(rng, tasks=n), as Sinusoids has; got {tasks!r}.")
+    for name, value, least in (
+        ("iterations", iterations, 0),
+        ("meta_batch", meta_batch, 1),
+        ("checkpoint_every", checkpoint_every, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
+    if not isinstance(meta_lr, (int, float)) or not (math.isfinite(meta_lr) and meta_lr > 0):
+        raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+
+
+class _Checkpoint:
+    """The state of a run in one file, replaced as a whole; does nothing without a folder."""
+
+    def __init__(self, folder, learner, optimiser, rng, history, seed):
+        self.path = None if folder is None else Path(folder) / "checkpoint.pt"
+        self.learner, self.optimiser, self.rng, self.history = learner, optimiser, rng, history
+        self.seed = seed
+
+    def save(self):
+        if self.path is None:
+            return
+        state = {
+            "seed": self.seed,
+            "model": self.learner.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "tasks_rng": self.rng.bit_generator.state,
+            "torch_rng": torch.get_rng_state(),
+            "history": asdict(self.history),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    def resume(self) -> int:
+        """Take up the state in the file, if there is one; the number of iterations done so far."""
+        if self.path is None or not self.path.is_file():
+            return 0
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            if state["seed"] != self.seed:
+                raise ValueError(f"it was written with seed {state['seed']}, not {self.seed}")
+            self.learner.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.rng.bit_generator.state = state["tasks_rng"]
+            torch.set_rng_state(state["torch_rng"])
+            self.history.__dict__.update(state["history"], interrupted=False)
+        except Exception as error:
+            raise ValueError(
+                f"the checkpoint {self.path} does not fit this run ({error}): give another folder, or "
+                f"delete it to start anew."
+            ) from error
+        return len(self.history)
+
+    def resumable(self):
+        """After Ctrl-C: say from where a later call goes on (the state in the middle of a step is unsafe)."""
+        if self.path is not None:
+            print(
+                f"A later call with checkpoint={str(self.path.parent)!r} goes on from the last one written."
+            )
