@@ -1,0 +1,332 @@
+"""Chapter 08: nine broken MAMLs beside the right one, on a problem of two parameters.
+
+Four tasks are straight lines y = wx + b with noise; θ = (w, b) is where a few gradient steps start.
+The mean squared error is quadratic there, L(θ) = ½θᵀAθ − vᵀθ + const, so that every broken
+meta-gradient is two lines of linear algebra. Start from `bug_hunt`.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from maml_edu.figures.live import interactive
+from maml_edu.figures.scene import Arrow, Curve, Note, Points, Scene, contours, number
+from maml_edu.figures.static import draw
+from maml_edu.tasks import TaskBatch
+
+OUTER_LR = 0.1
+OUTER_STEPS = 40
+XLIM, YLIM = (-3.0, 3.0), (-2.4, 2.6)  # slope w, intercept b
+START = (-2.2, -1.6)
+LONGEST = 5.0  # bars stop here; their value stands beside them
+
+SUSPECTS = (
+    "1 forgets create_graph",
+    "2 detaches the slope",
+    "3 deep-copies the model",
+    "4 moves φ instead of θ",
+    "5 silences an error",
+    "6 judges on the support set",
+    "7 sums over the tasks",
+    "8 keeps a stale slope",
+    "9 writes in place",
+)
+
+
+# ---------------------------------------------------------------- the problem
+
+
+@cache
+def line_tasks():
+    """Four noisy straight lines: 4 support and 8 query examples each, the same for everybody."""
+    rng = np.random.default_rng(8)
+    slope, intercept = np.array([[1.8], [-0.6], [0.9], [0.2]]), np.array([[1.2], [0.9], [-1.3], [0]])
+    reach = np.array([[2.0], [0.5], [1.2], [0.8]])  # how far the examples of a task spread
+    x = rng.uniform(-1, 1, (4, 12)) * reach
+    y = slope * x + intercept + rng.normal(0, 0.4, x.shape)
+    return TaskBatch(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
+
+
+def line_loss(params, x, y):
+    """Mean squared error of one line; params {"theta": (2,)}, slope and intercept."""
+    return np.mean((params["theta"][0] * x + params["theta"][1] - y) ** 2)
+
+
+def quadratics(x, y):
+    """A (tasks, 2, 2) and v (tasks, 2) of L(θ) = ½θᵀAθ − vᵀθ + const, the error of each task."""
+    inputs = np.stack([x, np.ones_like(x)], axis=-1)  # (tasks, examples, 2)
+    curvature = 2 * np.einsum("tni,tnj->tij", inputs, inputs) / x.shape[1]
+    return curvature, 2 * np.einsum("tni,tn->ti", inputs, y) / x.shape[1]
+
+
+def slopes_at(points, curvature, v):
+    """∇L of every task at its own point: (tasks, 2)."""
+    return np.einsum("tij,tj->ti", curvature, points) - v
+
+
+# ---------------------------------------------------------------- the right step and the wrong ones
+
+
+def outer_step(name, theta, inner_lr, inner_steps):
+    """(θ − new θ)/β for one outer step: the meta-gradient, or what suspect `name` makes of it.
+
+    name: "right" or one of `SUSPECTS`; theta (2,). All but suspects 4 and 9 step by −β · gradient.
+    """
+    batch = line_tasks()
+    support = quadratics(batch.support_x, batch.support_y)
+    query = quadratics(batch.query_x, batch.query_y)
+    suspect = 0 if name == "right" else int(name.split()[0])
+    if suspect == 5:
+        return np.zeros(2)
+    if suspect == 9:
+        return _in_place(theta, support, query, inner_lr, inner_steps)
+    stale = suspect == 8
+    phi, jacobian = _adapt(theta, *support, inner_lr, inner_steps, stale)
+    after = slopes_at(phi, *(support if suspect == 6 else query))  # (tasks, 2)
+    if suspect in (1, 2, 3):
+        return after.mean(axis=0)
+    if suspect == 4:
+        return after.mean(axis=0) + (theta - phi.mean(axis=0)) / OUTER_LR
+    through = np.einsum("tij,ti->tj", jacobian, after)  # Jᵀ∇L(φ)
+    return through.sum(axis=0) if suspect == 7 else through.mean(axis=0)
+
+
+def _adapt(theta, curvature, v, inner_lr, inner_steps, stale=False):
+    """φ (tasks, 2) and dφ/dθ (tasks, 2, 2) after the inner steps; stale: every slope is that at θ."""
+    unit = np.eye(2)
+    if stale:
+        whole = inner_lr * inner_steps
+        return theta - whole * (curvature @ theta - v), unit - whole * curvature
+    phi, jacobian = np.tile(theta, (len(v), 1)), np.tile(unit, (len(v), 1, 1))
+    for _ in range(inner_steps):
+        phi = phi - inner_lr * slopes_at(phi, curvature, v)
+        jacobian = (unit - inner_lr * curvature) @ jacobian
+    return phi, jacobian
+
+
+def _in_place(theta, support, query, inner_lr, inner_steps):
+    """Each task overwrites θ and the next one starts there; first-order, and θ ends at the last φ."""
+    start, found = theta, []
+    for task in range(len(support[1])):
+        own = slice(task, task + 1)
+        phi, _ = _adapt(start, support[0][own], support[1][own], inner_lr, inner_steps)
+        found.append(slopes_at(phi, query[0][own], query[1][own])[0])
+        start = phi[0]
+    return np.mean(found, axis=0) + (theta - start) / OUTER_LR
+
+
+def outer_path(name, theta, inner_lr, inner_steps):
+    """θ before and after each of 40 outer steps, (steps + 1, 2); ends early when it flies off."""
+    path = [np.asarray(theta, float)]
+    while len(path) <= OUTER_STEPS and np.abs(path[-1]).max() < 1e3:
+        push = outer_step(name, path[-1], inner_lr, inner_steps)
+        path.append(path[-1] - OUTER_LR * push)
+    return np.array(path)
+
+
+def meta_loss(w, b, inner_lr, inner_steps):
+    """Mean query loss after adaptation for slopes and intercepts of one shape (arrays)."""
+    batch = line_tasks()
+    curvature, v = quadratics(batch.support_x, batch.support_y)
+    total = 0.0
+    for task in range(len(v)):
+        (a, c), (_, d) = curvature[task]  # symmetric
+        w_phi, b_phi = w, b
+        for _ in range(inner_steps):
+            w_slope = a * w_phi + c * b_phi - v[task, 0]
+            b_slope = c * w_phi + d * b_phi - v[task, 1]
+            w_phi, b_phi = w_phi - inner_lr * w_slope, b_phi - inner_lr * b_slope
+        for x, y in zip(batch.query_x[task], batch.query_y[task], strict=True):
+            total = total + (w_phi * x + b_phi - y) ** 2
+    return total / batch.query_x.size
+
+
+# ---------------------------------------------------------------- the figure
+
+
+def bug_hunt():
+    """Choose a suspect, the inner rate and steps; drag θ: where does the bug lead, and how is it seen?"""
+    sliders = {
+        "suspect": ("suspect", list(SUSPECTS)),
+        "inner_lr": ("inner rate α", 0.0, 0.5, 0.3, 0.01),
+        "inner_steps": ("inner steps", 1, 5, 2, 1),
+    }
+    return interactive(suspect_scenes, sliders, drag={"theta": START})
+
+
+def suspect_scenes(suspect=SUSPECTS[0], inner_lr=0.3, inner_steps=2, theta=START):
+    """Left: outer descent, right and with the bug. Right: the first step of every suspect."""
+    theta = np.asarray(theta, float)
+    return [
+        _paths(suspect, inner_lr, inner_steps, theta),
+        _steps(suspect, inner_lr, inner_steps, theta),
+    ]
+
+
+def _paths(suspect, inner_lr, inner_steps, theta):
+    settings = (inner_lr, inner_steps)
+    right, wrong = (outer_path(name, theta, *settings) for name in ("right", suspect))
+    ends = [float(meta_loss(*path[-1], *settings)) for path in (right, wrong)]
+    low = meta_loss(*_minimum(*settings), *settings)
+    heights = low + np.array([0.02, 0.1, 0.3, 0.7, 1.3, 2.1, 3.1, 4.5, 6.5, 9.0])
+    surface = contours(lambda w, b: meta_loss(w, b, *settings), XLIM, YLIM, heights, size=61)
+    return Scene(
+        title=_where_it_ends(suspect, *ends, wrong, right),
+        alt=(
+            "Contours of the meta-loss over slope and intercept, a star at its minimum, and two "
+            f"paths of {OUTER_STEPS} outer steps from the same black point: a blue one of the right "
+            f"meta-gradient, which ends at meta-loss {number(ends[0])}, and a dashed red one of "
+            f"suspect {suspect}, which ends at {number(ends[1])}."
+        ),
+        xlabel="slope w of the starting line θ",
+        ylabel="intercept b of θ",
+        xlim=XLIM,
+        ylim=YLIM,
+        levels=[surface],
+        curves=[
+            Curve(*right.T, "maml", "right meta-gradient", markers=True),
+            Curve(*wrong.T, "first_order", f"suspect {suspect}", markers=True),
+        ],
+        points=[
+            Points(*_minimum(*settings), "goal", "minimum of the meta-loss"),
+            Points(*theta, "theta", "θ (drag it)", drag="theta"),
+        ],
+    )
+
+
+def _minimum(inner_lr, inner_steps):
+    """θ where the meta-gradient, affine in θ, is zero (nearest to 0 where that is a line)."""
+    at = [outer_step("right", np.array(p, float), inner_lr, inner_steps) for p in _CORNERS]
+    return np.linalg.lstsq(np.column_stack([at[1] - at[0], at[2] - at[0]]), -at[0], rcond=1e-9)[0]
+
+
+_CORNERS = ((0, 0), (1, 0), (0, 1))
+
+
+def _where_it_ends(suspect, right, wrong, path, right_path):
+    which = f"Suspect {suspect.split()[0]}"
+    if len(path) <= OUTER_STEPS:
+        return f"{which} flies off within {len(path) - 1} outer steps"
+    if np.allclose(path, path[0]):
+        return f"{which} never leaves its start"
+    if np.allclose(path, right_path):
+        return f"{which} goes the right way here: nothing to see at these settings"
+    return f"{which} ends at meta-loss {number(wrong)}; the right gradient at {number(right)}"
+
+
+def _steps(suspect, inner_lr, inner_steps, theta):
+    """One bar a suspect: the length of its outer step, the cosine of its angle with the right one."""
+    right = outer_step("right", theta, inner_lr, inner_steps)
+    measured = [compare(outer_step(n, theta, inner_lr, inner_steps), right) for n in SUSPECTS]
+    curves, points, notes = [Curve([1, 1], [0.3, 9.9], "neutral", "the right step")], [], []
+    for row, (name, (length, cosine)) in enumerate(zip(SUSPECTS, measured, strict=True), start=1):
+        role = "first_order" if name == suspect else "before"
+        end = min(length, LONGEST)
+        curves.append(Curve([0, end], [row, row], role))
+        points.append(Points(end, row, role))
+        notes.append(Note(0.08, row + 0.38, name))
+        notes.append(Note(end + 0.15, row, _said(length, cosine)))
+    length, cosine = measured[SUSPECTS.index(suspect)]
+    return Scene(
+        title=_what_gives_it_away(suspect, length, cosine),
+        alt=(
+            "A bar for each suspect, as long as its first outer step relative to the right one, "
+            "with the cosine of the angle between them: "
+            + "; ".join(f"{n}: {_said(*m)}" for n, m in zip(SUSPECTS, measured, strict=True))
+            + "."
+        ),
+        xlabel="length of the first outer step, relative to the right one",
+        ylabel="suspect",
+        xlim=(0, LONGEST + 2.2),
+        ylim=(0.4, 9.9),
+        curves=curves,
+        points=points,
+        notes=notes,
+    )
+
+
+def compare(step, right):
+    """(length relative to the right step, cosine of the angle; NaN for a step of no length)."""
+    lengths = np.linalg.norm(step), np.linalg.norm(right)
+    if not lengths[1]:
+        return (0.0 if not lengths[0] else np.inf), np.nan
+    cosine = float(step @ right / (lengths[0] * lengths[1])) if lengths[0] else np.nan
+    return float(lengths[0] / lengths[1]), cosine
+
+
+def _said(length, cosine):
+    if np.isnan(cosine):
+        return f"length {number(length, 2)}"
+    return f"{number(length, 2)} ×, cosine {cosine:.2f}".replace("-", "−")
+
+
+def _what_gives_it_away(suspect, length, cosine):
+    which = f"Suspect {suspect.split()[0]}"
+    if np.isnan(cosine):
+        return f"{which} has no step at all" if not length else "Here the right step is zero"
+    if abs(length - 1) < 1e-9 and cosine > 1 - 1e-12:
+        return f"{which} equals the right one at these settings: change α or the steps"
+    if cosine > 1 - 1e-9:
+        return f"{which}: right direction, {number(length, 2)} times the length"
+    if cosine < 0:
+        return f"{which} steps the wrong way: cosine {cosine:.2f}".replace("-", "−")
+    return f"{which}: {number(length, 2)} times the length, cosine {cosine:.2f}"
+
+
+# ---------------------------------------------------------------- where each bug cuts
+
+
+def where_bugs_cut():
+    """The graph of one inner step, the two ways back from the query loss to θ, and who cuts them."""
+    return draw(cut_scene())
+
+
+def cut_scene():
+    """Nodes θ, slope, φ, query loss; the cuts are numbered like the suspects."""
+    theta, slope, phi, query = (0.0, 0.0), (2.0, 2.0), (4.0, 0.0), (6.6, 0.0)
+    return Scene(
+        title="Two ways lead from φ back to θ; most bugs cut the upper one, some cut both",
+        alt=(
+            "A graph of four nodes. An arrow goes from θ straight to φ, marked with the factor 1; a "
+            "second way goes from θ up to the slope of the support loss, marked −αH, and down to φ. "
+            "From φ an arrow leads to the query loss. Suspects 1 and 2 cut the upper way between θ "
+            "and the slope, suspects 3, 4, 5 and 9 cut both ways into φ, suspect 8 takes the slope "
+            "of the wrong parameters, suspect 6 puts the wrong data and suspect 7 the wrong scale "
+            "into the query loss."
+        ),
+        xlabel="order of computation, from left to right; the gradient flows back from right to left",
+        ylabel="first order (below), second (above)",
+        xlim=(-0.7, 8.2),
+        ylim=(-1.5, 3.1),
+        arrows=[
+            Arrow(_from(theta, phi), _from(phi, theta), "path", "computed, and recorded"),
+            Arrow(_from(theta, slope), _from(slope, theta), "maml", "the second order: −αH"),
+            Arrow(_from(slope, phi), _from(phi, slope), "maml"),
+            Arrow(_from(phi, query), _from(query, phi), "path"),
+        ],
+        points=[
+            Points([1.0], [1.0], "first_order", "a cut, with the suspects' numbers"),
+            Points([3.35], [0.0], "first_order"),
+            Points([3.35], [0.65], "first_order"),
+            Points(*theta, "theta"),
+            Points(*slope, "support"),
+            Points(*phi, "phi"),
+            Points(*query, "query"),
+        ],
+        notes=[
+            Note(0.0, -0.45, "θ", "middle"),
+            Note(2.0, 2.45, "slope of the support loss (suspect 8: at stale parameters)", "middle"),
+            Note(4.0, -0.45, "φ", "middle"),
+            Note(6.6, -0.45, "query loss", "middle"),
+            Note(6.6, -0.95, "6: wrong data   7: wrong scale", "middle"),
+            Note(0.85, 1.15, "1, 2", "right"),
+            Note(3.55, 0.95, "3, 4, 5, 9", "left"),
+            Note(1.7, -0.3, "factor 1", "middle"),
+        ],
+    )
+
+
+def _from(tail, head, gap=0.22):
+    """The point `gap` away from `tail` towards `head`."""
+    tail, head = np.array(tail), np.array(head)
+    return tuple(tail + gap * (head - tail) / np.linalg.norm(head - tail))

@@ -1,0 +1,148 @@
+"""Interactive figures: sliders and draggable points in front of a pure function → scene.
+
+The figure first shows its static twin (the same function at its first values), which is what
+readers without a kernel keep, then the live widgets; in the browser these hide the twin. Start
+from `interactive`.
+"""
+
+import numpy as np
+
+from maml_edu.figures.static import draw
+
+
+def interactive(scene_of, sliders=None, drag=None, twin=None):
+    """A live figure of `scene_of(**values)`, which returns a `Scene` or a list of them.
+
+    sliders: name → (label, low, high, start, step), a slider, integer when all four numbers are;
+        (label, [option, …]), a menu whose first option is the start; (label, True or False).
+    drag: name → first place (x, y), or places (n, 2), of the `Points` drawn with `drag=name`.
+        Points whose `drag` names a slider, and whose axis is "x" or "y", move that slider.
+    twin: what the static twin shows: a list of values, each {name: value} changed from the start,
+        drawn side by side; None shows the start.
+    """
+    return Interactive(scene_of, sliders or {}, drag or {}, twin or [{}])
+
+
+class Interactive:
+    """A figure that displays itself; `values` are what the reader has set, `scenes` what is seen.
+
+    `set(name=value, …)` moves sliders and points from Python, as a reader would by hand.
+    """
+
+    def __init__(self, scene_of, sliders, drag, twin):
+        self._scene_of = scene_of
+        self._places = {name: np.array(place, dtype=float) for name, place in drag.items()}
+        self.controls = {name: _control(name, spec) for name, spec in sliders.items()}
+        self.scenes = self._compute()
+        pictures = [scene for changes in twin for scene in self._compute(**changes)]
+        columns = len(self.scenes) if len(self.scenes) > 1 else None
+        self.twin = draw(*pictures, columns=columns)
+        self.planes = []
+        self._widget = None
+
+    @property
+    def values(self):
+        """Name → value of every slider and every draggable point."""
+        controls = {name: control.value for name, control in self.controls.items()}
+        return {**controls, **{name: place.copy() for name, place in self._places.items()}}
+
+    def set(self, **values):
+        """Set sliders and places by name."""
+        for name, value in values.items():
+            if name in self._places:
+                self._places[name] = np.reshape(value, self._places[name].shape).astype(float)
+            elif name in self.controls:
+                self.controls[name].value = value
+            else:
+                known = ", ".join([*self.controls, *self._places])
+                raise ValueError(f"this figure has no {name!r}: it has {known}")
+        self._redraw()
+
+    @property
+    def widget(self):
+        """The live part: sliders above, one plane per scene below. Made when first asked for."""
+        if self._widget is None:
+            self._widget = self._build()
+        return self._widget
+
+    def _build(self):
+        from ipywidgets import Box, Layout, VBox
+
+        from maml_edu.figures.plane import Plane
+
+        room = Layout(flex="1 1 360px", min_width="300px", max_width="560px")
+        self.planes = [Plane(scene=scene.as_dict(), layout=room) for scene in self.scenes]
+        for control in self.controls.values():
+            control.observe(self._redraw, "value")
+        for plane in self.planes:
+            plane.observe(self._moved, "moved")
+        wrap = Layout(display="flex", flex_flow="row wrap", width="100%")
+        sliders = Box(list(self.controls.values()), layout=wrap)
+        return VBox([sliders, Box(self.planes, layout=wrap)])
+
+    def _compute(self, **changes):
+        scenes = self._scene_of(**{**self.values, **changes})
+        return list(scenes) if isinstance(scenes, (list, tuple)) else [scenes]
+
+    def _moved(self, change):
+        for name, places in change["new"].items():
+            if change["old"].get(name) == places:
+                continue
+            if name in self._places:
+                self._places[name] = np.reshape(places, self._places[name].shape).astype(float)
+                self._redraw()
+            elif name in self.controls:
+                self._slide(name, places[0])
+
+    def _slide(self, name, place):
+        """Set the slider `name` from a point that was dragged to `place`, in whole slider steps."""
+        slider = self.controls[name]
+        across = any(p.drag == name and p.axis == "x" for s in self.scenes for p in s.points)
+        steps = round((place[0 if across else 1] - slider.min) / slider.step)
+        slider.value = min(slider.max, slider.min + steps * slider.step)
+
+    def _redraw(self, change=None):
+        self.scenes = self._compute()
+        for plane, scene in zip(self.planes, self.scenes, strict=False):
+            plane.scene = scene.as_dict()
+
+    def __repr__(self):
+        return f"interactive figure: {self.twin.title}"
+
+    def _ipython_display_(self):
+        from IPython.display import display
+
+        twin, metadata = self.twin._repr_mimebundle_()
+        twin["text/html"] = self.twin.as_html("maml-edu-twin")
+        display(twin, metadata=metadata, raw=True)
+        live = self.widget._repr_mimebundle_()
+        live = live[0] if isinstance(live, tuple) else live
+        live["text/plain"] = "(the live figure needs a running kernel)"
+        display(live, raw=True)
+
+
+def _control(name, spec):
+    """The widget for one slider spec."""
+    import ipywidgets as widgets
+
+    label, *rest = spec
+    wide = widgets.Layout(width="330px", margin="2px 18px 2px 4px")
+    shared = {"description": label, "style": {"description_width": "initial"}, "layout": wide}
+    if len(rest) == 1 and isinstance(rest[0], bool):
+        return widgets.Checkbox(value=rest[0], indent=False, **shared)
+    if len(rest) == 1 and isinstance(rest[0], (list, tuple)) and rest[0]:
+        return widgets.Dropdown(options=rest[0], value=rest[0][0], **shared)
+    if len(rest) != 4:
+        raise ValueError(
+            f"the slider {name!r} is {spec!r}: write (label, low, high, start, step), "
+            "(label, [option, …]) or (label, True)"
+        )
+    low, high, start, step = rest
+    whole = all(isinstance(number, int) for number in rest)
+    kind = widgets.IntSlider if whole else widgets.FloatSlider
+    places = {} if whole else {"readout_format": f".{_decimals(step)}f"}
+    return kind(value=start, min=low, max=high, step=step, **places, **shared)
+
+
+def _decimals(step):
+    return max(0, -int(np.floor(np.log10(step) + 1e-9)))

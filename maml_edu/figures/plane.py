@@ -1,0 +1,29 @@
+"""One scene in the browser, with points that the reader can move.
+
+A `Plane` is an anywidget: its JavaScript lies beside this file and loads nothing from the network.
+Python sends a scene and receives the places of moved points. Most figures want `live.interactive`,
+which puts planes and sliders together.
+"""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from maml_edu.figures.style import GRID, INK, PAPER, roles_as_json
+
+HERE = Path(__file__).parent
+
+
+class Plane(anywidget.AnyWidget):
+    """A live `Scene`. Set `scene` to `some_scene.as_dict()`; watch `moved`.
+
+    moved: {drag name: [[x, y], …]}, every point of that name, after the reader moved one.
+    """
+
+    _esm = HERE / "plane.js"
+    _css = HERE / "plane.css"
+    scene = traitlets.Dict().tag(sync=True)
+    moved = traitlets.Dict().tag(sync=True)
+    roles = traitlets.Dict(roles_as_json()).tag(sync=True)
+    colours = traitlets.Dict({"ink": INK, "grid": GRID, "paper": PAPER}).tag(sync=True)

@@ -1,0 +1,205 @@
+"""A picture as plain data: a `Scene` says what is there, not how it is painted.
+
+A figure is a pure function parameters → `Scene`. The same scene is painted by matplotlib
+(`static.draw`) and by the browser (`plane.Plane`), so a static twin cannot disagree with its
+live figure. Nothing here imports matplotlib. Start from `Scene`.
+"""
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+import numpy as np
+
+from maml_edu.figures.style import ROLES
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through (x[i], y[i]); NaN makes a gap. `markers=True` also marks every point."""
+
+    x: object  # (n,)
+    y: object  # (n,)
+    role: str = "truth"
+    label: str = ""
+    markers: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    """Marks at (x[i], y[i]), or one mark when both are numbers.
+
+    `drag="start"` lets the reader move them in a live figure: `interactive(…, drag={"start": …})`
+    then passes their places back to the figure's function. `axis` is "xy", "x" or "y".
+    """
+
+    x: object  # number or (n,)
+    y: object
+    role: str = "support"
+    label: str = ""
+    drag: str = ""
+    axis: str = "xy"
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An arrow from `tail` to `head`, both (x, y) in the units of the axes."""
+
+    tail: tuple
+    head: tuple
+    role: str = "maml"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Band:
+    """The area between `low` and `high` over `x`, such as a confidence interval."""
+
+    x: object  # (n,)
+    low: object  # (n,)
+    high: object  # (n,)
+    role: str = "maml"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Contour lines of a surface: polylines of shape (n, 2). `contours` makes them."""
+
+    lines: list
+    role: str = "surface"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Words at (x, y): `anchor` "left", "middle" or "right" is the part of the text put there."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "left"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One panel. `title` says the finding; `alt` says, to who cannot see it, what there is to see.
+
+    `equal=True` gives both axes the same scale; `xlog`, `ylog` make an axis logarithmic. Labels
+    become one legend below the panel, in the order in which things are listed.
+    """
+
+    title: str
+    alt: str
+    xlabel: str
+    ylabel: str
+    xlim: tuple
+    ylim: tuple
+    levels: list = field(default_factory=list)
+    bands: list = field(default_factory=list)
+    curves: list = field(default_factory=list)
+    arrows: list = field(default_factory=list)
+    points: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    equal: bool = False
+    xlog: bool = False
+    ylog: bool = False
+
+    def __post_init__(self):
+        for name in ("title", "alt", "xlabel", "ylabel"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"this scene has no {name}: write one, readers depend on it")
+        for name, log in (("xlim", self.xlog), ("ylim", self.ylog)):
+            low, high = getattr(self, name)
+            if not (isfinite(low) and isfinite(high) and low < high and (low > 0 or not log)):
+                raise ValueError(
+                    f"{name} is ({low}, {high}): give two finite numbers, the smaller one first"
+                    + (" and above 0 on a logarithmic axis" if log else "")
+                )
+        for item in [*self.levels, *self.bands, *self.curves, *self.arrows, *self.points]:
+            if item.role not in ROLES:
+                raise ValueError(f"unknown role {item.role!r}: use one of {', '.join(ROLES)}")
+
+    def as_dict(self):
+        """Plain lists and numbers for the painters: finite, rounded, nothing absurdly far away."""
+        x, y = _tamer(self.xlim, self.xlog), _tamer(self.ylim, self.ylog)
+        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog")
+        return {
+            **{name: getattr(self, name) for name in same},
+            "title": _unbroken(self.title),
+            "xlim": [float(v) for v in self.xlim],
+            "ylim": [float(v) for v in self.ylim],
+            "levels": [
+                {"lines": [[x(line[:, 0]), y(line[:, 1])] for line in item.lines], **_name(item)}
+                for item in self.levels
+            ],
+            "bands": [
+                {"x": x(b.x), "low": y(b.low), "high": y(b.high), **_name(b)} for b in self.bands
+            ],
+            "curves": [
+                {"x": x(c.x), "y": y(c.y), "markers": c.markers, **_name(c)} for c in self.curves
+            ],
+            "arrows": [
+                {"x": x([a.tail[0], a.head[0]]), "y": y([a.tail[1], a.head[1]]), **_name(a)}
+                for a in self.arrows
+            ],
+            "points": [
+                {"x": x(p.x), "y": y(p.y), "drag": p.drag, "axis": p.axis, **_name(p)}
+                for p in self.points
+            ],
+            "notes": [
+                {"x": x(n.x)[0], "y": y(n.y)[0], "text": n.text, "anchor": n.anchor}
+                for n in self.notes
+            ],
+        }
+
+
+def contours(f, xlim, ylim, levels, size=121):
+    """Contour lines of `f(x, y)` (arrays in, array out) at the values `levels`, as one `Level`."""
+    import contourpy  # comes with matplotlib
+
+    x, y = np.meshgrid(np.linspace(*xlim, size), np.linspace(*ylim, size))  # (size, size)
+    maker = contourpy.contour_generator(x=x, y=y, z=f(x, y))
+    return Level([line for level in levels for line in maker.lines(level)])
+
+
+def number(value, digits=3):
+    """A number as people write it: `digits` significant, a real minus sign, 1e5 → "1 × 10⁵"."""
+    value = float(value)
+    if not isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "undefined"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa} × 10{raised}".replace("-", "−")
+    text = np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
+    return text.replace("-", "−")
+
+
+def _unbroken(title):
+    """`title` with no line break around its =, < and >."""
+    for sign in "=<>":
+        title = title.replace(f" {sign} ", f"\u00a0{sign}\u00a0")
+    return title
+
+
+def _name(item):
+    return {"role": item.role, "label": item.label}
+
+
+def _tamer(limits, log):
+    """A function values → list: None where not finite, at most 100 axis lengths off the panel."""
+    low, high = (float(v) for v in limits)
+    far = 100 * (high - low)
+    span = (low * 1e-30, high * 1e30) if log else (low - far, high + far)
+
+    def tame(values):
+        values = np.atleast_1d(np.asarray(values, dtype=float))
+        # ±∞ lies beyond the panel; only NaN (and ≤ 0 on a logarithmic axis) is a gap.
+        gap = np.isnan(values) | ((values <= 0) & log)
+        return [
+            None if g else float(f"{v:.6g}")
+            for v, g in zip(np.clip(values, *span), gap, strict=True)
+        ]
+
+    return tame
