@@ -29,6 +29,11 @@ def _tanh_mlp_mse(xp):
     return loss
 
 
+def _double_well(xp):
+    """(θ² − 1)² / 4, a loss of one number with two minima; its slope is θ³ − θ."""
+    return lambda theta: (theta**2 - 1.0) ** 2 / 4.0
+
+
 def _sine_of_product(xp):
     """sin(x · y): a smooth function of two numbers, for derivatives."""
     return lambda x, y: xp.sin(x * y)
@@ -38,6 +43,7 @@ FUNCTIONS = {
     "quadratic": _quadratic,
     "linear_mse": _linear_mse,
     "tanh_mlp_mse": _tanh_mlp_mse,
+    "double_well": _double_well,
     "sine_of_product": _sine_of_product,
 }
 

@@ -317,6 +317,8 @@ def _array_difference(got, expected, rtol, atol, what):
 
 def _likely_cause(values, expected):
     """A guess for a wrong value that no known mistake explains."""
+    if expected.dtype.kind not in "fiu":
+        return ""
     if np.allclose(values, -expected):
         return ": it has the right size and the wrong sign"
     if np.allclose(values, expected, rtol=1e-4) and values.dtype == np.float32:
