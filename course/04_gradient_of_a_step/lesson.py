@@ -250,8 +250,9 @@ for inner_lr in (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01):
 
 # %% [markdown]
 # It is the parabola's sign flip, in 1,761 dimensions. How then can first-order MAML work at all, with α = 0.01 in the
-# paper? Because meta-training does not leave the network where it is: it first flattens those directions, and after that
-# the two gradients agree much better. Chapter 07 trains such a network.
+# paper? Because meta-training does not leave the network where it is: it flattens those directions. After 2,000
+# iterations of MAML from this very start, $\lambda_{\max}$ on a batch of eight tasks had fallen from 1,129 to 169, and the
+# cosine at α = 0.01 had risen from −0.40 to 0.95. Chapter 07 trains such a network.
 
 # %% [markdown]
 # ## What you should have seen

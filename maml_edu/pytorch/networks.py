@@ -27,6 +27,14 @@ class MLP(nn.Sequential):
                 nn.init.trunc_normal_(layer.weight, std=scale, a=-2 * scale, b=2 * scale)
                 nn.init.zeros_(layer.bias)
 
+    def __getitem__(self, index):
+        # nn.Sequential would call this class's own constructor for a slice
+        return (
+            nn.Sequential(*list(self)[index])
+            if isinstance(index, slice)
+            else super().__getitem__(index)
+        )
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation with the batch's own statistics; a drop-in for nn.BatchNorm1d/2d/3d.

@@ -1,0 +1,38 @@
+"""What the README tells a reader to run, runs, and says what the README says."""
+
+import contextlib
+import io
+import re
+
+import pytest
+
+from maml_edu import places
+
+README = places.course_root() / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+
+
+def run(code):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+def test_the_ten_line_example_trains_and_evaluates():
+    printed = run(BLOCKS[0].replace("2_000", "30").replace("episodes=600", "episodes=20"))
+    assert "30 iterations" in printed and "mse on 20 new tasks" in printed
+
+
+def test_the_ten_line_example_has_ten_lines_at_most():
+    assert len(BLOCKS[0].strip().splitlines()) <= 10
+
+
+def test_the_diagnosis_says_what_the_readme_says():
+    promised = re.search(r"# (This is .*?) …", BLOCKS[1]).group(1)
+    assert run(BLOCKS[1]).startswith(promised)
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README.read_text("utf-8"), re.M))
+def test_its_make_commands_exist(target):
+    assert re.search(rf"^{target}:", (README.parent / "Makefile").read_text("utf-8"), re.M)
