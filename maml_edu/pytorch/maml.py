@@ -141,11 +141,14 @@ def check_examples(role, x, y):
             f"{role}_x has shape {tuple(x.shape)} and {role}_y {tuple(y.shape)}: both need the same "
             f"number of examples, at least one, on their first axis."
         )
-    if torch._C._functorch.maybe_get_level(x) != -1:  # inside vmap or grad: no values to look at
-        return
     for name, values in ((f"{role}_x", x), (f"{role}_y", y)):
-        # Looking at values on a GPU would make it wait for Python.
-        if values.device.type == "cpu" and not torch.isfinite(values).all():
+        if values.device.type != "cpu":  # looking at values would make a GPU wait for Python
+            continue
+        try:
+            finite = bool(torch.isfinite(values).all())
+        except RuntimeError:  # inside vmap there are no values to look at
+            return
+        if not finite:
             raise ValueError(f"{name} contains NaN or infinity: look at the data before training.")
 
 

@@ -28,12 +28,19 @@ class MLP(nn.Sequential):
                 nn.init.zeros_(layer.bias)
 
     def __getitem__(self, index):
-        # nn.Sequential would call this class's own constructor for a slice
-        return (
-            nn.Sequential(*list(self)[index])
-            if isinstance(index, slice)
-            else super().__getitem__(index)
-        )
+        if isinstance(index, slice):  # nn.Sequential would call this class's constructor
+            return nn.Sequential(*list(self)[index])
+        return super().__getitem__(index)
+
+    def arrays(self):
+        """The parameters as `maml_edu.reference.mlp` takes them: {"w1": (inputs, outputs), "b1": …}, float64."""
+        layers = enumerate(self[::2], start=1)
+        pairs = [(f"w{i}", layer.weight.T, f"b{i}", layer.bias) for i, layer in layers]
+        return {
+            name: value.detach().cpu().double().numpy().copy()
+            for w, weight, b, bias in pairs
+            for name, value in ((w, weight), (b, bias))
+        }
 
 
 class BatchNorm(nn.Module):
