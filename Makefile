@@ -1,0 +1,75 @@
+# One command does all the set-up it needs. `make` alone lists the commands.
+# Written for GNU Make 3.81 (macOS) and any POSIX shell. Choose a Python with `make lab PYTHON=...`;
+# hand options on with ARGS, as in `make lab ARGS="--port 8899"` or `make test ARGS="-k doctor"`.
+
+VENV = .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.maml_edu_installed
+# There while an installation runs: found at the start, it tells of one that was interrupted.
+BUSY = $(VENV)/.maml_edu_installing
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test lint notebooks doctor clean
+
+help:
+	@echo "make lab        set up if needed, then open the course in JupyterLab"
+	@echo "make test       set up if needed, then run every check"
+	@echo "make notebooks  build the notebooks whose source in course/ has changed"
+	@echo "make lint       style and types only"
+	@echo "make doctor     is everything in place?"
+	@echo "make setup      only create $(VENV) and install into it"
+	@echo "make clean      remove $(VENV), caches and build products; my_work/ stays"
+
+setup: $(STAMP)
+
+lab: $(STAMP)
+	@$(BIN)/maml-edu lab $(ARGS)
+
+doctor: $(STAMP)
+	@$(BIN)/maml-edu doctor
+
+notebooks: $(STAMP)
+	@$(BIN)/maml-edu build $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The notebooks run under nbval, one worker a notebook (--dist loadfile). The learner's own record
+# is left alone, and each process computes on one core. tests/conftest.py puts the slowest first.
+NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180
+test: lint
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	--no-loadscope-reorder $(NBVAL) notebooks solutions exercises tests $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip runs again only when what it is to install has changed.
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -e $(BUSY) ]; then echo "The last set-up was interrupted: starting again."; \
+	  rm -rf $(VENV); fi
+	@$(BIN)/python -c $(NEW_ENOUGH) 2>/dev/null || { $(FIND_PYTHON) && rm -rf $(VENV) && \
+	  echo "Setting up $(VENV) with $$found" && mkdir $(VENV) && touch $(BUSY) && \
+	  $$found -m venv $(VENV); }
+	@touch $(BUSY)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@rm -f $(BUSY) && touch $(STAMP)
+
+# Any Python that can make a virtual environment; each candidate is run, since a name on the PATH
+# may be a shim with nothing behind it.
+USABLE = 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
+NEW_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 11))'
+CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3 python)
+FIND_PYTHON = found=; bare=; for name in $(CANDIDATES); do \
+	  if "$$name" -c $(USABLE) >/dev/null 2>&1; then found=$$name; break; fi; \
+	  if "$$name" -c $(NEW_ENOUGH) >/dev/null 2>&1; then bare=$$name; fi; done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+	  echo "$$bare cannot make virtual environments: its venv or ensurepip module is missing."; \
+	  echo "On Debian or Ubuntu: sudo apt-get install python3-venv. Then try again."; exit 1; fi; \
+	if [ -z "$$found" ]; then echo "No Python 3.11 or newer found (tried: $(CANDIDATES))."; \
+	  echo "Install one (python.org), or name it: make lab PYTHON=/path/to/python3."; exit 1; fi

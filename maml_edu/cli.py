@@ -1,0 +1,219 @@
+"""The command `maml-edu`: one thin function a command, the work is done elsewhere.
+
+Each command imports what it needs when it runs, so that `maml-edu --help` is quick. What a
+user can put right ends as one message and exit code 1, not as a traceback (set MAML_EDU_DEBUG
+to see the traceback all the same). Start from `main`.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from maml_edu import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--work",
+        metavar="DIR",
+        help="Folder of your own copies. [dim]Default: my_work[/dim]",
+    ),
+]
+
+
+def main():
+    """Run the command line; a problem that a user can put right becomes one clear message."""
+    from maml_edu.lab import LabError
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (LabError, RuntimeError, OSError, ValueError, ImportError) as error:
+        if os.environ.get("MAML_EDU_DEBUG"):
+            raise
+        Console(stderr=True).print(
+            f"maml-edu: {error}", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"maml-edu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which version."),
+    ] = False,
+):
+    """From gradient descent to MAML: a course in JupyterLab.
+
+    [bold]The first time[/bold]
+
+      maml-edu doctor    is everything in place?
+
+      maml-edu lab       open the course
+
+    [bold]Each command[/bold] explains itself, with examples: maml-edu lab --help
+    """
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def lab(
+    context: typer.Context,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser window.")
+    ] = True,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port to listen on. [dim]Default: 8888, or the next free one[/dim]",
+        ),
+    ] = None,
+    work: Work = None,
+):
+    """Open the course in JupyterLab, on your own copies of its notebooks.
+
+    Copies that are missing are made; one that is there is never written over. Ctrl-C ends it.
+    Options that are not listed here are handed on to JupyterLab.
+
+    [bold]Examples[/bold]
+
+      maml-edu lab
+
+      maml-edu lab --no-browser --port 8899    on a machine without a screen
+
+      maml-edu lab --work ~/maml    keep your copies elsewhere
+    """
+    from maml_edu import lab, places
+
+    folder = _work(work)
+    copied = lab.prepare(folder, places.course_root())
+    if copied:
+        _say(f"Copied {len(copied)} notebooks into {folder}.")
+    _say(f"Your notebooks are in {folder}. Ctrl-C ends JupyterLab.")
+    raise typer.Exit(lab.launch(folder, port, browser, context.args))
+
+
+@app.command()
+def fresh(
+    name: Annotated[str, typer.Argument(help="For example exercises/04 or notebooks/07.")],
+    work: Work = None,
+):
+    """Start one notebook again from a fresh copy; your old one is set aside, not deleted.
+
+    [bold]Examples[/bold]
+
+      maml-edu fresh exercises/04
+
+      maml-edu fresh notebooks/07_maml_in_numpy
+    """
+    from maml_edu import lab, places
+
+    copy, aside = lab.fresh(name, _work(work), places.course_root())
+    if aside:
+        _say(f"Your old copy is now {aside}.")
+    _say(f"A fresh copy is at {copy}. If it is open in JupyterLab, close and open it again.")
+
+
+@app.command()
+def doctor():
+    """Look whether everything that the course needs is in place; say what to do where not.
+
+    The exit code is 1 when something needed is missing, 0 otherwise.
+    """
+    from maml_edu import doctor
+
+    report = doctor.doctor()
+    Console().print(doctor.terminal_table(report))
+    _say("Everything needed is in place." if report.well else "Something needed is not well.")
+    raise typer.Exit(0 if report.well else 1)
+
+
+def _work(option: Path | None) -> Path:
+    """The work folder that was asked for, or the usual one."""
+    from maml_edu import places
+
+    return option.expanduser().absolute() if option else places.work_folder()
+
+
+@app.command()
+def progress():
+    """Show which exercises you have passed, chapter by chapter.
+
+    A pass is remembered when a check in your notebook first says so.
+    """
+    from rich.table import Table
+
+    from maml_edu.checks import progress
+
+    done = progress()
+    table = Table(box=None)
+    for heading in ("", "chapter", "exercise", "points", "passed"):
+        table.add_column(heading, justify="right" if heading == "points" else "left")
+    for row in done.rows:
+        sign, date = ("✓", row.passed) if row.passed else ("○", "not yet")
+        table.add_row(sign, row.chapter[:2], row.exercise, str(row.points), date)
+    Console().print(table)
+    _say(done.summary())
+
+
+@app.command()
+def build(
+    chapters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CHAPTER]...", help="Numbers or names. [dim]Default: all[/dim]"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build what has not changed, too.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say what is out of step; exit code 1 then."),
+    ] = False,
+):
+    """Build and execute the notebooks from course/ (for authors, in a clone).
+
+    [bold]Examples[/bold]
+
+      maml-edu build    what has changed
+
+      maml-edu build 04 07 --force
+
+      maml-edu build --check
+    """
+    from maml_edu import build, places
+
+    if not places.in_clone():
+        raise ValueError("Only a clone of the repository can be built: this is an installed copy.")
+    if not check:
+        build.build(places.course_root(), chapters or None, force=force)
+        return
+    late = build.out_of_step(places.course_root())
+    _say("\n".join(late) or "Every notebook is in step with its source.")
+    raise typer.Exit(1 if late else 0)

@@ -1,0 +1,32 @@
+"""What every test gets: a learner's record and data folder of its own, and one core."""
+
+import os
+
+import pytest
+
+# Before anybody imports torch: tests run side by side, and small networks want one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+SLOWEST = ["test_packaging.py", "test_browser.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """The slowest files first, so that workers who share the files end together."""
+    rank = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_test_touches_the_real_record(tmp_path_factory):
+    """Fixtures of a wider scope than one test write below a temporary folder, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAML_EDU_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("MAML_EDU_WORK", raising=False)
+        patch.delenv("MAML_EDU_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def empty_record(tmp_path, monkeypatch):
+    """Each test starts with an empty record."""
+    monkeypatch.setenv("MAML_EDU_HOME", str(tmp_path / "maml_edu_home"))

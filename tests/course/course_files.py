@@ -1,0 +1,49 @@
+"""Which files the course has: shared by the tests of this folder and their conftest."""
+
+import ast
+
+from maml_edu import places
+
+FOLDERS = ("notebooks", "exercises", "solutions")
+
+
+def found_chapters():
+    """Folder names in course/, none when there is no course."""
+    try:
+        return places.chapters()
+    except FileNotFoundError:
+        return []
+
+
+def source(chapter, name):
+    return places.course_root() / "course" / chapter / name
+
+
+def built_paths(chapter):
+    """Paths where this chapter's built notebooks belong, whether they are there or not."""
+    folders = FOLDERS if source(chapter, "exercises.py").is_file() else FOLDERS[:1]
+    return [places.course_root() / folder / f"{chapter}.ipynb" for folder in folders]
+
+
+def exercise_ids(chapter):
+    """Ids like "04.meta_slope" in the order of checks.py; nothing is imported."""
+    return [id for id, _ in _decorated(source(chapter, "checks.py"), "exercise")]
+
+
+def wrong_answer_places(chapter):
+    """(exercise id, how many of its wrong answers come before, function name) for each."""
+    found = _decorated(source(chapter, "wrong_answers.py"), "wrong_answer")
+    before = [[id for id, _ in found[:i]].count(id) for i, (id, _) in enumerate(found)]
+    return [(id, count, name) for (id, name), count in zip(found, before, strict=True)]
+
+
+def _decorated(path, decorator):
+    """(the decorator's first argument, the function's name) for all functions that have it."""
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
+    return [
+        (call.args[0].value, function.name)
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef)
+        for call in function.decorator_list
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == decorator
+    ]

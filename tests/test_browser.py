@@ -1,0 +1,282 @@
+"""The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, and an
+exercise tells a stub from a right answer.
+
+Needs Chromium (or Chrome) and Playwright; is skipped, with the reason, where one is missing.
+Screenshots go to pytest's temporary folder.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from maml_edu import lab, places
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
+    pytest.mark.skipif(os.name != "posix", reason="stops the server with a signal"),
+]
+
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+OPTIONS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+LESSON = "notebooks/00_start_here.ipynb"
+EXERCISE = "exercises/04_gradient_of_a_step.ipynb"
+SECONDS = 1000  # Playwright counts in milliseconds
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`maml-edu lab --no-browser` on loopback, on copies of its own: (work folder, URL)."""
+    folder = tmp_path_factory.mktemp("lab")
+    work, port = folder / "my_work", free_port()
+    line = [sys.executable, "-c", "from maml_edu.cli import main; main()", "lab", "--no-browser"]
+    line += ["--port", str(port), "--work", str(work), "--ServerApp.token=secret"]
+    line += ["--LabApp.expose_app_in_browser=True"]  # lets the test read the notebook's cells
+    home = {"HOME": str(folder), "MAML_EDU_HOME": str(folder / "record"), "OMP_NUM_THREADS": "1"}
+    with (folder / "lab.log").open("w+") as log:
+        process = subprocess.Popen(
+            line, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **home}
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_it_answers(f"{url}/api/status?token=secret", process, log)
+            yield work, url
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until_it_answers(url, process, log):
+    for _ in range(120):
+        try:
+            return urllib.request.urlopen(url, timeout=5).close()
+        except (urllib.error.URLError, ConnectionError):
+            if process.poll() is not None:
+                break
+            time.sleep(0.5)
+    log.seek(0)
+    raise AssertionError(f"JupyterLab did not answer:\n{log.read()[-4000:]}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as player:
+        chromium = player.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    yield page
+    page.close()
+
+
+def open_notebook(page, url, path):
+    """Open a notebook in JupyterLab as a learner's link would; return its panel."""
+    # `reset`: a layout that an earlier page left behind opens no second notebook.
+    page.goto(f"{url}/lab/tree/{path}?token=secret&reset", timeout=60 * SECONDS)
+    panel = page.locator(".jp-NotebookPanel:visible")
+    panel.locator(".jp-Cell").first.wait_for(timeout=60 * SECONDS)
+    ready = "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+    page.wait_for_function(f"{ready} === 'idle'", timeout=60 * SECONDS)
+    return panel
+
+
+def run_all_cells(page, panel, seconds):
+    """Clear all outputs, run all cells, and wait until every code cell has been run."""
+    choose(page, "Edit", "Clear Outputs of All Cells")
+    choose(page, "Run", "Run All Cells")
+    deadline = time.monotonic() + seconds
+    while waiting(page):
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s: {prompts(page)}"
+        page.wait_for_timeout(300)
+
+
+def choose(page, menu, item):
+    """Choose an item of JupyterLab's menu bar."""
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{menu}$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{item}$")).click()
+
+
+def model(page, expression):
+    """Evaluate `expression` of `cells`, the code cells of the notebook that is shown.
+
+    JupyterLab draws only the cells near the screen: their state is in the model, not the page.
+    """
+    return page.evaluate(
+        """(expression) => {
+            const panel = window.jupyterapp.shell.currentWidget;
+            const cells = [...panel.content.model.cells].filter((cell) => cell.type === "code");
+            return new Function("cells", "panel", "return " + expression)(cells, panel);
+        }""",
+        expression,
+    )
+
+
+def prompts(page):
+    return model(page, "cells.map((cell) => cell.executionState + ' ' + cell.executionCount)")
+
+
+def waiting(page):
+    """Are there cells with code that have not been run to their end, and no error so far?"""
+    unfinished = "cell.sharedModel.getSource().trim() && (cell.executionState !== 'idle'"
+    unfinished += " || cell.executionCount === null)"
+    return not errors(page) and model(page, f"cells.some((cell) => {unfinished})")
+
+
+def outputs(page):
+    """The outputs of each code cell, as they would be stored."""
+    return model(page, "cells.map((cell) => cell.outputs.toJSON())")
+
+
+def errors(page):
+    return [
+        output
+        for cell in outputs(page)
+        for output in cell
+        if output["output_type"] == "error" or output.get("name") == "stderr"
+    ]
+
+
+def text_of(cell_outputs):
+    return "".join("".join(output.get("text", "")) for output in cell_outputs)
+
+
+def markup_beside(handle):
+    """The drawings in the output that a slider belongs to, as the browser has them."""
+    return handle.evaluate(
+        """(handle) => [...handle.closest(".jp-OutputArea").querySelectorAll("svg")]
+            .filter((svg) => svg.getBoundingClientRect().width > 100)
+            .map((svg) => svg.outerHTML).join("")"""
+    )
+
+
+def test_chapter_00_runs_and_its_slider_moves_the_figure(server, page, tmp_path):
+    work, url = server
+    panel = open_notebook(page, url, LESSON)
+    pictures = panel.locator(".jp-OutputArea img")
+    pictures.first.wait_for(timeout=30 * SECONDS)  # stored, before anything has run
+    page.screenshot(path=tmp_path / "before.png")
+    run_all_cells(page, panel, seconds=240)
+    assert errors(page) == []
+    shown = pictures.first.evaluate("(picture) => picture.alt && picture.naturalWidth")
+    assert shown and shown > 100, "a picture with alt text"
+
+    handle = panel.locator(".noUi-handle").first
+    handle.scroll_into_view_if_needed(timeout=30 * SECONDS)
+    page.wait_for_timeout(500)
+    before = markup_beside(handle)
+    page.screenshot(path=tmp_path / "figure.png")
+    assert "<path" in before or "<line" in before or "<circle" in before
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    for _ in range(40):
+        if markup_beside(handle) != before:
+            break
+        page.wait_for_timeout(250)
+    page.screenshot(path=tmp_path / "figure_moved.png")
+    assert markup_beside(handle) != before, "the slider moved and the figure did not"
+    assert errors(page) == []
+    assert page.locator(".Toastify__toast").count() == 0, "nothing pops up over the lesson"
+
+
+def cells_of(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+
+
+def first_exercise():
+    """Of the exercise notebook: (name, index of its answer cell and of its check, a right answer).
+
+    The indices count code cells.
+    """
+    cells = [c for c in cells_of(places.course_root() / EXERCISE) if c["cell_type"] == "code"]
+    marks = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+    answer = next(i for i, mark in enumerate(marks) if mark.get("solution"))
+    name = marks[answer]["grade_id"]
+    check = next(i for i, c in enumerate(cells) if f'check("04.{name}"' in "".join(c["source"]))
+    solutions = cells_of(places.course_root() / EXERCISE.replace("exercises", "solutions"))
+    [right] = [
+        "".join(cell["source"])
+        for cell in solutions
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == name
+    ]
+    return name, answer, check, right
+
+
+def rewrite_cell(page, index, source):
+    """Put the cursor into a code cell, select all and type another source."""
+    page.evaluate(
+        """(index) => {
+            const content = window.jupyterapp.shell.currentWidget.content;
+            const code = content.widgets.filter((cell) => cell.model.type === "code");
+            content.activeCellIndex = content.widgets.indexOf(code[index]);
+            content.mode = "edit";
+        }""",
+        index,
+    )
+    editor = page.locator(".jp-NotebookPanel:visible .jp-Cell.jp-mod-active .cm-content")
+    editor.click()
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.insert_text(source)
+
+
+def test_an_exercise_tells_a_stub_from_a_right_answer(server, page, tmp_path):
+    work, url = server
+    name, answer, check, right = first_exercise()
+    panel = open_notebook(page, url, EXERCISE)
+    run_all_cells(page, panel, seconds=120)
+    assert errors(page) == []
+    assert "not done yet" in text_of(outputs(page)[check])
+    record = work.parent / "record"
+    assert not any("passed" in path.name or name in path.name for path in record.rglob("*.json"))
+
+    rewrite_cell(page, answer, right)
+    run_all_cells(page, panel, seconds=120)
+    page.screenshot(path=tmp_path / "passed.png")
+    assert errors(page) == []
+    said = text_of(outputs(page)[check])
+    assert re.search("pass|right|✓", said) and "not done yet" not in said
+
+    page.keyboard.press("ControlOrMeta+S")
+    mine = work / EXERCISE
+    for _ in range(40):
+        if right.splitlines()[-1].strip() in mine.read_text(encoding="utf-8"):
+            break
+        page.wait_for_timeout(250)
+    assert name in {path.stem.removeprefix("04.") for path in record.rglob("*.json")}
+    assert lab.prepare(work, places.course_root()) == []
+    kept = "".join(cells_of(mine)[index_among_all(mine, answer)]["source"])
+    assert kept == right, "the learner's answer survives the next `maml-edu lab`"
+
+
+def index_among_all(path, code_index):
+    """The place among all cells of a notebook of its code cell number `code_index`."""
+    code = [i for i, cell in enumerate(cells_of(path)) if cell["cell_type"] == "code"]
+    return code[code_index]
