@@ -39,12 +39,18 @@ def _sine_of_product(xp):
     return lambda x, y: xp.sin(x * y)
 
 
+def _quartic_and_sine(xp):
+    """¼ Σ x⁴ + sin Σ x for an array x of any shape: no derivative of it vanishes."""
+    return lambda x: xp.sum(x**4) / 4.0 + xp.sin(xp.sum(x))
+
+
 FUNCTIONS = {
     "quadratic": _quadratic,
     "linear_mse": _linear_mse,
     "tanh_mlp_mse": _tanh_mlp_mse,
     "double_well": _double_well,
     "sine_of_product": _sine_of_product,
+    "quartic_and_sine": _quartic_and_sine,
 }
 
 

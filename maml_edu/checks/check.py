@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import os
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def local_answer(function, item):
         except Exception as error:
             if is_stub(error):
                 raise
-            raise WrongAnswer(_explained(error)) from error
+            raise WrongAnswer(*_explained(error)) from error
 
     return answer
 
@@ -72,17 +73,36 @@ def is_stub(error: Exception) -> bool:
     if not isinstance(error, NotImplementedError):
         return False
     frame = traceback.extract_tb(error.__traceback__)[-1]
+    if _in_a_library(frame.filename):
+        return False
     line = linecache.getline(frame.filename, frame.lineno or 0) or frame.line or ""
     return "raise" in line if line else not error.args
 
 
 def _explained(error):
-    """What went wrong in the learner's function, and in which line of it."""
+    """What went wrong in the learner's function, in which line of it; and the error's own words.
+
+    These words may hold an input, so they are detail.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parents[1])]
+    own = [f for f in frames if not _in_a_library(f.filename)]
     place = (
         f" (in `{own[-1].name}`, line {own[-1].lineno}: {own[-1].line})"
         if own and own[-1].line
         else ""
     )
-    return f"your function raised {type(error).__name__}: {error}{place}"
+    kind = type(error).__name__
+    return f"your function raised {kind}{place}", f"{kind}: {error}"
+
+
+def _in_a_library(filename):
+    """Whether a file belongs to maml_edu, Python or an installed package, not to the learner."""
+    return filename.startswith("<frozen") or any(
+        Path(filename).is_relative_to(folder) for folder in _LIBRARIES
+    )
+
+
+_LIBRARIES = {
+    str(Path(__file__).parents[1]),
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+}

@@ -259,9 +259,13 @@ def _difference(got, expected, rtol, atol, what) -> _Difference | None:
     if got is None and expected is not None:
         return _Difference(f"{what} is None: is a `return` missing?")
     if expected is None or isinstance(expected, (str, bool, np.bool_)):
-        same = isinstance(got, (bool, np.bool_)) == isinstance(expected, (bool, np.bool_))
-        return None if same and got == expected else _Difference(f"{what} is not the expected one")
+        same = _scalar_type(got) is _scalar_type(expected) and got == expected
+        return None if same else _Difference(f"{what} is not the expected one")
     return _array_difference(got, np.asarray(expected), rtol, atol, what)
+
+
+def _scalar_type(value):
+    return bool if isinstance(value, np.bool_) else type(value)
 
 
 def _dict_difference(got, expected, rtol, atol, what):
@@ -270,7 +274,10 @@ def _dict_difference(got, expected, rtol, atol, what):
             f"{what} should be a dict with the keys {list(expected)}, not {_type(got)}"
         )
     if got.keys() != expected.keys():
-        return _Difference(f"{what} has the keys {list(got)}; expected are {list(expected)}")
+        return _Difference(
+            f"{what} should be a dict with the keys {list(expected)}: some are missing, or too many",
+            f"{what} has the keys {list(got)}",
+        )
     parts = (_difference(got[k], expected[k], rtol, atol, f"{what}[{k!r}]") for k in expected)
     return next(filter(None, parts), None)
 

@@ -137,54 +137,57 @@ def _matches(got, right, loss, params, batch, inner_lr, inner_steps) -> Iterator
     if all(not np.any(value) for value in got.values()):
         yield "graph_cut", SENTENCES["graph_cut"]
         return
-    scales = _scales(batch)
-    wrong = {
-        name: make() for name, make in _mistakes(loss, params, batch, inner_lr, inner_steps).items()
-    }
-    seen = [right]
-    bases: list[tuple[str, dict]] = [("", right)]
-    for name, value in wrong.items():
-        if all(_distance(value, other) > TOLERANCE for other in seen):
-            bases.append((name, value))
-        if _distance(value, right) > TOLERANCE and _distance(got, value) < TOLERANCE:
+    bases = {"": right}  # gradients that differ, each under the first name it goes by
+    for name, make in _mistakes(loss, params, batch, inner_lr, inner_steps).items():
+        value = make()
+        gap = _distance(value, right)  # a mistake that changes next to nothing needs a close match
+        if gap > ROUNDING and _distance(got, value) < min(TOLERANCE, gap / 1000):
             yield name, SENTENCES[name]
-    for name, value in bases:
-        for scale, words in scales:
-            if _distance(got, {k: scale(k) * v for k, v in value.items()}) < TOLERANCE:
+        if all(_distance(value, other) > TOLERANCE for other in bases.values()):
+            bases[name] = value
+    for name, value in bases.items():
+        for scale, factor, words in _scales(batch):
+            if _distance(got, {k: factor * v for k, v in value.items()}) < TOLERANCE:
                 both = f"{SENTENCES[name]} And besides: {words}" if name else words
-                yield "_and_".join(filter(None, [name, _scale_name(words)])), both
+                yield f"{name}_and_{scale}".removeprefix("_and_"), both
 
 
-def _scales(batch) -> list[tuple[Callable, str]]:
-    """Factors on the whole gradient that stand for a mistake (1 and doubles left out)."""
+def _scales(batch) -> list[tuple[str, float, str]]:
+    """(name, factor, sentence) of each factor on the whole gradient that stands for a mistake."""
     tasks, queries = len(batch.query_x), np.shape(batch.query_y)[1]
-    named = [
-        (-1.0, "the sign is wrong: it points where the meta-loss falls, not where it rises."),
-        (tasks, "it is summed over the tasks instead of averaged."),
-        (queries, "the query loss is summed over the examples instead of averaged."),
-        (tasks * queries, "it is summed over tasks and over query examples instead of averaged."),
-        (1.0 / tasks, "it is divided by the number of tasks twice."),
-        (1.0 / queries, "it is divided by the number of query examples twice."),
-        (2.0, "it is twice the right size: gradients of two backward passes have been added up, or a "
-         "factor ½ is missing in the loss."),
-    ]  # fmt: skip
-    kept: dict[float, str] = {1.0: ""}
-    for factor, words in named:
-        kept.setdefault(float(factor), words[0].upper() + words[1:])
-    return [(lambda name, f=f: f, words) for f, words in kept.items() if words]
-
-
-def _scale_name(words):
-    names = {
-        "The sign": "wrong_sign",
-        "It is summed over the tasks": "summed_over_tasks",
-        "The query loss is summed": "summed_over_examples",
-        "It is summed over tasks and": "summed_over_tasks_and_examples",
-        "It is divided by the number of tasks": "divided_by_tasks_twice",
-        "It is divided by the number of query": "divided_by_examples_twice",
-        "It is twice": "doubled",
-    }
-    return next(name for start, name in names.items() if words.startswith(start))
+    scales = [
+        (
+            "wrong_sign",
+            -1.0,
+            "The sign is wrong: it points where the meta-loss falls, not where it rises.",
+        ),
+        ("summed_over_tasks", tasks, "It is summed over the tasks instead of averaged."),
+        (
+            "summed_over_examples",
+            queries,
+            "The query loss is summed over the examples instead of averaged.",
+        ),
+        (
+            "summed_over_tasks_and_examples",
+            tasks * queries,
+            "It is summed over tasks and over query examples instead of averaged.",
+        ),
+        ("divided_by_tasks_twice", 1 / tasks, "It is divided by the number of tasks twice."),
+        (
+            "divided_by_examples_twice",
+            1 / queries,
+            "It is divided by the number of query examples twice.",
+        ),
+        (
+            "doubled",
+            2.0,
+            "It is twice the right size: gradients of two backward passes have been added up, or a "
+            "factor ½ is missing in the loss.",
+        ),
+    ]
+    factors = [1.0] + [factor for _, factor, _ in scales]
+    # A factor that means nothing here (one task), or the same as one before it, is left out.
+    return [scale for i, scale in enumerate(scales, start=1) if scale[1] not in factors[:i]]
 
 
 def _mistakes(loss, params, batch, inner_lr, inner_steps) -> dict[str, Callable[[], dict]]:

@@ -61,7 +61,9 @@ def to_plain(value, where: str = "the result") -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in "biufU":
             raise NotPlain(f"{where} is an array of {value.dtype}: give an array of numbers.")
-        return value.item() if value.ndim == 0 else np.array(value)
+        if value.ndim:
+            return np.array(value)
+        return float(value) if value.dtype.kind == "f" else value.item()
     if isinstance(value, Named) or type(value) in SCALARS:
         return value
     raise NotPlain(

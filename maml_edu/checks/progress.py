@@ -91,7 +91,7 @@ class Progress:
         cells = "".join(
             f"<tr><td>{'✓' if row.passed else '○'}</td><td>{html.escape(row.chapter[:2])}</td>"
             f"<td style='text-align:left'>{html.escape(row.title)}</td><td>{row.points}</td>"
-            f"<td>{row.passed or 'not yet'}</td></tr>"
+            f"<td>{html.escape(row.passed or 'not yet')}</td></tr>"
             for row in self.rows
         )
         bar = (
@@ -121,7 +121,7 @@ def _read(path):
             return entry
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     with contextlib.suppress(OSError):
         os.replace(path, path.with_suffix(".damaged"))

@@ -90,7 +90,7 @@ def rate(inner_lr, name, value, step, inner_steps):
     shape = tuple(getattr(own, "shape", ()))
     if shape == () or (isinstance(inner_lr, dict) and shape == tuple(value.shape)):
         return own
-    if shape[0] != inner_steps or len(shape) not in (1, 1 + value.ndim):
+    if shape[0] != inner_steps or shape[1:] not in ((), tuple(value.shape)):
         raise ValueError(
             f"inner_lr for {name!r} has shape {shape}, which fits neither the parameter "
             f"{tuple(value.shape)} nor {inner_steps} inner steps: give a number, a tensor like the "

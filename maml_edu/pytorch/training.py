@@ -93,9 +93,9 @@ def meta_train(
     try:
         with bar, _one_thread_for_small_nets(learner):
             for done in range(start + 1, iterations + 1):
-                loss = _train_step(
-                    learner, optimiser, tasks.sample(rng, tasks=meta_batch), done, history
-                )
+                with _naming(done):
+                    batch = tasks.sample(rng, tasks=meta_batch)
+                    loss = _train_step(learner, optimiser, batch, done, history)
                 history.loss.append(loss)
                 history.seconds = time.perf_counter() - began
                 bar.update()
@@ -116,19 +116,27 @@ def _train_step(learner, optimiser, batch, iteration, history):
     """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
     value, grads = learner.meta_gradient(batch)
     loss = float(value)
-    slopes_finite = all(bool(torch.isfinite(slope).all()) for slope in grads.values())
+    bad_slopes = [name for name, slope in grads.items() if not torch.isfinite(slope).all()]
     limit = BLOWN_UP * max(1.0, abs(history.loss[0])) if history.loss else math.inf
-    if not math.isfinite(loss) or not slopes_finite or abs(loss) > limit:
-        what = (
-            f"the meta-loss is {loss:.4g}" if not slopes_finite or loss != loss else "it exploded"
-        )
+    if bad_slopes or not abs(loss) <= limit or math.isinf(loss):
+        nan = f", its gradient NaN or infinite at {', '.join(bad_slopes)}" if bad_slopes else ""
         last = f" (it was {history.loss[-1]:.4g} before)" if history.loss else ""
-        raise TrainingDiverged(iteration, f"{what}: loss {loss:.4g}{last}")
+        raise TrainingDiverged(iteration, f"the meta-loss is {loss:.4g}{last}{nan}")
     for name, parameter in learner.params.items():
         parameter.grad = grads[name]
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return loss
+
+
+@contextlib.contextmanager
+def _naming(iteration):
+    """A ValueError on the way (NaN in a task, say) tells in which iteration it happened."""
+    try:
+        yield
+    except ValueError as error:
+        error.add_note(f"This was iteration {iteration}; the parameters are those from before it.")
+        raise
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -210,25 +218,37 @@ class _Checkpoint:
         """Take up the state in the file, if there is one; the number of iterations done so far."""
         if self.path is None or not self.path.is_file():
             return 0
+        state = self.read()
+        before = {k: v.clone() for k, v in self.learner.model.state_dict().items()}
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
             if state["seed"] != self.seed:
                 raise ValueError(f"it was written with seed {state['seed']}, not {self.seed}")
             self.learner.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.rng.bit_generator.state = state["tasks_rng"]
-            torch.set_rng_state(state["torch_rng"])
             self.history.__dict__.update(state["history"], interrupted=False)
+            torch.set_rng_state(state["torch_rng"])
         except Exception as error:
+            self.learner.model.load_state_dict(before)
             raise ValueError(
                 f"the checkpoint {self.path} does not fit this run ({error}): give another folder, or "
                 f"delete it to start anew."
             ) from error
         return len(self.history)
 
+    def read(self):
+        """What is in the file. ValueError when it is damaged; nothing in it is ever run."""
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch's own words advise to load it unsafely: not passed on
+            raise ValueError(
+                f"the checkpoint {self.path} is damaged, or something else wrote it "
+                f"({type(error).__name__}): give another folder, or delete it to start anew."
+            ) from None
+
     def resumable(self):
         """After Ctrl-C: say from where a later call goes on (the state in the middle of a step is unsafe)."""
-        if self.path is not None:
+        if self.path is not None and self.path.is_file():
             print(
                 f"A later call with checkpoint={str(self.path.parent)!r} goes on from the last one written."
             )

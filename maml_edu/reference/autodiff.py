@@ -10,6 +10,7 @@ traced, so the backward pass is recorded by the outer tape: that is all that a g
 gradient needs.
 """
 
+import inspect
 import itertools
 
 import numpy as np
@@ -114,6 +115,11 @@ def _trace(f, params, rest):
     out = f(rebuild([tape.record(leaf) for leaf in tape.leaves]), *rest)
     if out is None:
         raise TypeError("the function to differentiate returned None: is its `return` missing?")
+    if isinstance(out, (dict, list, tuple, str)):
+        raise TypeError(
+            f"the function to differentiate returned a {type(out).__name__}: return the one number "
+            f"(or, for jacobian, the array) that is to be differentiated."
+        )
     return tape, out, rebuild
 
 
@@ -162,7 +168,9 @@ def _like(slope, leaf):
     """A leaf's slope in the leaf's shape and dtype (an untouched leaf has slope 0)."""
     if np.shape(slope) != np.shape(leaf):
         slope = np.broadcast_to(slope, np.shape(leaf))
-    return slope if isinstance(slope, Traced) else np.array(slope, dtype=leaf.dtype)
+    if isinstance(slope, Traced):
+        return slope if slope.dtype == leaf.dtype else slope.astype(leaf.dtype)
+    return np.array(slope, dtype=leaf.dtype)
 
 
 # ------------------------------------------------------------------ values under differentiation
@@ -194,6 +202,24 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __setitem__(self, index, value):
         raise TypeError(_IN_PLACE)
 
+    def __iadd__(self, other):
+        return self._new(self + other)
+
+    def __isub__(self, other):
+        return self._new(self - other)
+
+    def __imul__(self, other):
+        return self._new(self * other)
+
+    def __itruediv__(self, other):
+        return self._new(self / other)
+
+    def _new(self, result):
+        """What `x += y` makes of a number, as in NumPy: a new one. An array would be written to."""
+        if self.ndim:
+            raise TypeError(_IN_PLACE)
+        return result
+
     def __array__(self, *args, **kwargs):
         raise TypeError(_CUT_OFF)
 
@@ -221,6 +247,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     T = property(lambda self: np.transpose(self))
 
     def astype(self, dtype, copy=True):
+        if np.dtype(dtype).kind != "f":  # rounding to whole numbers is piecewise constant
+            return plain(self).astype(dtype)
         return record(cast, (self, dtype), {})
 
     def reshape(self, *shape):
@@ -244,6 +272,7 @@ for _name in (
     "squeeze",
     "swapaxes",
     "clip",
+    "dot",
 ):
     _function = getattr(np, _name)
     setattr(
@@ -275,7 +304,7 @@ def _dispatch(func, args, kwargs):
     if func in CONSTANT:
         return func(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
     if func in COMPOSED:
-        return COMPOSED[func](*args, **kwargs)
+        return _apply(COMPOSED[func], func, args, kwargs)
     if func in RULES:
         return record(func, args, kwargs)
     raise NotImplementedError(_no_rule(func.__name__))
@@ -290,14 +319,25 @@ def record(func, args, kwargs):
     inner = [tape.holds(a) for a in args]
     values = [a.value if held else a for a, held in zip(args, inner, strict=True)]
     out = func(*values, **kwargs)
-    try:
-        pulls = RULES[func](out, *values, **kwargs)
-    except TypeError as error:  # an option of np.sum, say, that the rule does not know
-        raise NotImplementedError(
-            f"np.{func.__name__} is covered, but not with these options: {sorted(kwargs)}."
-        ) from error
+    pulls = _apply(RULES[func], func, (out, *values), kwargs)
     parents = [(a.index, pull) for a, held, pull in zip(args, inner, pulls, strict=False) if held]
     return tape.record(out, parents)
+
+
+def _apply(rule, func, args, kwargs):
+    """`rule(*args, **kwargs)`; NotImplementedError for an option that the rule does not know."""
+    try:
+        return rule(*args, **kwargs)
+    except TypeError as error:
+        try:
+            inspect.signature(rule).bind(*args, **kwargs)
+        except TypeError:
+            options = ", ".join(kwargs) or "arguments by position"
+            raise NotImplementedError(
+                f"np.{func.__name__} is covered, but not called like this ({options}): leave such "
+                f"options out, and name those you need (axis=…)."
+            ) from error
+        raise
 
 
 def take(x, index):

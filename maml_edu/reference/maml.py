@@ -65,7 +65,7 @@ def rate(inner_lr, name, value, step, inner_steps):
     shape = np.shape(own)
     if shape == () or (isinstance(inner_lr, dict) and shape == np.shape(value)):
         return own
-    if shape[0] != inner_steps or len(shape) not in (1, 1 + np.ndim(value)):
+    if shape[0] != inner_steps or shape[1:] not in ((), np.shape(value)):
         raise ValueError(
             f"inner_lr for {name!r} has shape {shape}, which fits neither the parameter "
             f"{np.shape(value)} nor {inner_steps} inner steps: give a number, an array like the "
@@ -86,6 +86,10 @@ def check_inner_loop(params, inner_lr, inner_steps):
     if steps < 0 or isinstance(inner_steps, bool):
         raise ValueError(
             f"inner_steps must be a whole number ≥ 0 (0: no adaptation); got {inner_steps!r}."
+        )
+    if not isinstance(params, dict):
+        raise ValueError(
+            f"params must be a dict name → array, such as mlp_init gives; got {type(params).__name__}."
         )
     if isinstance(inner_lr, dict) and inner_lr.keys() != params.keys():
         raise ValueError(

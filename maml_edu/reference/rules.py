@@ -62,7 +62,7 @@ def _to(x, pull):
     return lambda g: _sum_to(pull(g), np.shape(x))
 
 
-def _extreme(out, x, axis=None, keepdims=False):
+def _extreme(out, x, axis=None, *, keepdims=False):
     """max and min: the slope goes to the largest element, shared equally between ties."""
     hit = plain(x) == np.reshape(plain(out), _kept(x, axis))
     share = hit / np.sum(
@@ -78,7 +78,9 @@ def _larger(out, x, y):
 
 
 def _power(out, x, p):
-    lower = np.where(plain(p) == 0, 1.0, p - 1.0)  # x⁰ has slope 0, at x = 0 too
+    lower = p - 1.0
+    if not np.all(plain(p)):  # x⁰ has slope 0, at x = 0 too
+        lower = np.where(plain(p) == 0, 1.0, lower)
     log_x = lambda: np.log(np.where(plain(x) > 0, x, 1.0))
     return [_to(x, lambda g: g * p * x**lower), _to(p, lambda g: g * out * log_x())]
 
@@ -130,7 +132,7 @@ RULES |= {
         _to(y, lambda g: g * np.exp(y - out)),
     ],
     np.matmul: _matmul,
-    np.sum: lambda out, x, axis=None, keepdims=False: [lambda g: _spread(g, x, axis)],
+    np.sum: lambda out, x, axis=None, *, keepdims=False: [lambda g: _spread(g, x, axis)],
     np.max: _extreme,
     np.min: _extreme,
     np.amax: _extreme,
@@ -184,30 +186,56 @@ CONSTANT |= {
 }
 
 
-def _mean(x, axis=None, keepdims=False):
+def _mean(x, axis=None, *, keepdims=False):
     total = np.sum(x, axis=axis, keepdims=keepdims)
     return total / (np.size(x) / np.size(total))
 
 
-def _var(x, axis=None, ddof=0, keepdims=False):
-    total = np.sum(np.square(x - _mean(x, axis, True)), axis=axis, keepdims=keepdims)
+def _var(x, axis=None, *, ddof=0, keepdims=False):
+    total = np.sum(np.square(x - _mean(x, axis, keepdims=True)), axis=axis, keepdims=keepdims)
     return total / (np.size(x) / np.size(total) - ddof)
 
 
 def _matmul_any(x, y):
     """matmul with vectors made into matrices, so that the rule above sees matrices alone."""
-    if np.ndim(x) == 1:
-        return (
-            _matmul_any(np.reshape(x, (1, -1)), y)[..., 0, :] if np.ndim(y) > 1 else np.sum(x * y)
-        )
     if np.ndim(y) == 1:
         return _matmul_any(x, np.reshape(y, (-1, 1)))[..., 0]
+    if np.ndim(x) == 1:
+        return _matmul_any(np.reshape(x, (1, -1)), y)[..., 0, :]
     return record(np.matmul, (x, y), {})
 
 
+def _dot(x, y):
+    if np.ndim(x) == 0 or np.ndim(y) == 0:
+        return x * y
+    if np.ndim(y) > 2:
+        raise NotImplementedError("np.dot with more than two axes on the right: use matmul (@).")
+    return _matmul_any(x, y)
+
+
+def _norm(x, ord=None, axis=None, *, keepdims=False):
+    if ord is not None:
+        raise NotImplementedError("np.linalg.norm with ord: write it with np.sum and np.absolute.")
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+def _clipped(x, a_min=None, a_max=None, *, min=None, max=None):
+    low, high = a_min if min is None else min, a_max if max is None else max
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _concatenated(parts, axis=0):
+    if axis is None:
+        parts, axis = [np.reshape(part, -1) for part in parts], 0
+    return record(_joined, tuple(parts), {"axis": axis})
+
+
 def _moved(x, source, destination):
-    order = [i for i in range(np.ndim(x)) if i != source % np.ndim(x)]
-    order.insert(destination % np.ndim(x), source % np.ndim(x))
+    source, destination = (np.atleast_1d(a) % np.ndim(x) for a in (source, destination))
+    order = [i for i in range(np.ndim(x)) if i not in source]
+    for place, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(place, axis)
     return np.transpose(x, order)
 
 
@@ -231,16 +259,16 @@ def _squeezed(x, axis=None):
 # Everything that is made of the operations above.
 COMPOSED |= {
     np.matmul: _matmul_any,
-    np.dot: lambda x, y: x * y if np.ndim(x) == 0 or np.ndim(y) == 0 else _matmul_any(x, y),
+    np.dot: _dot,
     np.outer: lambda x, y: np.reshape(x, (-1, 1)) * np.reshape(y, (1, -1)),
     np.where: lambda condition, x, y: record(np.where, (plain(condition), x, y), {}),
-    np.concatenate: lambda parts, axis=0: record(_joined, tuple(parts), {"axis": axis}),
+    np.concatenate: _concatenated,
     np.stack: lambda parts, axis=0: np.concatenate([_widened(p, axis) for p in parts], axis),
     np.mean: _mean,
     np.var: _var,
-    np.std: lambda x, **options: np.sqrt(_var(x, **options)),
-    np.linalg.norm: lambda x, axis=None, **o: np.sqrt(np.sum(np.square(x), axis=axis, **o)),
-    np.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    np.std: lambda x, axis=None, **options: np.sqrt(_var(x, axis, **options)),
+    np.linalg.norm: _norm,
+    np.clip: _clipped,
     np.reciprocal: lambda x: 1.0 / x,
     np.tan: lambda x: np.sin(x) / np.cos(x),
     np.sinh: lambda x: (np.exp(x) - np.exp(-x)) / 2.0,
