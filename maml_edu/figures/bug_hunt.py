@@ -2,7 +2,7 @@
 
 Four tasks are straight lines y = wx + b with noise; θ = (w, b) is where a few gradient steps start.
 The mean squared error is quadratic there, L(θ) = ½θᵀAθ − vᵀθ + const, so that every broken
-meta-gradient is two lines of linear algebra. Start from `bug_hunt`.
+meta-gradient is two lines of linear algebra. Start from `nine_suspects`.
 """
 
 from functools import cache
@@ -14,8 +14,8 @@ from maml_edu.figures.scene import Arrow, Curve, Note, Points, Scene, contours, 
 from maml_edu.figures.static import draw
 from maml_edu.tasks import TaskBatch
 
-OUTER_LR = 0.1
-OUTER_STEPS = 40
+OUTER_LR = 0.4
+OUTER_STEPS = 60
 XLIM, YLIM = (-3.0, 3.0), (-2.4, 2.6)  # slope w, intercept b
 START = (-2.2, -1.6)
 LONGEST = 5.0  # bars stop here; their value stands beside them
@@ -40,8 +40,11 @@ SUSPECTS = (
 def line_tasks():
     """Four noisy straight lines: 4 support and 8 query examples each, the same for everybody."""
     rng = np.random.default_rng(8)
-    slope, intercept = np.array([[1.8], [-0.6], [0.9], [0.2]]), np.array([[1.2], [0.9], [-1.3], [0]])
-    reach = np.array([[2.0], [0.5], [1.2], [0.8]])  # how far the examples of a task spread
+    slope, intercept = (
+        np.array([[1.8], [-1.6], [0.9], [0.2]]),
+        np.array([[1.2], [0.9], [-1.3], [0]]),
+    )
+    reach = np.array([[2.4], [0.5], [1.2], [0.8]])  # how far the examples of a task spread
     x = rng.uniform(-1, 1, (4, 12)) * reach
     y = slope * x + intercept + rng.normal(0, 0.4, x.shape)
     return TaskBatch(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
@@ -118,7 +121,7 @@ def _in_place(theta, support, query, inner_lr, inner_steps):
 def outer_path(name, theta, inner_lr, inner_steps):
     """θ before and after each of 40 outer steps, (steps + 1, 2); ends early when it flies off."""
     path = [np.asarray(theta, float)]
-    while len(path) <= OUTER_STEPS and np.abs(path[-1]).max() < 1e3:
+    while len(path) <= OUTER_STEPS and np.abs(path[-1]).max() < 20:
         push = outer_step(name, path[-1], inner_lr, inner_steps)
         path.append(path[-1] - OUTER_LR * push)
     return np.array(path)
@@ -144,17 +147,17 @@ def meta_loss(w, b, inner_lr, inner_steps):
 # ---------------------------------------------------------------- the figure
 
 
-def bug_hunt():
+def nine_suspects():
     """Choose a suspect, the inner rate and steps; drag θ: where does the bug lead, and how is it seen?"""
     sliders = {
         "suspect": ("suspect", list(SUSPECTS)),
-        "inner_lr": ("inner rate α", 0.0, 0.5, 0.3, 0.01),
+        "inner_lr": ("inner rate α", 0.0, 0.5, 0.2, 0.01),
         "inner_steps": ("inner steps", 1, 5, 2, 1),
     }
     return interactive(suspect_scenes, sliders, drag={"theta": START})
 
 
-def suspect_scenes(suspect=SUSPECTS[0], inner_lr=0.3, inner_steps=2, theta=START):
+def suspect_scenes(suspect=SUSPECTS[0], inner_lr=0.2, inner_steps=2, theta=START):
     """Left: outer descent, right and with the bug. Right: the first step of every suspect."""
     theta = np.asarray(theta, float)
     return [
@@ -184,14 +187,22 @@ def _paths(suspect, inner_lr, inner_steps, theta):
         ylim=YLIM,
         levels=[surface],
         curves=[
-            Curve(*right.T, "maml", "right meta-gradient", markers=True),
-            Curve(*wrong.T, "first_order", f"suspect {suspect}", markers=True),
+            *_walk(right, "maml", "right meta-gradient"),
+            *_walk(wrong, "first_order", f"suspect {suspect}"),
         ],
         points=[
             Points(*_minimum(*settings), "goal", "minimum of the meta-loss"),
             Points(*theta, "theta", "θ (drag it)", drag="theta"),
         ],
     )
+
+
+def _walk(path, role, label, apart=0.12):
+    """The path, with a mark at every step until steps are so short that marks would hide the line."""
+    short = np.linalg.norm(np.diff(path, axis=0), axis=1) < apart
+    last = int(np.argmax(short)) if short.any() else len(path) - 1
+    marked = Curve(*path[: last + 1].T, role, label, markers=True)
+    return [marked, Curve(*path[last:].T, role)]
 
 
 def _minimum(inner_lr, inner_steps):
@@ -205,6 +216,8 @@ _CORNERS = ((0, 0), (1, 0), (0, 1))
 
 def _where_it_ends(suspect, right, wrong, path, right_path):
     which = f"Suspect {suspect.split()[0]}"
+    if len(right_path) <= OUTER_STEPS:
+        return "α is too large: even the right gradient flies off"
     if len(path) <= OUTER_STEPS:
         return f"{which} flies off within {len(path) - 1} outer steps"
     if np.allclose(path, path[0]):
@@ -224,8 +237,8 @@ def _steps(suspect, inner_lr, inner_steps, theta):
         end = min(length, LONGEST)
         curves.append(Curve([0, end], [row, row], role))
         points.append(Points(end, row, role))
-        notes.append(Note(0.08, row + 0.38, name))
-        notes.append(Note(end + 0.15, row, _said(length, cosine)))
+        notes.append(Note(0.05, row + 0.4, name))
+        notes.append(Note(LONGEST + 0.15, row, _said(length, cosine)))
     length, cosine = measured[SUSPECTS.index(suspect)]
     return Scene(
         title=_what_gives_it_away(suspect, length, cosine),
@@ -283,45 +296,44 @@ def where_bugs_cut():
 
 def cut_scene():
     """Nodes θ, slope, φ, query loss; the cuts are numbered like the suspects."""
-    theta, slope, phi, query = (0.0, 0.0), (2.0, 2.0), (4.0, 0.0), (6.6, 0.0)
+    theta, slope, phi, query = (0.0, 1.0), (2.0, 2.0), (4.0, 1.0), (6.6, 1.0)
     return Scene(
-        title="Two ways lead from φ back to θ; most bugs cut the upper one, some cut both",
+        title="Two ways lead back from φ to θ: some bugs cut the upper one, some both",
         alt=(
-            "A graph of four nodes. An arrow goes from θ straight to φ, marked with the factor 1; a "
-            "second way goes from θ up to the slope of the support loss, marked −αH, and down to φ. "
-            "From φ an arrow leads to the query loss. Suspects 1 and 2 cut the upper way between θ "
-            "and the slope, suspects 3, 4, 5 and 9 cut both ways into φ, suspect 8 takes the slope "
-            "of the wrong parameters, suspect 6 puts the wrong data and suspect 7 the wrong scale "
-            "into the query loss."
+            "A graph of four nodes. An arrow goes from θ straight to φ, factor 1; a second way goes "
+            "from θ up to the slope of the support loss and down to φ, factor −αH. From φ an arrow "
+            "leads to the query loss. Suspects 1 and 2 cut the upper way between θ and the slope, "
+            "suspects 3, 4, 5 and 9 cut both ways into φ, suspect 8 takes the slope at the wrong "
+            "parameters, suspect 6 puts the wrong data and suspect 7 the wrong scale into the query "
+            "loss."
         ),
-        xlabel="order of computation, from left to right; the gradient flows back from right to left",
-        ylabel="first order (below), second (above)",
-        xlim=(-0.7, 8.2),
-        ylim=(-1.5, 3.1),
+        xlabel="order of computation (gradients flow back, right to left)",
+        ylabel="order of derivative on this way",
+        xlim=(-0.6, 7.8),
+        ylim=(0.4, 2.5),
         arrows=[
-            Arrow(_from(theta, phi), _from(phi, theta), "path", "computed, and recorded"),
-            Arrow(_from(theta, slope), _from(slope, theta), "maml", "the second order: −αH"),
+            Arrow(_from(theta, phi), _from(phi, theta), "path", "first order: factor 1"),
+            Arrow(_from(theta, slope), _from(slope, theta), "maml", "second order: factor −αH"),
             Arrow(_from(slope, phi), _from(phi, slope), "maml"),
             Arrow(_from(phi, query), _from(query, phi), "path"),
         ],
         points=[
-            Points([1.0], [1.0], "first_order", "a cut, with the suspects' numbers"),
-            Points([3.35], [0.0], "first_order"),
-            Points([3.35], [0.65], "first_order"),
+            Points([1.0, 3.3, 3.3], [1.5, 1.35, 1.0], "first_order", "cut by the suspects named"),
             Points(*theta, "theta"),
             Points(*slope, "support"),
             Points(*phi, "phi"),
             Points(*query, "query"),
         ],
         notes=[
-            Note(0.0, -0.45, "θ", "middle"),
-            Note(2.0, 2.45, "slope of the support loss (suspect 8: at stale parameters)", "middle"),
-            Note(4.0, -0.45, "φ", "middle"),
-            Note(6.6, -0.45, "query loss", "middle"),
-            Note(6.6, -0.95, "6: wrong data   7: wrong scale", "middle"),
-            Note(0.85, 1.15, "1, 2", "right"),
-            Note(3.55, 0.95, "3, 4, 5, 9", "left"),
-            Note(1.7, -0.3, "factor 1", "middle"),
+            Note(0.0, 0.83, "θ", "middle"),
+            Note(2.0, 2.3, "slope of the support loss", "middle"),
+            Note(2.0, 2.15, "(8: at stale parameters)", "middle"),
+            Note(4.0, 0.83, "φ", "middle"),
+            Note(6.6, 0.83, "query loss", "middle"),
+            Note(6.6, 0.67, "(6: wrong data,", "middle"),
+            Note(6.6, 0.53, "7: wrong scale)", "middle"),
+            Note(0.8, 1.57, "1, 2", "right"),
+            Note(3.6, 1.4, "3, 4, 5, 9", "left"),
         ],
     )
 

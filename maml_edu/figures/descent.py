@@ -32,7 +32,7 @@ def descend(start, curvatures, alpha, momentum=0.0, steps=30):
 def growth(curvature, alpha, momentum=0.0):
     """The factor by which the distance to the minimum shrinks (< 1) or grows (> 1) in the long run.
 
-    Without momentum |1 − αλ|; with it the spectral radius of θₖ₊₁ = (1 + β − αλ)θₖ − βθₖ₋₁.
+    Without momentum |1 − αλ|; with it the spectral radius of θₖ₊₁ = (1 + μ − αλ)θₖ − μθₖ₋₁.
     """
     if momentum == 0:
         return abs(1 - alpha * curvature)
@@ -44,7 +44,7 @@ def descent_on_contours():
     """Drag the start; set α, momentum and the ravine's steepness; see the path and its loss."""
     sliders = {
         "alpha": ("step size α", 0.0, 0.4, 0.16, 0.005),
-        "momentum": ("momentum β", 0.0, 0.95, 0.0, 0.05),
+        "momentum": ("momentum μ", 0.0, 0.95, 0.0, 0.05),
         "steepness": ("steepness λmax", 1, 20, 10, 1),
         "steps": ("steps", 1, 100, 30, 1),
     }
@@ -67,7 +67,7 @@ def verdict(path, curvatures, alpha, momentum=0.0):
     """In one sentence: what this descent does, and why."""
     steepest = max(curvatures)
     limit = 2 * (1 + momentum) / steepest
-    rule = f"{'2(1 + β)' if momentum else '2'}/λmax = {number(limit)}"
+    rule = f"{'2(1 + μ)' if momentum else '2'}/λmax = {number(limit)}"
     worst = max(growth(c, alpha, momentum) for c in curvatures)
     left = loss(path[-1], curvatures) / max(loss(path[0], curvatures), 1e-300)
     if not np.any(path[0]):

@@ -106,7 +106,7 @@ def test_growth_is_what_a_long_descent_does(alpha, momentum):
         (0.2, 0.0, 30, "Bounces for ever"),
         (0.21, 0.0, 30, "Blows up: α = 0.21 is above the limit 2/λmax = 0.2"),
         (0.21, 0.5, 80, "Arrives, swinging"),
-        (0.31, 0.5, 30, "Blows up: α = 0.31 is above the limit 2(1 + β)/λmax = 0.3"),
+        (0.31, 0.5, 30, "Blows up: α = 0.31 is above the limit 2(1 + μ)/λmax = 0.3"),
     ],
 )
 def test_the_title_says_what_descent_does(alpha, momentum, steps, says):

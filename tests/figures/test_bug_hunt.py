@@ -1,0 +1,144 @@
+"""What the figures of chapter 08 show is what the broken MAMLs of the lesson do; each has its words."""
+
+import numpy as np
+import pytest
+
+import maml_edu.figures as figures
+import maml_edu.reference as ref
+from maml_edu.checks import diagnose_meta_gradient
+from maml_edu.figures import bug_hunt as bh
+
+SETTINGS = [(0.2, 2), (0.05, 1), (0.3, 3)]
+THETA = np.array([-1.4, 0.7])
+NAMED = {  # suspect → what the checker calls its gradient
+    1: "first_order",
+    2: "first_order",
+    3: "first_order",
+    5: "graph_cut",
+    6: "support_as_query",
+    7: "summed_over_tasks",
+}
+
+
+def suspect(number):
+    return bh.SUSPECTS[number - 1]
+
+
+def diagnosis(step, inner_lr, inner_steps):
+    problem = (bh.line_loss, {"theta": THETA}, bh.line_tasks(), inner_lr, inner_steps)
+    return diagnose_meta_gradient({"theta": step}, *problem)
+
+
+def first_order_slope(phi, x, y):
+    return ref.grad(bh.line_loss)(phi, x, y)["theta"]
+
+
+@pytest.mark.parametrize("name", ["nine_suspects", "where_bugs_cut"])
+def test_every_figure_of_the_chapter_has_a_title_alt_text_and_a_modest_size(name):
+    figure = getattr(figures, name)()
+    picture = getattr(figure, "twin", figure)
+    assert len(picture.title) > 15 and len(picture.alt) > len(picture.title) + 40
+    assert picture.png.startswith(b"\x89PNG") and len(picture.png) < 100_000
+
+
+# ---- the numbers
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_right_step_is_the_meta_gradient(settings):
+    grads = ref.meta_gradient(bh.line_loss, {"theta": THETA}, bh.line_tasks(), *settings)[1]
+    np.testing.assert_allclose(bh.outer_step("right", THETA, *settings), grads["theta"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_surface_is_the_meta_loss(settings):
+    value = ref.meta_loss(bh.line_loss, {"theta": THETA}, bh.line_tasks(), *settings)
+    assert bh.meta_loss(*THETA, *settings) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("number", NAMED)
+def test_a_suspect_s_step_is_what_the_checker_calls_it(number, settings):
+    found = diagnosis(bh.outer_step(suspect(number), THETA, *settings), *settings)
+    assert found.mistake == NAMED[number], found
+
+
+@pytest.mark.parametrize("inner_lr, inner_steps", [(0.2, 2), (0.3, 3)])
+def test_a_stale_slope_is_named_from_two_steps_on(inner_lr, inner_steps):
+    found = diagnosis(
+        bh.outer_step(suspect(8), THETA, inner_lr, inner_steps), inner_lr, inner_steps
+    )
+    assert found.mistake == "stale_params"
+    assert diagnosis(bh.outer_step(suspect(8), THETA, inner_lr, 1), inner_lr, 1).correct
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_moving_phi_averages_the_tasks_own_updates(settings):
+    new = []
+    for sx, sy, qx, qy in bh.line_tasks():
+        phi = ref.adapt(bh.line_loss, {"theta": THETA}, sx, sy, *settings)
+        new.append(phi["theta"] - bh.OUTER_LR * first_order_slope(phi, qx, qy))
+    step = (THETA - np.mean(new, axis=0)) / bh.OUTER_LR
+    np.testing.assert_allclose(bh.outer_step(suspect(4), THETA, *settings), step, rtol=1e-9)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_writing_in_place_starts_each_task_where_the_last_one_ended(settings):
+    phi, slopes = {"theta": THETA}, []
+    for sx, sy, qx, qy in bh.line_tasks():
+        phi = ref.adapt(bh.line_loss, phi, sx, sy, *settings)
+        slopes.append(first_order_slope(phi, qx, qy))
+    new = phi["theta"] - bh.OUTER_LR * np.mean(slopes, axis=0)
+    step = (THETA - new) / bh.OUTER_LR
+    np.testing.assert_allclose(bh.outer_step(suspect(9), THETA, *settings), step, rtol=1e-9)
+
+
+@pytest.mark.parametrize("settings", SETTINGS[:2])
+def test_the_star_stands_where_the_meta_gradient_is_zero(settings):
+    place = bh._minimum(*settings)
+    np.testing.assert_allclose(bh.outer_step("right", place, *settings), 0, atol=1e-9)
+    assert bh.meta_loss(*place, *settings) < bh.meta_loss(*(place + 0.1), *settings)
+
+
+# ---- what the lesson says of it
+
+
+def test_at_a_rate_above_one_over_the_curvature_first_order_leaves_the_minimum():
+    batch = bh.line_tasks()
+    curvature, _ = bh.quadratics(batch.support_x, batch.support_y)
+    assert 0.3 * np.linalg.eigvalsh(curvature).max() > 1
+    right, wrong = (bh.outer_path(name, bh.START, 0.3, 1)[-1] for name in ("right", suspect(1)))
+    assert bh.meta_loss(*wrong, 0.3, 1) > 5 * bh.meta_loss(*right, 0.3, 1)
+
+
+def test_a_sum_is_forgiven_at_one_rate_and_flies_off_at_another():
+    assert "flies off" in bh.suspect_scenes(suspect(7), 0.05, 1)[0].title
+    right, wrong = (bh.outer_path(name, bh.START, 0.2, 1)[-1] for name in ("right", suspect(7)))
+    np.testing.assert_allclose(right, wrong, atol=0.01)
+
+
+# ---- the words
+
+
+def test_titles_say_what_is_to_be_seen():
+    def titles(number, *settings):
+        return [scene.title for scene in bh.suspect_scenes(suspect(number), *settings)]
+
+    assert titles(5, 0.2, 2) == [
+        "Suspect 5 never leaves its start",
+        "Suspect 5 has no step at all",
+    ]
+    assert (
+        "nothing to see" in titles(8, 0.2, 1)[0] and "equals the right one" in titles(8, 0.2, 1)[1]
+    )
+    assert titles(7, 0.2, 2)[1] == "Suspect 7: right direction, 4 times the length"
+    assert "wrong way" in titles(1, 0.4, 1)[1]
+    assert "even the right gradient" in titles(1, 0.5, 5)[0]
+
+
+@pytest.mark.parametrize("name", bh.SUSPECTS)
+@pytest.mark.parametrize("settings", [(0.0, 1), (0.5, 5), (0.25, 3)])
+def test_every_place_of_the_sliders_gives_a_picture(name, settings):
+    for theta in (bh.START, (3.0, -2.4)):
+        scenes = bh.suspect_scenes(name, *settings, theta)
+        assert all(scene.as_dict() for scene in scenes)
