@@ -217,3 +217,7 @@ def build(
     late = build.out_of_step(places.course_root())
     _say("\n".join(late) or "Every notebook is in step with its source.")
     raise typer.Exit(1 if late else 0)
+
+
+if __name__ == "__main__":
+    main()

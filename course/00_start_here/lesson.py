@@ -243,7 +243,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # | $\theta$ | `params` | the meta-parameters: where every task starts from |
 # | $\varphi$ | `params` after `adapt` | the adapted parameters of one task |
 # | $\alpha$ | `inner_lr` | inner rate: the step size of adaptation |
-# | $\beta$ | `meta_lr` | outer rate: the step size of meta-training (in chapter 01: momentum) |
+# | $\beta$ | `meta_lr` | outer rate: the step size of meta-training |
 # | $K$ shots | `shots` | support examples of a task (of each class, where there are classes) |
 # | $N$ ways | `ways` | classes of a task |
 # | | `support_x`, `support_y` | **support set**: what a task is learned from |

@@ -207,7 +207,7 @@ except NotImplementedError:
 # factor below −1: its share is small at first, but it is multiplied by the same number above 1 each step, changes sides each
 # time, and after some steps outweighs everything else. (b) 0.02 is below the limit 2/λmax and 0.03 above it, so
 # 2/0.03 < λmax < 2/0.02: between 67 and 100 along the path (the loss of a network is quadratic only nearby, so this
-# is an estimate). (c) For instance momentum β, which raises the limit to 2(1 + β)/λmax but swings and needs a second
+# is an estimate). (c) For instance momentum μ, which raises the limit to 2(1 + μ)/λmax but swings and needs a second
 # number tuned; or scaling inputs or parameters so that the curvatures are more alike, which needs knowledge of them;
 # or starting with 0.03 and shrinking α, which helps only if it shrinks before the turn; or clipping the gradient,
 # which bounds the accident without removing its cause.

@@ -150,16 +150,16 @@ for kappa in (1, 2, 10, 100, 1000):
 # In a ravine the slope across changes its sign with every step while the slope along stays the same. So remember: keep a
 # velocity that forgets slowly. Across, the slopes cancel; along, they add up. (Polyak's *heavy ball*.)
 #
-# $$v \leftarrow \beta v + L'(\theta), \qquad \theta \leftarrow \theta - \alpha v .$$
+# $$v \leftarrow \mu v + L'(\theta), \qquad \theta \leftarrow \theta - \alpha v .$$
 
 
 # %%
-def steps_needed(curvatures, alpha, beta, limit=20_000):
+def steps_needed(curvatures, alpha, mu, limit=20_000):
     """Steps until a ravine's start (1, 1) is within a millionth of the minimum; None if never."""
     params, state = {"theta": np.ones(len(curvatures))}, None
     for step in range(1, limit):
         slopes = {"theta": curvatures * params["theta"]}
-        params, state = ref.momentum(params, slopes, state, lr=alpha, beta=beta)
+        params, state = ref.momentum(params, slopes, state, lr=alpha, mu=mu)
         distance = np.linalg.norm(params["theta"])
         if not 1e-6 < distance < 1e6:
             return step if distance < 1 else None
@@ -168,14 +168,14 @@ def steps_needed(curvatures, alpha, beta, limit=20_000):
 
 curvatures = np.array([1.0, 100.0])  # κ = 100
 pairs = [(0.0198, 0.0), (0.0198, 0.5), (0.0198, 0.8), (0.0198, 0.97), (0.033, 0.0), (0.033, 0.67)]
-for alpha, beta in pairs:
-    steps = steps_needed(curvatures, alpha, beta)
-    print(f"α = {alpha:<6}  β = {beta:<4}  {'blows up' if steps is None else f'{steps} steps'}")
+for alpha, mu in pairs:
+    steps = steps_needed(curvatures, alpha, mu)
+    print(f"α = {alpha:<6}  μ = {mu:<4}  {'blows up' if steps is None else f'{steps} steps'}")
 
 # %% [markdown]
 # Momentum cuts 705 steps to 117, and with both numbers well chosen (the last line) to 85: about what plain descent needs in
 # a ravine of $\sqrt\kappa$. It also **raises the limit**: $\alpha = 0.033$ is above $2/\lambda_{\max} = 0.02$ and blows up by
-# itself, yet arrives with β = 0.67, since the limit becomes $2(1 + \beta)/\lambda_{\max}$. More is not better: with β = 0.97
+# itself, yet arrives with μ = 0.67, since the limit becomes $2(1 + \mu)/\lambda_{\max}$. More is not better: with μ = 0.97
 # it swings past the minimum and back, and is slower than without.
 
 # %%
@@ -276,8 +276,8 @@ noisy_descent(large=0.5, small=0.05)
 # ## Try it
 #
 # Drag the start. Move α slowly through the limit $2/\lambda_{\max}$, then make the ravine steeper, then add momentum. Three things
-# to find: (1) the α at which the path goes straight to the long axis of the ravine; (2) the least β with which α = 0.25
-# arrives, with steepness 10; (3) the α and β that get the loss below 10⁻⁶ soonest, with steepness 20.
+# to find: (1) the α at which the path goes straight to the long axis of the ravine; (2) the least μ with which α = 0.25
+# arrives, with steepness 10; (3) the α and μ that get the loss below 10⁻⁶ soonest, with steepness 20.
 
 # %%
 descent_on_contours()
@@ -286,8 +286,8 @@ descent_on_contours()
 # <details><summary>What there is to find</summary>
 #
 # (1) α = 1/λmax = 0.1: the factor of the steep direction is 0, so one step removes it. (2) Just above 0.25, where
-# 2(1 + β)/λmax passes α: at 0.25 itself it swings for ever, at 0.30 it arrives. (3) From the first start α = 0.125 with
-# β = 0.45 does it in 18 steps; near it, many do in 25. Plain descent needs about 80.
+# 2(1 + μ)/λmax passes α: at 0.25 itself it swings for ever, at 0.30 it arrives. (3) From the first start α = 0.125 with
+# μ = 0.45 does it in 18 steps; near it, many do in 25. Plain descent needs about 80.
 # </details>
 
 # %% [markdown]
@@ -355,7 +355,7 @@ descent_on_contours()
 # 1. A step is $\theta \leftarrow \theta - \alpha\nabla L(\theta)$; along each eigenvector of the Hessian it multiplies the distance by $1 - \alpha\lambda_i$.
 # 2. It converges when $0 < \alpha < 2/\lambda_{\max}$ and blows up above; the steepest direction sets the limit for all.
 # 3. The slowest rate is at best $(\kappa - 1)/(\kappa + 1)$, with $\kappa = \lambda_{\max}/\lambda_{\min}$ and $\alpha = 2/(\lambda_{\min} + \lambda_{\max})$.
-# 4. Momentum $v \leftarrow \beta v + \nabla L$ makes a ravine shorter and raises the limit to $2(1 + \beta)/\lambda_{\max}$.
+# 4. Momentum $v \leftarrow \mu v + \nabla L$ makes a ravine shorter and raises the limit to $2(1 + \mu)/\lambda_{\max}$.
 # 5. Noise of variance $\sigma^2$ leaves a floor of about $\tfrac14\alpha\sigma^2$; central differences check a slope to $O(h^2)$.
 
 # %% [markdown]

@@ -77,8 +77,10 @@ class Progress:
         return sum(row.points for row in self.rows)
 
     def __repr__(self):
+        width = max((len(row.exercise) for row in self.rows), default=0)
         lines = [
-            f"{'✓' if row.passed else '○'} {row.exercise:<28} {row.points:>2} points  {row.passed or ''}"
+            f"{'✓' if row.passed else '○'} {row.exercise:<{width}} {row.points:>3} points  "
+            f"{row.passed or ''}"
             for row in self.rows
         ]
         return "\n".join([*(line.rstrip() for line in lines), self.summary()])

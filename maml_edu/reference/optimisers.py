@@ -12,10 +12,10 @@ def sgd(params, grads, state=None, lr=0.01):
     return {name: theta - lr * grads[name] for name, theta in params.items()}, state
 
 
-def momentum(params, grads, state=None, lr=0.01, beta=0.9):
-    """Heavy ball (Polyak 1964): v ← β v + g, θ ← θ − lr · v. Returns (params, state)."""
+def momentum(params, grads, state=None, lr=0.01, mu=0.9):
+    """Heavy ball (Polyak 1964): v ← μ v + g, θ ← θ − lr · v. Returns (params, state)."""
     velocity = state or {name: np.zeros_like(theta) for name, theta in params.items()}
-    velocity = {name: beta * velocity[name] + grads[name] for name in params}
+    velocity = {name: mu * velocity[name] + grads[name] for name in params}
     return sgd(params, velocity, None, lr)[0], velocity
 
 
