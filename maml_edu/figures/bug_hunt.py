@@ -311,6 +311,7 @@ def cut_scene():
         ylabel="order of derivative on this way",
         xlim=(-0.6, 7.8),
         ylim=(0.4, 2.5),
+        diagram=True,
         arrows=[
             Arrow(_from(theta, phi), _from(phi, theta), "path", "first order: factor 1"),
             Arrow(_from(theta, slope), _from(slope, theta), "maml", "second order: factor −αH"),

@@ -128,12 +128,12 @@ function arrow_between(role, x0, y0, x1, y1) {
 function paint_axes(scene, box) {
   const group = svg("g", { "aria-hidden": "true" });
   const line = (x1, y1, x2, y2, colour) => svg("line", { x1, y1, x2, y2, stroke: colour });
-  for (const [value, text] of box.x.ticks) {
+  for (const [value, text] of scene.diagram ? [] : box.x.ticks) {
     const at = box.x(value);
     group.append(line(at, box.top, at, box.bottom, "#e4e4e4"));
     group.append(svg("text", { x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
-  for (const [value, text] of box.y.ticks) {
+  for (const [value, text] of scene.diagram ? [] : box.y.ticks) {
     const at = box.y(value);
     group.append(line(box.left, at, box.right, at, "#e4e4e4"));
     group.append(svg("text", { x: box.left - 7, y: at + 4.5, "text-anchor": "end" }, text));

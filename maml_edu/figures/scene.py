@@ -84,8 +84,9 @@ class Note:
 class Scene:
     """One panel. `title` says the finding; `alt` says, to who cannot see it, what there is to see.
 
-    `equal=True` gives both axes the same scale; `xlog`, `ylog` make an axis logarithmic. Labels
-    become one legend below the panel, in the order in which things are listed.
+    `equal=True` gives both axes the same scale; `xlog`, `ylog` make an axis logarithmic.
+    `diagram=True` draws no numbers on the axes, for pictures of nodes and arrows. Labels become one
+    legend below the panel, in the order in which things are listed.
     """
 
     title: str
@@ -103,6 +104,7 @@ class Scene:
     equal: bool = False
     xlog: bool = False
     ylog: bool = False
+    diagram: bool = False
 
     def __post_init__(self):
         for name in ("title", "alt", "xlabel", "ylabel"):
@@ -122,7 +124,7 @@ class Scene:
     def as_dict(self):
         """Plain lists and numbers for the painters: finite, rounded, nothing absurdly far away."""
         x, y = _tamer(self.xlim, self.xlog), _tamer(self.ylim, self.ylog)
-        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog")
+        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog", "diagram")
         return {
             **{name: getattr(self, name) for name in same},
             "title": _unbroken(self.title),

@@ -190,6 +190,8 @@ def _axes(ax, scene):
     ax.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
     if scene["equal"]:
         ax.set_aspect("equal")
+    if scene["diagram"]:
+        ax.set(xticks=[], yticks=[])
 
 
 def _labelled(scene):
