@@ -74,8 +74,12 @@ _WHERE = {
     "two_arrows": "arrows",
     "meta_loss_of_theta": "arrows",
     "two_curvatures": "arrows",
+    # Chapter 07
+    "scrub_adaptation": "sinusoid_maml",
+    "training_curve": "sinusoid_maml",
+    "error_against_steps": "sinusoid_maml",
     # Chapter 08
-    "bug_hunt": "bug_hunt",
+    "nine_suspects": "bug_hunt",
     "where_bugs_cut": "bug_hunt",
 }
 
