@@ -53,19 +53,22 @@ def hidden_seed(exercise_id: str) -> int:
 def local_answer(function, item):
     """`function`, of this process, as a check sees it: from plain data to plain data."""
     if not callable(function):
-        raise WrongAnswer(f"✗ {item.id}: give the function itself, not {type(function).__name__}.")
+        raise WrongAnswer(f"give the function itself, not {type(function).__name__}")
 
     def answer(*args):
         try:
             return plain.call(function, args, item.interface)
         except plain.NotPlain as error:
-            raise WrongAnswer(str(error)) from None
+            raise WrongAnswer(_NOT_PLAIN, str(error)) from None
         except Exception as error:
             if is_stub(error):
                 raise
             raise WrongAnswer(*_explained(error)) from error
 
     return answer
+
+
+_NOT_PLAIN = "the result is not plain data: give numbers, text, arrays, or lists and dicts of them"
 
 
 def is_stub(error: Exception) -> bool:

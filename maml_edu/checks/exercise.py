@@ -305,8 +305,10 @@ def _array_difference(got, expected, rtol, atol, what):
         return _Difference(f"{what} should be a regular array of shape {expected.shape}")
     if values.dtype.kind not in "biuf":
         return _Difference(f"{what} should hold numbers, not {_type(got)}")
+    if values.shape != expected.shape and not expected.ndim:
+        return _Difference(f"{what} should be a number, not {_type(values)}")
     if values.shape != expected.shape:
-        return _Difference(f"{what} has shape {values.shape}; expected is shape {expected.shape}")
+        return _Difference(f"{what} has shape {values.shape}; it should have {expected.shape}")
     if expected.dtype.kind in "iu" and values.dtype.kind not in "iu":
         return _Difference(f"{what} should be made of whole numbers (int), not {values.dtype}")
     if expected.dtype.kind == "b" and values.dtype.kind != "b":

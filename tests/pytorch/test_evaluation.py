@@ -1,0 +1,128 @@
+"""Evaluation: scores per inner step on new tasks, with intervals."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import maml_edu.pytorch as mt
+import maml_edu.reference as ref
+from maml_edu.tasks import Sinusoids, TaskBatch
+
+
+def learner(**options):
+    torch.manual_seed(0)
+    return mt.MAML(mt.MLP(1, 6, 1).double(), **{"inner_lr": 0.02, "inner_steps": 2, **options})
+
+
+class Quadrants:
+    """Two-class tasks in the plane: on which side of a line through 0 is a point?"""
+
+    def sample(self, rng, tasks=25):
+        x = rng.normal(size=(tasks, 20, 2))
+        normal = rng.normal(size=(tasks, 1, 2))
+        y = ((x * normal).sum(-1) > 0).astype(int)  # (tasks, 20)
+        return TaskBatch(x[:, :10], y[:, :10], x[:, 10:], y[:, 10:])
+
+
+def test_there_is_a_score_for_each_episode_before_and_after_each_step():
+    result = mt.evaluate(learner(), Sinusoids(5), episodes=230, steps=4)
+    assert result.values.shape == (230, 5) and len(result) == 230
+    assert result.mean.shape == result.ci95.shape == (5,)
+    assert mt.evaluate(learner(), Sinusoids(5), episodes=3).values.shape == (3, 3)
+    assert mt.evaluate(learner(), Sinusoids(5), episodes=3, steps=0).values.shape == (3, 1)
+
+
+def test_scores_are_the_query_losses_of_the_reference():
+    subject = learner()
+    params = {"w1": subject.model[0].weight, "b1": subject.model[0].bias,
+              "w2": subject.model[2].weight, "b2": subject.model[2].bias}  # fmt: skip
+    params = {k: v.detach().numpy().T for k, v in params.items()}
+    result = mt.evaluate(subject, Sinusoids(5), episodes=4, steps=3, seed=8)
+    batch = Sinusoids(5).sample(np.random.default_rng(8), 4)
+    expected = [
+        [ref.mse(ref.adapt(ref.mse, params, sx, sy, 0.02, k), qx, qy) for k in range(4)]
+        for sx, sy, qx, qy in batch
+    ]
+    np.testing.assert_allclose(result.values, expected, rtol=1e-12)
+    assert result.metric == "mse"
+
+
+def test_the_interval_is_1_96_standard_errors_of_the_mean():
+    values = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0], [9.0, 5.0]])
+    result = mt.Evaluation("mse", values)
+    spread = np.sqrt(((values[:, 0] - 4) ** 2).sum() / 3)
+    np.testing.assert_allclose(result.mean, [4.0, 5.0])
+    np.testing.assert_allclose(result.ci95, [1.96 * spread / 2, 0.0])
+    assert repr(result).splitlines() == [
+        "mse on 4 new tasks, mean ± 95 % confidence", "steps",
+        "    0  4.0000 ± 3.4878", "    1  5.0000 ± 0.0000",
+    ]  # fmt: skip
+
+
+def test_the_interval_holds_the_true_mean_about_nineteen_times_in_twenty():
+    subject = learner()
+    truth = mt.evaluate(subject, Sinusoids(5), episodes=2000, steps=0, seed=0).mean
+    results = [mt.evaluate(subject, Sinusoids(5), 100, steps=0, seed=s) for s in range(1, 41)]
+    hits = sum(abs(r.mean - truth)[0] < r.ci95[0] for r in results)
+    assert 34 <= hits <= 40
+
+
+def test_class_labels_are_scored_by_accuracy():
+    torch.manual_seed(0)
+    subject = mt.MAML(mt.MLP(2, 16, 2), loss=F.cross_entropy, inner_lr=0.5, inner_steps=3)
+    result = mt.evaluate(subject, Quadrants(), episodes=50, steps=20)
+    assert result.metric == "accuracy"
+    assert set(np.unique(result.values * 10).round(9)) <= set(range(11))  # ten queries a task
+    assert result.mean[0] < 0.65 and result.mean[-1] > 0.75
+
+
+def test_a_loss_of_one_s_own_is_scored_by_itself():
+    result = mt.evaluate(learner(loss=F.l1_loss), Sinusoids(5), episodes=3)
+    assert result.metric == "loss" and (result.values > 0).all()
+
+
+def test_the_same_seed_gives_the_same_scores_and_nothing_is_changed():
+    subject = learner()
+    before = subject.detached()
+    first, again, other = (
+        mt.evaluate(subject, Sinusoids(5), episodes=5, seed=seed).values for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert all(torch.equal(before[k], v) for k, v in subject.params.items())
+
+
+def test_training_tasks_and_evaluation_tasks_are_not_the_same_by_default():
+    """meta_train draws from seed 0, evaluate from seed 1."""
+    seen = []
+
+    class Recording(Sinusoids):
+        def sample(self, rng, tasks=25):
+            seen.append(super().sample(rng, tasks))
+            return seen[-1]
+
+    subject = learner()
+    mt.meta_train(subject, Recording(5), 1, meta_batch=4, progress=False)
+    mt.evaluate(subject, Recording(5), episodes=4)
+    assert not np.isin(seen[0].support_x, seen[1].support_x).any()
+
+
+@pytest.mark.parametrize("episodes", [1, 0, -3, 2.5, True, None, "600"])
+def test_too_few_episodes_for_an_interval_are_refused(episodes):
+    with pytest.raises(
+        ValueError, match=r"episodes must be a whole number ≥ 2 \(for an interval\)"
+    ):
+        mt.evaluate(learner(), Sinusoids(5), episodes=episodes)
+
+
+@pytest.mark.parametrize("steps", [-1, 1.5])
+def test_steps_that_make_no_sense_are_refused(steps):
+    with pytest.raises(ValueError, match="inner_steps must be a whole number"):
+        mt.evaluate(learner(), Sinusoids(5), episodes=2, steps=steps)
+
+
+def test_more_steps_than_there_are_rates_are_refused_with_what_is_needed():
+    subject = learner(inner_lr=np.array([0.02, 0.01]))
+    assert len(mt.evaluate(subject, Sinusoids(5), episodes=2).mean) == 3
+    with pytest.raises(ValueError, match="nor 5 inner steps"):
+        mt.evaluate(subject, Sinusoids(5), episodes=2, steps=5)
