@@ -106,8 +106,7 @@ check("07.outer_loop", outer_loop, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write a function of θ alone that returns the mean query loss after adaptation. The rest is `ref.grad` of it. (Collect the
-# losses in a list, or write `total = total + …`: `+=` changes a value in place, which `ref.grad` cannot follow.)
+# Write a function of θ alone that returns the mean query loss after adaptation. The rest is `ref.grad` of it.
 # </details>
 # <details><summary>Hint 2</summary>
 #
