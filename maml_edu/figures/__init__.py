@@ -30,12 +30,12 @@ How to write a new figure
        interactive(parabola_scene, {"a": ("curvature a", 0.2, 2.0, 1.0, 0.1)},
                    drag={"start": (2.0, 2.0)})
 
-   Slider specs: (label, low, high, start, step) is a slider, whole numbers throughout make it an
-   integer one; (label, [option, …]) a menu; (label, True) a tick box. `drag` gives the first
-   places of draggable points: a pair, or an array (n, 2) for several; each name
-   once a figure. The function is called with all of these by name. It should take less than 50 ms. Its value at the start is the static
-   twin; `twin=[{"a": 0.5}, {"a": 2.0}]` draws several settings side by side instead, where one
-   picture does not tell the story.
+   Slider specs: (label, low, high, start, step) is a slider, whole numbers throughout make it
+   an integer one; (label, [option, …]) a menu; (label, True) a tick box. `drag` gives the first
+   places of draggable points: a pair, or an array (n, 2) for several; each name once a figure.
+   The function is called with all of these by name. It should take less than 50 ms. Its value
+   at the start is the static twin; `twin=[{"a": 0.5}, {"a": 2.0}]` draws several settings side
+   by side instead, where one picture does not tell the story.
 4. Name the public function in `_WHERE` below and in `FIGURES` of tests/figures/test_figures.py,
    which checks its title, alt text and size. Test the scene's numbers against a closed form.
 5. Look at it: `draw(parabola_scene()).save("/tmp/look.png")`, then live in JupyterLab, and once in
