@@ -41,7 +41,7 @@ lint: $(STAMP)
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180
 test: lint
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile \
 	--no-loadscope-reorder $(NBVAL) notebooks solutions exercises tests $(ARGS)
 
 clean:

@@ -364,15 +364,18 @@ def test_mistakes_are_named_with_rates_of_every_form(form):
     assert problem.diagnosis(first, rate=rates).mistake == "first_order"
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_mistake_in_single_precision_is_still_that_mistake(seed):
+@pytest.mark.parametrize("rounding", [0.0, 2e-5])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_mistake_in_single_precision_is_still_that_mistake(seed, rounding):
+    """Small networks lose 1e-7 to rounding; four convolutions with BatchNorm up to 1e-4."""
     rng = np.random.default_rng(seed)
     params, batch = random_params(rng, (1, 40, 40, 1), 0.3), random_batch(rng, 4, 5, 6)
     single = {k: v.astype(np.float32) for k, v in params.items()}
     few = SimpleNamespace(**{k: v.astype(np.float32) for k, v in vars(batch).items()})
     got = maml_by_autograd(relu_mse, single, few, 0.05, 5, first_order=True)[1]
-    found = diagnose_meta_gradient(got, ref.mse, params, batch, 0.05, 5)
-    assert found.mistake == "first_order"
+    noisy = {k: v * (1 + rounding * rng.normal(size=v.shape)) for k, v in got.items()}
+    noisy = {k: v.astype(np.float32) for k, v in noisy.items()}
+    assert diagnose_meta_gradient(noisy, ref.mse, params, batch, 0.05, 5).mistake == "first_order"
 
 
 # ------------------------------------------------------------------ no false accusation
