@@ -68,7 +68,7 @@ class BatchNorm(nn.Module):
         axes = [axis for axis in range(x.ndim) if axis != 1]
         centred = x - x.mean(axes, keepdim=True)
         x = centred / (centred.square().mean(axes, keepdim=True) + self.eps).sqrt()
-        if self.weight is None:
+        if self.weight is None or self.bias is None:
             return x
         shape = (-1,) + (1,) * (x.ndim - 2)  # (features, 1, …) against (examples, features, …)
         return x * self.weight.view(shape) + self.bias.view(shape)
