@@ -43,13 +43,12 @@
 # **Needs** Python and a little NumPy. **Takes** about 25 minutes. **CPU** is enough for the whole course; no GPU, no
 # download.
 #
-# You run a cell with **Shift + Enter**. Start with this one, which looks whether everything is in place:
+# You run a cell with **Shift + Enter**. Start with this one, which checks that everything is in place:
 
 # %%
 from maml_edu.doctor import doctor
 
 report = doctor()
-# This page is part of the course's files, so these at least have been found.
 problems = [finding for finding in report if finding.ok is False and finding.name != "course"]
 for finding in problems:
     print(f"{finding.name}: {finding.found}. {finding.advice}")
@@ -61,7 +60,7 @@ print("Mend this, then run me again." if problems else "Everything that you need
 # %% [markdown]
 # ## Predict
 #
-# Sine waves $y = A\sin(x - b)$ of all heights $A$ and shifts $b$ are shown to two networks of the same size, for the same
+# Sine waves $y = A\sin(x - \text{phase})$ of all heights $A$ and phases are shown to two networks of the same size, for the same
 # number of training steps. **One** learns in the ordinary way: here is an $x$, say the $y$. The **other** learns to learn:
 # here are ten points of one wave; take one step of gradient descent on them; now your error on *other* points of that wave
 # counts.
@@ -71,7 +70,7 @@ print("Mend this, then run me again." if problems else "Everything that you need
 #
 # <details><summary>Answer</summary>
 #
-# The ordinary network draws nearly the same flat wave for every task: the *average* of all waves, which is the best answer
+# The ordinary network draws nearly the same low wave for every task: the *average* of all waves, which is the best answer
 # to a question that does not say which wave is meant. One step moves it a little. The other looks no better before the
 # step, but after **one** step it draws a curve near the new wave. It has not learned the waves; it has learned where to
 # start from so that a step finds any of them.
@@ -90,7 +89,7 @@ from maml_edu.figures import Band, Curve, Scene, draw, fit_a_new_sine, show_sour
 from maml_edu.tasks import Sinusoids
 
 # %% [markdown]
-# A **task** is one wave. Its height $A$ is drawn between 0.1 and 5, its shift $b$ between 0 and π, as in the paper that
+# A **task** is one wave. Its height $A$ is drawn between 0.1 and 5, its phase (how far it is shifted) between 0 and π, as in the paper that
 # this course is about (Finn and others, 2017). Of each task a learner gets a **support set** to learn from (here ten points:
 # "10 shots"), and is judged on a **query set**: other points of the same wave.
 
@@ -127,13 +126,13 @@ print(
 )
 
 # %% [markdown]
-# Two short functions did that; each is explained in chapters 04 to 08. A look is free:
+# Two short functions did that; both are explained in chapters 04 to 08. A look is free:
 
 # %%
 show_source(mt.meta_gradient)
 
 # %%
-show_source(mt.adapt)
+show_source(mt.maml.adaptation)
 
 # %% [markdown]
 # The ordinary network: the same start, the same tasks in the same order, the same optimiser. One thing differs, the
@@ -195,7 +194,7 @@ bands = [Band(step, r.mean - r.ci95, r.mean + r.ci95, role) for role, (_, r) in 
 curves = [Curve(step, r.mean, role, name, markers=True) for role, (name, r) in results.items()]
 draw(
     Scene(
-        title="Both start as badly; one step is enough for the network that learned to learn",
+        title="Both start equally badly; one step is enough for the network that learned to learn",
         alt="Error on new waves against gradient steps, with narrow bands of 95 per cent "
         "confidence. Both begin above 3. MAML falls below 1 at the first step and goes on "
         "slowly; the ordinary network comes down little by little and is far above after ten.",
@@ -347,7 +346,7 @@ progress()
 #
 # 1. A task gives a support set to adapt to and a query set to be judged by; a family of tasks is what we learn from.
 # 2. Inner step: $\varphi_i = \theta - \alpha\,\nabla L_i^{\text{support}}(\theta)$, for each task $i$ from the same $\theta$.
-# 3. Outer step: $\theta \leftarrow \theta - \beta\,\nabla_\theta\,\tfrac1n\sum_{i=1}^n L_i^{\text{query}}(\varphi_i)$ (here with Adam in place of the plain step).
+# 3. Outer step: $\theta \leftarrow \theta - \beta\,\nabla_\theta\,\tfrac1n\sum_{i=1}^n L_i^{\text{query}}(\varphi_i)$ (here with Adam, a refined step, in place of the plain one).
 # 4. With no inner step this is ordinary training, $\varphi_i = \theta$, and ends at the average of all tasks.
 # 5. Measure on new tasks, after 0, 1, … steps, with an interval; the start alone says nothing.
 

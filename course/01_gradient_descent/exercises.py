@@ -16,7 +16,7 @@ from maml_edu.checks import check
 #
 # *difficulty 1/5 · 5 minutes · 2 points*
 #
-# From here on the parameters of a network are a **dict of arrays**, and a step moves all of them. These two lines are
+# From here on the parameters of a network are a **dict of arrays**, and a step moves all of them. This one line is
 # the inner loop of MAML, the training of an ordinary network, and the whole of this chapter.
 
 

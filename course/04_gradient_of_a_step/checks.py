@@ -20,15 +20,13 @@ def meta_slope(answer, rng):
             answer(theta, c, a, alpha),
             (1 - alpha * a) * a * (phi - c),
             mistakes={
-                "this is the slope at φ: the path from θ to φ has a slope too (the factor 1 − αa)": (
-                    a * (phi - c)
-                ),
-                "this is the slope at θ, before the step": a * (theta - c),
-                "the factor 1 − αa belongs here once: φ already contains the step": (
-                    (1 - alpha * a) ** 2 * a * (phi - c)
-                ),
+                "this is the slope at φ: the path from θ to φ has a slope too (the factor 1 − αa; mind "
+                "that (1 − αa) times the slope at θ is the slope at φ)": (a * (phi - c)),
                 "the step goes downhill, so dφ/dθ is 1 − αa, not 1 + αa": (
                     (1 + alpha * a) * a * (phi - c)
+                ),
+                "the slope of the loss at φ is a(φ − c): the curvature a is missing": (
+                    (1 - alpha * a) * (phi - c)
                 ),
                 "this is how φ follows θ; it still has to be multiplied by the slope at φ": (
                     1 - alpha * a
@@ -63,6 +61,9 @@ def numeric_meta_slope(answer, rng):
                 "the points are 2h apart, so divide by 2h and not by h": (ahead - behind) / h,
                 "you moved φ by ±h: move θ, and take the inner step anew from there": (
                     _difference(well.numpy, phi, h)
+                ),
+                "this is the exact slope: give the central difference with the h that you are given": (
+                    (phi**3 - phi) * (1 - alpha * (3 * theta**2 - 1))
                 ),
                 "this is the slope of the loss before the step: the inner step is missing": (
                     _difference(well.numpy, theta, h)
@@ -118,6 +119,9 @@ def best_start(answer, rng):
                 ),
                 "this is where the first-order gradients cancel: 1 − αa enters once more": (
                     _weighted_mean(a * follows, c)
+                ),
+                "a weighted mean is divided by the sum of the weights, not by the number of tasks": (
+                    np.mean(a * follows**2 * c)
                 ),
                 "the weights lack the curvature a: the slope at φ is a(φ − c)": (
                     _weighted_mean(follows**2, c)

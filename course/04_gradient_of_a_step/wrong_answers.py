@@ -17,6 +17,12 @@ def no_step(theta, c, a, alpha):
     return a * (theta - c)
 
 
+@wrong_answer("04.meta_slope", says="the curvature a is missing")
+def without_the_curvature(theta, c, a, alpha):
+    phi = theta - alpha * a * (theta - c)
+    return (1 - alpha * a) * (phi - c)
+
+
 @wrong_answer("04.meta_slope", says="belongs here once")
 def factor_twice(theta, c, a, alpha):
     phi = theta - alpha * a * (theta - c)
@@ -75,6 +81,11 @@ def uphill(loss, theta, alpha, h):
     return (after(theta + h) - after(theta - h)) / (2 * h)
 
 
+@wrong_answer("04.numeric_meta_slope", says="this is the exact slope")
+def differentiated(loss, theta, alpha, h):
+    return ref.grad(lambda start: loss(start - alpha * ref.grad(loss)(start)))(theta)
+
+
 @wrong_answer("04.first_order_misleads", says="is where descent itself blows up")
 def stability_limit(a, alpha):
     return alpha * a > 2
@@ -109,6 +120,11 @@ def best_without_learning(c, a, alpha):
 def first_order_fixed_point(c, a, alpha):
     weight = a * (1 - alpha * a)
     return np.sum(weight * c) / np.sum(weight)
+
+
+@wrong_answer("04.best_start", says="divided by the sum of the weights")
+def not_divided(c, a, alpha):
+    return np.mean(a * (1 - alpha * a) ** 2 * c)
 
 
 @wrong_answer("04.best_start", says="the weights lack the curvature")

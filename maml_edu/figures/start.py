@@ -26,7 +26,7 @@ def fit_a_new_sine(
 ):
     """Drag the points of a new sine wave and watch two networks adapt to them.
 
-    Left, MAML's network; right, a network pretrained on all waves at once. Both take the same
+    Left, MAML's network; right, an ordinary network, trained on all waves at once. Both take the same
     gradient steps on the points' squared error, of size `inner_lr`; `pretrained_lr` gives the second
     network a size of its own. `apply(params, x)` maps (n, 1) → (n, 1) in NumPy; `points` is (n, 2),
     a wave of amplitude 3.5 if None.
@@ -49,7 +49,7 @@ def fit_scenes(
     other_lr = inner_lr if pretrained_lr is None else pretrained_lr
     return [
         _fit_scene("MAML's network", maml_params, points, steps, inner_lr, apply),
-        _fit_scene("Pretrained network", pretrained_params, points, steps, other_lr, apply),
+        _fit_scene("Ordinary network", pretrained_params, points, steps, other_lr, apply),
     ]
 
 
