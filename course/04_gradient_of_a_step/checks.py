@@ -22,6 +22,10 @@ def meta_slope(answer, rng):
             mistakes={
                 "this is the slope at φ: the path from θ to φ has a slope too (the factor 1 − αa; mind "
                 "that (1 − αa) times the slope at θ is the slope at φ)": (a * (phi - c)),
+                "this is the slope at θ, before the step": a * (theta - c),
+                "the factor 1 − αa belongs here once: φ already contains the step": (
+                    (1 - alpha * a) ** 2 * a * (phi - c)
+                ),
                 "the step goes downhill, so dφ/dθ is 1 − αa, not 1 + αa": (
                     (1 + alpha * a) * a * (phi - c)
                 ),
