@@ -72,7 +72,7 @@ def _extreme(out, x, axis=None, *, keepdims=False):
 
 
 def _larger(out, x, y):
-    """maximum and minimum: the slope goes to the operand that was taken, half each at a tie."""
+    """maximum and minimum: the slope goes to the operand that was taken, half each at a tie (of two that vary)."""
     took_x = (plain(x) == plain(out)) / (1.0 + (plain(x) == plain(y)))
     return [_to(x, lambda g: g * took_x), _to(y, lambda g: g * (1.0 - took_x))]
 
@@ -213,6 +213,18 @@ def _dot(x, y):
     return _matmul_any(x, y)
 
 
+def _against_a_constant(op, wins):
+    """maximum and minimum; at a tie with a constant the slope is 0, as in PyTorch's ReLU."""
+
+    def chosen(x, y):
+        if isinstance(x, Traced) and isinstance(y, Traced):
+            return record(op, (x, y), {})
+        x, constant = (x, y) if isinstance(x, Traced) else (y, x)
+        return np.where(wins(constant, x), constant, x)
+
+    return chosen
+
+
 def _norm(x, ord=None, axis=None, *, keepdims=False):
     if ord is not None:
         raise NotImplementedError("np.linalg.norm with ord: write it with np.sum and np.absolute.")
@@ -260,6 +272,8 @@ def _squeezed(x, axis=None):
 COMPOSED |= {
     np.matmul: _matmul_any,
     np.dot: _dot,
+    np.maximum: _against_a_constant(np.maximum, np.greater_equal),
+    np.minimum: _against_a_constant(np.minimum, np.less_equal),
     np.outer: lambda x, y: np.reshape(x, (-1, 1)) * np.reshape(y, (1, -1)),
     np.where: lambda condition, x, y: record(np.where, (plain(condition), x, y), {}),
     np.concatenate: _concatenated,

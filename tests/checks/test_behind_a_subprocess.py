@@ -14,7 +14,7 @@ import pytest
 from course_files import exercise_ids, found_chapters, wrong_answer_places
 
 from maml_edu.checks import plain
-from maml_edu.checks.check import HIDDEN_CASES, PUBLIC_SEED, hidden_seed
+from maml_edu.checks.check import PUBLIC_SEED, hidden_seed
 from maml_edu.checks.exercise import WrongAnswer, find, judge, load_chapter, wrong_answers
 
 WORKER = Path(__file__).parent / "answering_worker.py"
@@ -86,7 +86,7 @@ def test_the_solution_passes_from_another_process(chapter, id, worker_of):
     worker = worker_of(chapter)
     assert worker.pid != os.getpid()
     judge(find(id), worker.answer(id), PUBLIC_SEED)
-    judge(find(id), worker.answer(id), hidden_seed(id), HIDDEN_CASES)
+    judge(find(id), worker.answer(id), hidden_seed(id))
 
 
 @pytest.mark.parametrize(("chapter", "id", "number"), WRONG, ids=str)

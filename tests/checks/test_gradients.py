@@ -50,7 +50,7 @@ class Problem:
         return diagnose_meta_gradient(candidate, loss, self.params, self.batch, rate, self.steps)
 
 
-PROBLEMS = [Problem(0, 1, 3), Problem(1, 2, 5), Problem(2, 3, 2)]
+PROBLEMS = [Problem(0, 1, 5), Problem(1, 2, 4), Problem(2, 3, 2)]
 SEVERAL_STEPS = [p for p in PROBLEMS if p.steps > 1]
 
 

@@ -70,6 +70,15 @@ def test_both_back_ends_agree_for_any_network_rate_and_number_of_steps(
     )
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_both_back_ends_agree_where_a_whole_layer_is_dead(seed):
+    """Biases of 0 behind units that are all off: the next layer stands exactly on the kink of ReLU."""
+    rng = np.random.default_rng(seed)
+    params, batch = ref.mlp_init(rng, (1, 2, 2, 1)), Sinusoids(5).sample(rng, 3)
+    _, grads = mt.meta_gradient(relu_mse, as_tensors(params), batch, 0.01, 1)
+    assert distance(arrays(grads), ref.meta_gradient(ref.mse, params, batch, 0.01, 1)[1]) < 1e-9
+
+
 def rates_of_every_form(params):
     rng = np.random.default_rng(0)
     return {

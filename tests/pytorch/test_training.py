@@ -1,7 +1,6 @@
 """Meta-training: it learns, it can be stopped and taken up again, it says when it fails."""
 
 import builtins
-import os
 import re
 from random import Random
 

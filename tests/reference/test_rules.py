@@ -71,8 +71,10 @@ CASES = {
     np.cos: on(np.cos, M),
     np.tanh: on(np.tanh, M),
     np.absolute: on(lambda x: abs(x) * x * x, APART),
-    np.maximum: on(lambda x, y: np.maximum(x, y) ** 3, APART, V + 0.05),
-    np.minimum: on(lambda x, y: np.minimum(x, y) ** 3, APART, V + 0.05),
+    np.maximum: on(lambda x, y: np.maximum(x, y) ** 3, APART, V + 0.05)
+    + on(lambda x: np.maximum(x, V + 0.05) ** 3, APART) + on(lambda x: np.maximum(0, x) ** 3, APART),
+    np.minimum: on(lambda x, y: np.minimum(x, y) ** 3, APART, V + 0.05)
+    + on(lambda x: np.minimum(x, V + 0.05) ** 3, APART) + on(lambda x: np.minimum(0, x) ** 3, APART),
     np.logaddexp: on(np.logaddexp, M, V),
     np.matmul: on(lambda a, b: (a @ b) ** 2, T, M.T) + on(lambda a, b: (a @ b) ** 2, M, V)
     + on(lambda a, b: (a @ b) ** 2, M[0, :3], T) + on(lambda a, b: (a @ b) ** 3, V, V + 1),
@@ -252,7 +254,18 @@ def test_tied_extremes_share_the_slope_equally(extreme, axis):
 def test_at_a_tie_each_operand_gets_half(op):
     slopes = ref.grad(lambda p: op(p[0], p[1]))([3.0, 3.0])
     np.testing.assert_array_equal(slopes, [0.5, 0.5])
-    np.testing.assert_array_equal(ref.grad(lambda x: np.sum(op(x, 0)))(np.zeros(2)), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("op", [np.maximum, np.minimum])
+def test_at_a_tie_with_a_constant_the_slope_is_zero_as_in_relu(op):
+    for f in (lambda x: np.sum(op(x, 0)), lambda x: np.sum(op(np.zeros(2), x))):
+        np.testing.assert_array_equal(ref.grad(f)(np.zeros(2)), [0.0, 0.0])
+
+
+def test_nan_is_not_lost_in_maximum_and_minimum():
+    for op in (np.maximum, np.minimum):
+        value, _ = ref.value_and_grad(lambda x, op=op: np.sum(op(x, 0)))(np.array([np.nan, 1.0]))
+        assert np.isnan(value)
 
 
 def test_power_of_a_negative_base_to_whole_numbers():
