@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -191,8 +192,22 @@ class _Checkpoint:
         self.seed = seed
 
     def save(self):
+        """Write the state, whole or not at all. When that fails training is not lost: it goes on."""
         if self.path is None:
             return
+        try:
+            self._write(self.path)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch.save turns some write errors into RuntimeError
+            warnings.warn(
+                f"the checkpoint {self.path} could not be written ({error}): training goes on, and what "
+                f"was written before stays. Free some space, or stop and choose another folder.",
+                stacklevel=3,
+            )
+
+    def _write(self, path):
         state = {
             "seed": self.seed,
             "model": self.learner.model.state_dict(),
@@ -201,14 +216,14 @@ class _Checkpoint:
             "torch_rng": torch.get_rng_state(),
             "history": asdict(self.history),
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
                 torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -224,7 +239,10 @@ class _Checkpoint:
             if state["seed"] != self.seed:
                 raise ValueError(f"it was written with seed {state['seed']}, not {self.seed}")
             self.learner.model.load_state_dict(state["model"])
+            rates = [group["lr"] for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
+            for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate  # the one asked for now, not the one of the run before
             self.rng.bit_generator.state = state["tasks_rng"]
             self.history.__dict__.update(state["history"], interrupted=False)
             torch.set_rng_state(state["torch_rng"])

@@ -199,11 +199,21 @@ def test_a_full_disk_while_saving_leaves_the_checkpoint_of_before(broken, tmp_pa
     with monkeypatch.context() as patch:
         module, name = broken.split(".")
         patch.setattr(getattr(training, module), name, full)
-        with pytest.raises(OSError, match="No space left"):
-            mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
+        with pytest.warns(UserWarning, match="No space left.*training goes on"):
+            history = mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
+    assert len(history) == 4  # the work is not lost
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert len(mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)) == 4
+
+
+def test_a_resumed_run_takes_the_rate_that_is_asked_for_now(tmp_path):
+    resumed, same_rate = fresh(), fresh()
+    for learner, rate in ((resumed, 1e-2), (same_rate, 1e-3)):
+        folder = tmp_path / str(rate)
+        mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=folder, **quiet)
+        mt.meta_train(learner, Sinusoids(5), 4, meta_lr=rate, checkpoint=folder, **quiet)
+    assert not same(theta(resumed), theta(same_rate))
 
 
 # ------------------------------------------------------------------ it says when it fails
