@@ -45,7 +45,8 @@ PROBLEM = {
 @exercise("07.inner_loop", points=3, minutes=10, difficulty=2)
 def inner_loop(answer, rng):
     """The inner loop"""
-    for params, batch, lr, steps in draw(rng, **PROBLEM):
+    # from 3 steps on, "one step short" and "one step only" are two numbers
+    for params, batch, lr, steps in draw(rng, **{**PROBLEM, "inner_steps": (3, 4)}):
         x, y = batch[:2]
         tasks = list(zip(x, y, strict=True))
         adapted = [descend(params, sx, sy, lr, steps) for sx, sy in tasks]
@@ -62,6 +63,9 @@ def inner_loop(answer, rng):
                 ],
                 "this is one inner step short": [
                     descend(params, sx, sy, lr, steps - 1) for sx, sy in tasks
+                ],
+                "this is one step only: is φ set inside the loop, so that every step starts at θ again?": [
+                    descend(params, sx, sy, lr, 1) for sx, sy in tasks
                 ],
                 "this is one inner step too many": [
                     descend(params, sx, sy, lr, steps + 1) for sx, sy in tasks
@@ -98,7 +102,7 @@ def chain(params, tasks, inner_lr, inner_steps):
 @exercise("07.outer_loop", points=4, minutes=20, difficulty=3)
 def outer_loop(answer, rng):
     """One turn of the outer loop"""
-    for params, batch, lr, steps, beta in draw(rng, **PROBLEM, outer_lr=(0.05, 0.3)):
+    for params, batch, lr, steps, beta in draw(rng, **PROBLEM, meta_lr=(0.05, 0.3)):
         sx, sy, qx, qy = batch
         first_order = mean_slope(params, batch, lr, steps, first_order=True)
         right = mean_slope(params, batch, lr, steps)
@@ -129,6 +133,10 @@ def outer_loop(answer, rng):
                 "there is no inner loop in this: it trains θ on all query sets together": (
                     moved(params, mean_slope(params, batch, lr, 0), beta)
                 ),
+                "nothing moved: φ was computed outside the function that is differentiated": params,
+                "θ moves after every task: it moves once a batch, by the mean slope at the old θ": (
+                    one_by_one(params, batch, lr, steps, beta)
+                ),
                 "this goes uphill: the update subtracts the slope": moved(params, right, -beta),
                 "this is the meta-gradient: return θ after the update, θ − β times it": right,
             },
@@ -146,6 +154,14 @@ def mean_slope(params, batch, inner_lr, inner_steps, first_order=False):
         return sum(losses) / len(losses)
 
     return ref.grad(meta_loss)(params)
+
+
+def one_by_one(params, batch, inner_lr, inner_steps, beta):
+    """θ after an update for each task in turn, every one at the θ that the last one left."""
+    for task in range(len(batch[0])):
+        own = tuple(part[task : task + 1] for part in batch)
+        params = moved(params, mean_slope(params, own, inner_lr, inner_steps), beta)
+    return params
 
 
 # ---------------------------------------------------------------- 07.3
@@ -177,6 +193,9 @@ def more_steps_at_test(answer, rng):
                 ),
                 "each step starts from where the last one ended, this always starts at params": (
                     np.hstack([right[:, :1], np.repeat(right[:, 1:2], steps, axis=1)])
+                ),
+                "rows and columns are exchanged: a row for each task, a column for each step count": (
+                    right[:, :-1].T
                 ),
                 "keep the tasks apart, a row each: the mean comes in 07.4": right[:, :-1].mean(0),
             },
@@ -214,6 +233,7 @@ def evaluate(answer, rng):
             ),
             "this is the standard deviation over the tasks: divide by √n, and times 1.96": spread,
             "this is one standard error: 95 % of a normal lies within 1.96 of them": spread / root,
+            "1.96, not 2: this takes two standard errors": 2 * spread / root,
             "divide by n − 1 in the standard deviation (ddof=1): the mean is estimated, too": (
                 1.96 * losses.std(axis=0) / root
             ),

@@ -75,12 +75,12 @@ check("07.inner_loop", inner_loop, hidden=True)
 
 # %% nbgrader={"grade": false, "grade_id": "outer_loop", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def outer_loop(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     """θ after one meta-update, θ − β ∇θ mean over tasks of the query loss at φ: a dict like params.
 
     support_x (tasks, shots, inputs), support_y (tasks, shots, outputs), query_x and query_y alike with
-    another number of examples. inner_lr: α; outer_lr: β, numbers.
+    another number of examples. inner_lr: α; meta_lr: β, numbers.
     `ref.adapt(loss, theta, x, y, inner_lr, inner_steps)` is the inner loop of one task, if you like.
     """
 
@@ -93,7 +93,7 @@ def outer_loop(
         return sum(losses) / len(losses)
 
     slope = ref.grad(meta_loss)(params)
-    return {name: value - outer_lr * slope[name] for name, value in params.items()}
+    return {name: value - meta_lr * slope[name] for name, value in params.items()}
     ### END SOLUTION
 
 
@@ -106,7 +106,8 @@ check("07.outer_loop", outer_loop, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write a function of θ alone that returns the mean query loss after adaptation. The rest is `ref.grad` of it.
+# Write a function of θ alone that returns the mean query loss after adaptation. The rest is `ref.grad` of it. Collect the
+# losses in a list and take `sum(losses) / len(losses)`: `np.mean` of a list stops `ref.grad` with an error.
 # </details>
 # <details><summary>Hint 2</summary>
 #

@@ -47,6 +47,17 @@ def one_step_short(loss, params, support_x, support_y, inner_lr, inner_steps):
     return adapted
 
 
+@wrong_answer("07.inner_loop", says="every step starts at θ again")
+def phi_set_in_every_step(loss, params, support_x, support_y, inner_lr, inner_steps):
+    adapted = []
+    for x, y in zip(support_x, support_y, strict=True):
+        for _ in range(inner_steps):
+            phi = params
+            phi = stepped(phi, ref.grad(loss)(phi, x, y), inner_lr)
+        adapted.append(phi)
+    return adapted
+
+
 @wrong_answer("07.inner_loop", says="starts where the one before it ended")
 def params_rebound(loss, params, support_x, support_y, inner_lr, inner_steps):
     adapted = []
@@ -81,7 +92,7 @@ def last_task_only(loss, params, support_x, support_y, inner_lr, inner_steps):
 
 
 @wrong_answer("07.outer_loop", says="the query losses are summed")
-def summed(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr):
+def summed(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr):
     def meta_loss(theta):
         total = 0.0
         for sx, sy, qx, qy in zip(support_x, support_y, query_x, query_y, strict=True):
@@ -89,7 +100,7 @@ def summed(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner
             total = total + loss(phi, qx, qy)
         return total
 
-    return stepped(params, ref.grad(meta_loss)(params), outer_lr)
+    return stepped(params, ref.grad(meta_loss)(params), meta_lr)
 
 
 def slopes_at_phi(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps):
@@ -103,30 +114,28 @@ def slopes_at_phi(loss, params, support_x, support_y, query_x, query_y, inner_lr
 
 @wrong_answer("07.outer_loop", says="this is first-order MAML")
 def first_order(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (support_x, support_y, query_x, query_y)
     slope, _ = slopes_at_phi(loss, params, *sets, inner_lr, inner_steps)
-    return stepped(params, slope, outer_lr)
+    return stepped(params, slope, meta_lr)
 
 
 @wrong_answer("07.outer_loop", says="by a slope at φ")
-def phi_moved(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
-):
+def phi_moved(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr):
     sets = (support_x, support_y, query_x, query_y)
     slope, phi = slopes_at_phi(loss, params, *sets, inner_lr, inner_steps)
-    return stepped(phi, slope, outer_lr)
+    return stepped(phi, slope, meta_lr)
 
 
 @wrong_answer("07.outer_loop", says="the update belongs to θ")
 def right_slope_wrong_place(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (support_x, support_y, query_x, query_y)
     slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps))(params)
     phi = ref.adapt(loss, params, support_x[-1], support_y[-1], inner_lr, inner_steps)
-    return stepped(phi, slope, outer_lr)
+    return stepped(phi, slope, meta_lr)
 
 
 def mean_loss(loss, theta, support_x, support_y, query_x, query_y, inner_lr, inner_steps):
@@ -140,37 +149,67 @@ def mean_loss(loss, theta, support_x, support_y, query_x, query_y, inner_lr, inn
 
 @wrong_answer("07.outer_loop", says="this adapts on the query set")
 def adapts_on_query(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (query_x, query_y, query_x, query_y)
     slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps))(params)
-    return stepped(params, slope, outer_lr)
+    return stepped(params, slope, meta_lr)
 
 
 @wrong_answer("07.outer_loop", says="judges φ on its own support set")
 def judged_on_support(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (support_x, support_y, support_x, support_y)
     slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps))(params)
-    return stepped(params, slope, outer_lr)
+    return stepped(params, slope, meta_lr)
 
 
 @wrong_answer("07.outer_loop", says="there is no inner loop")
 def no_inner_loop(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (support_x, support_y, query_x, query_y)
     slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, 0))(params)
-    return stepped(params, slope, outer_lr)
+    return stepped(params, slope, meta_lr)
 
 
 @wrong_answer("07.outer_loop", says="return θ after the update")
 def gradient_for_theta(
-    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, outer_lr
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
     sets = (support_x, support_y, query_x, query_y)
     return ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps))(params)
+
+
+@wrong_answer("07.outer_loop", says="nothing moved")
+def adapted_outside(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    phis = [
+        ref.adapt(loss, params, sx, sy, inner_lr, inner_steps)
+        for sx, sy in zip(support_x, support_y, strict=True)
+    ]
+
+    def meta_loss(theta):
+        losses = [loss(phi, qx, qy) for phi, qx, qy in zip(phis, query_x, query_y, strict=True)]
+        return sum(losses) / len(losses)
+
+    return stepped(params, ref.grad(meta_loss)(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="θ moves after every task")
+def updated_after_every_task(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    for task in range(len(support_x)):
+        own = slice(task, task + 1)
+        sets = (support_x[own], support_y[own], query_x[own], query_y[own])
+        slope = ref.grad(
+            lambda theta, sets=sets: mean_loss(loss, theta, *sets, inner_lr, inner_steps)
+        )
+        params = stepped(params, slope(params), meta_lr)
+    return params
 
 
 # ---------------------------------------------------------------- 07.3
@@ -263,6 +302,17 @@ def same_step_again(loss, params, support_x, support_y, query_x, query_y, inner_
     return np.array(curves)
 
 
+@wrong_answer("07.more_steps_at_test", says="rows and columns are exchanged")
+def a_row_for_each_step(loss, params, support_x, support_y, query_x, query_y, inner_lr, test_steps):
+    phis, rows = [params] * len(support_x), []
+    for step in range(test_steps + 1):
+        if step:
+            sets = zip(phis, support_x, support_y, strict=True)
+            phis = [ref.adapt(loss, phi, sx, sy, inner_lr, 1) for phi, sx, sy in sets]
+        rows.append([loss(*one) for one in zip(phis, query_x, query_y, strict=True)])
+    return np.array(rows)
+
+
 # ---------------------------------------------------------------- 07.4
 
 
@@ -280,6 +330,12 @@ def standard_deviation(losses):
 def one_standard_error(losses):
     error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
     return {"mean": losses.mean(axis=0), "ci95": error}
+
+
+@wrong_answer("07.evaluate", says="1.96, not 2")
+def two_standard_errors(losses):
+    error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    return {"mean": losses.mean(axis=0), "ci95": 2 * error}
 
 
 @wrong_answer("07.evaluate", says="divide by n − 1")

@@ -48,7 +48,7 @@ def scaled(grads, factor):
 
 @exercise("08.inner_step", points=3, minutes=10, difficulty=2, interface="torch")
 def inner_step(answer, rng):
-    """One inner step that a gradient can pass."""
+    """A step that a gradient can pass"""
     cases = draw(rng, params=draw_params, weights=draw_params, data=draw_tasks, inner_lr=(0.1, 0.6))
     for params, weights, data, inner_lr in cases:
         x, y = data[0][0], data[1][0]
@@ -92,7 +92,7 @@ def _step(params, x, y, inner_lr, weights):
 
 @exercise("08.meta_gradient", points=4, minutes=15, difficulty=3, interface="torch")
 def meta_gradient(answer, rng):
-    """The meta-gradient of one task, through several inner steps."""
+    """The meta-gradient of one task"""
     cases = draw(rng, params=draw_params, data=draw_tasks, inner_lr=(0.1, 0.5), inner_steps=(2, 4))
     for params, data, inner_lr, inner_steps in cases:
         task = tuple(part[:1] for part in data)
@@ -142,7 +142,7 @@ def _stale(params, task, inner_lr, inner_steps):
 
 @exercise("08.all_tasks", points=4, minutes=15, difficulty=3, interface="torch")
 def all_tasks(answer, rng):
-    """Losses of all tasks and the gradient of their mean, with vmap."""
+    """All tasks at once"""
     cases = draw(rng, params=draw_params, data=lambda r: draw_tasks(r, 4), inner_lr=(0.1, 0.6))
     for params, data, inner_lr in cases:
         each = [meta(params, tuple(p[i : i + 1] for p in data), inner_lr, 1) for i in range(4)]
@@ -213,7 +213,7 @@ BUGS = {
 
 @exercise("08.repaired", points=5, minutes=20, difficulty=4, interface="torch")
 def repaired(answer, rng):
-    """A broken MAML, repaired: three bugs."""
+    """Bug hunt: three in one"""
     cases = draw(rng, params=draw_params, data=draw_tasks, inner_lr=(0.1, 0.5), inner_steps=(2, 3))
     for params, data, inner_lr, inner_steps in cases:
         problem = (params, data, inner_lr, inner_steps)

@@ -37,10 +37,29 @@
 #
 # (c). Without `create_graph=True` the slope is a constant for PyTorch: the factor $1 - \alpha H$ of
 # chapter 04 becomes $1$, and what is left is first-order MAML. No error, no warning, a falling loss.
-# It is the bug that people ask about most, and the loss curve does not show it. This lesson gives you
-# three ways to see it.
+# It is a bug that people ask about again and again, and the loss curve does not show it. This lesson
+# gives you three ways to see it.
 #
 # </details>
+
+# %% [markdown]
+# ## PyTorch in ten lines
+#
+# A **tensor** is PyTorch's array. One with `requires_grad=True` remembers what is computed from it; that
+# record is the **graph**, and a tensor's own part of it is its *history* (`grad_fn`: the operation that
+# made it; `None` if there is no history). `torch.autograd.grad(y, x)` walks the graph back from y to x
+# and returns dy/dx, one entry per input. `y.backward()` does so too and leaves the result in `x.grad`.
+# `detach()` gives the number without the record.
+
+# %%
+import torch
+
+x = torch.tensor(3.0, requires_grad=True)
+y = x**2
+print("autograd.grad:", torch.autograd.grad(y, x, retain_graph=True)[0].item())  # keep the graph …
+y.backward()  # … because we walk it twice
+print("backward, x.grad:", x.grad.item())
+print("y has a history:", y.grad_fn is not None, "  y.detach():", y.detach().grad_fn is not None)
 
 # %% [markdown]
 # ## One problem for all
@@ -54,7 +73,6 @@ import copy
 import textwrap
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch.func import functional_call, grad, grad_and_value, vmap
 
@@ -554,7 +572,7 @@ where_bugs_cut()
 # %% [markdown]
 # ## The bug hunt, live
 #
-# Now on a problem that fits on paper: four noisy straight lines, θ = slope and intercept. Left, 60
+# Now on a problem that fits on paper: four noisy straight lines, θ = steepness w and intercept b. Left, 60
 # outer steps with the right meta-gradient and with one suspect's. Right, the first outer step of
 # every suspect. Try:
 #
@@ -562,7 +580,7 @@ where_bugs_cut()
 # 2. Suspects 1, 2 and 3 in turn. What changes?
 # 3. Suspect 8 with one inner step, then with two.
 # 4. Suspect 7 at α = 0.2 and at α = 0.05, one inner step. Why does it fly off at the smaller rate?
-# 5. Drag θ. Where do suspects 4 and 6 end, wherever they start?
+# 5. Drag θ. Towards which place do suspects 4 and 6 go, wherever they start?
 
 # %%
 nine_suspects()
@@ -611,13 +629,20 @@ curves = [
         runs.items(), ("maml", "first_order", "before"), strict=True
     )
 ]
-draw(Scene(
-    title="All three losses fall; the lowest one belongs to a bug",
-    alt="Three falling curves of meta-loss over 200 iterations. The one judged on the support set "
-    "lies far below the two others, of which the right one is a little lower than first-order.",
-    xlabel="outer iteration", ylabel="meta-loss in training (mean of 30)",
-    xlim=(0, 200), ylim=(0, 5), curves=curves,
-))  # fmt: skip
+
+# %%
+draw(
+    Scene(
+        title="All three losses fall; the lowest one belongs to a bug",
+        alt="Three falling curves of meta-loss over 200 iterations. The one judged on the support set "
+        "lies far below the two others, of which the right one is a little lower than first-order.",
+        xlabel="outer iteration",
+        ylabel="meta-loss in training (mean of 30)",
+        xlim=(0, 200),
+        ylim=(0, 5),
+        curves=curves,
+    )
+)
 
 # %% [markdown]
 # ## What you should have seen
@@ -629,10 +654,11 @@ draw(Scene(
 # - Three bugs gave the very same first-order gradient; their graphs differed. Zero, support as query, a
 #   sum and a stale slope had names; the in-place bug got one when the batch shrank to one task.
 # - In the live figure: at small α first-order goes nearly the right way, at α = 0.3 and one step it
-#   turns away from the minimum (αH > 1 on the steep tasks, as in chapter 04); suspects 1 to 3 are one
+#   turns away from the minimum (αH > 1 on the steepest task, as in chapter 04); suspects 1 to 3 are one
 #   path; suspect 8 is right until there is a second step. Suspect 7's outer step is four times too long:
 #   where adaptation is strong the meta-loss is flat and forgives it, at α = 0.05 it is steeper and does
-#   not. Suspects 4 and 6 settle at a place of their own, beside the star.
+#   not. Suspects 4 and 6 go to a place of their own, beside the star, whatever the start: suspect 4
+#   arrives within the 60 steps, suspect 6 not always, as its way leads along a flat valley.
 # - All three training curves fell, and the lowest belonged to the learner that had never been judged on
 #   new examples.
 #
@@ -719,9 +745,9 @@ draw(Scene(
 # 1. MAML needs a function of the parameters: `functional_call(model, params, (x,))`.
 # 2. Inner step: $\varphi = \theta - \alpha\nabla L_\text{support}(\theta)$, with
 #    `autograd.grad(…, create_graph=True)` or `torch.func.grad`.
-# 3. Meta-gradient: $\frac{1}{T}\sum_t (I - \alpha H_t)\,\nabla L_\text{query}(\varphi_t)$ for one step,
-#    $H_t$ the Hessian of task $t$'s support loss; any cut before the slope puts $I$ in place of
-#    $I - \alpha H_t$. The step that follows moves θ: $\theta \leftarrow \theta - \beta g$.
+# 3. Meta-gradient: $\frac1n\sum_i (I - \alpha H_i)\,\nabla L^{\text{query}}_i(\varphi_i)$ for one step and n
+#    tasks, $H_i$ the Hessian of task $i$'s support loss; any cut before the slope puts $I$ in place of
+#    $I - \alpha H_i$. The step that follows moves θ: $\theta \leftarrow \theta - \beta g$.
 # 4. `vmap` runs all tasks of a batch at once; `grad` of the mean gives the meta-gradient.
 # 5. Test in float64, with several tasks and steps and a sizeable α: finite differences check that the
 #    gradient belongs to the loss, `diagnose_meta_gradient` that it is MAML's.

@@ -16,7 +16,7 @@ from maml_edu.tasks import TaskBatch
 
 OUTER_LR = 0.4
 OUTER_STEPS = 60
-XLIM, YLIM = (-3.0, 3.0), (-2.4, 2.6)  # slope w, intercept b
+XLIM, YLIM = (-3.0, 3.0), (-2.4, 2.6)  # steepness w, intercept b
 START = (-2.2, -1.6)
 LONGEST = 5.0  # bars stop here; their value stands beside them
 
@@ -40,18 +40,18 @@ SUSPECTS = (
 def line_tasks():
     """Four noisy straight lines: 4 support and 8 query examples each, the same for everybody."""
     rng = np.random.default_rng(8)
-    slope, intercept = (
+    steepness, intercept = (
         np.array([[1.8], [-1.6], [0.9], [0.2]]),
         np.array([[1.2], [0.9], [-1.3], [0]]),
     )
     reach = np.array([[2.4], [0.5], [1.2], [0.8]])  # how far the examples of a task spread
     x = rng.uniform(-1, 1, (4, 12)) * reach
-    y = slope * x + intercept + rng.normal(0, 0.4, x.shape)
+    y = steepness * x + intercept + rng.normal(0, 0.4, x.shape)
     return TaskBatch(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
 
 
 def line_loss(params, x, y):
-    """Mean squared error of one line; params {"theta": (2,)}, slope and intercept."""
+    """Mean squared error of one line; params {"theta": (2,)}, steepness and intercept."""
     return np.mean((params["theta"][0] * x + params["theta"][1] - y) ** 2)
 
 
@@ -119,7 +119,7 @@ def _in_place(theta, support, query, inner_lr, inner_steps):
 
 
 def outer_path(name, theta, inner_lr, inner_steps):
-    """θ before and after each of 40 outer steps, (steps + 1, 2); ends early when it flies off."""
+    """θ before and after each of `OUTER_STEPS` outer steps, (steps + 1, 2); ends early when it flies off."""
     path = [np.asarray(theta, float)]
     while len(path) <= OUTER_STEPS and np.abs(path[-1]).max() < 20:
         push = outer_step(name, path[-1], inner_lr, inner_steps)
@@ -128,7 +128,7 @@ def outer_path(name, theta, inner_lr, inner_steps):
 
 
 def meta_loss(w, b, inner_lr, inner_steps):
-    """Mean query loss after adaptation for slopes and intercepts of one shape (arrays)."""
+    """Mean query loss after adaptation for steepnesses w and intercepts b of one shape (arrays)."""
     batch = line_tasks()
     curvature, v = quadratics(batch.support_x, batch.support_y)
     total = 0.0
@@ -176,12 +176,12 @@ def _paths(suspect, inner_lr, inner_steps, theta):
     return Scene(
         title=_where_it_ends(suspect, *ends, wrong, right),
         alt=(
-            "Contours of the meta-loss over slope and intercept, a star at its minimum, and two "
-            f"paths of {OUTER_STEPS} outer steps from the same black point: a blue one of the right "
+            "Contours of the meta-loss over steepness w and intercept b, a star at its minimum, and "
+            f"two paths of {OUTER_STEPS} outer steps from the same black point: a blue one of the right "
             f"meta-gradient, which ends at meta-loss {number(ends[0])}, and a dashed red one of "
             f"suspect {suspect}, which ends at {number(ends[1])}."
         ),
-        xlabel="slope w of the starting line θ",
+        xlabel="steepness w of the starting line θ",
         ylabel="intercept b of θ",
         xlim=XLIM,
         ylim=YLIM,
