@@ -60,6 +60,10 @@ def local_answer(function, item):
             return plain.call(function, args, item.interface)
         except plain.NotPlain as error:
             raise WrongAnswer(_NOT_PLAIN, str(error)) from None
+        except SystemExit:
+            raise WrongAnswer(
+                "your function ends the program (exit, quit): let it return"
+            ) from None
         except Exception as error:
             if is_stub(error):
                 raise

@@ -30,18 +30,22 @@ def check_gradient(f, grad, x, directions: int = 5, seed: int = 0, rtol: float =
     f(x): one number; x and grad(x): an array, or a dict of arrays. Raises WrongAnswer, with analytic
     beside numeric slope, when they differ by more than `rtol`; ValueError when shapes do not fit.
     """
+    if directions < 1:
+        raise ValueError(f"directions must be a whole number ≥ 1; got {directions!r}.")
     x, slope = _dict(x), _dict(grad(x))
     _same_shapes(slope, x, "grad(x)", "x")
     unwrap = (lambda p: p[None]) if None in x else (lambda p: p)
     rng = np.random.default_rng(seed)
+    step = 1e-5 * (max(float(np.max(np.abs(value), initial=0.0)) for value in x.values()) or 1.0)
     worst = 0.0
     for number in range(1, directions + 1):
         v = {name: rng.normal(size=np.shape(value)) for name, value in x.items()}
-        step = 1e-5 * max(1.0, *(float(np.max(np.abs(value), initial=0.0)) for value in x.values()))
-        ahead, behind = (f(unwrap({k: x[k] + s * v[k] for k in x})) for s in (step, -step))
-        numeric = (float(ahead) - float(behind)) / (2 * step)
-        analytic = _dot(slope, v)
-        error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-8)
+        ahead, behind = (float(f(unwrap({k: x[k] + s * v[k] for k in x}))) for s in (step, -step))
+        numeric, analytic = (ahead - behind) / (2 * step), _dot(slope, v)
+        # f is known to about 1e-15 of its size, so its differences not better than this:
+        rounding = 8 * np.finfo(float).eps * max(abs(ahead), abs(behind)) / step
+        gap = abs(analytic - numeric)
+        error = 0.0 if gap <= rounding else gap / max(abs(analytic), abs(numeric))
         worst = max(worst, error)
         if not error <= rtol:
             ratio = analytic / numeric if numeric else np.inf
@@ -115,11 +119,21 @@ def diagnose_meta_gradient(candidate, loss, params, batch, inner_lr, inner_steps
     """
     params = {name: np.asarray(_numpy(value), float) for name, value in params.items()}
     batch = _numpy_batch(batch)
+    inner_lr = (
+        {k: _numpy(v) for k, v in inner_lr.items()}
+        if isinstance(inner_lr, dict)
+        else _numpy(inner_lr)
+    )
     got = _gradients_of(candidate, loss, params, batch, inner_lr, inner_steps)
     problem = _malformed(got, params)
     if problem:
         return Diagnosis(problem, "malformed")
     right = ref.meta_gradient(loss, params, batch, inner_lr, inner_steps)[1]
+    if not all(np.isfinite(value).all() for value in right.values()):
+        raise ValueError(
+            "the right meta-gradient of this problem is itself NaN or infinite: take a smaller inner_lr, "
+            "and look for NaN in params."
+        )
     error = _distance(got, right)
     if error > ROUNDING and _is_rounding(got, right, loss, params, batch):
         error = 0.0
@@ -159,8 +173,7 @@ def _matches(
     tolerance = IN_FLOAT32 if _holds_float32(got) else TOLERANCE
     bases = {"": right}  # gradients that differ, each under the first name it goes by
     for name, make in _mistakes(loss, params, batch, inner_lr, inner_steps).items():
-        with np.errstate(all="ignore"):  # a wrong inner loop may blow up; then it is not this one
-            value = make()
+        value = make()
         gap = _distance(value, right)  # a mistake that changes next to nothing needs a close match
         if gap > ROUNDING and _distance(got, value) < min(tolerance, gap / 1000):
             yield name, SENTENCES[name], True
@@ -405,6 +418,8 @@ def _leaf(value):
 
 def _numpy_batch(batch):
     names = ("support_x", "support_y", "query_x", "query_y")
+    if not all(hasattr(batch, name) for name in names):
+        raise ValueError(f"batch must have {', '.join(names)}; got {type(batch).__name__}.")
     arrays = {name: _numpy(getattr(batch, name)) for name in names}
     return SimpleNamespace(
         **{k: v.astype(float) if v.dtype.kind == "f" else v for k, v in arrays.items()}

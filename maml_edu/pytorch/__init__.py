@@ -6,7 +6,7 @@ Start with `maml.py`; `MAML`, `meta_train` and `evaluate` are what a project of 
 from .evaluation import Evaluation, evaluate
 from .learner import MAML
 from .maml import adapt, meta_gradient, meta_loss
-from .networks import MLP, BatchNorm
+from .networks import MLP, BatchNorm, LayerNorm
 from .training import History, TrainingDiverged, meta_train
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "BatchNorm",
     "Evaluation",
     "History",
+    "LayerNorm",
     "TrainingDiverged",
     "adapt",
     "evaluate",

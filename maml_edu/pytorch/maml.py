@@ -34,7 +34,7 @@ def adapt(loss, params, support_x, support_y, inner_lr, inner_steps, first_order
 
 def adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False):
     """[φ₀ = θ, φ₁, …, φ_K]: the parameters before and after each inner step. Inputs are not checked."""
-    path = [params]
+    loss, path = one_number(loss), [params]
     for step in range(inner_steps):
         slope = grad(loss)(params, support_x, support_y)
         if first_order:
@@ -50,16 +50,11 @@ def adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_
 def meta_loss(loss, params, batch, inner_lr, inner_steps, first_order=False):
     """Mean over tasks of the query loss at φ, the parameters adapted to the task's support set."""
     inner_steps = check_inner_loop(params, inner_lr, inner_steps)
+    loss = one_number(loss)
 
     def query_loss(support_x, support_y, query_x, query_y):
         path = adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order)
-        value = loss(path[-1], query_x, query_y)
-        if value.ndim:
-            raise ValueError(
-                f"loss must return one number for one task, but returned shape {tuple(value.shape)}: "
-                f"take the mean over the examples."
-            )
-        return value
+        return loss(path[-1], query_x, query_y)
 
     return vmap(query_loss, randomness="different")(*tensors_of(batch, params)).mean()
 
@@ -71,6 +66,7 @@ def meta_gradient(loss, params, batch, inner_lr, inner_steps, first_order=False)
     second derivatives (first-order MAML, section 5.2): the query gradient at φ stands for that at θ.
     Both results are free of any graph.
     """
+    check_inner_loop(params, inner_lr, inner_steps)
     params = {name: value.detach() for name, value in params.items()}
     descend = grad_and_value(
         lambda theta: meta_loss(loss, theta, batch, inner_lr, inner_steps, first_order)
@@ -115,11 +111,7 @@ def check_inner_loop(params, inner_lr, inner_steps):
         raise ValueError(
             f"inner_steps must be a whole number ≥ 0 (0: no adaptation); got {inner_steps!r}."
         )
-    if not isinstance(params, dict):
-        raise ValueError(
-            f"params must be a dict name → tensor, such as dict(model.named_parameters()); got "
-            f"{type(params).__name__}."
-        )
+    check_params(params)
     if isinstance(inner_lr, dict) and inner_lr.keys() != params.keys():
         raise ValueError(
             f"inner_lr has keys {sorted(inner_lr)} but params has {sorted(params)}: give a rate for "
@@ -132,6 +124,35 @@ def check_inner_loop(params, inner_lr, inner_steps):
         if known.dtype.kind not in "fiu" or not np.all(np.isfinite(known)) or np.any(known < 0):
             raise ValueError(f"inner_lr must be finite and ≥ 0; got {own!r}.")
     return steps
+
+
+def check_params(params):
+    """ValueError unless params is a dict of floating-point tensors, at least one."""
+    if not isinstance(params, dict) or not params:
+        raise ValueError(
+            f"params must be a dict name → tensor, such as dict(model.named_parameters()); got "
+            f"{params if params == {} else type(params).__name__}."
+        )
+    for name, value in params.items():
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            kind = value.dtype if hasattr(value, "dtype") else type(value).__name__
+            raise ValueError(f"params[{name!r}] must be a floating-point tensor, not {kind}.")
+
+
+def one_number(loss):
+    """`loss`, with a clear ValueError when it does not return one number (a tensor without axes)."""
+
+    def checked(params, x, y):
+        value = loss(params, x, y)
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+            raise ValueError(
+                f"loss must return one number for one task, a tensor without axes, but returned {got}: "
+                f"take the mean over the examples, and return a tensor."
+            )
+        return value
+
+    return checked
 
 
 def check_examples(role, x, y):
@@ -155,6 +176,10 @@ def check_examples(role, x, y):
 def tensors_of(batch, params):
     """The four parts of a batch as tensors on the device, and in the precision, of params."""
     if not isinstance(batch, TaskBatch):  # its constructor checks shapes and values
+        if not all(hasattr(batch, name) for name in FIELDS):
+            raise ValueError(
+                f"batch must have {', '.join(FIELDS)}, as TaskBatch has; got {type(batch).__name__}."
+            )
         batch = TaskBatch(*(getattr(batch, name) for name in FIELDS))
     return tuple(like_params(getattr(batch, name), params) for name in FIELDS)
 
@@ -163,4 +188,6 @@ def like_params(values, params):
     """An array or tensor on the device of params; real numbers in their precision, labels as they are."""
     example = next(iter(params.values()))
     values = torch.as_tensor(values, device=example.device)
-    return values.to(example.dtype) if values.is_floating_point() else values
+    if values.is_floating_point():
+        return values.to(example.dtype)
+    return values if values.dtype == torch.bool else values.long()  # labels; losses want int64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import os
 import tempfile
 import time
@@ -77,11 +78,13 @@ def meta_train(
     Ctrl-C ends training: the learner and the history keep what was reached. Raises TrainingDiverged with
     the iteration when the loss or a gradient is NaN, infinite or huge, ValueError for bad arguments.
     """
-    _check(tasks, iterations, meta_batch, meta_lr, checkpoint_every)
+    check_learner_and_tasks(learner, tasks)
+    _check(iterations, meta_batch, meta_lr, checkpoint_every)
     learner.model.to(find_device(device))
     optimiser = torch.optim.Adam(learner.params.values(), lr=meta_lr)
     rng, history = np.random.default_rng(seed), History()
-    store = _Checkpoint(checkpoint, learner, optimiser, rng, history, seed)
+    settings = _settings(learner, tasks, meta_batch, seed)
+    store = _Checkpoint(checkpoint, learner, optimiser, rng, history, settings)
     start, began = store.resume(), time.perf_counter() - history.seconds
     bar = tqdm(
         total=iterations,
@@ -147,7 +150,7 @@ def find_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f'device {device!r} cannot be used here ({reason}): use "auto" or "cpu".'
@@ -169,9 +172,19 @@ def _one_thread_for_small_nets(learner, small: int = 100_000):
         torch.set_num_threads(threads)
 
 
-def _check(tasks, iterations, meta_batch, meta_lr, checkpoint_every):
-    if not hasattr(tasks, "sample"):
-        raise ValueError(f"tasks must have sample(rng, tasks=n), as Sinusoids has; got {tasks!r}.")
+def check_learner_and_tasks(learner, tasks):
+    """ValueError unless these can be trained and evaluated."""
+    if not hasattr(learner, "meta_gradient"):
+        raise ValueError(
+            f"learner must be a MAML, such as MAML(model, loss); got {type(learner).__name__}."
+        )
+    if isinstance(tasks, type) or not hasattr(tasks, "sample"):
+        raise ValueError(
+            f"tasks must have sample(rng, tasks=n), as Sinusoids(shots=10) has; got {tasks!r}."
+        )
+
+
+def _check(iterations, meta_batch, meta_lr, checkpoint_every):
     for name, value, least in (
         ("iterations", iterations, 0),
         ("meta_batch", meta_batch, 1),
@@ -179,17 +192,45 @@ def _check(tasks, iterations, meta_batch, meta_lr, checkpoint_every):
     ):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
-    if not isinstance(meta_lr, (int, float)) or not (math.isfinite(meta_lr) and meta_lr > 0):
+    if not isinstance(meta_lr, numbers.Real) or not 0 < float(meta_lr) < math.inf:
         raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+
+
+def _settings(learner, tasks, meta_batch, seed):
+    """What a run must have in common with the one that it goes on from, as plain text."""
+    family = repr(tasks) if type(tasks).__repr__ is not object.__repr__ else type(tasks).__name__
+    rate = learner.inner_lr if isinstance(learner.inner_lr, numbers.Real) else "learned or listed"
+    found = {
+        "seed": seed,
+        "tasks": family,
+        "meta_batch": meta_batch,
+        "inner_lr": rate,
+        "inner_steps": learner.inner_steps,
+        "first_order": learner.first_order,
+    }
+    return {name: str(value) for name, value in found.items()}
+
+
+def _usable(folder):
+    """The folder, made if need be; ValueError at once and not after hours when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"the checkpoint folder {folder} cannot be written ({error.strerror or error}): choose another."
+        ) from None
+    return folder
 
 
 class _Checkpoint:
     """The state of a run in one file, replaced as a whole; does nothing without a folder."""
 
-    def __init__(self, folder, learner, optimiser, rng, history, seed):
-        self.path = None if folder is None else Path(folder) / "checkpoint.pt"
+    def __init__(self, folder, learner, optimiser, rng, history, settings):
+        self.path = None if folder is None else _usable(Path(folder)) / "checkpoint.pt"
         self.learner, self.optimiser, self.rng, self.history = learner, optimiser, rng, history
-        self.seed = seed
+        self.settings = settings
 
     def save(self):
         """Write the state, whole or not at all. When that fails training is not lost: it goes on."""
@@ -209,7 +250,7 @@ class _Checkpoint:
 
     def _write(self, path):
         state = {
-            "seed": self.seed,
+            "settings": self.settings,
             "model": self.learner.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "tasks_rng": self.rng.bit_generator.state,
@@ -236,8 +277,10 @@ class _Checkpoint:
         state = self.read()
         before = {k: v.clone() for k, v in self.learner.model.state_dict().items()}
         try:
-            if state["seed"] != self.seed:
-                raise ValueError(f"it was written with seed {state['seed']}, not {self.seed}")
+            for name, value in self.settings.items():
+                if state["settings"][name] != value:
+                    was = state["settings"][name]
+                    raise ValueError(f"it was written with {name} {was}, not {value}")
             self.learner.model.load_state_dict(state["model"])
             rates = [group["lr"] for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])

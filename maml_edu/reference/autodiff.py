@@ -25,26 +25,27 @@ _levels = itertools.count(1)  # a tape made later belongs to a grad further insi
 
 
 def grad(f):
-    """df/dparams as a function: `grad(f)(params, *rest)` has the structure of `params`.
+    """df/dparams as a function: `grad(f)(params, *rest, **options)` has the structure of `params`.
 
     `params` is a number, an array, or a dict/list/tuple of them, nested as you like; `f` returns one
     number. Raises ValueError when it does not, TypeError when `params` holds something else.
     """
-    return lambda params, *rest: value_and_grad(f)(params, *rest)[1]
+    return lambda params, *rest, **options: value_and_grad(f)(params, *rest, **options)[1]
 
 
 def value_and_grad(f):
     """Like `grad`, but returns `(f(params, *rest), gradient)` for the price of one backward pass."""
 
-    def value_and_gradient(params, *rest):
-        tape, out, rebuild = _trace(f, params, rest)
+    def value_and_gradient(params, *rest, **options):
+        tape, out, rebuild = _trace(f, params, rest, options)
         if np.shape(out) != ():
             raise ValueError(
                 f"grad needs a function that returns one number, but it returned an array of shape "
                 f"{np.shape(out)}: take np.mean or np.sum of it, or use jacobian."
             )
-        value = out.value if tape.holds(out) else out
-        return value, rebuild(tape.pull_back(out, 1.0))
+        slopes = rebuild(tape.pull_back(out, 1.0))
+        tape.open = False
+        return out.value if tape.holds(out) else out, slopes
 
     return value_and_gradient
 
@@ -52,11 +53,12 @@ def value_and_grad(f):
 def jacobian(f):
     """df/dx as a function: each leaf of the result has shape `f(x).shape + leaf.shape`."""
 
-    def jacobian_of(x, *rest):
-        tape, out, rebuild = _trace(f, x, rest)
+    def jacobian_of(x, *rest, **options):
+        tape, out, rebuild = _trace(f, x, rest, options)
         shape = np.shape(out)
         units = np.eye(int(np.prod(shape))).reshape(-1, *shape)  # one output element at a time
         rows = [tape.pull_back(out, unit) for unit in units]
+        tape.open = False
         stacked = [np.stack(column) for column in zip(*rows, strict=True)]
         return rebuild([np.reshape(leaf, shape + np.shape(leaf)[1:]) for leaf in stacked])
 
@@ -85,6 +87,7 @@ class Tape:
 
     def __init__(self):
         self.level = next(_levels)
+        self.open = True  # until its gradient has been taken
         self.lines = []  # one per traced value: [(index of a parent, its backward rule), …]
 
     def record(self, value, parents=()):
@@ -107,12 +110,12 @@ class Tape:
         return [_like(slopes.get(i, 0.0), leaf) for i, leaf in enumerate(self.leaves)]
 
 
-def _trace(f, params, rest):
+def _trace(f, params, rest, options):
     """Run `f` on traced copies of the leaves of `params`."""
     leaves, rebuild = _flatten(params)
     tape = Tape()
     tape.leaves = [_as_float(leaf) for leaf in leaves]
-    out = f(rebuild([tape.record(leaf) for leaf in tape.leaves]), *rest)
+    out = f(rebuild([tape.record(leaf) for leaf in tape.leaves]), *rest, **options)
     if out is None:
         raise TypeError("the function to differentiate returned None: is its `return` missing?")
     if isinstance(out, (dict, list, tuple, str)):
@@ -120,6 +123,8 @@ def _trace(f, params, rest):
             f"the function to differentiate returned a {type(out).__name__}: return the one number "
             f"(or, for jacobian, the array) that is to be differentiated."
         )
+    if isinstance(out, Traced) and not out.tape.open:
+        raise ValueError(_KEPT)
     return tape, out, rebuild
 
 
@@ -240,6 +245,17 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self):
         return f"Traced({plain(self)!r})"
 
+    def __format__(self, specification):
+        return format(plain(self), specification)  # to look at: print(f"{loss:.3f}")
+
+    def __deepcopy__(self, memo):
+        return self + 0.0  # a copy that stays on the tape; a copy of the tape would lose it
+
+    def __getattr__(self, name):
+        if name.startswith("_"):  # NumPy and Python ask for these; they must hear a plain no
+            raise AttributeError(name)
+        raise _NoSuchMethod(_no_rule(name))
+
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
     size = property(lambda self: self.value.size)
@@ -259,6 +275,15 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def copy(self):
         return self + 0.0
+
+    def flatten(self):
+        return np.reshape(self, -1)
+
+    def argmax(self, *args, **kwargs):
+        return plain(self).argmax(*args, **kwargs)
+
+    def argmin(self, *args, **kwargs):
+        return plain(self).argmin(*args, **kwargs)
 
 
 for _name in (
@@ -281,9 +306,18 @@ for _name in (
         lambda self, *a, _function=_function, **k: _function(self, *a, **k),
     )
 
+
+class _NoSuchMethod(NotImplementedError, AttributeError):
+    """x.name for a name without a rule; an AttributeError too, so that hasattr says no."""
+
+
 _IN_PLACE = (
     "a value under differentiation cannot be written to in place (x[i] = …, x += …, out=…): its "
     "derivative would be lost. Make a new one: x = x + …, np.where, np.stack or np.concatenate."
+)
+_KEPT = (
+    "this value was kept from a call of grad that has ended (stored in a list or a global, say), so no "
+    "derivative can flow through it: let the function return it, or keep stop_gradient(x)."
 )
 _CUT_OFF = (
     "this would turn a value under differentiation into a plain number and lose its derivative "
@@ -315,6 +349,8 @@ def record(func, args, kwargs):
     tapes = [a.tape for a in args if isinstance(a, Traced)]
     if not tapes:
         return func(*args, **kwargs)
+    if not all(tape.open for tape in tapes):
+        raise ValueError(_KEPT)
     tape = max(tapes, key=lambda tape: tape.level)
     inner = [tape.holds(a) for a in args]
     values = [a.value if held else a for a, held in zip(args, inner, strict=True)]

@@ -39,6 +39,11 @@ def meta_loss(loss, params, batch, inner_lr, inner_steps, first_order=False):
         loss(adapt(loss, params, sx, sy, inner_lr, inner_steps, first_order), qx, qy)
         for sx, sy, qx, qy in tasks_of(batch)
     ]
+    if any(np.shape(value) != () for value in losses):
+        raise ValueError(
+            f"loss must return one number for one task, but returned shape {np.shape(losses[0])}: take "
+            f"the mean over the examples."
+        )
     return sum(losses) / len(losses)
 
 
@@ -118,7 +123,13 @@ def check_examples(role, x, y):
 
 def tasks_of(batch):
     """The tasks of a batch one by one, as (support_x, support_y, query_x, query_y)."""
-    arrays = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+    try:
+        arrays = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+    except AttributeError:
+        raise ValueError(
+            f"batch must have support_x, support_y, query_x and query_y, as TaskBatch has; got "
+            f"{type(batch).__name__}."
+        ) from None
     counts = {len(a) if np.ndim(a) else 0 for a in arrays}
     if len(counts) != 1 or counts == {0}:
         raise ValueError(

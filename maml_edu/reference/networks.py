@@ -50,6 +50,11 @@ def mse(params, x, y):
 def cross_entropy(params, x, labels):
     """Mean of −log softmax(network(x))[label] over the examples; labels: integers (examples,)."""
     logits = mlp(params, x)  # (examples, classes)
+    if np.min(labels) < 0 or np.max(labels) >= logits.shape[1]:
+        raise ValueError(
+            f"labels must be 0 … {logits.shape[1] - 1}, one for each output of the network; got "
+            f"{np.min(labels)} … {np.max(labels)}."
+        )
     chosen = logits[np.arange(len(labels)), labels]
     return np.mean(logsumexp(logits, axis=-1) - chosen)
 

@@ -9,6 +9,10 @@ import numpy as np
 
 def sgd(params, grads, state=None, lr=0.01):
     """One step of gradient descent: θ ← θ − lr · g. Returns (params, state)."""
+    if params.keys() != grads.keys():
+        raise ValueError(f"grads has keys {sorted(grads)} but params has {sorted(params)}.")
+    if not lr >= 0:
+        raise ValueError(f"lr must be a number ≥ 0; got {lr!r}.")
     return {name: theta - lr * grads[name] for name, theta in params.items()}, state
 
 

@@ -79,8 +79,8 @@ def _larger(out, x, y):
 
 def _power(out, x, p):
     lower = p - 1.0
-    if not np.all(plain(p)):  # x⁰ has slope 0, at x = 0 too
-        lower = np.where(plain(p) == 0, 1.0, lower)
+    if not (np.all(plain(p)) or np.all(plain(x))):  # x⁰ has slope 0, at x = 0 too
+        lower = np.where((plain(p) == 0) & (plain(x) == 0), 1.0, lower)
     log_x = lambda: np.log(np.where(plain(x) > 0, x, 1.0))
     return [_to(x, lambda g: g * p * x**lower), _to(p, lambda g: g * out * log_x())]
 

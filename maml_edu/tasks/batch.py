@@ -28,6 +28,7 @@ class TaskBatch:
         for name in FIELDS:
             if not hasattr(getattr(self, name), "shape"):
                 object.__setattr__(self, name, _as_array(name, getattr(self, name)))
+            _refuse_text(name, getattr(self, name))
         shapes = {name: tuple(getattr(self, name).shape) for name in FIELDS}
         if any(len(shape) < 2 for shape in shapes.values()):
             raise ValueError(
@@ -59,6 +60,11 @@ def _as_array(name, values):
         return np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not a regular array: {error}") from None
+
+
+def _refuse_text(name, values):
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "biufc":
+        raise ValueError(f"{name} must hold numbers; its dtype is {values.dtype}.")
 
 
 def _refuse_nan(name, values):

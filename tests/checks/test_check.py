@@ -267,3 +267,11 @@ def test_under_nbgrader_nothing_is_recorded(monkeypatch, capsys):
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     check("90.scaled_sum", right)
     assert re.match("✓", capsys.readouterr().out) and not passed()
+
+
+def test_an_answer_that_ends_the_program_is_explained():
+    def quits(theta, c, a, alpha):
+        raise SystemExit
+
+    with pytest.raises(WrongAnswer, match="ends the program"):
+        check("04.meta_slope", quits)

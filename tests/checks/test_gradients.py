@@ -595,3 +595,19 @@ def test_analytic_and_numeric_slope_stand_side_by_side_with_their_ratio():
 def test_a_gradient_of_another_shape_is_refused(slope):
     with pytest.raises(ValueError, match=r"grad\(x\) and x differ in keys or shapes"):
         check_gradient(bowl, slope, np.ones(3))
+
+
+def test_a_right_gradient_of_small_inputs_or_of_a_large_value_is_not_accused(capsys):
+    check_gradient(lambda x: np.sum(np.log(x)), lambda x: 1 / x, np.full(3, 1e-4))
+    check_gradient(lambda x: np.sum(x**2) + 1e8, lambda x: 2 * x, np.ones(3))
+    assert capsys.readouterr().out.count("✓") == 2
+    with pytest.raises(ValueError, match="directions"):
+        check_gradient(np.sum, np.ones_like, np.ones(3), directions=0)
+
+
+def test_a_problem_whose_right_gradient_is_infinite_is_refused():
+    x = np.ones((1, 2, 1))
+    batch = TaskBatch(x, 2 * x, x, 2 * x)
+    params = {"w1": np.ones((1, 1)), "b1": np.zeros(1)}
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="itself NaN or infinite"):
+        diagnose_meta_gradient(params, ref.mse, params, batch, 1e200, 2)

@@ -126,3 +126,18 @@ def test_more_steps_than_there_are_rates_are_refused_with_what_is_needed():
     assert len(mt.evaluate(subject, Sinusoids(5), episodes=2).mean) == 3
     with pytest.raises(ValueError, match="nor 5 inner steps"):
         mt.evaluate(subject, Sinusoids(5), episodes=2, steps=5)
+
+
+def test_dropout_is_off_while_a_model_is_evaluated_and_on_again_after():
+    model = torch.nn.Sequential(mt.MLP(1, 8, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+    learner = mt.MAML(model)
+    first, second = (mt.evaluate(learner, Sinusoids(5), episodes=4) for _ in range(2))
+    assert np.array_equal(first.values, second.values) and model.training
+
+
+@pytest.mark.parametrize(
+    "learner, tasks", [(None, Sinusoids(5)), (mt.MAML(mt.MLP(1, 1)), Sinusoids)]
+)
+def test_what_cannot_be_evaluated_is_refused(learner, tasks):
+    with pytest.raises(ValueError, match="must"):
+        mt.evaluate(learner, tasks)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from by_hand import distance, random_batch
+from by_hand import distance, maml_by_autograd, random_batch
 from torch import nn
 
 import maml_edu.pytorch as mt
 import maml_edu.reference as ref
+from maml_edu.tasks import Sinusoids, TaskBatch
 
 
 def learner_and_reference(steps=2, **options):
@@ -125,3 +126,42 @@ def test_rates_and_steps_that_make_no_sense_are_refused_at_once(options):
 def test_adapt_refuses_steps_that_make_no_sense():
     with pytest.raises(ValueError, match="inner_steps must be a whole number"):
         learner_and_reference()[0].adapt(np.ones((4, 2)), np.ones((4, 1)), steps=-1)
+
+
+NORMALISED = {
+    "mt.BatchNorm": lambda: mt.BatchNorm(4),
+    "mt.LayerNorm": lambda: mt.LayerNorm(4),
+    "nn.LayerNorm without weights": lambda: nn.LayerNorm(4, elementwise_affine=False),
+    "nn.GroupNorm": lambda: nn.GroupNorm(2, 4),
+    "nn.RMSNorm": lambda: nn.RMSNorm(4),
+}
+
+
+@pytest.mark.parametrize("layer", NORMALISED.values(), ids=NORMALISED.keys())
+def test_a_normalisation_layer_that_is_let_in_is_exact_to_second_order(layer):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), layer(), nn.Tanh(), nn.Linear(4, 1)).double()
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(3, n, d))) for n, d in ((4, 2), (4, 1), (6, 2), (6, 1))]
+    batch = TaskBatch(*parts)
+    learner = mt.MAML(model, F.mse_loss, inner_lr=0.1, inner_steps=2)
+    params = {name: p.detach().numpy() for name, p in model.named_parameters()}
+    by_loop = maml_by_autograd(learner.loss, params, batch, 0.1, 2)[1]
+    ours = learner.meta_gradient(batch)[1]
+    size = max(np.abs(slope).max() for slope in by_loop.values())
+    assert max(np.abs(ours[n].numpy() - by_loop[n]).max() for n in ours) < 1e-9 * size
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(4), nn.InstanceNorm2d(4, affine=True)])
+def test_a_layer_whose_second_order_is_wrong_is_refused_with_what_to_use(layer):
+    with pytest.raises(ValueError, match="silently wrong. Use "):
+        mt.MAML(nn.Sequential(nn.Linear(2, 4), layer))
+
+
+def test_frozen_parameters_are_neither_adapted_nor_trained():
+    model = mt.MLP(1, 4, 1)
+    model[0].weight.requires_grad_(False)
+    before, learner = model[0].weight.clone(), mt.MAML(model)
+    assert "0.weight" not in learner.params and "0.weight" not in learner.adapt([[1.0]], [[1.0]])
+    mt.meta_train(learner, Sinusoids(5), 3, meta_batch=2, progress=False, device="cpu")
+    assert torch.equal(model[0].weight, before)

@@ -305,3 +305,28 @@ def test_a_gpu_gives_the_same_numbers():
     on_gpu = TaskBatch(*(a.cuda() for a in map(torch.stack, zip(*tensors(batch), strict=True))))
     again = mt.meta_gradient(relu_mse, theta, on_gpu, 0.01, 3)[1]
     assert distance({k: g.cpu().numpy() for k, g in again.items()}, expected) < 1e-9
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("result", [lambda value: value, lambda value: None, lambda value: 1.0])
+def test_a_loss_that_is_not_one_number_is_refused_in_words(steps, result):
+    x = np.ones((2, 3, 1))
+    params = {"w": torch.ones(1, 1, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="one number for one task"):
+        mt.meta_gradient(
+            lambda p, x, y: result((x @ p["w"] - y) ** 2), params, TaskBatch(x, x, x, x), 0.1, steps
+        )
+
+
+@pytest.mark.parametrize("params", [[1], None, {}, {"w": torch.ones(2).long()}, {"w": np.ones(2)}])
+def test_params_that_are_no_dict_of_tensors_are_refused(params):
+    x = np.ones((2, 3, 1))
+    with pytest.raises(ValueError, match="params"):
+        mt.meta_gradient(lambda p, x, y: x.sum(), params, TaskBatch(x, x, x, x), 0.1, 1)
+
+
+def test_labels_of_any_integer_type_are_taken():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 6, 3)), rng.integers(0, 4, (2, 6)).astype(np.uint8)
+    learner = mt.MAML(torch.nn.Linear(3, 4), torch.nn.functional.cross_entropy)
+    assert learner.meta_loss(TaskBatch(x, y, x, y)).ndim == 0

@@ -101,3 +101,18 @@ def test_tasks_do_not_share_statistics():
 def test_batch_norm_says_which_shape_it_needs(shape):
     with pytest.raises(ValueError, match=r"BatchNorm\(3\) needs x of shape \(examples, 3, …\)"):
         mt.BatchNorm(3)(torch.zeros(shape))
+
+
+def test_layer_norm_is_that_of_pytorch():
+    x = torch.randn(3, 5, 4, dtype=torch.float64)
+    for shape in (4, (5, 4)):
+        ours, theirs = mt.LayerNorm(shape).double(), nn.LayerNorm(shape).double()
+        assert torch.allclose(ours(x), theirs(x), rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="LayerNorm needs x of shape"):
+        mt.LayerNorm(3)(x)
+
+
+def test_batch_norm_takes_the_arguments_of_the_layer_it_replaces():
+    assert mt.BatchNorm(4, eps=1e-3, momentum=0.1, affine=False).eps == 1e-3
+    with pytest.raises(ValueError, match="no running statistics"):
+        mt.BatchNorm(4, track_running_stats=True)

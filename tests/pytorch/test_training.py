@@ -359,3 +359,19 @@ def test_the_number_of_threads_is_given_back(ending):
 def test_progress_is_shown_or_not(capsys):
     mt.meta_train(fresh(), Sinusoids(5), 2, meta_batch=2, progress=False)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("change", [{"meta_batch": 5}, {"tasks": Sinusoids(6)}, {"inner_steps": 2}])
+def test_a_checkpoint_of_a_run_with_other_settings_is_refused(change, tmp_path):
+    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
+    learner = fresh()
+    learner.inner_steps = change.pop("inner_steps", 1)
+    tasks = change.pop("tasks", Sinusoids(5))
+    with pytest.raises(ValueError, match="does not fit this run.*written with"):
+        mt.meta_train(learner, tasks, 4, checkpoint=tmp_path, **{**quiet, **change})
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="checkpoint folder .* cannot be written"):
+        mt.meta_train(fresh(), Failing(1, None), 4, checkpoint=tmp_path / "file", **quiet)

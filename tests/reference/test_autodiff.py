@@ -1,5 +1,6 @@
 """Differentiation as a whole: any order, any structure, and words for what cannot be done."""
 
+import copy
 import math
 from collections import namedtuple
 
@@ -304,3 +305,56 @@ def test_a_function_that_does_not_depend_on_params_has_slope_zero():
     value, slope = ref.value_and_grad(lambda x: 3.0)(np.ones(2))
     assert value == 3.0
     np.testing.assert_array_equal(slope, [0.0, 0.0])
+
+
+def test_a_deep_copy_stays_on_the_tape():
+    value, slope = ref.value_and_grad(lambda p: np.sum(copy.deepcopy(p)["a"] ** 2))(
+        {"a": np.arange(3.0)}
+    )
+    assert value == 5.0 and slope["a"].tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_value_kept_from_an_earlier_call_is_refused():
+    kept = []
+    ref.grad(lambda x: kept.append(x * 1.0) or x * x)(2.0)
+    with pytest.raises(ValueError, match="kept"):
+        ref.grad(lambda x: kept[0] * kept[0])(3.0)
+
+
+def test_keyword_arguments_reach_the_function():
+    assert ref.grad(lambda p, x=0.0: p * x)(2.0, x=3.0) == 3.0
+
+
+def test_a_value_can_be_formatted_to_be_looked_at():
+    seen = []
+    ref.grad(lambda x: seen.append(f"{x:.2f}") or x * x)(1.5)
+    assert seen == ["1.50"]
+
+
+@pytest.mark.parametrize("method", ["prod", "item", "cumsum", "trace"])
+def test_a_method_without_a_rule_is_named_and_hasattr_says_no(method):
+    with pytest.raises(NotImplementedError, match=f"np.{method} has no derivative rule"):
+        ref.grad(lambda x: getattr(x, method)())(np.ones(2))
+    assert ref.grad(lambda x: np.sum(x) * (not hasattr(x, method)))(np.ones(2)).tolist() == [1, 1]
+
+
+def test_the_slope_of_a_slope_of_a_power_at_exponent_zero():
+    mixed = ref.grad(lambda p: ref.grad(lambda x: x**p)(2.0))(0.0)  # d/dp [p xᵖ⁻¹] = 1/x
+    assert mixed == pytest.approx(0.5)
+
+
+def test_numbers_may_be_added_up_in_place_and_arrays_may_not():
+    def total(x):
+        sum_ = 0
+        for value in x:
+            sum_ += value**2
+        sum_ /= 2
+        return sum_
+
+    def written(x):
+        x += 1
+        return np.sum(x)
+
+    assert ref.grad(total)(np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="in place"):
+        ref.grad(written)(np.ones(2))

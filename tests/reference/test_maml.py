@@ -322,3 +322,17 @@ def test_an_empty_support_set_is_refused():
     params, batch = problem(0)
     with pytest.raises(ValueError, match="at least one"):
         ref.adapt(ref.mse, params, np.zeros((0, 2)), np.zeros((0, 1)), 0.1, 1)
+
+
+def test_a_loss_of_several_numbers_is_refused_without_inner_steps_too():
+    batch = SimpleNamespace(**dict.fromkeys(("support_x", "support_y", "query_x", "query_y"), X))
+    with pytest.raises(ValueError, match="one number for one task"):
+        ref.meta_loss(lambda p, x, y: p["w"] * (x - y), {"w": np.ones(1)}, batch, 0.1, 0)
+
+
+def test_what_is_no_batch_is_refused():
+    with pytest.raises(ValueError, match="batch must have support_x"):
+        ref.meta_loss(ref.mse, {"w1": np.ones((1, 1)), "b1": np.ones(1)}, None, 0.1, 1)
+
+
+X = np.ones((2, 3, 1))

@@ -85,3 +85,10 @@ def test_the_slope_of_logsumexp_is_softmax(axis):
     x = np.random.default_rng(0).normal(size=(3, 4))
     slope = ref.grad(lambda x: np.sum(ref.logsumexp(x, axis=axis)))(x)
     np.testing.assert_allclose(slope, np.exp(x) / np.exp(x).sum(axis, keepdims=True), rtol=1e-13)
+
+
+@pytest.mark.parametrize("labels", [[0, -1], [0, 3]])
+def test_labels_that_the_network_has_no_output_for_are_refused(labels):
+    params = ref.mlp_init(np.random.default_rng(0), (2, 3))
+    with pytest.raises(ValueError, match="labels must be 0 … 2"):
+        ref.cross_entropy(params, np.ones((2, 2)), np.array(labels))

@@ -56,3 +56,14 @@ def test_momentum_settles_on_a_valley_floor():
     for _ in range(300):
         params, state = ref.momentum(params, {"x": np.array([1.0, 20.0]) * params["x"]}, state)
     assert np.abs(params["x"]).max() < 1e-4
+
+
+@pytest.mark.parametrize("rule", [ref.sgd, ref.momentum, ref.adam])
+def test_a_negative_rate_is_refused(rule):
+    with pytest.raises(ValueError, match="lr must be a number ≥ 0"):
+        rule({"x": np.ones(1)}, {"x": np.ones(1)}, None, lr=-1.0)
+
+
+def test_gradients_of_other_parameters_are_refused():
+    with pytest.raises(ValueError, match="grads has keys"):
+        ref.sgd({"x": np.ones(1)}, {"y": np.ones(1)})

@@ -87,3 +87,9 @@ def test_nan_and_infinity_are_named(name, bad, made):
 def test_a_ragged_list_is_named():
     with pytest.raises(ValueError, match="support_x is not a regular array"):
         TaskBatch(**arrays() | {"support_x": [[[1.0]], [[1.0], [2.0]]]})
+
+
+def test_text_is_no_data():
+    words = np.full((2, 3, 1), "a")
+    with pytest.raises(ValueError, match="support_x must hold numbers"):
+        TaskBatch(words, words, words, words)
