@@ -11,12 +11,12 @@ import datetime
 import html
 import json
 import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from maml_edu import places
+from maml_edu.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def record(exercise_id: str, points: int) -> None:
         return
     entry = {"exercise": exercise_id, "points": points, "passed": datetime.date.today().isoformat()}
     try:
-        _write(path, json.dumps(entry))
+        with replacing(path) as file:
+            file.write(json.dumps(entry).encode())
     except OSError as error:
         warnings.warn(
             f"progress was not saved ({error.strerror}: {path}); your answer counts.", stacklevel=3
@@ -133,19 +134,3 @@ def _read(path):
             stacklevel=4,
         )
     return None
-
-
-def _write(path, text):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

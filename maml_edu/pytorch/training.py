@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from maml_edu.atomic import replacing
+
 BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
 
 
@@ -257,18 +259,8 @@ class _Checkpoint:
             "torch_rng": torch.get_rng_state(),
             "history": asdict(self.history),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with replacing(path) as file:
+            torch.save(state, file)
 
     def resume(self) -> int:
         """Take up the state in the file, if there is one; the number of iterations done so far."""
