@@ -151,6 +151,9 @@ def diagnose_meta_gradient(candidate, loss, params, batch, inner_lr, inner_steps
             f"float64 became float32, or it comes from finite differences.",
             "single_precision",
         )
+    factor = _rate_factor(got, loss, params, batch, inner_lr, inner_steps)
+    if factor is not None:
+        return Diagnosis(f"inner_lr is {factor:.4g} times what was asked for.", "wrong_inner_lr")
     return Diagnosis(_unknown(got, right), "unknown")
 
 
@@ -221,11 +224,7 @@ def _mistakes(loss, params, batch, inner_lr, inner_steps) -> dict[str, Callable[
         )
 
     def times(factor):
-        return (
-            {k: v * factor for k, v in inner_lr.items()}
-            if isinstance(inner_lr, dict)
-            else np.multiply(inner_lr, factor)
-        )
+        return _times(inner_lr, factor)
 
     def by_hand(inner):
         return lambda: ref.grad(lambda p: _mean_query_loss(loss, inner, p, batch))(params)
@@ -257,6 +256,45 @@ def _mistakes(loss, params, batch, inner_lr, inner_steps) -> dict[str, Callable[
         if steps > 1:  # one step too few of one is no inner step
             found["one_step_short"] = meta(steps=steps - 1)
     return found
+
+
+def _times(inner_lr, factor):
+    if isinstance(inner_lr, dict):
+        return {name: np.multiply(own, factor) for name, own in inner_lr.items()}
+    return np.multiply(inner_lr, factor)
+
+
+def _rate_factor(got, loss, params, batch, inner_lr, inner_steps) -> float | None:
+    """The factor on inner_lr with which the right gradient would be `got`; None when there is none.
+
+    The best of a coarse grid, then Gauss-Newton: at the factor sought the residual is zero. With one or
+    two numbers in θ some rate would explain nearly everything, so then nothing is said.
+    """
+    target = _flat(got)
+    if inner_steps == 0 or target.size < 3:
+        return None
+
+    def gradient(factor):
+        with np.errstate(all="ignore"):
+            scaled = _times(inner_lr, factor)
+            return _flat(ref.meta_gradient(loss, params, batch, scaled, inner_steps)[1])
+
+    def miss(factor):
+        gap = float(np.linalg.norm(gradient(factor) - target))
+        return gap if np.isfinite(gap) else np.inf
+
+    factor = min(np.geomspace(0.05, 20.0, 13), key=miss)
+    for _ in range(8):
+        here = gradient(factor)
+        change = (gradient(factor * (1 + 1e-6)) - here) / (factor * 1e-6)
+        if not np.isfinite(change).all() or not np.any(change):
+            return None
+        factor = max(factor / 4, factor + float(change @ (target - here) / (change @ change)))
+    return factor if miss(factor) < TOLERANCE * np.linalg.norm(target) else None
+
+
+def _flat(gradients):
+    return np.concatenate([np.ravel(np.asarray(g, float)) for _, g in sorted(gradients.items())])
 
 
 # The wrong inner loops, each written out as somebody would write it.

@@ -20,6 +20,7 @@ from by_hand import (
 
 import maml_edu.reference as ref
 from maml_edu.checks import WrongAnswer, check_gradient, diagnose_meta_gradient
+from maml_edu.checks.catalogue import named
 from maml_edu.checks.gradients import SENTENCES
 from maml_edu.tasks import TaskBatch
 
@@ -611,3 +612,16 @@ def test_a_problem_whose_right_gradient_is_infinite_is_refused():
     params = {"w1": np.ones((1, 1)), "b1": np.zeros(1)}
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="itself NaN or infinite"):
         diagnose_meta_gradient(params, ref.mse, params, batch, 1e200, 2)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.5, 3.0, 7.0])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_wrong_rate_is_named_with_its_factor(factor, steps):
+    rng = np.random.default_rng(int(10 * factor) + steps)
+    loss = named("tanh_mlp_mse").numpy
+    params = {"w1": (2, 4), "b1": (4,), "w2": (4, 1), "b2": (1,)}
+    params = {name: 0.5 * rng.normal(size=shape) for name, shape in params.items()}
+    batch = TaskBatch(*(rng.normal(size=(3, n, d)) for n, d in ((5, 2), (5, 1), (7, 2), (7, 1))))
+    wrong = ref.meta_gradient(loss, params, batch, 0.05 * factor, steps)
+    diagnosis = diagnose_meta_gradient(wrong, loss, params, batch, 0.05, steps)
+    assert diagnosis.mistake == "wrong_inner_lr" and f"{factor:.4g} times" in diagnosis
