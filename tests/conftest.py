@@ -1,11 +1,17 @@
 """What every test gets: a learner's record and data folder of its own, and one core."""
 
 import os
+import signal
 
 import pytest
 
 # Before anybody imports torch: tests run side by side, and small networks want one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell's background job (`make test &`) starts with Ctrl-C ignored, and so would the programs that
+# tests start and end with Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOWEST = ["test_packaging.py", "test_browser.py"]
 
