@@ -240,10 +240,7 @@ class _Checkpoint:
             return
         try:
             self._write(self.path)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # torch.save turns some write errors into RuntimeError
+        except (OSError, RuntimeError) as error:  # the latter from torch's own zip writer
             warnings.warn(
                 f"the checkpoint {self.path} could not be written ({error}): training goes on, and what "
                 f"was written before stays. Free some space, or stop and choose another folder.",

@@ -1,7 +1,9 @@
 """Meta-training: it learns, it can be stopped and taken up again, it says when it fails."""
 
 import builtins
+import io
 import re
+import sys
 from random import Random
 
 import numpy as np
@@ -356,9 +358,17 @@ def test_the_number_of_threads_is_given_back(ending):
         torch.set_num_threads(before)
 
 
-def test_progress_is_shown_or_not(capsys):
-    mt.meta_train(fresh(), Sinusoids(5), 2, meta_batch=2, progress=False)
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_terminal_shows_a_bar_unless_it_is_unwanted(progress, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    mt.meta_train(fresh(), Sinusoids(5), 40, meta_batch=2, progress=progress, device="cpu")
+    assert ("meta-training: 100%" in screen.getvalue()) == progress
+    assert ("40/40" in screen.getvalue()) == progress and bool(screen.getvalue()) == progress
 
 
 @pytest.mark.parametrize("change", [{"meta_batch": 5}, {"tasks": Sinusoids(6)}, {"inner_steps": 2}])
