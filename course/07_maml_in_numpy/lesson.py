@@ -277,7 +277,7 @@ for shots in (5, 10):
         errors[pretrained.inner_lr] = result.mean[10]
     rates[shots] = min(errors, key=errors.get)
     listed = ", ".join(f"{rate}: {error:.2f}" for rate, error in errors.items())
-    print(f"{shots:2d} shots, MSE after 10 steps by rate: {listed}   → {rates[shots]}")
+    print(f"{shots:2d} shots, MSE after 10 steps by rate; best {rates[shots]}\n   {listed}")
 
 # %% [markdown]
 # ### 600 new waves
