@@ -64,14 +64,14 @@ def evaluate(
         )
     steps = learner.inner_steps if steps is None else steps
     params, rng = learner.detached(), np.random.default_rng(seed)
-    steps = maml.check_inner_loop(params, learner.inner_lr, steps)
+    steps = maml.check_inner_loop(params, learner.inner_lr, steps, learner.adapting)
     values, metric = [], "loss"
     with _evaluating(learner.model):
         for first in range(0, episodes, CHUNK):
             batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
             tensors = maml.tensors_of(batch, params)
             metric = "loss" if tensors[3].is_floating_point() else "accuracy"
-            values.append(_scores(learner, params, tensors, steps, metric))
+            values.append(_scores(learner, tensors, steps, metric))
     if metric == "loss" and learner.loss_function is torch.nn.functional.mse_loss:
         metric = "mse"
     return Evaluation(metric, np.concatenate(values))
@@ -88,16 +88,16 @@ def _evaluating(model):
         model.train(training)
 
 
-def _scores(learner, params, tensors, steps, metric):
+def _scores(learner, tensors, steps, metric):
     """Scores (tasks, steps + 1) of one batch."""
 
     def one_task(support_x, support_y, query_x, query_y):
-        path = maml.adaptation(learner.loss, params, support_x, support_y, learner.inner_lr, steps)
-        return torch.stack([score(phi, query_x, query_y) for phi in path])
+        outputs = learner.predictions(support_x, support_y, query_x, steps)
+        return torch.stack([score(output, query_y) for output in outputs])
 
-    def score(phi, x, y):
+    def score(output, y):
         if metric == "loss":
-            return learner.loss(phi, x, y)
-        return (learner.predict(phi, x).argmax(-1) == y).double().mean()
+            return learner.loss_function(output, y)
+        return (output.argmax(-1) == y).double().mean()
 
     return vmap(one_task, randomness="different")(*tensors).detach().cpu().double().numpy()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from . import maml
+from . import fast, maml
 
 
 class MAML:
@@ -15,53 +15,108 @@ class MAML:
 
     model: any nn.Module without data-dependent control flow; its own parameters are θ, so after
     training the model is the meta-trained one. loss(prediction, target): one number for one task, such
-    as F.mse_loss or F.cross_entropy. inner_lr, inner_steps: as in `adapt`. Raises ValueError for a model
-    without parameters, or with layers whose second derivatives torch gets wrong (nn.BatchNorm: use
-    mt.BatchNorm; nn.LayerNorm: use mt.LayerNorm). Layers that torch.func cannot run (cuDNN-style
-    recurrent layers, buffers changed in place) end in torch's own error.
+    as F.mse_loss or F.cross_entropy. inner_lr, inner_steps, first_order: as in `adapt`.
+
+    adapting: names of the parameters that the inner loop changes, or what they begin with ("head.");
+    None: all. learn_inner_lr: the rates become meta-parameters, trained with θ. inner_loss: another
+    loss(prediction, target) for the support set. query_weights: as in `meta_loss`. engine: which way the
+    meta-gradient is computed, "auto" or one or several of `maml_edu.pytorch.fast.ENGINES` in order of
+    preference; "plain" switches every fast path off. All give the same numbers.
+
+    Raises ValueError for a model without parameters, or with layers whose second derivatives torch gets
+    wrong (nn.BatchNorm: use mt.BatchNorm; nn.LayerNorm: use mt.LayerNorm). Layers that torch.func cannot
+    run (cuDNN-style recurrent layers, buffers changed in place) end in torch's own error.
 
         learner = MAML(MLP(1, 40, 40, 1), loss=F.mse_loss, inner_lr=0.01, inner_steps=1)
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
     """
 
-    def __init__(self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=1, first_order=False):
+    def __init__(
+        self,
+        model,
+        loss=F.mse_loss,
+        inner_lr=0.01,
+        inner_steps=1,
+        first_order=False,
+        *,
+        adapting=None,
+        learn_inner_lr=False,
+        inner_loss=None,
+        query_weights=None,
+        engine="auto",
+    ):
         if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
                 f"model must be an nn.Module with parameters that are not frozen; got "
                 f"{type(model).__name__}."
             )
-        if not callable(loss):
-            raise ValueError(
-                f"loss must be a function (prediction, target) → number; got {loss!r}."
-            )
+        for function in (loss, inner_loss or loss):
+            if not callable(function):
+                raise ValueError(
+                    f"loss must be a function (prediction, target) → number; got {function!r}."
+                )
         refuse_inexact_layers(model)
-        self.model, self.loss_function = model, loss
-        self.inner_steps = maml.check_inner_loop(self.params, inner_lr, inner_steps)
-        self.inner_lr, self.first_order = inner_lr, first_order
+        self.model, self.loss_function, self.inner_loss_function = model, loss, inner_loss
+        self.adapting = names_that_adapt(adapting, self.params)
+        self.inner_steps = maml.check_inner_loop(self.params, inner_lr, inner_steps, self.adapting)
+        self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
+        self.first_order, self.learn_inner_lr = first_order, learn_inner_lr
+        self.query_weights = query_weights
+        maml.check_query_weights(query_weights, self.inner_steps)
+        self.engine = fast.check_engine(engine)
 
     @property
     def params(self) -> dict[str, torch.Tensor]:
         """θ: name → the model's own parameter; frozen ones (requires_grad=False) stay what they are."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
+    @property
+    def meta_params(self) -> dict[str, torch.Tensor]:
+        """All that the outer loop trains: θ, and with learn_inner_lr the rates ("inner_lr.…")."""
+        return {**self.params, **self.learned_rates()}
+
+    def learned_rates(self) -> dict[str, torch.Tensor]:
+        """The inner rates that are meta-parameters: "inner_lr", or "inner_lr.name" for each of a dict."""
+        if not self.learn_inner_lr:
+            return {}
+        if isinstance(self.inner_lr, dict):
+            return {f"inner_lr.{name}": own for name, own in self.inner_lr.items()}
+        return {"inner_lr": self.inner_lr}
+
+    @property
+    def loss(self):
+        """loss(params, x, y): the loss on one task's examples at the given parameters, one number."""
+        return TaskLoss(self.model, self.loss_function)
+
+    @property
+    def inner_loss(self):
+        """The same for the support set; None where it is `loss`."""
+        return self.inner_loss_function and TaskLoss(self.model, self.inner_loss_function)
+
     def predict(self, params, x):
         """The model's output for one task's x at the given parameters; arrays are taken too."""
         return functional_call(self.model, params, (maml.like_params(x, params),))
 
-    def loss(self, params, x, y):
-        """The loss on one task's examples at the given parameters: one number."""
-        return self.loss_function(self.predict(params, x), maml.like_params(y, params))
+    def predictions(self, support_x, support_y, query_x, steps):
+        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
+        loop = (self.inner_lr, steps, False, self.adapting)
+        loss = self.inner_loss or self.loss
+        path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
+        return [self.predict(phi, query_x) for phi in path]
 
     def meta_loss(self, batch):
         """Mean query loss after adaptation over the tasks of a batch (a number without a graph)."""
+        loop = (self.detached(), batch, self.inner_lr, self.inner_steps)
         with torch.no_grad():
-            arguments = (self.detached(), batch, self.inner_lr, self.inner_steps)
-            return maml.meta_loss(self.loss, *arguments)
+            return maml.meta_loss(self.loss, *loop, **self.options())
 
     def meta_gradient(self, batch):
-        """(meta-loss, gradients like `params`) for a batch; see `mt.meta_gradient`."""
-        arguments = (self.params, batch, self.inner_lr, self.inner_steps, self.first_order)
-        return maml.meta_gradient(self.loss, *arguments)
+        """(meta-loss, gradients like `meta_params`) for a batch; see `mt.meta_gradient`."""
+        value, grads, *rate_slopes = fast.meta_gradient(self, batch)
+        for slopes in rate_slopes:
+            rates = slopes.values() if isinstance(slopes, dict) else [slopes]
+            grads = grads | dict(zip(self.learned_rates(), rates, strict=True))
+        return value, grads
 
     def adapt(self, support_x, support_y, steps=None):
         """φ for ONE task: θ after `steps` inner steps (None: as many as in training) on its support set.
@@ -69,12 +124,93 @@ class MAML:
         support_x (shots, …), support_y (shots, …): arrays or tensors. The result is free of any graph.
         """
         steps = self.inner_steps if steps is None else steps
-        params = maml.adapt(self.loss, self.detached(), support_x, support_y, self.inner_lr, steps)
-        return {name: value.detach() for name, value in params.items()}
+        arguments = (self.detached(), support_x, support_y, self.inner_lr, steps)
+        params = maml.adapt(self.inner_loss or self.loss, *arguments, adapting=self.adapting)
+        return maml.detached(params)
 
     def detached(self):
         """θ as tensors without a graph."""
-        return {name: value.detach() for name, value in self.params.items()}
+        return maml.detached(self.params)
+
+    def options(self):
+        """What `mt.meta_loss` and `mt.meta_gradient` take by keyword."""
+        return {
+            "adapting": self.adapting,
+            "inner_loss": self.inner_loss,
+            "query_weights": self.query_weights,
+        }
+
+    # -------------------------------------------------------------- what meta_train asks for
+
+    def before_iteration(self, iteration, iterations):
+        """Called before each outer step: where a variant anneals something. A function of its arguments."""
+
+    def to(self, device):
+        """The learner with its meta-parameters and buffers on a device; the same tensors stay in use."""
+        self.model.to(device)
+        for own in self.learned_rates().values():
+            own.data = own.data.to(device)
+        return self
+
+    def state_dict(self):
+        """What training changed: the model's state and the learned rates."""
+        return {"model": self.model.state_dict(), "inner_lr": maml.detached(self.learned_rates())}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` gave. Raises RuntimeError or KeyError where it does not fit."""
+        self.model.load_state_dict(state["model"])
+        with torch.no_grad():
+            for name, own in self.learned_rates().items():
+                own.copy_(state["inner_lr"][name])
+
+    def settings(self):
+        """The configuration in plain values: what a run must share with one that it goes on from."""
+        plain = isinstance(self.inner_lr, (int, float))
+        return {
+            "learner": type(self).__name__,
+            "inner_lr": self.inner_lr if plain else "learned or listed",
+            "inner_steps": self.inner_steps,
+            "first_order": self.first_order,
+            "adapting": "all" if self.adapting is None else sorted(self.adapting),
+            "query_weights": "last" if self.query_weights is None else list(self.query_weights),
+        }
+
+
+class TaskLoss:
+    """loss(params, x, y): a model called with the given parameters, and a loss of what it predicts."""
+
+    def __init__(self, model, function):
+        self.model, self.function = model, function
+
+    def __call__(self, params, x, y):
+        prediction = functional_call(self.model, params, (maml.like_params(x, params),))
+        return self.function(prediction, maml.like_params(y, params))
+
+
+def names_that_adapt(adapting, params):
+    """The names in params that are given, or begin with what is given; None for all. ValueError if unknown."""
+    if adapting is None:
+        return None
+    given = (adapting,) if isinstance(adapting, str) else tuple(adapting)
+    for own in given:
+        if not any(name == own or name.startswith(own) for name in params):
+            raise ValueError(
+                f"adapting names {own!r}, but the model's parameters are {', '.join(params)}."
+            )
+    return [n for n in params if any(n == own or n.startswith(own) for own in given)]
+
+
+def as_leaves(inner_lr, params):
+    """Rates as tensors that can be trained, on the device and in the precision of the parameters."""
+    example = next(iter(params.values()))
+
+    def leaf(own):
+        values = torch.as_tensor(own, dtype=example.dtype, device=example.device)
+        return values.detach().clone().requires_grad_()
+
+    return (
+        {n: leaf(v) for n, v in inner_lr.items()} if isinstance(inner_lr, dict) else leaf(inner_lr)
+    )
 
 
 def refuse_inexact_layers(model):

@@ -17,62 +17,129 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import FIELDS
 
 
-def adapt(loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False):
+def adapt(
+    loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False, *, adapting=None
+):
     """φ: `params` after `inner_steps` of gradient descent on one task's support set.
 
     MAML's inner loop (Finn et al. 2017, Algorithm 1, line 6). inner_lr (α): a number; a tensor
     (inner_steps,) of one rate per step; or a dict like params of either, or of tensors shaped like the
     parameter (one rate per element), or with a step axis in front of that. first_order takes each slope
-    for a constant. Differentiable with respect to params and inner_lr. Raises ValueError for rates,
-    steps or data that make no sense.
+    for a constant. adapting: the names of the parameters that take part (None: all), as in ANIL; a dict
+    of rates then names these. Differentiable with respect to params and inner_lr. Raises ValueError for
+    rates, steps or data that make no sense.
     """
-    inner_steps = check_inner_loop(params, inner_lr, inner_steps)
+    inner_steps = check_inner_loop(params, inner_lr, inner_steps, adapting)
     support_x, support_y = (like_params(a, params) for a in (support_x, support_y))
     check_examples("support", support_x, support_y)
-    return adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order)[-1]
+    data = (support_x, support_y)
+    return adaptation(loss, params, *data, inner_lr, inner_steps, first_order, adapting)[-1]
 
 
-def adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False):
+def adaptation(
+    loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False, adapting=None
+):
     """[φ₀ = θ, φ₁, …, φ_K]: the parameters before and after each inner step. Inputs are not checked."""
-    loss, path = one_number(loss), [params]
+    losses, path = per_step(loss, inner_steps), [params]
     for step in range(inner_steps):
-        slope = grad(loss)(params, support_x, support_y)
+        moving = {name: params[name] for name in adapting or params}
+        slope = slope_of(losses[step], params, moving, support_x, support_y)
         if first_order:
             slope = {name: value.detach() for name, value in slope.items()}
-        params = {
+        params = params | {
             name: value - rate(inner_lr, name, value, step, inner_steps) * slope[name]
-            for name, value in params.items()
+            for name, value in moving.items()
         }
         path.append(params)
     return path
 
 
-def meta_loss(loss, params, batch, inner_lr, inner_steps, first_order=False):
-    """Mean over tasks of the query loss at φ, the parameters adapted to the task's support set."""
-    inner_steps = check_inner_loop(params, inner_lr, inner_steps)
-    loss = one_number(loss)
+def slope_of(loss, params, moving, x, y):
+    """The gradient of one task's loss at `params`, with respect to those of them that are `moving`."""
+    return grad(lambda part: loss(params | part, x, y))(moving)
+
+
+def meta_loss(
+    loss,
+    params,
+    batch,
+    inner_lr,
+    inner_steps,
+    first_order=False,
+    *,
+    adapting=None,
+    inner_loss=None,
+    query_weights=None,
+):
+    """Mean over tasks of the query loss at φ, the parameters adapted to the task's support set.
+
+    adapting: as in `adapt`. inner_loss: the loss of the support set, where it is another one.
+    query_weights (inner_steps + 1,): weights of the query losses at φ₀, φ₁, …, φ_K (None: only φ_K counts),
+    the multi-step loss of MAML++ (Antoniou et al. 2019, equation 5).
+    """
+    inner_steps = check_inner_loop(params, inner_lr, inner_steps, adapting)
+    weights = check_query_weights(query_weights, inner_steps)
+    losses = per_step(loss, inner_steps)
+    loop = (inner_lr, inner_steps, first_order, adapting)
 
     def query_loss(support_x, support_y, query_x, query_y):
-        path = adaptation(loss, params, support_x, support_y, inner_lr, inner_steps, first_order)
-        return loss(path[-1], query_x, query_y)
+        path = adaptation(inner_loss or loss, params, support_x, support_y, *loop)
+        counted = [step for step, weight in enumerate(weights) if weight]
+        return sum(weights[step] * losses[step](path[step], query_x, query_y) for step in counted)
 
     return vmap(query_loss, randomness="different")(*tensors_of(batch, params)).mean()
 
 
-def meta_gradient(loss, params, batch, inner_lr, inner_steps, first_order=False):
+def meta_gradient(
+    loss,
+    params,
+    batch,
+    inner_lr,
+    inner_steps,
+    first_order=False,
+    *,
+    adapting=None,
+    inner_loss=None,
+    query_weights=None,
+    learn_rates=False,
+):
     """(meta-loss, its gradient with respect to θ, like params): what the outer loop descends.
 
     The gradient goes through every inner step (Algorithm 1, line 8). first_order=True leaves out the
     second derivatives (first-order MAML, section 5.2): the query gradient at φ stands for that at θ.
-    Both results are free of any graph.
+    adapting, inner_loss, query_weights: as in `meta_loss`. learn_rates=True gives a third result: the
+    gradient with respect to inner_lr, a tensor or a dict of tensors (Meta-SGD). The results are free of
+    any graph. The same on other ways, which may be faster: `maml_edu.pytorch.fast`.
     """
-    check_inner_loop(params, inner_lr, inner_steps)
-    params = {name: value.detach() for name, value in params.items()}
-    descend = grad_and_value(
-        lambda theta: meta_loss(loss, theta, batch, inner_lr, inner_steps, first_order)
+    check_inner_loop(params, inner_lr, inner_steps, adapting)
+    options = {"adapting": adapting, "inner_loss": inner_loss, "query_weights": query_weights}
+
+    def value_at(theta, rates):
+        return meta_loss(loss, theta, batch, rates, inner_steps, first_order, **options)
+
+    wanted = (0, 1) if learn_rates else (0,)
+    slopes, value = grad_and_value(value_at, argnums=wanted)(
+        detached(params), detached(inner_lr) if learn_rates else inner_lr
     )
-    grads, value = descend(params)
-    return value.detach(), {name: slope.detach() for name, slope in grads.items()}
+    return (value.detach(), *(detached(slope) for slope in slopes))
+
+
+def detached(tensors):
+    """The same numbers without a graph; a tensor, or a dict of tensors."""
+    if isinstance(tensors, dict):
+        return {name: value.detach() for name, value in tensors.items()}
+    return tensors.detach()
+
+
+def per_step(loss, inner_steps):
+    """The loss at φ₀, φ₁, …, φ_K: `loss` itself each time, or its items where it is a sequence.
+
+    A sequence that is shorter (more steps than in training) goes on with its last item.
+    """
+    if not isinstance(loss, (list, tuple)):
+        return [one_number(loss)] * (inner_steps + 1)
+    losses = [one_number(own) for own in loss]
+    return losses + losses[-1:] * (inner_steps + 1 - len(losses))
 
 
 def rate(inner_lr, name, value, step, inner_steps):
@@ -98,8 +165,8 @@ def rate(inner_lr, name, value, step, inner_steps):
 # ------------------------------------------------------------------ what goes in is looked at first
 
 
-def check_inner_loop(params, inner_lr, inner_steps):
-    """`inner_steps` as an int; ValueError where steps or rates make no sense.
+def check_inner_loop(params, inner_lr, inner_steps, adapting=None):
+    """`inner_steps` as an int; ValueError where steps, rates or names make no sense.
 
     The sign of a tensor's elements is not looked at: a learned rate may become negative.
     """
@@ -112,9 +179,14 @@ def check_inner_loop(params, inner_lr, inner_steps):
             f"inner_steps must be a whole number ≥ 0 (0: no adaptation); got {inner_steps!r}."
         )
     check_params(params)
-    if isinstance(inner_lr, dict) and inner_lr.keys() != params.keys():
+    if adapting is not None and (not adapting or not set(adapting) <= set(params)):
         raise ValueError(
-            f"inner_lr has keys {sorted(inner_lr)} but params has {sorted(params)}: give a rate for "
+            f"adapting must name some of the parameters {sorted(params)}; got {adapting!r}."
+        )
+    moving = sorted(adapting or params)
+    if isinstance(inner_lr, dict) and sorted(inner_lr) != moving:
+        raise ValueError(
+            f"inner_lr has keys {sorted(inner_lr)} but params has {moving}: give a rate for "
             f"every parameter, or one number."
         )
     for own in inner_lr.values() if isinstance(inner_lr, dict) else [inner_lr]:
@@ -124,6 +196,19 @@ def check_inner_loop(params, inner_lr, inner_steps):
         if known.dtype.kind not in "fiu" or not np.all(np.isfinite(known)) or np.any(known < 0):
             raise ValueError(f"inner_lr must be finite and ≥ 0; got {own!r}.")
     return steps
+
+
+def check_query_weights(query_weights, inner_steps):
+    """Weights of the query losses at φ₀ … φ_K as numbers; ValueError where they do not fit."""
+    if query_weights is None:
+        return [0.0] * inner_steps + [1.0]
+    weights = np.asarray(query_weights, float)
+    if weights.shape != (inner_steps + 1,) or not np.isfinite(weights).all() or not weights.any():
+        raise ValueError(
+            f"query_weights must be {inner_steps + 1} finite numbers, not all 0, for the query losses "
+            f"after 0 to {inner_steps} inner steps; got {query_weights!r}."
+        )
+    return weights.tolist()
 
 
 def check_params(params):
