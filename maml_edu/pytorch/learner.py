@@ -140,6 +140,10 @@ class MAML:
             "query_weights": self.query_weights,
         }
 
+    def check_steps(self, steps):
+        """A number of inner steps for evaluation as an int; ValueError where it makes no sense."""
+        return maml.check_inner_loop(self.params, self.inner_lr, steps, self.adapting)
+
     # -------------------------------------------------------------- what meta_train asks for
 
     def before_iteration(self, iteration, iterations):
@@ -185,6 +189,15 @@ class TaskLoss:
     def __call__(self, params, x, y):
         prediction = functional_call(self.model, params, (maml.like_params(x, params),))
         return self.function(prediction, maml.like_params(y, params))
+
+    def __eq__(self, other):
+        return isinstance(other, TaskLoss) and (self.model, self.function) == (
+            other.model,
+            other.function,
+        )
+
+    def __hash__(self):
+        return hash((self.model, self.function))
 
 
 def names_that_adapt(adapting, params):

@@ -259,7 +259,12 @@ def check_examples(role, x, y):
 
 
 def tensors_of(batch, params):
-    """The four parts of a batch as tensors on the device, and in the precision, of params."""
+    """The four parts of a batch as tensors on the device, and in the precision, of params.
+
+    A tuple is taken for what this function gave before.
+    """
+    if isinstance(batch, tuple):
+        return batch
     if not isinstance(batch, TaskBatch):  # its constructor checks shapes and values
         if not all(hasattr(batch, name) for name in FIELDS):
             raise ValueError(

@@ -1,33 +1,162 @@
 """Faster ways to the same meta-gradient: start with `meta_gradient`. Tests hold each to the plain one.
 
-plain     vmap through the whole inner loop: `maml_edu.pytorch.maml`, which chapter 08 teaches
-lean      vmap, then back over the inner steps by Hessian-vector products: little memory
-threads   the same for one task at a time, tasks spread over threads: convolutions on a CPU
-closed    the same with derivatives by hand, in NumPy: multilayer perceptrons
-native    these compiled by numba: one task per thread, in cache (pip install "maml_edu[fast]")
-compiled  `lean` through torch.compile: needs a C++ compiler, and half a minute
+    plain     vmap through the whole inner loop: `maml_edu.pytorch.maml`, which chapter 08 teaches
+    lean      vmap, then back over the inner steps by Hessian-vector products: little memory
+    threads   the same for one task at a time, tasks spread over threads: convolutions on a CPU
+    closed    the same with derivatives by hand, in NumPy: multilayer perceptrons
+    native    these compiled by numba: one task per thread, in cache (pip install "maml_edu[fast]")
+    compiled  `lean` through torch.compile: needs a C++ compiler, and half a minute
+
+Chosen by itself: on the CPU `native` or `closed` for a multilayer perceptron, `threads` for anything with
+convolutions or more than 100,000 parameters, else `lean`; on a GPU `lean`; `plain` where a model draws
+random numbers (dropout), which a second look at the same step would draw anew.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import weakref
+
+import torch
+from torch import nn
+from torch.func import vmap
+
 from .. import maml
 
-ENGINES = {"plain": maml.meta_gradient}
+ENGINES = ("plain", "lean", "threads", "closed", "native", "compiled")
+SMALL = 100_000  # parameters; below, operations are too short to be worth a thread
 
 
 def meta_gradient(learner, batch):
     """(meta-loss, gradients like θ[, gradients like inner_lr]) by the first engine that applies."""
-    arguments = (learner.params, batch, learner.inner_lr, learner.inner_steps, learner.first_order)
-    options = {"learn_rates": learner.learn_inner_lr, **learner.options()}
-    return maml.meta_gradient(learner.loss, *arguments, **options)
+    tensors = maml.tensors_of(batch, learner.params)
+    name, network = engine_for(learner, tensors)
+    function = maml.meta_gradient
+    if name != "plain":
+        function = importlib.import_module(f".{name}", __name__).meta_gradient
+    what = network if name in ("closed", "native") else learner.loss
+    arguments = (
+        learner.params,
+        tensors,
+        learner.inner_lr,
+        learner.inner_steps,
+        learner.first_order,
+    )
+    return function(what, *arguments, learn_rates=learner.learn_inner_lr, **learner.options())
 
 
 def check_engine(engine):
     """`engine` as given, once it is known to name engines. ValueError otherwise."""
     names = (engine,) if isinstance(engine, str) else tuple(engine)
-    unknown = [name for name in names if name not in ENGINES and name != "auto"]
+    unknown = [name for name in names if name not in (*ENGINES, "auto")]
     if unknown or not names:
         raise ValueError(
             f"engine must be 'auto' or one or several of {', '.join(ENGINES)}; got {engine!r}."
         )
     return engine
+
+
+_chosen: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # learner → {what it depends on: choice}
+
+
+def engine_for(learner, tensors):
+    """(name, the network for the closed form or None): the first engine that applies to these tensors.
+
+    Raises ValueError with every engine's reason where none of those asked for does.
+    """
+    known = _chosen.setdefault(learner, {})
+    key = circumstances(learner, tensors)
+    if key not in known:
+        known[key] = choose(learner, tensors)
+    name, network = known[key]
+    if network is not None and not labels_within(network, tensors):
+        return "lean", None  # labels that the loss ignores, or an error that torch words best
+    return name, network
+
+
+def circumstances(learner, tensors):
+    """Everything that the choice of an engine depends on: cheap to look at before each step."""
+    modules = tuple((id(module), module.training) for module in learner.model.modules())
+    losses = (learner.loss_function, learner.inner_loss_function, type(learner))
+    shapes = tuple((tuple(t.shape), t.dtype, t.device.type) for t in tensors)
+    return learner.engine, modules, losses, shapes, tuple(learner.params)
+
+
+def choose(learner, tensors):
+    reasons = {}
+    for name in preferences(learner, tensors):
+        network, reasons[name] = applies(name, learner, tensors)
+        if reasons[name] is None:
+            return name, network
+    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    raise ValueError(f"no engine of those asked for applies here ({listed}). Try engine='auto'.")
+
+
+def preferences(learner, tensors):
+    """The names to try, in order; "auto" stands for what is known to be fastest."""
+    asked = (learner.engine,) if isinstance(learner.engine, str) else learner.engine
+    if "auto" not in asked:
+        return asked
+    large = sum(p.numel() for p in learner.params.values()) > SMALL
+    convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in learner.model.modules())
+    auto = ("native", "closed", *(["threads"] if large or convolves else []), "lean", "plain")
+    return [name for own in asked for name in (auto if own == "auto" else (own,))]
+
+
+def applies(name, learner, tensors):
+    """(network or None, None), or (None, the reason why this engine cannot be used here)."""
+    on_cpu = all(t.device.type == "cpu" for t in tensors)
+    if name == "plain":
+        return None, None
+    if name in ("threads", "closed", "native") and not on_cpu:
+        return None, "it is for the CPU"
+    if name in ("closed", "native"):
+        return closed_form(name, learner, tensors)
+    if name == "threads" and not hasattr(learner.loss, "model"):
+        return None, "it needs a loss that says which module it calls"
+    if draws_at_random(learner, tensors):
+        return (
+            None,
+            "the model draws random numbers, such as dropout's; going back would draw others",
+        )
+    if name == "compiled":
+        from .compiled import missing
+
+        return None, missing()
+    return None, None
+
+
+def closed_form(name, learner, tensors):
+    from . import closed
+
+    network = closed.network_of(learner)
+    if network is None or not closed.fits(network, tensors):
+        return (
+            None,
+            "it needs Linear and ReLU layers, and mse_loss or cross_entropy in its plain form",
+        )
+    if name == "native" and importlib.util.find_spec("numba") is None:
+        return None, 'numba is not installed: pip install "maml_edu[fast]"'
+    if name == "native" and max(network.widths) > 512:
+        return None, "a layer is wider than 512"
+    return network, None
+
+
+def labels_within(network, tensors):
+    """Whether every class label is one of the network's outputs."""
+    labels = [y for y in tensors[1::2] if not y.is_floating_point()]
+    return all(0 <= int(y.min()) and int(y.max()) < network.widths[-1] for y in labels)
+
+
+def draws_at_random(learner, tensors):
+    """Whether a forward pass asks for random numbers: one task is tried."""
+    try:
+        one = [t[:1] for t in tensors[:2]]
+        with torch.no_grad():
+            vmap(learner.loss, in_dims=(None, 0, 0), randomness="error")(learner.detached(), *one)
+    except RuntimeError as error:
+        return "random" in str(error)
+    return False

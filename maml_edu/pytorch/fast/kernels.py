@@ -1,0 +1,335 @@
+"""The closed form of `closed.py` compiled by numba: one task at a time, in cache. Start with `share`.
+
+Arrays are padded to the widest layer (and to whole vector registers), so that one compiled function
+serves every network: W (K + 1, layers, outputs, inputs) are the weights φ₀ … φ_K of the task at hand, WT
+(K + 1, layers, inputs, outputs) the same transposed, B (K + 1, layers, outputs) the biases; A and D
+(layers, examples, outputs) what a layer gives out and the slope of the loss with respect to it before
+its ReLU. R{·}, the derivative along a direction (Pearlmutter 1994), is written with an R in front.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+from .tile import BYTES, tile
+
+MSE, CROSS_ENTROPY = 0, 1
+
+# Sums may be reordered and contracted, so that they fill vector registers; NaN and infinity stay what
+# they are, training has to see them.
+compiled = njit(
+    fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True, error_model="numpy"
+)
+
+ROWS = 5
+rows_of, row_of = tile(ROWS), tile(1)
+columns_of, column_of = tile(ROWS, transposed=True), tile(1, transposed=True)
+
+# What one thread needs for one task; see `workspace`.
+Workspace = namedtuple("Workspace", "X W WT B A D QA QD RA RD SW SB UW UT UB VW VB")
+
+
+def workspace(widths, steps, examples, dtype, slots):
+    """Room for one task: `examples` per set at most, `slots` of slopes kept (inner steps, or 1)."""
+    layers, wide = len(widths) - 1, padded(max(widths))
+
+    def room(*shape):
+        return np.zeros(shape, dtype)
+
+    return Workspace(
+        X=room(examples, wide),
+        W=room(steps + 1, layers, wide, wide),
+        WT=room(steps + 1, layers, wide, wide),
+        B=room(steps + 1, layers, wide),
+        A=room(steps, layers, examples, wide),
+        D=room(steps, layers, examples, wide),
+        QA=room(layers, examples, wide),
+        QD=room(layers, examples, wide),
+        RA=room(layers, examples, wide),
+        RD=room(layers, examples, wide),
+        SW=room(slots, layers, wide, wide),
+        SB=room(slots, layers, wide),
+        UW=room(layers, wide, wide),
+        UT=room(layers, wide, wide),
+        UB=room(layers, wide),
+        VW=room(layers, wide, wide),
+        VB=room(layers, wide),
+    )
+
+
+def padded(width):
+    """The next multiple of 16: whole registers of float32 and float64."""
+    return width + -width % 16
+
+
+@compiled
+def share(first, last, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses):
+    """The chunks first … last of the tasks: query losses, and per chunk the sums of meta-gradients.
+
+    data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
+    weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?; rates: α of
+    weights and biases, (K, layers, …); sums: of the slopes of weights, biases and of their rates, a slot
+    per chunk. ws.W[0] and ws.B[0] hold θ. A chunk's tasks are the same whoever works at it, so that the
+    result does not depend on the number of threads.
+    """
+    support_x, support_y, query_x, query_y = data
+    tasks, steps = len(support_x), len(weights) - 1
+    for layer in range(len(widths) - 1):
+        transpose(ws.WT[0, layer], ws.W[0, layer], widths[layer + 1], widths[layer])
+    for chunk in range(first, last):
+        for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
+            fill(ws.X, support_x[task], widths[0])
+            for step in range(steps):
+                slot = step if flags[1] else 0
+                inner_step(step, slot, support_y[task], kinds[0], widths, rates, ws)
+            clear(ws.VW, ws.VB, widths)
+            losses[task] = 0
+            for step in range(steps, -1, -1):
+                if step < steps:
+                    if flags[1]:
+                        add_slopes_of_rates(step, widths, ws, sums[2][chunk], sums[3][chunk])
+                    if not flags[0]:
+                        fill(ws.X, support_x[task], widths[0])
+                        walk_back(step, support_y[task], kinds[0], widths, rates, ws)
+                if weights[step] != 0:
+                    fill(ws.X, query_x[task], widths[0])
+                    losses[task] += query(step, query_y[task], kinds[1], weights[step], widths, ws)
+            add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
+
+
+@compiled
+def inner_step(step, slot, y, kind, widths, rates, ws):
+    """φₖ₊₁ = φₖ − αₖ g: one gradient step on the support set, everything kept for the way back."""
+    W, B, A, D, n = ws.W[step], ws.B[step], ws.A[step], ws.D[step], len(y)
+    forward(ws.X, W, ws.WT[step], B, A, widths, n)
+    loss_slope(A[-1], y, D[-1], kind, 1.0, n, widths[-1])
+    backward(W, A, D, widths, n)
+    GW, GB = ws.SW[slot], ws.SB[slot]
+    clear(GW, GB, widths)
+    add_weight_slopes(ws.X, A, D, GW, GB, widths, n)
+    for layer in range(len(widths) - 1):
+        outputs, inputs = widths[layer + 1], widths[layer]
+        old, new, slope, rate = W[layer], ws.W[step + 1, layer], GW[layer], rates[0][step, layer]
+        for i in range(outputs):
+            ws.B[step + 1, layer, i] = B[layer, i] - rates[1][step, layer, i] * GB[layer, i]
+            for j in range(inputs):
+                new[i, j] = old[i, j] - rate[i, j] * slope[i, j]
+        transpose(ws.WT[step + 1, layer], new, outputs, inputs)
+
+
+@compiled
+def query(step, y, kind, weight, widths, ws):
+    """The weighted query loss at φₖ; its slope is added to v (VW, VB)."""
+    n = len(y)
+    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, widths, n)
+    loss = loss_slope(ws.QA[-1], y, ws.QD[-1], kind, weight, n, widths[-1])
+    backward(ws.W[step], ws.QA, ws.QD, widths, n)
+    add_weight_slopes(ws.X, ws.QA, ws.QD, ws.VW, ws.VB, widths, n)
+    return loss
+
+
+@compiled
+def walk_back(step, y, kind, widths, rates, ws):
+    """v ← v − H (α v): the step φₖ → φₖ₊₁ differentiated, without forming the Hessian H of the support loss.
+
+    The direction u = −α v; then H u = R{g}: the whole forward and backward pass, differentiated along u.
+    """
+    W, A, D, n, last = ws.W[step], ws.A[step], ws.D[step], len(y), len(widths) - 2
+    for layer in range(last + 1):
+        outputs, inputs = widths[layer + 1], widths[layer]
+        direction, v, rate = ws.UW[layer], ws.VW[layer], rates[0][step, layer]
+        for i in range(outputs):
+            ws.UB[layer, i] = -rates[1][step, layer, i] * ws.VB[layer, i]
+            for j in range(inputs):
+                direction[i, j] = -rate[i, j] * v[i, j]
+        transpose(ws.UT[layer], direction, outputs, inputs)
+    for layer in range(
+        last + 1
+    ):  # R{a W + b} = R{a} W + a U + u, and the ReLU passes what it passed
+        outputs, inputs, R = widths[layer + 1], widths[layer], ws.RA[layer]
+        start_from_bias(R, ws.UB[layer], n, outputs)
+        add_product(R, ws.X if layer == 0 else A[layer - 1], ws.UT[layer], n, inputs, outputs)
+        if layer > 0:
+            add_product(R, ws.RA[layer - 1], ws.WT[step, layer], n, inputs, outputs)
+        if layer < last:
+            where_active(R, A[layer], n, outputs)
+    loss_curvature(ws.RA[last], D[last], y, ws.RD[last], kind, n, widths[-1])
+    for layer in range(last, 0, -1):
+        outputs, inputs, R = widths[layer + 1], widths[layer], ws.RD[layer - 1]
+        zero(R, n, inputs)
+        add_product(R, ws.RD[layer], W[layer], n, outputs, inputs)
+        add_product(R, D[layer], ws.UW[layer], n, outputs, inputs)
+        where_active(R, A[layer - 1], n, inputs)
+    add_weight_slopes(ws.X, A, ws.RD, ws.VW, ws.VB, widths, n)
+    for layer in range(1, last + 1):
+        add_outer(ws.VW[layer], D[layer], ws.RA[layer - 1], n, widths[layer + 1], widths[layer])
+
+
+# ------------------------------------------------------------------ one pass through the network
+
+
+@compiled
+def forward(X, W, WT, B, A, widths, n):
+    """A[l] = relu(A[l − 1] W[l]ᵀ + B[l]), without the ReLU in the last layer."""
+    for layer in range(len(widths) - 1):
+        outputs, out = widths[layer + 1], A[layer]
+        start_from_bias(out, B[layer], n, outputs)
+        add_product(out, X if layer == 0 else A[layer - 1], WT[layer], n, widths[layer], outputs)
+        if layer < len(widths) - 2:
+            for i in range(n):
+                for j in range(outputs):
+                    if out[i, j] <= 0:  # NaN passes
+                        out[i, j] = 0
+
+
+@compiled
+def backward(W, A, D, widths, n):
+    """The slopes D of all layers from that of the last."""
+    for layer in range(len(widths) - 2, 0, -1):
+        zero(D[layer - 1], n, widths[layer])
+        add_product(D[layer - 1], D[layer], W[layer], n, widths[layer + 1], widths[layer])
+        where_active(D[layer - 1], A[layer - 1], n, widths[layer])
+
+
+@compiled
+def add_weight_slopes(X, A, D, GW, GB, widths, n):
+    """GW += Dᵀ A, GB += the sum of D over examples, layer by layer."""
+    for layer in range(len(widths) - 1):
+        outputs, slope, d = widths[layer + 1], GB[layer], D[layer]
+        add_outer(GW[layer], d, X if layer == 0 else A[layer - 1], n, outputs, widths[layer])
+        for i in range(n):
+            for j in range(outputs):
+                slope[j] += d[i, j]
+
+
+@compiled
+def loss_slope(out, y, d, kind, weight, n, width):
+    """The loss times `weight`, and in d its slope. y: targets, or for the cross-entropy 1 at the label."""
+    loss = out[0, 0] * 0
+    if kind == MSE:
+        scale = out.dtype.type(weight / (n * width))
+        for i in range(n):
+            for j in range(width):
+                error = out[i, j] - y[i, j]
+                loss += error * error
+                d[i, j] = 2 * scale * error
+        return loss * scale
+    scale = out.dtype.type(weight / n)
+    for i in range(n):
+        top = out[i, 0]
+        for j in range(1, width):
+            top = max(top, out[i, j])
+        total = top * 0
+        for j in range(width):
+            d[i, j] = np.exp(out[i, j] - top)
+            total += d[i, j]
+        for j in range(width):
+            loss += y[i, j] * (np.log(total) + top - out[i, j])
+            d[i, j] = scale * (d[i, j] / total - y[i, j])
+    return loss * scale
+
+
+@compiled
+def loss_curvature(R, d, y, out, kind, n, width):
+    """R{d}: how the slope d of the support loss changes along R{output}."""
+    scale = R.dtype.type(1 / n)
+    for i in range(n):
+        if kind == MSE:
+            for j in range(width):
+                out[i, j] = 2 * scale / width * R[i, j]
+            continue
+        mean = R[i, 0] * 0
+        for j in range(width):  # the probabilities p, from d = (p − y)/n
+            mean += (n * d[i, j] + y[i, j]) * R[i, j]
+        for j in range(width):
+            out[i, j] = scale * (n * d[i, j] + y[i, j]) * (R[i, j] - mean)
+
+
+@compiled
+def add_slopes_of_rates(step, widths, ws, sums_W, sums_B):
+    """dL/dα of this step, −v g: added to the sums."""
+    for layer in range(len(widths) - 1):
+        for i in range(widths[layer + 1]):
+            sums_B[step, layer, i] -= ws.VB[layer, i] * ws.SB[step, layer, i]
+            for j in range(widths[layer]):
+                sums_W[step, layer, i, j] -= ws.VW[layer, i, j] * ws.SW[step, layer, i, j]
+
+
+# ------------------------------------------------------------------ matrices
+
+
+@compiled
+def add_product(out, a, b, n, k, m):
+    """out (n, m) += a (n, k) @ b (k, m); whole registers, so `out` is written up to its padding."""
+    for j in range(0, m, BYTES // out.itemsize):
+        for i in range(0, n - n % ROWS, ROWS):
+            rows_of(out, i, j, a, b, k)
+        for i in range(n - n % ROWS, n):
+            row_of(out, i, j, a, b, k)
+
+
+@compiled
+def add_outer(out, d, a, n, m, k):
+    """out (m, k) += dᵀ a for d (n, m), a (n, k): the slope of a weight matrix."""
+    for j in range(0, k, BYTES // out.itemsize):
+        for i in range(0, m - m % ROWS, ROWS):
+            columns_of(out, i, j, d, a, n)
+        for i in range(m - m % ROWS, m):
+            column_of(out, i, j, d, a, n)
+
+
+@compiled
+def transpose(out, a, n, m):
+    for i in range(n):
+        for j in range(m):
+            out[j, i] = a[i, j]
+
+
+@compiled
+def start_from_bias(out, bias, n, m):
+    for i in range(n):
+        for j in range(m):
+            out[i, j] = bias[j]
+
+
+@compiled
+def where_active(d, a, n, m):
+    """d is kept where the ReLU passed something on (a > 0)."""
+    for i in range(n):
+        for j in range(m):
+            if a[i, j] <= 0:
+                d[i, j] = 0
+
+
+@compiled
+def zero(a, n, m):
+    for i in range(n):
+        for j in range(m):
+            a[i, j] = 0
+
+
+@compiled
+def fill(out, a, m):
+    for i in range(len(a)):
+        for j in range(m):
+            out[i, j] = a[i, j]
+
+
+@compiled
+def clear(W, B, widths):
+    for layer in range(len(widths) - 1):
+        zero(W[layer], widths[layer + 1], widths[layer])
+        for i in range(widths[layer + 1]):
+            B[layer, i] = 0
+
+
+@compiled
+def add_slopes(out_W, out_B, W, B, widths):
+    for layer in range(len(widths) - 1):
+        for i in range(widths[layer + 1]):
+            out_B[layer, i] += B[layer, i]
+            for j in range(widths[layer]):
+                out_W[layer, i, j] += W[layer, i, j]
