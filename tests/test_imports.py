@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "figures": {"reference", "tasks", "pytorch"},
     "doctor": set(),
     "lab": set(),
+    "train": {"tasks", "pytorch"},
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {"reference": {"numpy"}, "tasks": {"numpy"}, "places": {"platformdirs"}, "atomic": set()}

@@ -1,21 +1,35 @@
 """MAML on tensors: the functions of `maml_edu.reference`, all tasks at once, on CPU and GPU.
 
 Start with `maml.py`; `MAML`, `meta_train` and `evaluate` are what a project of your own needs.
+`family.py` has MAML's relatives, `baselines.py` what they are compared with.
 """
 
+from .baselines import FineTuning, NearestCentroid, ProtoNet
 from .evaluation import Evaluation, evaluate
+from .family import ANIL, BOIL, FOMAML, IMAML, MAMLpp, MetaSGD, Reptile
 from .learner import MAML
 from .maml import adapt, meta_gradient, meta_loss
-from .networks import MLP, BatchNorm, LayerNorm
+from .networks import MLP, BatchNorm, Conv4, LayerNorm
 from .training import History, TrainingDiverged, meta_train
 
 __all__ = [
+    "ANIL",
+    "BOIL",
+    "FOMAML",
+    "IMAML",
     "MAML",
     "MLP",
     "BatchNorm",
+    "Conv4",
     "Evaluation",
+    "FineTuning",
     "History",
     "LayerNorm",
+    "MAMLpp",
+    "MetaSGD",
+    "NearestCentroid",
+    "ProtoNet",
+    "Reptile",
     "TrainingDiverged",
     "adapt",
     "evaluate",

@@ -62,9 +62,8 @@ def evaluate(
         raise ValueError(
             f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
         )
-    steps = learner.inner_steps if steps is None else steps
+    steps = learner.check_steps(learner.inner_steps if steps is None else steps)
     params, rng = learner.detached(), np.random.default_rng(seed)
-    steps = maml.check_inner_loop(params, learner.inner_lr, steps, learner.adapting)
     values, metric = [], "loss"
     with _evaluating(learner.model):
         for first in range(0, episodes, CHUNK):
@@ -100,4 +99,5 @@ def _scores(learner, tensors, steps, metric):
             return learner.loss_function(output, y)
         return (output.argmax(-1) == y).double().mean()
 
-    return vmap(one_task, randomness="different")(*tensors).detach().cpu().double().numpy()
+    with torch.no_grad():  # no graph where rates are learned
+        return vmap(one_task, randomness="different")(*tensors).cpu().double().numpy()

@@ -1,52 +1,20 @@
 """Meta-training: it learns, it can be stopped and taken up again, it says when it fails."""
 
-import builtins
 import io
 import re
+import signal
 import sys
-from random import Random
+import threading
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from small_runs import Failing, Scaled, fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import training
+from maml_edu.pytorch.stepper import PlainStepper, all_finite
 from maml_edu.tasks import Sinusoids, TaskBatch
-
-quiet = {"progress": False, "meta_batch": 4, "device": "cpu"}
-
-
-def fresh(seed=0, **options):
-    torch.manual_seed(seed)
-    return mt.MAML(mt.MLP(1, 8, 1), **{"inner_lr": 0.01, **options})
-
-
-def theta(learner):
-    return {k: v.clone() for k, v in learner.detached().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-class Failing(Sinusoids):
-    """Sinusoids whose `at`-th batch raises, or comes out otherwise."""
-
-    def __init__(self, at, what):
-        super().__init__(5)
-        self.at, self.what, self.count = at, what, 0
-
-    def sample(self, rng, tasks=25):
-        self.count += 1
-        batch = super().sample(rng, tasks)
-        if self.count != self.at:
-            return batch
-        if isinstance(self.what, BaseException):
-            raise self.what
-        return self.what(batch)
-
 
 # ------------------------------------------------------------------ it learns
 
@@ -88,134 +56,246 @@ def test_no_iterations_change_nothing():
     assert same(theta(learner), before)
 
 
-def test_history_smooths_over_a_window_that_is_shorter_at_the_start():
-    history = mt.History(loss=[4.0, 2.0, 0.0, 6.0], seconds=1.5)
-    np.testing.assert_allclose(history.smoothed(2), [4.0, 3.0, 1.0, 3.0])
-    np.testing.assert_allclose(history.smoothed(100), [4.0, 3.0, 2.0, 3.0])
-    assert repr(history) == "History(4 iterations, last loss 6, 1.5 s)"
-    assert len(mt.History().smoothed()) == 0
-
-
 # ------------------------------------------------------------------ it can be stopped
 
 
-def test_ctrl_c_ends_training_and_keeps_history_and_parameters(capsys):
+def press_ctrl_c(batch=None):
+    signal.raise_signal(signal.SIGINT)
+    return batch
+
+
+def test_ctrl_c_waits_for_the_end_of_the_iteration_and_keeps_everything(tmp_path, capsys):
+    learner, other = fresh(), fresh()
+    options = {"checkpoint": tmp_path, **quiet}
+    history = mt.meta_train(learner, Failing(4, press_ctrl_c), 10, **options)
+    assert history.interrupted and len(history) == 4
+    printed = capsys.readouterr().out
+    assert "Stopped after 4 of 10 iterations" in printed and "goes on from there" in printed
+    assert mt.meta_train(other, Sinusoids(5), 4, **quiet).loss == history.loss
+    assert same(theta(learner), theta(other))
+
+    resumed = mt.meta_train(fresh(seed=3), Sinusoids(5), 10, **options)
+    assert resumed.loss == mt.meta_train(fresh(), Sinusoids(5), 10, **quiet).loss
+    assert not resumed.interrupted
+
+
+def test_a_second_ctrl_c_ends_at_once_and_keeps_the_last_checkpoint(tmp_path, capsys):
+    def twice(batch):
+        press_ctrl_c()
+        press_ctrl_c()
+
+    options = {"checkpoint": tmp_path, "checkpoint_every": 2, **quiet}
+    history = mt.meta_train(fresh(), Failing(4, twice), 10, **options)
+    assert history.interrupted and len(history) == 3
+    assert "goes on from the last one written" in capsys.readouterr().out
+    assert len(torch.load(tmp_path / "checkpoint.pt")["history"]["loss"]) == 2
+
+
+def test_ctrl_c_does_what_it_did_before_once_training_is_over():
+    before = signal.getsignal(signal.SIGINT)
+    mt.meta_train(fresh(), Failing(2, press_ctrl_c), 4, **quiet)
+    with pytest.raises(RuntimeError):
+        mt.meta_train(fresh(), Failing(2, RuntimeError()), 4, **quiet)
+    assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
+
+
+def test_training_in_another_thread_leaves_signals_alone():
+    histories = []
+    run = lambda: histories.append(mt.meta_train(fresh(), Sinusoids(5), 3, **quiet))
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert len(histories[0]) == 3
+
+
+def test_an_interrupt_without_a_checkpoint_keeps_history_and_parameters(capsys):
     learner, other = fresh(), fresh()
     history = mt.meta_train(learner, Failing(4, KeyboardInterrupt()), 10, **quiet)
     assert history.interrupted and len(history) == 3
-    assert "Stopped after 3 of 10 iterations" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Stopped after 3 of 10 iterations" in printed and "goes on" not in printed
     assert mt.meta_train(other, Sinusoids(5), 3, **quiet).loss == history.loss
     assert same(theta(learner), theta(other))
 
 
-@pytest.mark.parametrize(("stop", "every"), [(8, 3), (10, 3), (3, 5)])
-def test_interrupted_training_resumes_bit_for_bit(stop, every, tmp_path, capsys):
-    whole = fresh()
-    expected = mt.meta_train(whole, Sinusoids(5), 12, **quiet)
-
-    options = {"checkpoint": tmp_path / "run", "checkpoint_every": every, **quiet}
-    mt.meta_train(fresh(), Failing(stop, KeyboardInterrupt()), 12, **options)
-    written = (tmp_path / "run" / "checkpoint.pt").is_file()
-    assert written == (stop > every)
-    assert ("goes on from the last one written" in capsys.readouterr().out) == written
-
-    resumed = fresh(seed=99) if written else fresh()  # θ comes from the file, not from the caller
-    history = mt.meta_train(resumed, Sinusoids(5), 12, **options)
-    assert history.loss == expected.loss and not history.interrupted
-    assert same(theta(resumed), theta(whole))
+# ------------------------------------------------------------------ callbacks
 
 
-def test_a_finished_run_goes_on_where_it_ended(tmp_path):
-    whole, learner = fresh(), fresh()
-    expected = mt.meta_train(whole, Sinusoids(5), 9, **quiet)
-    options = {"checkpoint": str(tmp_path), **quiet}
-    assert len(mt.meta_train(learner, Sinusoids(5), 4, **options)) == 4
-    again = mt.meta_train(fresh(seed=5), Sinusoids(5), 4, **options)  # nothing left to do
-    assert again.loss == expected.loss[:4]
-    history = mt.meta_train(learner, Sinusoids(5), 9, **options)
-    assert history.loss == expected.loss and same(theta(learner), theta(whole))
+def test_callbacks_are_called_at_their_iterations_with_history_and_learner():
+    every, third, learner = [], [], fresh()
+    mt.meta_train(
+        learner,
+        Sinusoids(5),
+        7,
+        callbacks=[
+            lambda iteration, history, own: every.append((iteration, len(history), own)),
+            (3, lambda iteration, history, own: third.append(iteration)),
+        ],
+        **quiet,
+    )
+    assert every == [(i, i, learner) for i in range(1, 8)] and third == [3, 6]
 
 
-class WithDropout(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Linear(1, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1))
+@pytest.mark.parametrize("answer", [True, np.bool_(True)])
+def test_a_callback_that_returns_true_ends_training_with_a_checkpoint(answer, tmp_path):
+    def enough(iteration, history, learner):
+        return answer if iteration == 3 else None
+
+    options = {"checkpoint": tmp_path, **quiet}
+    history = mt.meta_train(fresh(), Sinusoids(5), 9, callbacks=enough, **options)
+    assert len(history) == 3 and "enough" in history.stopped and not history.interrupted
+    assert "stopped by" in repr(history)
+    resumed = mt.meta_train(fresh(), Sinusoids(5), 9, **options)
+    assert resumed.loss == mt.meta_train(fresh(), Sinusoids(5), 9, **quiet).loss
+    assert resumed.stopped == ""
 
 
-def test_the_random_numbers_of_torch_are_part_of_a_checkpoint(tmp_path):
-    def learner():
-        torch.manual_seed(0)
-        return mt.MAML(WithDropout())
-
-    expected = mt.meta_train(learner(), Sinusoids(5), 6, **quiet)
-    assert len(set(expected.loss)) == 6
-    mt.meta_train(learner(), Sinusoids(5), 3, checkpoint=tmp_path, **quiet)
-    torch.manual_seed(123)
-    again = mt.meta_train(learner(), Sinusoids(5), 6, checkpoint=tmp_path, **quiet)
-    assert again.loss == expected.loss
+@pytest.mark.parametrize("answer", [None, False, 1, "yes", [0]])
+def test_any_other_answer_of_a_callback_lets_training_go_on(answer):
+    assert len(mt.meta_train(fresh(), Sinusoids(5), 3, callbacks=lambda *_: answer, **quiet)) == 3
 
 
-# ------------------------------------------------------------------ damaged or impossible checkpoints
+def test_an_exception_in_a_callback_loses_nothing(tmp_path):
+    def broken(iteration, history, learner):
+        if iteration == 3:
+            raise ZeroDivisionError("my plot")
 
-DAMAGE = {
-    "empty": lambda path: path.write_bytes(b""),
-    "cut off": lambda path: path.write_bytes(path.read_bytes()[:500]),
-    "garbage": lambda path: path.write_bytes(Random(0).randbytes(2000)),
-    "other contents": lambda path: torch.save({"seed": 0}, path),
-    "no dict": lambda path: torch.save([1, 2], path),
-    "other code": lambda path: torch.save({"seed": builtins.print}, path),
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_checkpoint_is_a_clear_error_and_changes_nothing(kind, tmp_path):
-    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
-    DAMAGE[kind](tmp_path / "checkpoint.pt")
-    learner = fresh(seed=7)
-    before = theta(learner)
-    with pytest.raises(
-        ValueError, match="(is damaged|does not fit this run).*give another folder, or delete it"
-    ):
-        mt.meta_train(learner, Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
-    assert same(theta(learner), before)
+    learner, options = fresh(), {"checkpoint": tmp_path, **quiet}
+    with pytest.raises(ZeroDivisionError, match="my plot") as caught:
+        mt.meta_train(learner, Sinusoids(5), 9, callbacks=[broken], **options)
+    assert "after iteration 3" in caught.value.__notes__[0]
+    assert len(caught.value.history) == 3
+    other = fresh()
+    mt.meta_train(other, Sinusoids(5), 3, **quiet)
+    assert same(theta(learner), theta(other))
+    assert len(torch.load(tmp_path / "checkpoint.pt")["history"]["loss"]) == 3
+    resumed = mt.meta_train(fresh(), Sinusoids(5), 9, **options)
+    assert resumed.loss == mt.meta_train(fresh(), Sinusoids(5), 9, **quiet).loss
 
 
-def test_a_checkpoint_of_another_network_or_seed_is_refused(tmp_path):
-    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
-    other = mt.MAML(mt.MLP(1, 8, 2, 1))
-    before = theta(other)
-    with pytest.raises(ValueError, match="does not fit this run"):
-        mt.meta_train(other, Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
-    assert same(theta(other), before)  # not even the layers that both have
-    with pytest.raises(ValueError, match="written with seed 0, not 1"):
-        mt.meta_train(fresh(), Sinusoids(5), 4, seed=1, checkpoint=tmp_path, **quiet)
+@pytest.mark.parametrize("callbacks", [[3], [(0, print)], [(2.5, print)], [("x", print)], [(1, 2)],
+                                       [(1, print, 3)]])  # fmt: skip
+def test_what_cannot_be_called_is_refused(callbacks):
+    with pytest.raises(ValueError, match="callbacks must be functions"):
+        mt.meta_train(fresh(), Sinusoids(5), 2, callbacks=callbacks, **quiet)
 
 
-@pytest.mark.parametrize("broken", ["torch.save", "os.replace", "os.fsync"])
-def test_a_full_disk_while_saving_leaves_the_checkpoint_of_before(broken, tmp_path, monkeypatch):
-    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
+# ------------------------------------------------------------------ validation
 
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        module, name = broken.split(".")
-        patch.setattr(getattr(training, module), name, full)
-        with pytest.warns(UserWarning, match="No space left.*training goes on"):
-            history = mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
-    assert len(history) == 4  # the work is not lost
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert len(mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)) == 4
+scoring = {"validation": Sinusoids(5), "validation_episodes": 20}
 
 
-def test_a_resumed_run_takes_the_rate_that_is_asked_for_now(tmp_path):
-    resumed, same_rate = fresh(), fresh()
-    for learner, rate in ((resumed, 1e-2), (same_rate, 1e-3)):
-        folder = tmp_path / str(rate)
-        mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=folder, **quiet)
-        mt.meta_train(learner, Sinusoids(5), 4, meta_lr=rate, checkpoint=folder, **quiet)
-    assert not same(theta(resumed), theta(same_rate))
+def test_validation_is_scored_every_n_iterations_and_at_the_end():
+    learner = fresh()
+    options = {**scoring, "validate_every": 3, **quiet}
+    history = mt.meta_train(learner, Sinusoids(5), 7, **options)
+    assert [iteration for iteration, _, _ in history.validation] == [3, 6, 7]
+    again = mt.evaluate(learner, Sinusoids(5), 20, seed=training.VALIDATION_SEED)
+    assert history.validation[-1] == (7, again.mean[-1], again.ci95[-1])
+    assert history.metric == "mse" and "validation mse" in repr(history)
+
+
+def test_validation_changes_no_number_of_the_training():
+    plain = mt.meta_train(fresh(), Sinusoids(5), 6, **quiet)
+    validated = mt.meta_train(fresh(), Sinusoids(5), 6, validate_every=2, **scoring, **quiet)
+    assert plain.loss == validated.loss and len(validated.validation) == 3
+
+
+class Worsening(mt.MAML):
+    """Its validation gets worse at iteration 4 and later."""
+
+    def before_iteration(self, iteration, iterations):
+        if iteration == 3:
+            with torch.no_grad():
+                self.model[2].bias += 30.0
+
+
+def test_the_best_parameters_are_kept_if_that_is_asked_for(tmp_path):
+    def run(iterations=6, seed=0, **options):
+        torch.manual_seed(seed)
+        learner = Worsening(mt.MLP(1, 8, 1), engine="plain")
+        options = {**scoring, "validate_every": 2, **quiet, **options}
+        return learner, mt.meta_train(learner, Sinusoids(5), iterations, **options)
+
+    last, history = run()
+    best, _ = run(keep_best=True, checkpoint=tmp_path)
+    two, _ = run(2)
+    assert history.best[0] == 2 and history.best == history.validation[0]
+    assert same(theta(best), theta(two)) and not same(theta(best), theta(last))
+    saved = torch.load(tmp_path / "checkpoint.pt")
+    assert torch.equal(saved["learner"]["model"]["0.weight"], last.model[0].weight)
+    again, _ = run(seed=7, keep_best=True, checkpoint=tmp_path)  # nothing left to do
+    assert same(theta(again), theta(two))
+    with pytest.warns(UserWarning, match="iterations 6"):  # which this learner might anneal over
+        longer, _ = run(
+            8, keep_best=True, checkpoint=tmp_path
+        )  # goes on from the last, not the best
+    assert same(theta(longer), theta(two))
+    assert torch.equal(
+        torch.load(tmp_path / "checkpoint.pt")["learner"]["model"]["0.weight"],
+        run(8)[0].model[0].weight,
+    )
+
+
+def test_after_ctrl_c_the_best_parameters_are_kept_too_and_it_says_so(capsys):
+    options = {**scoring, "validate_every": 2, "keep_best": True, **quiet}
+    learner, two = fresh(), fresh()
+    mt.meta_train(learner, Failing(3, press_ctrl_c), 9, **options)
+    mt.meta_train(two, Sinusoids(5), 2, **quiet)
+    assert (
+        "Stopped after 3 of 9 iterations; the learner keeps the best of them"
+        in capsys.readouterr().out
+    )
+    assert same(theta(learner), theta(two))
+
+
+def test_accuracy_is_better_when_it_is_higher_and_a_loss_when_it_is_lower():
+    assert training.beats(0.9, 0.8, "accuracy") and training.beats(0.8, 0.9, "mse")
+    assert not training.beats(0.8, 0.9, "accuracy") and not training.beats(0.9, 0.8, "loss")
+
+
+# ------------------------------------------------------------------ strides
+
+
+class InStrides(PlainStepper):
+    """A stepper that does several steps before anybody looks, as a captured one does."""
+
+    stride = 4
+    runs: list[tuple[int, int]] = []
+
+    def run(self, done, n):
+        self.runs.append((done, n))
+        return super().run(done, n)
+
+
+def test_a_stepper_with_long_strides_still_meets_every_event_at_its_iteration(
+    monkeypatch, tmp_path
+):
+    def train(folder):
+        seen, learner = [], fresh()
+        history = mt.meta_train(
+            learner, Sinusoids(5), 17, callbacks=[(6, lambda i, h, own: seen.append((i, len(h))))],
+            validate_every=5, checkpoint=folder, checkpoint_every=9, **scoring, **quiet,
+        )  # fmt: skip
+        return history.loss, history.validation, seen, theta(learner)
+
+    *plain, end = train(tmp_path / "plain")
+    monkeypatch.setattr(training, "PlainStepper", InStrides)
+    InStrides.runs.clear()
+    *strides, other = train(tmp_path / "strides")
+    assert strides == plain and same(end, other)
+    lengths = dict(InStrides.runs)
+    assert lengths == {0: 4, 4: 1, 5: 1, 6: 3, 9: 1, 10: 2, 12: 3, 15: 2}
+
+
+def test_a_bad_loss_in_the_middle_of_a_stride_is_named_with_its_iteration(monkeypatch):
+    class Blind(InStrides):
+        def run(self, done, n):
+            return [1.0, 1.0, float("nan"), float("nan")][:n]
+
+    monkeypatch.setattr(training, "PlainStepper", Blind)
+    with pytest.raises(mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"):
+        mt.meta_train(fresh(), Sinusoids(5), 10, **quiet)
 
 
 # ------------------------------------------------------------------ it says when it fails
@@ -226,19 +306,23 @@ def test_an_exploding_loss_stops_training_with_the_iteration_and_what_to_try(fac
     """1e30 overflows single precision to infinity or NaN; 1e8 stays finite and is no use either."""
     learner, other = fresh(), fresh()
 
-    def huge(batch):
-        return TaskBatch(batch.support_x, batch.support_y, batch.query_x, factor * batch.query_y)
-
     with pytest.raises(
         mt.TrainingDiverged, match="diverged at iteration 3.*before.*smaller"
     ) as caught:
-        mt.meta_train(learner, Failing(3, huge), 10, **quiet)
+        mt.meta_train(learner, Failing(3, Scaled(factor)), 10, **quiet)
     assert caught.value.iteration == 3
     assert re.search(
         r"the meta-loss is (inf|nan|[\d.]+e\+\d\d) \(it was [\d.]+ before\)", str(caught.value)
     )
+    assert "in all 4 tasks of the batch" in str(caught.value)
+    assert len(caught.value.history) == 2
     mt.meta_train(other, Sinusoids(5), 2, **quiet)
     assert same(theta(learner), theta(other)), "the parameters are those from before iteration 3"
+
+
+def test_the_task_that_diverges_is_named():
+    with pytest.raises(mt.TrainingDiverged, match=r"in 1 of 4 tasks \(number 2 from 0\)"):
+        mt.meta_train(fresh(), Failing(3, Scaled(1e30, task=2)), 10, **quiet)
 
 
 def test_a_huge_inner_rate_stops_training_at_once_and_leaves_the_parameters():
@@ -289,14 +373,12 @@ def test_nan_in_a_task_is_named_with_the_iteration():
     assert same(theta(learner), theta(other))
 
 
-def test_divergence_leaves_the_last_checkpoint_to_go_on_from(tmp_path):
-    options = {"checkpoint": tmp_path, "checkpoint_every": 2, **quiet}
-    with pytest.raises(mt.TrainingDiverged):
-        mt.meta_train(
-            fresh(), Failing(4, lambda b: TaskBatch(*(1e30 * a for a in vars(b).values()))), 10, **options
-        )  # fmt: skip
-    history = mt.meta_train(fresh(), Sinusoids(5), 6, **options)
-    assert history.loss == mt.meta_train(fresh(), Sinusoids(5), 6, **quiet).loss
+def test_large_slopes_that_are_finite_are_not_taken_for_infinite_ones():
+    large = torch.tensor([1e30, -1e25])  # their squares overflow
+    assert all_finite([large, torch.zeros(2, 3)])
+    for bad in (torch.inf, -torch.inf, torch.nan):
+        assert not all_finite([torch.zeros(2, 3), torch.tensor([1e30, bad])])
+        assert not all_finite([torch.tensor(bad), large])
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -309,6 +391,9 @@ def test_divergence_leaves_the_last_checkpoint_to_go_on_from(tmp_path):
     ({"meta_lr": float("nan")}, "meta_lr must be a number > 0"),
     ({"meta_lr": "fast"}, "meta_lr must be a number > 0"),
     ({"checkpoint_every": 0}, "checkpoint_every must be a whole number ≥ 1"),
+    ({"validation": Sinusoids(5), "validate_every": 0}, "validate_every must be a whole number ≥ 1"),
+    ({"validation": Sinusoids(5), "validation_episodes": 1}, "validation_episodes must be a whole .* ≥ 2"),
+    ({"validation": Sinusoids}, r"tasks must have sample\(rng, tasks=n\)"),
     ({"tasks": [1, 2]}, r"tasks must have sample\(rng, tasks=n\)"),
     ({"device": "toaster"}, "device 'toaster' cannot be used here"),
 ])  # fmt: skip
@@ -369,19 +454,3 @@ def test_a_terminal_shows_a_bar_unless_it_is_unwanted(progress, monkeypatch):
     mt.meta_train(fresh(), Sinusoids(5), 40, meta_batch=2, progress=progress, device="cpu")
     assert ("meta-training: 100%" in screen.getvalue()) == progress
     assert ("40/40" in screen.getvalue()) == progress and bool(screen.getvalue()) == progress
-
-
-@pytest.mark.parametrize("change", [{"meta_batch": 5}, {"tasks": Sinusoids(6)}, {"inner_steps": 2}])
-def test_a_checkpoint_of_a_run_with_other_settings_is_refused(change, tmp_path):
-    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
-    learner = fresh()
-    learner.inner_steps = change.pop("inner_steps", 1)
-    tasks = change.pop("tasks", Sinusoids(5))
-    with pytest.raises(ValueError, match="does not fit this run.*written with"):
-        mt.meta_train(learner, tasks, 4, checkpoint=tmp_path, **{**quiet, **change})
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="checkpoint folder .* cannot be written"):
-        mt.meta_train(fresh(), Failing(1, None), 4, checkpoint=tmp_path / "file", **quiet)

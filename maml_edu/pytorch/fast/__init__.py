@@ -30,20 +30,19 @@ SMALL = 100_000  # parameters; below, operations are too short to be worth a thr
 
 def meta_gradient(learner, batch):
     """(meta-loss, gradients like θ[, gradients like inner_lr]) by the first engine that applies."""
-    tensors = maml.tensors_of(batch, learner.params)
+    params = learner.params
+    tensors = maml.tensors_of(batch, params)
     name, network = engine_for(learner, tensors)
-    function = maml.meta_gradient
-    if name != "plain":
-        function = importlib.import_module(f".{name}", __name__).meta_gradient
-    what = network if name in ("closed", "native") else learner.loss
-    arguments = (
-        learner.params,
-        tensors,
-        learner.inner_lr,
-        learner.inner_steps,
-        learner.first_order,
+    what = learner.loss if network is None else network
+    arguments = (params, tensors, learner.inner_lr, learner.inner_steps, learner.first_order)
+    return module_of(name).meta_gradient(
+        what, *arguments, learn_rates=learner.learn_inner_lr, **learner.options()
     )
-    return function(what, *arguments, learn_rates=learner.learn_inner_lr, **learner.options())
+
+
+def module_of(name):
+    """The module of an engine, imported when it is first asked for."""
+    return maml if name == "plain" else importlib.import_module(f".{name}", __name__)
 
 
 def check_engine(engine):
@@ -79,10 +78,19 @@ def engine_for(learner, tensors):
 
 def circumstances(learner, tensors):
     """Everything that the choice of an engine depends on: cheap to look at before each step."""
-    modules = tuple((id(module), module.training) for module in learner.model.modules())
-    losses = (learner.loss_function, learner.inner_loss_function, type(learner))
-    shapes = tuple((tuple(t.shape), t.dtype, t.device.type) for t in tensors)
-    return learner.engine, modules, losses, shapes, tuple(learner.params)
+    losses = (learner.loss_function, learner.inner_loss_function, learner.inner_steps)
+    shapes = tuple((t.shape, t.dtype, t.device.type) for t in tensors)
+    return learner.engine, losses, shapes, *parts(learner.model)
+
+
+def parts(module):
+    """(id, mode, ids of parameters and whether they are frozen) of a module and those within it."""
+    own = [id(module), module.training]
+    own += [(id(p), p.requires_grad) for p in module._parameters.values() if p is not None]
+    for child in module._modules.values():
+        if child is not None:
+            own += parts(child)
+    return own
 
 
 def choose(learner, tensors):

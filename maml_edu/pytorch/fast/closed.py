@@ -154,7 +154,6 @@ def meta_gradient(
             query = Pass(path[step], query_x, query_y, network.query_kind)
             value = value + weights[step] * query.loss
             v = [a + weights[step] * g for a, g in zip(v, query.slopes(), strict=True)]
-    rates = inner_lr if learn_rates else None
     return results(network, params, inner_lr if learn_rates else None, value, v, slopes, adapting)
 
 

@@ -66,20 +66,25 @@ def padded(width):
 
 
 @compiled
-def share(first, last, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses):
+def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates, ws, sums, losses):
     """The chunks first … last of the tasks: query losses, and per chunk the sums of meta-gradients.
 
     data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
     weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?; rates: α of
     weights and biases, (K, layers, …); sums: of the slopes of weights, biases and of their rates, a slot
-    per chunk. ws.W[0] and ws.B[0] hold θ. A chunk's tasks are the same whoever works at it, so that the
+    per chunk. A chunk's tasks are the same whoever works at it, so that the
     result does not depend on the number of threads.
     """
     support_x, support_y, query_x, query_y = data
     tasks, steps = len(support_x), len(weights) - 1
+    clear(ws.W[0], ws.B[0], widths)
+    add_slopes(ws.W[0], ws.B[0], theta[0], theta[1], widths)  # φ₀ = θ
     for layer in range(len(widths) - 1):
         transpose(ws.WT[0, layer], ws.W[0, layer], widths[layer + 1], widths[layer])
     for chunk in range(first, last):
+        clear(sums[0][chunk], sums[1][chunk], widths)
+        for slot in range(steps if flags[1] else 0):
+            clear(sums[2][chunk, slot], sums[3][chunk, slot], widths)
         for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
             fill(ws.X, support_x[task], widths[0])
             for step in range(steps):
@@ -333,3 +338,23 @@ def add_slopes(out_W, out_B, W, B, widths):
             out_B[layer, i] += B[layer, i]
             for j in range(widths[layer]):
                 out_W[layer, i, j] += W[layer, i, j]
+
+
+@compiled
+def collect(flat, W, B, widths, tasks):
+    """[W₁, b₁, W₂, …] in one vector: the sums of all chunks, over the number of tasks."""
+    at = 0
+    for layer in range(len(widths) - 1):
+        outputs, inputs = widths[layer + 1], widths[layer]
+        for i in range(outputs):
+            for j in range(inputs):
+                flat[at + i * inputs + j] = W[0, layer, i, j]
+            flat[at + outputs * inputs + i] = B[0, layer, i]
+        for chunk in range(1, len(W)):
+            for i in range(outputs):
+                for j in range(inputs):
+                    flat[at + i * inputs + j] += W[chunk, layer, i, j]
+                flat[at + outputs * inputs + i] += B[chunk, layer, i]
+        at += outputs * (inputs + 1)
+    for i in range(at):
+        flat[i] /= tasks

@@ -7,7 +7,9 @@ the first call (about 15 s for each precision) and keeps the result on disk for 
 
 from __future__ import annotations
 
+import math
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,46 +37,69 @@ def meta_gradient(
 ):
     """As `maml_edu.pytorch.meta_gradient`, to rounding, with a Network in the place of the loss."""
     weights = np.array(maml.check_query_weights(query_weights, inner_steps))
-    theta = closed.arrays_of(network, params)
     data = tuple(np.ascontiguousarray(a) for a in closed.arrays_of_batch(network, batch, params))
+    tasks, dtype = len(data[0]), data[0].dtype
     rates = padded_rates(network, params, inner_lr, inner_steps, adapting)
-    chunks = min(CHUNKS, len(data[0]))
-    sums = room_for_sums(network, chunks, inner_steps if learn_rates else 0, data[0].dtype)
-    losses = np.zeros(len(data[0]), data[0].dtype)
-    kinds, widths = (network.support_kind, network.query_kind), np.array(network.widths)
-    size = (max(data[0].shape[1], data[2].shape[1]), data[0].dtype.str)
+    chunks, slots = min(CHUNKS, tasks), inner_steps if learn_rates else 1
+    room = kept("call", room_for_call, network.widths, chunks, slots, tasks, dtype.str)
+    put(network, closed.arrays_of(network, params), *room.theta)
+    kinds, flags = (network.support_kind, network.query_kind), (bool(first_order), learn_rates)
+    examples = max(data[0].shape[1], data[2].shape[1])
 
     def work(share):
-        room = workspace(network.widths, inner_steps, *size, inner_steps if learn_rates else 1)
-        put(network, theta, room.W[0], room.B[0])
-        part, flags = (share.start, share.stop, chunks), (bool(first_order), learn_rates)
-        kernels.share(*part, data, kinds, widths, weights, flags, rates, room, sums, losses)
+        ws = kept(
+            "task", kernels.workspace, network.widths, inner_steps, examples, dtype.str, slots
+        )
+        part = (share.start, share.stop, chunks)
+        fixed = (data, kinds, room.widths, weights, flags, room.theta, rates)
+        kernels.share(*part, *fixed, ws, room.sums, room.losses)
 
     count = min(threads.budget(), chunks)
     edges = [chunks * part // count for part in range(count + 1)]
     threads.in_threads(work, [range(a, b) for a, b in zip(edges, edges[1:], strict=False)])
-    grads = unpadded(network, sums[0].sum(0), sums[1].sum(0), len(data[0]))
-    slopes = {
-        step: unpadded(network, *(own[:, step].sum(0) for own in sums[2:]), len(data[0]))
-        for step in range(inner_steps if learn_rates else 0)
-    }
-    value = torch.from_numpy(losses).mean()
+    value = torch.tensor(room.losses.mean())
+    grads = unpadded(network, room, room.sums[0], room.sums[1])
     grads = {name: grads[name] for name in params}
     if not learn_rates:
         return value, grads
-    moving = list(adapting or params)
-    slopes = {step: {name: own[name] for name in moving} for step, own in slopes.items()}
+    slopes = {}
+    for step in range(inner_steps):
+        own = unpadded(network, room, room.sums[2][:, step], room.sums[3][:, step])
+        slopes[step] = {name: own[name] for name in adapting or params}
     return value, grads, lean.fold(slopes, inner_lr)
 
 
-_rooms = threading.local()
+class Room(NamedTuple):
+    """What one call needs beside its threads' workspaces."""
+
+    widths: np.ndarray
+    theta: tuple[
+        np.ndarray, np.ndarray
+    ]  # padded weights (layers, wide, wide), biases (layers, wide)
+    sums: tuple[
+        np.ndarray, ...
+    ]  # slopes of weights, biases and their rates, a slot per chunk of tasks
+    losses: np.ndarray  # (tasks,)
 
 
-def workspace(*size):
-    """This thread's room for one task, kept for the next call of the same size."""
-    if getattr(_rooms, "size", None) != size:
-        _rooms.room, _rooms.size = kernels.workspace(*size), size
-    return _rooms.room
+def room_for_call(widths, chunks, slots, tasks, dtype):
+    layers, wide = len(widths) - 1, kernels.padded(max(widths))
+    theta = np.zeros((layers, wide, wide), dtype), np.zeros((layers, wide), dtype)
+    sums = [np.zeros((chunks, *own.shape), dtype) for own in theta]
+    sums += [np.zeros((chunks, slots, *own.shape), dtype) for own in theta]
+    return Room(np.array(widths), theta, tuple(sums), np.zeros(tasks, dtype))
+
+
+_kept = threading.local()
+
+
+def kept(what, make, *size):
+    """make(*size), the one that this thread made for its last call where the size is the same."""
+    found = getattr(_kept, what, None)
+    if found is None or found[0] != size:
+        found = (size, make(*size))
+        setattr(_kept, what, found)
+    return found[1]
 
 
 def put(network, arrays, W, B):
@@ -87,29 +112,39 @@ def put(network, arrays, W, B):
 
 def padded_rates(network, params, inner_lr, steps, adapting):
     """α of every weight and bias at every step: (K, layers, wide, wide) and (K, layers, wide)."""
+    dtype = next(iter(params.values())).dtype
+    if isinstance(inner_lr, (int, float)) and adapting is None:
+        return kept("rates", one_rate, network.widths, float(inner_lr), steps, maml_dtype(dtype))
     layers, wide = len(network.weights), kernels.padded(max(network.widths))
-    dtype = next(iter(params.values())).detach().numpy().dtype
-    W, B = np.zeros((steps, layers, wide, wide), dtype), np.zeros((steps, layers, wide), dtype)
+    W = np.zeros((steps, layers, wide, wide), maml_dtype(dtype))
+    B = np.zeros((steps, layers, wide), W.dtype)
     for step in range(steps):
-        rates = closed.rates_of(network, params, inner_lr, step, steps, adapting)
-        put(network, rates, W[step], B[step])
+        put(
+            network,
+            closed.rates_of(network, params, inner_lr, step, steps, adapting),
+            W[step],
+            B[step],
+        )
     return W, B
 
 
-def room_for_sums(network, chunks, steps, dtype):
-    """Zeros for the slopes of weights and biases, and for those of their rates, a slot per chunk."""
-    layers, wide = len(network.weights), kernels.padded(max(network.widths))
-    shapes = [(layers, wide, wide), (layers, wide)]
-    shapes += [(steps, *shape) for shape in shapes]
-    return tuple(np.zeros((chunks, *shape), dtype) for shape in shapes)
+def one_rate(widths, rate, steps, dtype):
+    layers, wide = len(widths) - 1, kernels.padded(max(widths))
+    return np.full((steps, layers, wide, wide), rate, dtype), np.full(
+        (steps, layers, wide), rate, dtype
+    )
 
 
-def unpadded(network, W, B, tasks):
-    """Means over tasks as tensors by name, from padded sums."""
-    found = {}
-    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        outputs, inputs = network.widths[layer + 1], network.widths[layer]
-        found[weight] = torch.from_numpy(W[layer, :outputs, :inputs] / tasks)
-        if bias is not None:
-            found[bias] = torch.from_numpy(B[layer, :outputs] / tasks)
-    return found
+def maml_dtype(dtype):
+    return "f8" if dtype == torch.float64 else "f4"
+
+
+def unpadded(network, room, W, B):
+    """Means over tasks by name, from the padded sums of every chunk: views of one new tensor."""
+    widths = network.widths
+    shapes = [s for i, o in zip(widths, widths[1:], strict=False) for s in ((o, i), (o,))]
+    flat = np.empty(sum(math.prod(shape) for shape in shapes), W.dtype)
+    kernels.collect(flat, W, B, room.widths, len(room.losses))
+    parts = torch.from_numpy(flat).split([math.prod(shape) for shape in shapes])
+    named = zip(closed.names_of(network), parts, shapes, strict=True)
+    return {name: part.view(shape) for name, part, shape in named if name is not None}

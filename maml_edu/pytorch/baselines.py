@@ -1,0 +1,187 @@
+"""What MAML is compared with, behind the same interface: `ProtoNet`, `NearestCentroid`, `FineTuning`.
+
+An untrained network that adapts, the row "from scratch" of a table, needs no class: evaluate a new `MAML`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, grad_and_value
+
+from . import maml
+from .family import mean_over_tasks
+from .learner import MAML
+
+
+class ProtoNet(MAML):
+    """Prototypical network (Snell, Swersky and Zemel 2017): the nearest class mean in a learned embedding.
+
+    p(y = k | x) = softmax over classes of −‖f(x) − c_k‖², with c_k the mean of f over the support examples
+    of class k (their equations 1 and 2). model: f, any nn.Module (examples, …) → (examples, …), such as
+    Conv4(ways=None). There is no inner loop: inner_steps is 0, the prediction the same at every step.
+    Support and query go through f together, as in the original code, so that batch norm treats them
+    alike. loss(logits, labels): one number for one task.
+
+    Labels are 0, 1, … of the task; the logits have a column for every support example, of which those of
+    classes without an example are −∞. Raises ValueError for regression tasks, and in training for tasks
+    with a query of a class that has no support example (`evaluate` counts it as wrong).
+    """
+
+    def __init__(self, model, loss=F.cross_entropy):
+        super().__init__(model, loss, inner_lr=0.0, inner_steps=0)
+
+    def predictions(self, support_x, support_y, query_x, steps):
+        """[logits (queries, shots)] steps + 1 times: there is nothing to adapt."""
+        return [self.logits(self.detached(), support_x, support_y, query_x)] * (steps + 1)
+
+    def logits(self, params, support_x, support_y, query_x):
+        """−‖f(x) − c_k‖² for ONE task's query_x and each class k: (queries, shots)."""
+        support_x, support_y, query_x = (
+            maml.like_params(values, params) for values in (support_x, support_y, query_x)
+        )
+        refuse_regression(support_y)
+        both = functional_call(self.model, params, (torch.cat([support_x, query_x]),)).flatten(1)
+        keys, queries = both[: len(support_x)], both[len(support_x) :]  # (examples, features)
+        classes = torch.arange(len(support_x), device=support_y.device)
+        member = (support_y[:, None] == classes).to(keys.dtype)  # (shots, classes)
+        count = member.sum(0)
+        centres = member.T @ keys / count.clamp(min=1)[:, None]  # (classes, features)
+        return torch.where(count > 0, -squared_distances(queries, centres), -torch.inf)
+
+    def task_loss(self, params, support_x, support_y, query_x, query_y):
+        """The loss of ONE task's query examples."""
+
+        def loss(params, x, y):
+            return self.loss_function(self.logits(params, support_x, support_y, x), y)
+
+        return maml.one_number(loss)(params, query_x, query_y)
+
+    def meta_gradient(self, batch):
+        """(mean loss over tasks, its gradient like θ)."""
+        theta = self.detached()
+        check_classes(*maml.tensors_of(batch, theta))
+
+        def one_task(*data):
+            slope, value = grad_and_value(self.task_loss)(theta, *data)
+            return value, slope
+
+        return mean_over_tasks(one_task, batch, theta)
+
+    def meta_loss(self, batch):
+        """Mean loss over the tasks of a batch."""
+        theta = self.detached()
+        return mean_over_tasks(lambda *data: (self.task_loss(theta, *data), {}), batch, theta)[0]
+
+    def adapt(self, support_x, support_y, steps=None):
+        raise ValueError("a ProtoNet has no inner loop: ask for its predictions.")
+
+
+class NearestCentroid(ProtoNet):
+    """The nearest class mean of the examples as they are: what a table should beat.
+
+    One number is trained, the scale of the examples, which makes the logits probabilities; which class is
+    nearest does not depend on it, and so an untrained one has the same accuracy.
+    """
+
+    def __init__(self, loss=F.cross_entropy):
+        super().__init__(Scale(), loss)
+
+
+class FineTuning(MAML):
+    """Pretraining on all tasks at once, then gradient descent: the "pretrained" rows of Finn et al. (2017).
+
+    The meta-gradient is that of joint training, the mean over tasks of ∇L_both(θ), where L_both is the loss
+    on support and query examples together and nothing adapts. In evaluation θ takes gradient steps on the
+    support set like a MAML; adapting="head." then trains the head alone. Arguments as for `MAML`.
+
+    Where labels number the classes of an episode, joint training means nothing: class 0 is another in each
+    task. It is refused, unless shared_labels=True says that a label means the same in all tasks. For a
+    fair baseline there train the body as a ProtoNet, and fine-tune:
+
+        model = Conv4(ways=5)
+        meta_train(ProtoNet(model.features), tasks, …)
+        evaluate(FineTuning(model, F.cross_entropy, inner_lr=0.1), tasks, steps=10)
+    """
+
+    def __init__(
+        self,
+        model,
+        loss=F.mse_loss,
+        inner_lr=0.01,
+        inner_steps=1,
+        *,
+        adapting=None,
+        shared_labels=False,
+    ):
+        super().__init__(model, loss, inner_lr, inner_steps, adapting=adapting)
+        self.shared_labels = shared_labels
+
+    def meta_gradient(self, batch):
+        """(mean over tasks of the loss at θ on support and query together, its gradient like θ)."""
+        theta, loss = self.detached(), maml.one_number(self.loss)
+
+        def one_task(support_x, support_y, query_x, query_y):
+            if not (support_y.is_floating_point() or self.shared_labels):
+                raise ValueError(
+                    "labels that number the classes of an episode cannot be learned jointly, because "
+                    "class 0 is another in each task: pretrain with ProtoNet(body) and fine-tune, or say "
+                    "shared_labels=True where a label means the same in all tasks."
+                )
+            x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])
+            slope, value = grad_and_value(loss)(theta, x, y)
+            return value, slope
+
+        return mean_over_tasks(one_task, batch, theta)
+
+    def settings(self):
+        return super().settings() | {"shared_labels": self.shared_labels}
+
+
+class Scale(nn.Module):
+    """x times one learned number."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def squared_distances(a, b):
+    """‖aᵢ − bⱼ‖² of two lists of vectors, (n, features) and (m, features) → (n, m).
+
+    As ‖a‖² − 2⟨a, b⟩ + ‖b‖², which needs no array of n · m · features.
+    """
+    return a.square().sum(1)[:, None] - 2 * a @ b.T + b.square().sum(1)
+
+
+def refuse_regression(support_y):
+    """ValueError unless the targets are class labels."""
+    if support_y.is_floating_point() or support_y.ndim != 1:
+        raise ValueError(
+            f"a ProtoNet classifies: y must hold whole-number labels, one an example; got "
+            f"{support_y.dtype} of shape {tuple(support_y.shape)} for one task. For regression: FineTuning."
+        )
+
+
+def check_classes(support_x, support_y, query_x, query_y):
+    """ValueError unless each class that is asked for has a support example, and labels are 0, 1, …"""
+    refuse_regression(support_y[0])
+    if support_y.device.type != "cpu":  # looking at values would make a GPU wait for Python
+        return
+    shots = support_y.shape[1]
+    if support_y.min() < 0 or support_y.max() >= shots:
+        raise ValueError(
+            f"labels must be 0, 1, … of each task, fewer than its {shots} support examples; got "
+            f"{int(support_y.min())} to {int(support_y.max())}."
+        )
+    known = (query_y[:, :, None] == support_y[:, None, :]).any(2)  # (tasks, queries)
+    if not known.all():
+        task, query = (int(i) for i in (~known).nonzero()[0])
+        raise ValueError(
+            f"task {task} of the batch has a query of class {int(query_y[task, query])}, but no support "
+            f"example of it: a ProtoNet needs one for every class."
+        )

@@ -1,0 +1,233 @@
+"""The state of a run in one file, from which training goes on as if nothing had been: `Checkpoint`."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maml_edu import __version__
+from maml_edu.atomic import replacing
+
+FORMAT = 2  # of the file; 1 had no "format", one optimiser and no validation
+KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
+ANOTHER = "give another folder, or delete it to start anew"
+
+
+class Checkpoint:
+    """checkpoint.pt in a folder, replaced as a whole; does nothing without a folder (None).
+
+    run: has learner, stepper, history, best (a dict or None) and team (see `distributed`). settings: what
+    a run must have in common with the one that it goes on from; config: what else it was asked for.
+    Rank 0 writes. To resume, every rank looks into the folder, and all take the state that has come
+    furthest: no common file system is needed, and after a restart rank 0 may be another machine.
+    """
+
+    def __init__(self, folder, run, settings: dict[str, str], config: dict[str, str]):
+        self.run, self.settings, self.config = run, settings, config
+        self.path = None if folder is None else Path(folder) / "checkpoint.pt"
+        if self.path is not None:
+            run.team.from_first(lambda: make_usable(Path(folder)))
+
+    def exists(self) -> bool:
+        """Is there something to go on from?"""
+        return self.path is not None and self.path.is_file()
+
+    def save(self) -> bool:
+        """Write the state, whole or not at all. When that fails training is not lost: it goes on."""
+        if self.path is None:
+            return False
+        state = self.state()  # on every rank: each has generators of its own
+        if self.run.team.rank:
+            return False
+        try:
+            self._write(self.path, state)
+            return True
+        except (OSError, RuntimeError) as error:  # the latter from torch's own zip writer
+            warnings.warn(
+                f"the checkpoint {self.path} could not be written ({error}): training goes on, and what "
+                f"was written before stays. Free some space, or stop and choose another folder.",
+                stacklevel=5,
+            )
+            return False
+
+    def _write(self, path, state):
+        with replacing(path) as file:
+            torch.save(state, file)
+
+    def state(self) -> dict:
+        """Everything that the rest of the run depends on, in what torch.load(weights_only=True) reads."""
+        run = self.run
+        loss = torch.tensor(run.history.loss, dtype=torch.float64)  # 8 bytes an iteration
+        return {
+            "format": FORMAT,
+            "versions": versions(),
+            "settings": self.settings,
+            "config": self.config,
+            "learner": run.learner.state_dict(),
+            "stepper": run.stepper.state_dict(),
+            "generators": run.team.gather(generators()),
+            "history": vars(run.history) | {"loss": loss},
+            "best": run.best,
+        }
+
+    def resume(self) -> int:
+        """Take up the state in the file, if there is one; the number of iterations done so far."""
+        state = self.furthest()
+        if state is None:
+            return 0
+        self._refuse_fewer(len(state["history"]["loss"]))
+        before = copied(self.run.learner.state_dict())
+        try:
+            self._compare(state["settings"])
+            self._take(state)
+        except Exception as error:
+            self.run.learner.load_state_dict(before)
+            raise ValueError(
+                f"the checkpoint {self.path} does not fit this run ({error}): {ANOTHER}."
+            ) from error
+        if self.run.team.rank == 0:
+            self._warn_of_changes(state)
+        return len(self.run.history)
+
+    def furthest(self) -> dict | None:
+        """The state of the most iterations that any rank finds in its folder; None where there is none."""
+        if self.path is None:
+            return None
+        found, done, problem = None, -1, ""
+        try:
+            found = self.read() if self.exists() else None
+            done = -1 if found is None else len(found["history"]["loss"])
+        except ValueError as error:
+            problem = str(error)
+        reports = self.run.team.gather((done, problem))
+        for _, problem in reports:
+            if problem:
+                raise ValueError(problem)
+        holder = max(range(len(reports)), key=lambda rank: reports[rank][0])
+        return self.run.team.broadcast(found, source=holder)
+
+    def read(self) -> dict:
+        """What is in the file. ValueError when it is damaged or of another format; nothing in it is run."""
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch's own words advise to load it unsafely: not passed on
+            raise ValueError(
+                f"the checkpoint {self.path} is damaged, or something else wrote it "
+                f"({type(error).__name__}): {ANOTHER}."
+            ) from None
+        if not isinstance(state, dict):
+            state = {}
+        if state.get("format") == FORMAT and KEYS <= state.keys():
+            return state
+        if {"settings", "optimiser", "tasks_rng"} <= state.keys():
+            raise ValueError(
+                f"the checkpoint {self.path} was written by an older maml_edu, in a format that this one "
+                f"does not read: finish that run with the version that began it, {ANOTHER}."
+            )
+        if isinstance(state.get("format"), int) and state["format"] > FORMAT:
+            raise ValueError(
+                f"the checkpoint {self.path} was written by a newer maml_edu "
+                f"({state.get('versions', {}).get('maml_edu')}): install that version, {ANOTHER}."
+            )
+        raise ValueError(
+            f"the checkpoint {self.path} is damaged, or something else wrote it: {ANOTHER}."
+        )
+
+    def _compare(self, settings):
+        """ValueError where the file is of another run than this one."""
+        for name in sorted(settings.keys() | self.settings.keys()):
+            was, now = settings.get(name, "nothing"), self.settings.get(name, "nothing")
+            if was != now:
+                raise ValueError(f"it was written with {name} {was}, not {now}")
+
+    def _refuse_fewer(self, done):
+        """ValueError where the file is further than this run is to go."""
+        wanted = self.run.stepper.plan.iterations
+        if done > wanted:
+            raise ValueError(
+                f"the checkpoint {self.path} already holds {done} iterations, more than the {wanted} asked "
+                f"for: ask for {done} or more, {ANOTHER}."
+            )
+
+    def _take(self, state):
+        run = self.run
+        run.learner.load_state_dict(state["learner"])
+        run.stepper.load_state_dict(state["stepper"])
+        if run.team.rank < len(state["generators"]):  # a rank more than before keeps its own
+            set_generators(state["generators"][run.team.rank])
+        history = state["history"]
+        history |= {"loss": history["loss"].tolist(), "stopped": ""}
+        run.history.__dict__.update(history)
+        run.best = state["best"]
+
+    def _warn_of_changes(self, state):
+        """Say what makes the rest of the run another than if it had never paused."""
+        now = versions() | self.config
+        then = state["versions"] | state["config"]
+        changed = [f"{k} {then[k]} (now {now[k]})" for k in then if k in now and then[k] != now[k]]
+        if changed:
+            warnings.warn(
+                f"the checkpoint {self.path} was written with {', '.join(changed)}: training goes on from "
+                f"it, though not to the same numbers as a run without a pause.",
+                stacklevel=5,
+            )
+
+
+def make_usable(folder: Path):
+    """The folder, made if need be, cleared of half-written files; ValueError when it cannot be written.
+
+    That is said at once and not after hours.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            if re.fullmatch(r"\.[a-z0-9_]{8}\.tmp", leftover.name):
+                with contextlib.suppress(FileNotFoundError):
+                    leftover.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"the checkpoint folder {folder} cannot be written ({error.strerror or error}): choose another."
+        ) from None
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run may depend on."""
+    return {
+        "maml_edu": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def generators() -> dict:
+    """The states of torch's own generators: of the CPU, and of this process's GPU if one is in use."""
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state() if on_gpu else None}
+
+
+def set_generators(states: dict):
+    """Take over what `generators` gave."""
+    torch.set_rng_state(states["cpu"])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def copied(state):
+    """A state with every tensor in it copied to the CPU: later changes do not reach it."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {name: copied(value) for name, value in state.items()}
+    return (
+        type(state)(copied(value) for value in state) if isinstance(state, (list, tuple)) else state
+    )

@@ -1,0 +1,33 @@
+"""Ctrl-C that waits for the end of an iteration: `CtrlC`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+
+
+class CtrlC(contextlib.AbstractContextManager):
+    """While it is open, the first Ctrl-C only sets `asked`; a second one raises KeyboardInterrupt at once.
+
+    So a step is never stopped half-way unless somebody insists. Where Ctrl-C does something else than
+    raise KeyboardInterrupt (another thread, a handler of one's own, ignored), it is left alone.
+    """
+
+    asked = False
+
+    def __enter__(self):
+        main = threading.current_thread() is threading.main_thread()
+        self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.ours:
+            signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, number, frame):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *error):
+        if self.ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
