@@ -25,7 +25,9 @@ compiled = njit(
 )
 
 ROWS = 5
+FEW = 4  # outputs; fewer fill no register, and plain sums are quicker
 rows_of, row_of = tile(ROWS), tile(1)
+fresh_rows_of, fresh_row_of = tile(ROWS, fresh=True), tile(1, fresh=True)
 columns_of, column_of = tile(ROWS, transposed=True), tile(1, transposed=True)
 
 # What one thread needs for one task; see `workspace`.
@@ -156,16 +158,16 @@ def walk_back(step, y, kind, widths, rates, ws):
     ):  # R{a W + b} = R{a} W + a U + u, and the ReLU passes what it passed
         outputs, inputs, R = widths[layer + 1], widths[layer], ws.RA[layer]
         start_from_bias(R, ws.UB[layer], n, outputs)
-        add_product(R, ws.X if layer == 0 else A[layer - 1], ws.UT[layer], n, inputs, outputs)
+        a = ws.X if layer == 0 else A[layer - 1]
+        add_linear(R, a, ws.UW[layer], ws.UT[layer], n, inputs, outputs)
         if layer > 0:
-            add_product(R, ws.RA[layer - 1], ws.WT[step, layer], n, inputs, outputs)
+            add_linear(R, ws.RA[layer - 1], W[layer], ws.WT[step, layer], n, inputs, outputs)
         if layer < last:
             where_active(R, A[layer], n, outputs)
     loss_curvature(ws.RA[last], D[last], y, ws.RD[last], kind, n, widths[-1])
     for layer in range(last, 0, -1):
         outputs, inputs, R = widths[layer + 1], widths[layer], ws.RD[layer - 1]
-        zero(R, n, inputs)
-        add_product(R, ws.RD[layer], W[layer], n, outputs, inputs)
+        set_product(R, ws.RD[layer], W[layer], n, outputs, inputs)
         add_product(R, D[layer], ws.UW[layer], n, outputs, inputs)
         where_active(R, A[layer - 1], n, inputs)
     add_weight_slopes(ws.X, A, ws.RD, ws.VW, ws.VB, widths, n)
@@ -182,7 +184,8 @@ def forward(X, W, WT, B, A, widths, n):
     for layer in range(len(widths) - 1):
         outputs, out = widths[layer + 1], A[layer]
         start_from_bias(out, B[layer], n, outputs)
-        add_product(out, X if layer == 0 else A[layer - 1], WT[layer], n, widths[layer], outputs)
+        a = X if layer == 0 else A[layer - 1]
+        add_linear(out, a, W[layer], WT[layer], n, widths[layer], outputs)
         if layer < len(widths) - 2:
             for i in range(n):
                 for j in range(outputs):
@@ -194,8 +197,7 @@ def forward(X, W, WT, B, A, widths, n):
 def backward(W, A, D, widths, n):
     """The slopes D of all layers from that of the last."""
     for layer in range(len(widths) - 2, 0, -1):
-        zero(D[layer - 1], n, widths[layer])
-        add_product(D[layer - 1], D[layer], W[layer], n, widths[layer + 1], widths[layer])
+        set_product(D[layer - 1], D[layer], W[layer], n, widths[layer + 1], widths[layer])
         where_active(D[layer - 1], A[layer - 1], n, widths[layer])
 
 
@@ -277,8 +279,37 @@ def add_product(out, a, b, n, k, m):
 
 
 @compiled
+def set_product(out, a, b, n, k, m):
+    """out (n, m) = a (n, k) @ b (k, m)."""
+    for j in range(0, m, BYTES // out.itemsize):
+        for i in range(0, n - n % ROWS, ROWS):
+            fresh_rows_of(out, i, j, a, b, k)
+        for i in range(n - n % ROWS, n):
+            fresh_row_of(out, i, j, a, b, k)
+
+
+@compiled
+def add_linear(out, a, w, wt, n, k, m):
+    """out (n, m) += a (n, k) @ wᵀ, for w (m, k) and its transpose wt (k, m)."""
+    if m >= FEW:
+        add_product(out, a, wt, n, k, m)
+        return
+    for i in range(n):
+        for j in range(m):
+            total = out[i, j]
+            for p in range(k):
+                total += a[i, p] * w[j, p]
+            out[i, j] = total
+
+
+@compiled
 def add_outer(out, d, a, n, m, k):
     """out (m, k) += dᵀ a for d (n, m), a (n, k): the slope of a weight matrix."""
+    if k == 1:
+        for i in range(n):
+            for j in range(m):
+                out[j, 0] += d[i, j] * a[i, 0]
+        return
     for j in range(0, k, BYTES // out.itemsize):
         for i in range(0, m - m % ROWS, ROWS):
             columns_of(out, i, j, d, a, n)

@@ -15,18 +15,19 @@ from numba.extending import intrinsic
 BYTES = 64  # one register of AVX-512, two of AVX2, four of NEON: 16 float32 or 8 float64
 
 
-def tile(rows: int, transposed: bool = False):
+def tile(rows: int, transposed: bool = False, fresh: bool = False):
     """A function (out, i, j, a, b, terms) for numba code: out[i:i+rows, j:j+lanes] += a[i:i+rows] b[:, j:j+lanes].
 
-    a: (…, terms), or with `transposed` (terms, …) of which columns i … i+rows are taken. All matrices are
-    of one dtype, with contiguous rows, and padded to whole lanes; nothing is checked.
+    a: (…, terms), or with `transposed` (terms, …) of which columns i … i+rows are taken. fresh: `out` is
+    set instead of added to. All matrices are of one dtype, with contiguous rows, and padded to whole
+    lanes; nothing is checked.
     """
 
     @intrinsic
     def add_tile(typing_context, out, i, j, a, b, terms):
         def generate(context, builder, signature, arguments):
             make = _Tile(context, builder, signature, arguments)
-            sums = make.load(rows)
+            sums = make.start(rows, fresh)
             with cgutils.for_range(builder, arguments[5], intp=arguments[5].type) as loop:
                 make.add_term(sums, loop.index, transposed)
             make.store(sums)
@@ -52,15 +53,16 @@ class _Tile:
         self.size = context.get_abi_sizeof(scalar)
         self.vector = ir.VectorType(scalar, BYTES // self.size)
 
-    def load(self, rows):
-        """The tile of `out`, a variable for each row: LLVM keeps such variables in registers."""
+    def start(self, rows, fresh):
+        """The tile of `out`, or zeros, a variable for each row: LLVM keeps such variables in registers."""
         self.outs = [
             self.address(self.out, self.builder.add(self.i, self.i.type(r)), self.j)
             for r in range(rows)
         ]
         sums = [cgutils.alloca_once(self.builder, self.vector) for _ in range(rows)]
         for pointer, total in zip(self.outs, sums, strict=True):
-            self.builder.store(self.load_lanes(pointer), total)
+            zeros = ir.Constant(self.vector, [0.0] * self.vector.count)
+            self.builder.store(zeros if fresh else self.load_lanes(pointer), total)
         return sums
 
     def add_term(self, sums, p, transposed):
