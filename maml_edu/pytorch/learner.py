@@ -95,7 +95,7 @@ class MAML:
 
     def predict(self, params, x):
         """The model's output for one task's x at the given parameters; arrays are taken too."""
-        return functional_call(self.model, params, (maml.like_params(x, params),))
+        return call(self.model, params, x)
 
     def predictions(self, support_x, support_y, query_x, steps):
         """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
@@ -180,6 +180,17 @@ class MAML:
         }
 
 
+def call(model, params, x):
+    """The model's output for x at the given parameters; x in their precision and on their device.
+
+    Where one module stands in a model twice, functional_call (torch 2.13) would leave plain tensors in the
+    place of its parameters when it looks for shared weights; there is nothing to look for then.
+    """
+    names = [id(own) for _, own in model.named_modules(remove_duplicate=False)]
+    once = len(names) == len(set(names))
+    return functional_call(model, params, (maml.like_params(x, params),), tie_weights=once)
+
+
 class TaskLoss:
     """loss(params, x, y): a model called with the given parameters, and a loss of what it predicts."""
 
@@ -187,8 +198,7 @@ class TaskLoss:
         self.model, self.function = model, function
 
     def __call__(self, params, x, y):
-        prediction = functional_call(self.model, params, (maml.like_params(x, params),))
-        return self.function(prediction, maml.like_params(y, params))
+        return self.function(call(self.model, params, x), maml.like_params(y, params))
 
     def __eq__(self, other):
         return isinstance(other, TaskLoss) and (self.model, self.function) == (

@@ -30,6 +30,11 @@ SMALL = 100_000  # parameters; below, operations are too short to be worth a thr
 
 def meta_gradient(learner, batch):
     """(meta-loss, gradients like θ[, gradients like inner_lr]) by the first engine that applies."""
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+        return _meta_gradient(learner, batch)
+
+
+def _meta_gradient(learner, batch):
     params = learner.params
     tensors = maml.tensors_of(batch, params)
     name, network = engine_for(learner, tensors)
@@ -84,9 +89,11 @@ def circumstances(learner, tensors):
 
 
 def parts(module):
-    """(id, mode, ids of parameters and whether they are frozen) of a module and those within it."""
-    own = [id(module), module.training]
-    own += [(id(p), p.requires_grad) for p in module._parameters.values() if p is not None]
+    """Kind, mode, hooks and parameters of a module and of those within it."""
+    own = [type(module), id(module), module.training]
+    own.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
+    tensors = [p for p in module._parameters.values() if p is not None]
+    own += [(id(p), p.shape, p.dtype, p.requires_grad) for p in tensors]
     for child in module._modules.values():
         if child is not None:
             own += parts(child)
@@ -161,10 +168,14 @@ def labels_within(network, tensors):
 
 def draws_at_random(learner, tensors):
     """Whether a forward pass asks for random numbers: one task is tried."""
+    support, query = [t[:1] for t in tensors[:2]], [t[:1] for t in tensors[2:]]
     try:
-        one = [t[:1] for t in tensors[:2]]
         with torch.no_grad():
-            vmap(learner.loss, in_dims=(None, 0, 0), randomness="error")(learner.detached(), *one)
+            for loss, data in (
+                (learner.inner_loss or learner.loss, support),
+                (learner.loss, query),
+            ):
+                vmap(loss, in_dims=(None, 0, 0), randomness="error")(learner.detached(), *data)
     except RuntimeError as error:
         return "random" in str(error)
     return False

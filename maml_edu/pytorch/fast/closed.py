@@ -34,6 +34,7 @@ class Network(NamedTuple):
     support_kind: int  # MSE or CROSS_ENTROPY, of the support set
     query_kind: int
     frozen: dict  # parameters that are no part of θ, by name
+    flattens: bool  # whether the examples may have several axes
 
 
 def network_of(learner):
@@ -52,28 +53,35 @@ def network_of(learner):
         kinds[0],
         kinds[1],
         frozen,
+        is_flatten(next(flattened(learner.model), None)),
     )
 
 
 def linear_layers(model):
     """The layers of Linear → ReLU → … → Linear, perhaps behind a Flatten; None for anything else."""
     flat = list(flattened(model))
-    if flat and type(flat[0]) is nn.Flatten and (flat[0].start_dim, flat[0].end_dim) == (1, -1):
+    if flat and is_flatten(flat[0]):
         flat = flat[1:]
     linear, between = flat[::2], flat[1::2]
     plain = (
         len(flat) % 2
         and all(type(m) is nn.Linear for m in linear)
         and all(type(m) is nn.ReLU for m in between)
-        and len({m.weight for m in linear}) == len(linear)
+        and len(list(model.parameters()))
+        == sum(len(m._parameters) - (m.bias is None) for m in linear)
+        and all(p.dtype in (torch.float32, torch.float64) for p in model.parameters())
         and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     )
     return linear if plain else None
 
 
+def is_flatten(module):
+    return type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
+
+
 def flattened(module):
     """The modules of nested nn.Sequentials, in order."""
-    if type(module).forward is nn.Sequential.forward:
+    if isinstance(module, nn.Sequential) and module.forward.__func__ is nn.Sequential.forward:
         for child in module:
             yield from flattened(child)
     else:
@@ -102,7 +110,9 @@ def fits(network, tensors):
         (network.support_kind, support_x, support_y),
         (network.query_kind, query_x, query_y),
     ):
-        if x[0, 0].numel() != network.widths[0] or not x.is_floating_point():
+        if not x.is_floating_point() or (x.ndim != 3 and not network.flattens):
+            return False
+        if x[0, 0].numel() != network.widths[0]:
             return False
         if kind == MSE and tuple(y.shape) != (*x.shape[:2], network.widths[-1]):
             return False

@@ -113,10 +113,11 @@ def put(network, arrays, W, B):
 def padded_rates(network, params, inner_lr, steps, adapting):
     """α of every weight and bias at every step: (K, layers, wide, wide) and (K, layers, wide)."""
     dtype = next(iter(params.values())).dtype
-    if isinstance(inner_lr, (int, float)) and adapting is None:
-        return kept("rates", one_rate, network.widths, float(inner_lr), steps, maml_dtype(dtype))
+    everything = adapting is None and len(params) == len(closed.names_of(network))
+    if isinstance(inner_lr, (int, float)) and everything:
+        return kept("rates", one_rate, network.widths, float(inner_lr), steps, numpy_dtype(dtype))
     layers, wide = len(network.weights), kernels.padded(max(network.widths))
-    W = np.zeros((steps, layers, wide, wide), maml_dtype(dtype))
+    W = np.zeros((steps, layers, wide, wide), numpy_dtype(dtype))
     B = np.zeros((steps, layers, wide), W.dtype)
     for step in range(steps):
         put(
@@ -135,7 +136,7 @@ def one_rate(widths, rate, steps, dtype):
     )
 
 
-def maml_dtype(dtype):
+def numpy_dtype(dtype):
     return "f8" if dtype == torch.float64 else "f4"
 
 

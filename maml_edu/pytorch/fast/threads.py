@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -17,6 +18,8 @@ from .. import maml
 from . import lean
 
 _budget: int | None = None  # threads to compute with, while torch itself is held to one
+_held = 0  # how many hold it so; several Python threads may
+_lock = threading.Lock()
 
 
 def budget() -> int:
@@ -31,15 +34,18 @@ def one_each():
     Several threads on one small operation only wait for one another: 30 outer steps of the sinusoid network
     have taken 15 s with two and 1 s with one on a busy machine.
     """
-    global _budget
-    before, threads = _budget, torch.get_num_threads()
-    _budget = budget()
+    global _budget, _held
+    threads = torch.get_num_threads()
+    with _lock:
+        _budget, _held = budget(), _held + 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        _budget = before
         torch.set_num_threads(threads)
+        with _lock:
+            _held -= 1
+            _budget = _budget if _held else None
 
 
 _pool: ThreadPoolExecutor | None = None
@@ -155,18 +161,6 @@ def own_copy(loss):
     if not hasattr(loss, "model"):
         return loss
     twin = copy.copy(loss)
-    twin.model = replica(loss.model, {})
+    shared = [*loss.model.parameters(), *loss.model.buffers()]
+    twin.model = copy.deepcopy(loss.model, {id(tensor): tensor for tensor in shared})
     return twin
-
-
-def replica(module, seen):
-    """The module anew, with the same tensors in it."""
-    if module not in seen:
-        twin = seen[module] = copy.copy(module)
-        twin.__dict__ = dict(module.__dict__)
-        for kind in ("_parameters", "_buffers"):
-            setattr(twin, kind, dict(getattr(module, kind)))
-        twin._modules = {
-            n: None if m is None else replica(m, seen) for n, m in module._modules.items()
-        }
-    return seen[module]
