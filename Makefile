@@ -9,7 +9,7 @@ STAMP = $(VENV)/.maml_edu_installed
 BUSY = $(VENV)/.maml_edu_installing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint notebooks doctor clean
+.PHONY: help setup lab test lint notebooks doctor bench bench-gpu clean
 
 help:
 	@echo "make lab        set up if needed, then open the course in JupyterLab"
@@ -17,6 +17,7 @@ help:
 	@echo "make notebooks  build the notebooks whose source in course/ has changed"
 	@echo "make lint       style and types only"
 	@echo "make doctor     is everything in place?"
+	@echo "make bench      maml_edu beside its peers, into docs/benchmarks.md (bench-gpu: on a GPU)"
 	@echo "make setup      only create $(VENV) and install into it"
 	@echo "make clean      remove $(VENV), caches and build products; my_work/ stays"
 
@@ -44,8 +45,16 @@ test: lint
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile \
 	--no-loadscope-reorder $(NBVAL) notebooks solutions exercises tests $(ARGS)
 
+# Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
+bench: $(STAMP)
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# With the Python that has a PyTorch for the GPU, if that is not $(VENV): make bench-gpu PYTHON=python3
+bench-gpu: $(if $(PYTHON),,$(STAMP))
+	@$(or $(PYTHON),$(BIN)/python) benchmarks/bench.py --device cuda $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip runs again only when what it is to install has changed.
