@@ -763,5 +763,5 @@ draw(
 # - Antoniou, Edwards & Storkey (2019), *How to Train Your MAML*, arXiv 1810.09502. What still goes wrong
 #   when all gradients are right.
 #
-# **Next:** [the exercises of this chapter](../exercises/08_maml_in_pytorch.ipynb) · back to
-# [the map of the course](../notebooks/00_start_here.ipynb)
+# **Next:** [the exercises of this chapter](../exercises/08_maml_in_pytorch.ipynb), then
+# [09 · Fast MAML](09_fast_maml.ipynb) · back to [the map of the course](../notebooks/00_start_here.ipynb)

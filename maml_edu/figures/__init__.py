@@ -81,6 +81,11 @@ _WHERE = {
     # Chapter 08
     "nine_suspects": "bug_hunt",
     "where_bugs_cut": "bug_hunt",
+    # Chapter 09
+    "launch_or_compute": "fast",
+    "speed_ladder": "fast",
+    "roofline": "fast",
+    "memory_against_steps": "fast",
 }
 
 __all__ = sorted(_WHERE)

@@ -163,8 +163,8 @@ def targets(text):
 
 
 def without_code(text):
-    """Markdown less its fenced blocks and code spans, whose brackets are no links."""
-    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)
+    """Markdown and HTML less their code, whose brackets are no links: losses[step](path) is a call."""
+    return re.sub(r"```.*?```|<pre\b.*?</pre>|`[^`\n]*`", "", text, flags=re.S)
 
 
 def is_relative(target):
