@@ -10,6 +10,7 @@ its ReLU. R{·}, the derivative along a direction (Pearlmutter 1994), is written
 from __future__ import annotations
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -18,11 +19,23 @@ from .tile import BYTES, tile
 
 MSE, CROSS_ENTROPY = 0, 1
 
-# Sums may be reordered and contracted, so that they fill vector registers; NaN and infinity stay what
-# they are, training has to see them.
-compiled = njit(
-    fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True, error_model="numpy"
-)
+
+def compiled(function):
+    """numba's version of a function: compiled at its first call, and kept on disk where there is room.
+
+    Sums may be reordered and contracted, so that they fill vector registers; NaN and infinity stay what
+    they are, training has to see them.
+    """
+    how: dict[str, Any] = {
+        "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+        "nogil": True,
+        "error_model": "numpy",
+    }
+    try:
+        return njit(cache=True, **how)(function)
+    except (RuntimeError, OSError):  # no folder can be written: compiled anew in each process
+        return njit(**how)(function)
+
 
 ROWS = 5
 FEW = 4  # outputs; fewer fill no register, and plain sums are quicker
@@ -74,8 +87,8 @@ def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates
     data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
     weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?; rates: α of
     weights and biases, (K, layers, …); sums: of the slopes of weights, biases and of their rates, a slot
-    per chunk. A chunk's tasks are the same whoever works at it, so that the
-    result does not depend on the number of threads.
+    per chunk. A chunk's tasks are the same whoever works at it, so that the result does not depend on the
+    number of threads.
     """
     support_x, support_y, query_x, query_y = data
     tasks, steps = len(support_x), len(weights) - 1

@@ -1,6 +1,8 @@
 """Which engine is chosen, when the choice is made anew, and what is refused in which words."""
 
 import importlib.util
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -466,3 +468,14 @@ def test_every_fast_engine_is_really_used_when_asked_for():
     learner, batch = perceptron_of(nn.ReLU())
     for engine in ("lean", "threads", "closed"):
         assert disagreement(learner, batch, engine) < 1e-9
+
+
+def test_the_kernels_load_where_nothing_can_be_kept_on_disk():
+    pytest.importorskip("numba")
+    nowhere = (
+        "import numba.core.caching as caching\n"
+        "for kind in [caching.CacheImpl, *caching.CacheImpl.__subclasses__()]:\n"
+        "    kind._locator_classes = []\n"
+        "import maml_edu.pytorch.fast.kernels"
+    )
+    subprocess.run([sys.executable, "-c", nowhere], check=True, capture_output=True, timeout=120)
