@@ -14,6 +14,7 @@ of steps that cannot wait for a look are looked at by `meta_train`, after each r
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ import torch
 
 from .distributed import part, undistributed
 from .history import History
+from .learner import MAML
 from .optimisers import Rates, make_clip, make_optimiser, make_schedule
 
 BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
@@ -95,7 +97,7 @@ class PlainStepper:
         """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
-            batch = self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
+            batch = self.sample()
             value, grads = self.learner.meta_gradient(batch)
             if self.rates.schedule is not None:
                 self.rates.set(iteration)
@@ -108,6 +110,10 @@ class PlainStepper:
             raise TrainingDiverged(iteration + 1, self._what_is_wrong(batch, loss, grads))
         self._update(grads)
         return loss
+
+    def sample(self):
+        """The next meta-batch."""
+        return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
 
     def _update(self, grads):
         for name, parameter in self.params:
@@ -151,6 +157,17 @@ class PlainStepper:
         self.optimiser.load_state_dict(state["optimiser"])
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
+
+
+def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
+    """The quickest stepper that knows how to train this learner."""
+    kind: type[PlainStepper] = PlainStepper
+    if isinstance(learner, MAML) and importlib.util.find_spec("numba"):
+        from .fast import native_steps
+
+        if native_steps.reason_against(learner, plan) is None:
+            kind = native_steps.NativeStepper
+    return kind(learner, tasks, plan, history)
 
 
 def is_usable(loss: float, history: History) -> bool:

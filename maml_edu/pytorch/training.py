@@ -25,7 +25,7 @@ from .fast import threads
 from .history import History
 from .interrupt import CtrlC
 from .learner import MAML
-from .stepper import PlainStepper, Plan, TrainingDiverged, is_usable, named
+from .stepper import Plan, TrainingDiverged, is_usable, named, stepper_for
 
 __all__ = ["History", "TrainingDiverged", "check_learner_and_tasks", "find_device", "meta_train"]
 
@@ -118,7 +118,7 @@ class Run:
         self.validation, self.callbacks, self.save_every = validation, callbacks, save_every
         self.team, self.history = team_of(learner), History()
         self.best: dict | None = None  # iteration, mean and learner's state of the best validation
-        self.stepper = PlainStepper(learner, tasks, plan, self.history)
+        self.stepper = stepper_for(learner, tasks, plan, self.history)
         self.periods = [save_every, *(n for n, _ in callbacks)]
         self.periods += [validation.every] if validation.tasks is not None else []
 

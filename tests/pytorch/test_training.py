@@ -280,7 +280,7 @@ def test_a_stepper_with_long_strides_still_meets_every_event_at_its_iteration(
         return history.loss, history.validation, seen, theta(learner)
 
     *plain, end = train(tmp_path / "plain")
-    monkeypatch.setattr(training, "PlainStepper", InStrides)
+    monkeypatch.setattr(training, "stepper_for", InStrides)
     InStrides.runs.clear()
     *strides, other = train(tmp_path / "strides")
     assert strides == plain and same(end, other)
@@ -293,7 +293,7 @@ def test_a_bad_loss_in_the_middle_of_a_stride_is_named_with_its_iteration(monkey
         def run(self, done, n):
             return [1.0, 1.0, float("nan"), float("nan")][:n]
 
-    monkeypatch.setattr(training, "PlainStepper", Blind)
+    monkeypatch.setattr(training, "stepper_for", Blind)
     with pytest.raises(mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"):
         mt.meta_train(fresh(), Sinusoids(5), 10, **quiet)
 

@@ -260,9 +260,9 @@ def arrays_of_batch(network, batch, params):
     found = [np.asarray(tensor) for tensor in maml.tensors_of(batch, params)]
     for role, kind in ((0, network.support_kind), (2, network.query_kind)):
         found[role] = found[role].reshape(*found[role].shape[:2], -1)
-        if kind == CROSS_ENTROPY:
-            classes = np.eye(network.widths[-1], dtype=found[role].dtype)
-            found[role + 1] = classes[found[role + 1]]
+        y, dtype = found[role + 1], found[role].dtype
+        one_hot = kind == CROSS_ENTROPY
+        found[role + 1] = np.eye(network.widths[-1], dtype=dtype)[y] if one_hot else y.astype(dtype)
     return found
 
 

@@ -90,34 +90,46 @@ def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates
     per chunk. A chunk's tasks are the same whoever works at it, so that the result does not depend on the
     number of threads.
     """
-    support_x, support_y, query_x, query_y = data
-    tasks, steps = len(support_x), len(weights) - 1
+    start_from(theta, widths, ws)
+    for chunk in range(first, last):
+        one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses)
+
+
+@compiled
+def start_from(theta, widths, ws):
+    """φ₀ = θ, padded."""
     clear(ws.W[0], ws.B[0], widths)
-    add_slopes(ws.W[0], ws.B[0], theta[0], theta[1], widths)  # φ₀ = θ
+    add_slopes(ws.W[0], ws.B[0], theta[0], theta[1], widths)
     for layer in range(len(widths) - 1):
         transpose(ws.WT[0, layer], ws.W[0, layer], widths[layer + 1], widths[layer])
-    for chunk in range(first, last):
-        clear(sums[0][chunk], sums[1][chunk], widths)
-        for slot in range(steps if flags[1] else 0):
-            clear(sums[2][chunk, slot], sums[3][chunk, slot], widths)
-        for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
-            fill(ws.X, support_x[task], widths[0])
-            for step in range(steps):
-                slot = step if flags[1] else 0
-                inner_step(step, slot, support_y[task], kinds[0], widths, rates, ws)
-            clear(ws.VW, ws.VB, widths)
-            losses[task] = 0
-            for step in range(steps, -1, -1):
-                if step < steps:
-                    if flags[1]:
-                        add_slopes_of_rates(step, widths, ws, sums[2][chunk], sums[3][chunk])
-                    if not flags[0]:
-                        fill(ws.X, support_x[task], widths[0])
-                        walk_back(step, support_y[task], kinds[0], widths, rates, ws)
-                if weights[step] != 0:
-                    fill(ws.X, query_x[task], widths[0])
-                    losses[task] += query(step, query_y[task], kinds[1], weights[step], widths, ws)
-            add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
+
+
+@compiled
+def one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses):
+    """The tasks of one chunk, from φ₀ on; see `share`."""
+    support_x, support_y, query_x, query_y = data
+    tasks, steps = len(support_x), len(weights) - 1
+    clear(sums[0][chunk], sums[1][chunk], widths)
+    for slot in range(steps if flags[1] else 0):
+        clear(sums[2][chunk, slot], sums[3][chunk, slot], widths)
+    for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
+        fill(ws.X, support_x[task], widths[0])
+        for step in range(steps):
+            slot = step if flags[1] else 0
+            inner_step(step, slot, support_y[task], kinds[0], widths, rates, ws)
+        clear(ws.VW, ws.VB, widths)
+        losses[task] = 0
+        for step in range(steps, -1, -1):
+            if step < steps:
+                if flags[1]:
+                    add_slopes_of_rates(step, widths, ws, sums[2][chunk], sums[3][chunk])
+                if not flags[0]:
+                    fill(ws.X, support_x[task], widths[0])
+                    walk_back(step, support_y[task], kinds[0], widths, rates, ws)
+            if weights[step] != 0:
+                fill(ws.X, query_x[task], widths[0])
+                losses[task] += query(step, query_y[task], kinds[1], weights[step], widths, ws)
+        add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
 
 
 @compiled
@@ -391,14 +403,20 @@ def collect(flat, W, B, widths, tasks):
     for layer in range(len(widths) - 1):
         outputs, inputs = widths[layer + 1], widths[layer]
         for i in range(outputs):
+            row = flat[at : at + inputs]
             for j in range(inputs):
-                flat[at + i * inputs + j] = W[0, layer, i, j]
-            flat[at + outputs * inputs + i] = B[0, layer, i]
+                row[j] = W[0, layer, i, j]
+            for chunk in range(1, len(W)):
+                own = W[chunk, layer, i]
+                for j in range(inputs):
+                    row[j] += own[j]
+            at += inputs
+        bias = flat[at : at + outputs]
+        for i in range(outputs):
+            bias[i] = B[0, layer, i]
         for chunk in range(1, len(W)):
             for i in range(outputs):
-                for j in range(inputs):
-                    flat[at + i * inputs + j] += W[chunk, layer, i, j]
-                flat[at + outputs * inputs + i] += B[chunk, layer, i]
-        at += outputs * (inputs + 1)
+                bias[i] += B[chunk, layer, i]
+        at += outputs
     for i in range(at):
         flat[i] /= tasks

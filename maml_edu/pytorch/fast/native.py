@@ -7,6 +7,7 @@ the first call (about 15 s for each precision) and keeps the result on disk for 
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from typing import NamedTuple
@@ -142,10 +143,22 @@ def numpy_dtype(dtype):
 
 def unpadded(network, room, W, B):
     """Means over tasks by name, from the padded sums of every chunk: views of one new tensor."""
-    widths = network.widths
-    shapes = [s for i, o in zip(widths, widths[1:], strict=False) for s in ((o, i), (o,))]
-    flat = np.empty(sum(math.prod(shape) for shape in shapes), W.dtype)
+    shapes = shapes_of(network)
+    flat = np.empty(sum(map(math.prod, shapes)), W.dtype)
     kernels.collect(flat, W, B, room.widths, len(room.losses))
     parts = torch.from_numpy(flat).split([math.prod(shape) for shape in shapes])
     named = zip(closed.names_of(network), parts, shapes, strict=True)
     return {name: part.view(shape) for name, part, shape in named if name is not None}
+
+
+def shapes_of(network):
+    """The shapes of [W₁, b₁, W₂, …]."""
+    pairs = itertools.pairwise(network.widths)
+    return [shape for inputs, outputs in pairs for shape in ((outputs, inputs), (outputs,))]
+
+
+def places(network):
+    """(name or None, slice) of [W₁, b₁, W₂, …] in one vector."""
+    ends = list(itertools.accumulate(math.prod(shape) for shape in shapes_of(network)))
+    slices = [slice(a, b) for a, b in itertools.pairwise([0, *ends])]
+    return zip(closed.names_of(network), slices, strict=True)
