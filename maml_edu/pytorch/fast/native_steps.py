@@ -129,50 +129,51 @@ class NativeStepper(PlainStepper):
 
     def _native(self, done, network, data):
         """The losses of the steps that the kernel took, from iteration `done` on."""
-        learner, params = self.learner, self.learner.params
         sizes = self._sizes(done, len(data[0]))
-        weights = np.array(maml.check_query_weights(learner.query_weights, learner.inner_steps))
-        rates = native.padded_rates(
-            network, params, learner.inner_lr, learner.inner_steps, learner.adapting
-        )
-        steps, tasks, shots = data[0].shape[:3]
-        examples, dtype = max(shots, data[2].shape[2]), data[0].dtype.str
-        chunks = min(native.CHUNKS, tasks)
-        room = native.kept(
-            "call", native.room_for_call, network.widths, chunks, 1, tasks, data[0].dtype.str
-        )
         adam = self._take(network, data[0].dtype)
-        outer.spread(adam.theta, *room.theta, room.widths)
-        counters = outer.Counters(*(np.zeros(size, np.int64) for size in (steps, steps, 1)))
         values = np.zeros(len(sizes))
+        work = self._work(network, data, adam, sizes, values)
+        taken = threads.in_threads(work, range(self._threads(data, len(sizes), adam)))[0]
+        self._give_back(network, adam, taken)
+        return values[:taken].tolist()
+
+    def _work(self, network, data, adam, sizes, values):
+        """A function of a thread's number: its part in these outer steps; see `outer.outer_steps`."""
+        own, (steps, tasks), dtype = self.learner, data[0].shape[:2], data[0].dtype.str
+        weights = np.array(maml.check_query_weights(own.query_weights, own.inner_steps))
+        chunks, kinds = min(native.CHUNKS, tasks), (network.support_kind, network.query_kind)
+        size = (network.widths, chunks, 1, tasks, dtype)
+        room = native.kept("call", native.room_for_call, *size)
+        outer.spread(adam.theta, *room.theta, room.widths)
+        rates = native.padded_rates(
+            network, own.params, own.inner_lr, own.inner_steps, own.adapting
+        )
+        counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
         losses, slope = np.zeros((steps, tasks), dtype), np.empty_like(adam.theta)
         results = (losses, values, slope, adam, sizes, self._limits())
-        kinds = (network.support_kind, network.query_kind)
-        flags = (bool(learner.first_order), False)
+        fixed = (room.widths, weights, (bool(own.first_order), False), room.theta, rates)
+        examples = max(data[0].shape[2], data[2].shape[2])
+        task = (network.widths, own.inner_steps, examples, dtype, 1)
 
         def work(rank):
-            ws = native.kept(
-                "task",
-                native.kernels.workspace,
-                network.widths,
-                learner.inner_steps,
-                examples,
-                dtype,
-                1,
-            )
-            fixed = (chunks, tuple(data), kinds, room.widths, weights, flags, room.theta, rates)
+            ws = native.kept("task", native.kernels.workspace, *task)
+            what = (rank, counters, chunks, tuple(data), kinds, *fixed, ws, room.sums, results)
             try:
-                return outer.outer_steps(rank, counters, *fixed, ws, room.sums, results)
+                return outer.outer_steps(*what)
             finally:
                 if rank == 0:
                     counters.released[0] = -1  # nobody waits for a thread that has gone
 
-        amount = tasks * examples * len(slope) * 2 * (1 + learner.inner_steps)
+        return work
+
+    def _threads(self, data, steps, adam):
+        """On how many threads these steps are worth while; and `stride` for the next ones."""
+        _, tasks, shots = data[0].shape[:3]
+        examples = max(shots, data[2].shape[2])
+        amount = 2 * tasks * examples * len(adam.theta) * (1 + self.learner.inner_steps)
         self.stride = int(min(STRIDE, max(1, WORTH_A_LOOK // amount)))
-        count = min(threads.budget(), chunks) if amount * steps > WORTH_A_THREAD else 1
-        taken = threads.in_threads(work, list(range(count)))[0]
-        self._give_back(network, adam, taken)
-        return values[:taken].tolist()
+        enough = amount * steps > WORTH_A_THREAD
+        return min(threads.budget(), native.CHUNKS, tasks) if enough else 1
 
     def _sizes(self, done, n):
         """Adam's [step size, √(1 − β₂ᵗ)] for each of the next steps; fewer where the schedule fails."""
