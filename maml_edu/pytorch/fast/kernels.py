@@ -1,4 +1,4 @@
-"""The closed form of `closed.py` compiled by numba: one task at a time, in cache. Start with `share`.
+"""The closed form of `closed.py` compiled by numba: one task at a time, in cache: what `chunks.py` is made of.
 
 Arrays are padded to the widest layer (and to whole vector registers), so that one compiled function
 serves every network: W (K + 1, layers, outputs, inputs) are the weights φ₀ … φ_K of the task at hand, WT
@@ -9,7 +9,10 @@ its ReLU. R{·}, the derivative along a direction (Pearlmutter 1994), is written
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +35,20 @@ def compiled(function):
         "error_model": "numpy",
     }
     try:
-        return njit(cache=True, **how)(function)
+        made = njit(cache=True, **how)(function)
     except (RuntimeError, OSError):  # no folder can be written: compiled anew in each process
         return njit(**how)(function)
+    known = made._cache._cache_file
+    known._source_stamp = (known._source_stamp, sources())
+    return made
+
+
+@functools.cache
+def sources():
+    """A digest of all kernels: numba looks at a function's own file, not at what it calls in others."""
+    files = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
+    kernels = [text for text in files if b"@compiled" in text or b"intrinsic" in text]
+    return hashlib.sha256(b"".join(kernels)).hexdigest()
 
 
 ROWS = 5
@@ -44,7 +58,7 @@ fresh_rows_of, fresh_row_of = tile(ROWS, fresh=True), tile(1, fresh=True)
 columns_of, column_of = tile(ROWS, transposed=True), tile(1, transposed=True)
 
 # What one thread needs for one task; see `workspace`.
-Workspace = namedtuple("Workspace", "X W WT B A D QA QD RA RD SW SB UW UT UB VW VB")
+Workspace = namedtuple("Workspace", "X W WT B A D QX QA QD RA RD SW SB UW UT UB VW VB G P T ones")
 
 
 def workspace(widths, steps, examples, dtype, slots):
@@ -61,6 +75,7 @@ def workspace(widths, steps, examples, dtype, slots):
         B=room(steps + 1, layers, wide),
         A=room(steps, layers, examples, wide),
         D=room(steps, layers, examples, wide),
+        QX=room(examples, wide),
         QA=room(layers, examples, wide),
         QD=room(layers, examples, wide),
         RA=room(layers, examples, wide),
@@ -72,6 +87,10 @@ def workspace(widths, steps, examples, dtype, slots):
         UB=room(layers, wide),
         VW=room(layers, wide, wide),
         VB=room(layers, wide),
+        G=room(layers, examples, padded(examples)),
+        P=room(layers, examples, padded(examples)),
+        T=room(wide, padded(examples)),
+        ones=np.ones((max(layers, examples), examples), dtype),
     )
 
 
@@ -81,67 +100,15 @@ def padded(width):
 
 
 @compiled
-def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates, ws, sums, losses):
-    """The chunks first … last of the tasks: query losses, and per chunk the sums of meta-gradients.
-
-    data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
-    weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?; rates: α of
-    weights and biases, (K, layers, …); sums: of the slopes of weights, biases and of their rates, a slot
-    per chunk. A chunk's tasks are the same whoever works at it, so that the result does not depend on the
-    number of threads.
-    """
-    start_from(theta, widths, ws)
-    for chunk in range(first, last):
-        one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses)
-
-
-@compiled
-def start_from(theta, widths, ws):
-    """φ₀ = θ, padded."""
-    clear(ws.W[0], ws.B[0], widths)
-    add_slopes(ws.W[0], ws.B[0], theta[0], theta[1], widths)
-    for layer in range(len(widths) - 1):
-        transpose(ws.WT[0, layer], ws.W[0, layer], widths[layer + 1], widths[layer])
-
-
-@compiled
-def one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses):
-    """The tasks of one chunk, from φ₀ on; see `share`."""
-    support_x, support_y, query_x, query_y = data
-    tasks, steps = len(support_x), len(weights) - 1
-    clear(sums[0][chunk], sums[1][chunk], widths)
-    for slot in range(steps if flags[1] else 0):
-        clear(sums[2][chunk, slot], sums[3][chunk, slot], widths)
-    for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
-        fill(ws.X, support_x[task], widths[0])
-        for step in range(steps):
-            slot = step if flags[1] else 0
-            inner_step(step, slot, support_y[task], kinds[0], widths, rates, ws)
-        clear(ws.VW, ws.VB, widths)
-        losses[task] = 0
-        for step in range(steps, -1, -1):
-            if step < steps:
-                if flags[1]:
-                    add_slopes_of_rates(step, widths, ws, sums[2][chunk], sums[3][chunk])
-                if not flags[0]:
-                    fill(ws.X, support_x[task], widths[0])
-                    walk_back(step, support_y[task], kinds[0], widths, rates, ws)
-            if weights[step] != 0:
-                fill(ws.X, query_x[task], widths[0])
-                losses[task] += query(step, query_y[task], kinds[1], weights[step], widths, ws)
-        add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
-
-
-@compiled
 def inner_step(step, slot, y, kind, widths, rates, ws):
     """φₖ₊₁ = φₖ − αₖ g: one gradient step on the support set, everything kept for the way back."""
     W, B, A, D, n = ws.W[step], ws.B[step], ws.A[step], ws.D[step], len(y)
-    forward(ws.X, W, ws.WT[step], B, A, widths, n)
+    forward(ws.X, W, ws.WT[step], B, A, ws.ones, widths, n)
     loss_slope(A[-1], y, D[-1], kind, 1.0, n, widths[-1])
     backward(W, A, D, widths, n)
     GW, GB = ws.SW[slot], ws.SB[slot]
     clear(GW, GB, widths)
-    add_weight_slopes(ws.X, A, D, GW, GB, widths, n)
+    add_weight_slopes(ws.X, A, D, GW, GB, ws.ones, widths, n)
     for layer in range(len(widths) - 1):
         outputs, inputs = widths[layer + 1], widths[layer]
         old, new, slope, rate = W[layer], ws.W[step + 1, layer], GW[layer], rates[0][step, layer]
@@ -156,10 +123,10 @@ def inner_step(step, slot, y, kind, widths, rates, ws):
 def query(step, y, kind, weight, widths, ws):
     """The weighted query loss at φₖ; its slope is added to v (VW, VB)."""
     n = len(y)
-    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, widths, n)
+    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, ws.ones, widths, n)
     loss = loss_slope(ws.QA[-1], y, ws.QD[-1], kind, weight, n, widths[-1])
     backward(ws.W[step], ws.QA, ws.QD, widths, n)
-    add_weight_slopes(ws.X, ws.QA, ws.QD, ws.VW, ws.VB, widths, n)
+    add_weight_slopes(ws.X, ws.QA, ws.QD, ws.VW, ws.VB, ws.ones, widths, n)
     return loss
 
 
@@ -182,8 +149,8 @@ def walk_back(step, y, kind, widths, rates, ws):
         last + 1
     ):  # R{a W + b} = R{a} W + a U + u, and the ReLU passes what it passed
         outputs, inputs, R = widths[layer + 1], widths[layer], ws.RA[layer]
-        start_from_bias(R, ws.UB[layer], n, outputs)
         a = ws.X if layer == 0 else A[layer - 1]
+        set_bias(R, ws.UB, layer, ws.ones, n, outputs)
         add_linear(R, a, ws.UW[layer], ws.UT[layer], n, inputs, outputs)
         if layer > 0:
             add_linear(R, ws.RA[layer - 1], W[layer], ws.WT[step, layer], n, inputs, outputs)
@@ -195,7 +162,7 @@ def walk_back(step, y, kind, widths, rates, ws):
         set_product(R, ws.RD[layer], W[layer], n, outputs, inputs)
         add_product(R, D[layer], ws.UW[layer], n, outputs, inputs)
         where_active(R, A[layer - 1], n, inputs)
-    add_weight_slopes(ws.X, A, ws.RD, ws.VW, ws.VB, widths, n)
+    add_weight_slopes(ws.X, A, ws.RD, ws.VW, ws.VB, ws.ones, widths, n)
     for layer in range(1, last + 1):
         add_outer(ws.VW[layer], D[layer], ws.RA[layer - 1], n, widths[layer + 1], widths[layer])
 
@@ -204,18 +171,23 @@ def walk_back(step, y, kind, widths, rates, ws):
 
 
 @compiled
-def forward(X, W, WT, B, A, widths, n):
+def forward(X, W, WT, B, A, ones, widths, n):
     """A[l] = relu(A[l − 1] W[l]ᵀ + B[l]), without the ReLU in the last layer."""
     for layer in range(len(widths) - 1):
         outputs, out = widths[layer + 1], A[layer]
-        start_from_bias(out, B[layer], n, outputs)
         a = X if layer == 0 else A[layer - 1]
+        set_bias(out, B, layer, ones, n, outputs)
         add_linear(out, a, W[layer], WT[layer], n, widths[layer], outputs)
         if layer < len(widths) - 2:
-            for i in range(n):
-                for j in range(outputs):
-                    if out[i, j] <= 0:  # NaN passes
-                        out[i, j] = 0
+            relu(out, n, outputs)
+
+
+@compiled
+def relu(out, n, m):
+    for i in range(n):
+        for j in range(whole(m)):
+            if out[i, j] <= 0:  # NaN passes
+                out[i, j] = 0
 
 
 @compiled
@@ -227,14 +199,13 @@ def backward(W, A, D, widths, n):
 
 
 @compiled
-def add_weight_slopes(X, A, D, GW, GB, widths, n):
+def add_weight_slopes(X, A, D, GW, GB, ones, widths, n):
     """GW += Dᵀ A, GB += the sum of D over examples, layer by layer."""
     for layer in range(len(widths) - 1):
-        outputs, slope, d = widths[layer + 1], GB[layer], D[layer]
+        outputs, d = widths[layer + 1], D[layer]
         add_outer(GW[layer], d, X if layer == 0 else A[layer - 1], n, outputs, widths[layer])
-        for i in range(n):
-            for j in range(outputs):
-                slope[j] += d[i, j]
+        for j in range(0, outputs, BYTES // GB.itemsize):
+            row_of(GB, layer, j, ones, d, n)
 
 
 @compiled
@@ -291,6 +262,12 @@ def add_slopes_of_rates(step, widths, ws, sums_W, sums_B):
 
 
 # ------------------------------------------------------------------ matrices
+
+
+@compiled
+def whole(width):
+    """`padded`, for kernels: whole registers need no loop for what is left over."""
+    return width + -width % 16
 
 
 @compiled
@@ -357,10 +334,16 @@ def start_from_bias(out, bias, n, m):
 
 
 @compiled
+def set_bias(out, B, layer, ones, n, m):
+    """out (n, m) = B[layer] in every row: as a product, which is quicker than short loops."""
+    set_product(out, ones, B[layer : layer + 1], n, 1, m)
+
+
+@compiled
 def where_active(d, a, n, m):
     """d is kept where the ReLU passed something on (a > 0)."""
     for i in range(n):
-        for j in range(m):
+        for j in range(whole(m)):
             if a[i, j] <= 0:
                 d[i, j] = 0
 

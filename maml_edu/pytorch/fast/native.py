@@ -1,4 +1,4 @@
-"""The closed form in native code: `kernels.py` behind the signature of `closed.meta_gradient`.
+"""The closed form in native code: `chunks.py` behind the signature of `closed.meta_gradient`.
 
 One task at a time, everything in a core's cache, tasks spread over threads. numba compiles the kernels at
 the first call (about 15 s for each precision) and keeps the result on disk for later ones. Needs
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from .. import maml
+from . import chunks as chunks_of_tasks
 from . import closed, kernels, lean, threads
 
 CHUNKS = (
@@ -44,7 +45,9 @@ def meta_gradient(
     chunks, slots = min(CHUNKS, tasks), inner_steps if learn_rates else 1
     room = kept("call", room_for_call, network.widths, chunks, slots, tasks, dtype.str)
     put(network, closed.arrays_of(network, params), *room.theta)
-    kinds, flags = (network.support_kind, network.query_kind), (bool(first_order), learn_rates)
+    products = by_outer_products(network, weights, learn_rates, data[0].shape[1], rates)
+    kinds = (network.support_kind, network.query_kind)
+    flags = (bool(first_order), bool(learn_rates), products)
     examples = max(data[0].shape[1], data[2].shape[1])
 
     def work(share):
@@ -53,7 +56,7 @@ def meta_gradient(
         )
         part = (share.start, share.stop, chunks)
         fixed = (data, kinds, room.widths, weights, flags, room.theta, rates)
-        kernels.share(*part, *fixed, ws, room.sums, room.losses)
+        chunks_of_tasks.share(*part, *fixed, ws, room.sums, room.losses)
 
     count = min(threads.budget(), chunks)
     edges = [chunks * part // count for part in range(count + 1)]
@@ -112,7 +115,11 @@ def put(network, arrays, W, B):
 
 
 def padded_rates(network, params, inner_lr, steps, adapting):
-    """α of every weight and bias at every step: (K, layers, wide, wide) and (K, layers, wide)."""
+    """α of every weight and bias at every step, (K, layers, wide, wide) and (K, layers, wide).
+
+    And of whole layers at the first step: (layers, 2), weights' and biases'; NaN where the elements of one
+    parameter have rates of their own.
+    """
     dtype = next(iter(params.values())).dtype
     everything = adapting is None and len(params) == len(closed.names_of(network))
     if isinstance(inner_lr, (int, float)) and everything:
@@ -120,21 +127,23 @@ def padded_rates(network, params, inner_lr, steps, adapting):
     layers, wide = len(network.weights), kernels.padded(max(network.widths))
     W = np.zeros((steps, layers, wide, wide), numpy_dtype(dtype))
     B = np.zeros((steps, layers, wide), W.dtype)
-    for step in range(steps):
-        put(
-            network,
-            closed.rates_of(network, params, inner_lr, step, steps, adapting),
-            W[step],
-            B[step],
-        )
-    return W, B
+    each = [closed.rates_of(network, params, inner_lr, k, steps, adapting) for k in range(steps)]
+    for own, to_W, to_B in zip(each, W, B, strict=True):
+        put(network, own, to_W, to_B)
+    first = [own if np.ndim(own) == 0 else math.nan for own in each[0]] if each else []
+    return W, B, np.array(first).reshape(-1, 2)
 
 
 def one_rate(widths, rate, steps, dtype):
     layers, wide = len(widths) - 1, kernels.padded(max(widths))
-    return np.full((steps, layers, wide, wide), rate, dtype), np.full(
-        (steps, layers, wide), rate, dtype
-    )
+    W = np.full((steps, layers, wide, wide), rate, dtype)
+    return W, np.full((steps, layers, wide), rate, dtype), np.full((layers, 2), float(rate))
+
+
+def by_outer_products(network, weights, learn_rates, shots, rates):
+    """Whether `one_step.py` serves: one inner step, one rate a layer, few examples beside the width."""
+    one = len(weights) == 2 and weights[0] == 0 and not learn_rates
+    return bool(one and 2 * shots <= max(network.widths) and np.isfinite(rates[2]).all())
 
 
 def numpy_dtype(dtype):

@@ -35,6 +35,8 @@ def reason_against(learner, plan) -> str | None:
     own = type(learner)
     if (own.meta_gradient, own.before_iteration) != (MAML.meta_gradient, MAML.before_iteration):
         return f"{own.__name__} has an outer step of its own"
+    if learner.precision == "bf16":
+        return "it does not compute in bfloat16"
     if learner.learn_inner_lr:
         return "the inner rates are trained, too"
     asked = fast.preferences(learner, ())
@@ -151,7 +153,9 @@ class NativeStepper(PlainStepper):
         counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
         losses, slope = np.zeros((steps, tasks), dtype), np.empty_like(adam.theta)
         results = (losses, values, slope, adam, sizes, self._limits())
-        fixed = (room.widths, weights, (bool(own.first_order), False), room.theta, rates)
+        products = native.by_outer_products(network, weights, False, data[0].shape[2], rates)
+        flags = (bool(own.first_order), False, products)
+        fixed = (room.widths, weights, flags, room.theta, rates)
         examples = max(data[0].shape[2], data[2].shape[2])
         task = (network.widths, own.inner_steps, examples, dtype, 1)
 

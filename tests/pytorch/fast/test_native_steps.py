@@ -1,6 +1,11 @@
 """Whole outer steps in native code: the numbers, the events and the errors of the plain stepper."""
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -287,3 +292,30 @@ def test_a_thread_whose_first_never_comes_goes_home():
     assert not outer.is_released(counters, 1)  # after a while
     counters.released[0] = -1
     assert not outer.is_released(counters, 0)
+
+
+# ------------------------------------------------------------------ what is kept on disk
+
+
+def test_kernels_kept_on_disk_are_not_used_after_any_kernel_file_has_changed(tmp_path):
+    """numba looks at a function's own file only, while compiled code holds what it calls in others."""
+
+    package = tmp_path / "kept"
+    shutil.copytree(Path(native_steps.__file__).parent, package)
+    (package / "__init__.py").write_text("")
+    program = (
+        "import sys; from kept import kernels; f = kernels.compiled(kernels.padded); "
+        "f(5); print(sum(f.stats.cache_hits.values()))"
+    )
+
+    def hits():
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        )  # fmt: skip
+        return int(done.stdout)
+
+    assert (hits(), hits()) == (0, 1)
+    with open(package / "one_step.py", "a") as file:
+        file.write("# changed\n")
+    assert hits() == 0
