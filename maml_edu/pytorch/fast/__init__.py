@@ -2,14 +2,16 @@
 
     plain     vmap through the whole inner loop: `maml_edu.pytorch.maml`, which chapter 08 teaches
     lean      vmap, then back over the inner steps by Hessian-vector products: little memory
-    threads   the same for one task at a time, tasks spread over threads: convolutions on a CPU
+    threads   the same for one task at a time, tasks spread over threads: anything large on a CPU
     closed    the same with derivatives by hand, in NumPy: multilayer perceptrons
     native    these compiled by numba: one task per thread, in cache (pip install "maml_edu[fast]")
+    conv      convolutional networks like Conv4 with derivatives by hand, compiled by numba as well
     compiled  `lean` through torch.compile: needs a C++ compiler, and half a minute
 
-Chosen by itself: on the CPU `native` or `closed` for a multilayer perceptron, `threads` for anything with
-convolutions or more than 100,000 parameters, else `lean`; on a GPU `lean`; `plain` where a model draws
-random numbers (dropout), which a second look at the same step would draw anew.
+Chosen by itself: on the CPU `native` or `closed` for a multilayer perceptron, `conv` for Conv4 and its
+like, `threads` for anything else with convolutions or more than 100,000 parameters, else `lean`; on a
+GPU `lean`; `plain` where a model draws random numbers (dropout), which a second look at the same step
+would draw anew.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from torch import nn
 from torch.func import vmap
 
 from .. import maml
+from ..networks import BatchNorm
 
-ENGINES = ("plain", "lean", "threads", "closed", "native", "compiled")
+ENGINES = ("plain", "lean", "threads", "closed", "native", "conv", "compiled")
+NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
+BY_HAND = ("closed", "native", "conv")  # derivatives of known layers, in the parameters' precision
 SMALL = 100_000  # parameters; below, operations are too short to be worth a thread
 
 
@@ -77,7 +82,8 @@ def engine_for(learner, tensors):
         known[key] = choose(learner, tensors)
     name, network = known[key]
     if network is not None and not labels_within(network, tensors):
-        return "lean", None  # labels that the loss ignores, or an error that torch words best
+        # labels that the loss ignores, or an error that torch words best
+        return ("threads" if name == "conv" else "lean"), None
     return name, network
 
 
@@ -85,12 +91,29 @@ def circumstances(learner, tensors):
     """Everything that the choice of an engine depends on: cheap to look at before each step."""
     losses = (learner.loss_function, learner.inner_loss_function, learner.inner_steps)
     shapes = tuple((t.shape, t.dtype, t.device.type) for t in tensors)
-    return learner.engine, losses, shapes, *parts(learner.model)
+    precision = getattr(learner, "precision", None)
+    return learner.engine, precision, losses, shapes, *parts(learner.model)
+
+
+SETTINGS = {  # of layers whose derivatives are taken by hand, what may be changed in place
+    nn.Flatten: ("start_dim", "end_dim"),
+    nn.Conv2d: ("stride", "padding", "dilation", "groups", "padding_mode", "kernel_size"),
+    nn.MaxPool2d: (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "ceil_mode",
+        "return_indices",
+    ),
+    BatchNorm: ("eps",),
+}
 
 
 def parts(module):
-    """Kind, mode, hooks and parameters of a module and of those within it."""
+    """Kind, mode, hooks, settings and parameters of a module and of those within it."""
     own = [type(module), id(module), module.training]
+    own += [module.__dict__.get(name) for name in SETTINGS.get(type(module), ())]
     own.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
     tensors = [p for p in module._parameters.values() if p is not None]
     own += [(id(p), p.shape, p.dtype, p.requires_grad) for p in tensors]
@@ -117,7 +140,8 @@ def preferences(learner, tensors):
         return asked
     large = sum(p.numel() for p in learner.params.values()) > SMALL
     convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in learner.model.modules())
-    auto = ("native", "closed", *(["threads"] if large or convolves else []), "lean", "plain")
+    own = [*(["conv"] if convolves else []), *(["threads"] if large or convolves else [])]
+    auto = ("native", "closed", *own, "lean", "plain")
     return [name for own in asked for name in (auto if own == "auto" else (own,))]
 
 
@@ -126,10 +150,14 @@ def applies(name, learner, tensors):
     on_cpu = all(t.device.type == "cpu" for t in tensors)
     if name == "plain":
         return None, None
-    if name in ("threads", "closed", "native") and not on_cpu:
+    if name in ("threads", *BY_HAND) and not on_cpu:
         return None, "it is for the CPU"
+    if name in BY_HAND and getattr(learner, "precision", None) == "bf16":
+        return None, "it does not compute in bfloat16"
     if name in ("closed", "native"):
         return closed_form(name, learner, tensors)
+    if name == "conv":
+        return convolutional(learner, tensors)
     if name == "threads" and not hasattr(learner.loss, "model"):
         return None, "it needs a loss that says which module it calls"
     if draws_at_random(learner, tensors):
@@ -154,10 +182,19 @@ def closed_form(name, learner, tensors):
             "it needs Linear and ReLU layers, and mse_loss or cross_entropy in its plain form",
         )
     if name == "native" and importlib.util.find_spec("numba") is None:
-        return None, 'numba is not installed: pip install "maml_edu[fast]"'
+        return None, NO_NUMBA
     if name == "native" and max(network.widths) > 512:
         return None, "a layer is wider than 512"
     return network, None
+
+
+def convolutional(learner, tensors):
+    """The network for `conv`, or the reason why there is none."""
+    if importlib.util.find_spec("numba") is None:
+        return None, NO_NUMBA
+    from . import conv
+
+    return conv.network_of(learner, tensors)
 
 
 def labels_within(network, tensors):

@@ -81,8 +81,16 @@ def test_without_numba_a_perceptron_runs_in_closed_form(monkeypatch):
     assert agrees_with_plain(learner, batch)
 
 
-def test_convolutions_run_one_task_per_thread():
+@needs_numba
+def test_convolutions_as_conv4_has_them_run_in_native_code():
     learner = learner_of(convolutional(), F.cross_entropy)
+    batch = random_tasks(rng_of(0), (2, 6, 6), 3, "cross-entropy")
+    assert used_engine(learner, batch) == "conv"
+    assert agrees_with_plain(learner, batch)
+
+
+def test_other_convolutions_run_one_task_per_thread():
+    learner = learner_of(nn.Sequential(convolutional(), nn.Tanh()), F.cross_entropy)
     batch = random_tasks(rng_of(0), (2, 6, 6), 3, "cross-entropy")
     assert used_engine(learner, batch) == "threads"
     assert agrees_with_plain(learner, batch)

@@ -1,0 +1,333 @@
+"""Convolutional networks on the CPU: `conv_kernels.py` behind the signature of `closed.meta_gradient`.
+
+`network_of` recognises [convolution → (batch norm) → ReLU → (max-pooling)] one or several times, then the
+mean over places or Flatten, then a linear layer: Conv4, or an nn.Sequential of the same. Then one task at
+a time, tasks spread over threads. numba compiles the kernels at the first call and keeps the result on
+disk for later ones. Needs `pip install "maml_edu[fast]"`; importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import maml
+from ..networks import BatchNorm, Conv4, SpatialMean
+from . import closed, lean, native, threads
+from .conv_kernels import Net, backward, backward_along, forward, forward_along, unfold
+from .conv_layout import Block, Network, Workspace, layouts, parts_of, sizes_of, views, workspace
+from .kernels import loss_curvature, loss_slope
+
+KEEP = 5  # inner steps, the last ones, whose passes are kept for the way back
+
+
+# ------------------------------------------------------------------ which networks
+
+
+def network_of(learner, tensors):
+    """(Network, None), or (None, the reason why the kernels cannot be used)."""
+    losses = (learner.inner_loss or learner.loss, learner.loss)
+    kinds = [closed.kind_of(getattr(own, "function", None)) for own in losses]
+    if None in kinds:
+        return None, "it needs mse_loss or cross_entropy in its plain form"
+    if not all(p.requires_grad for p in learner.model.parameters()):
+        return None, "some parameters are frozen"
+    norms = [m for m in learner.model.modules() if type(m) is BatchNorm]
+    if any(own.ndim == 2 for norm in norms for own in norm.parameters()):
+        return None, "its batch norms have weights for each inner step"
+    network = recognised(learner.model, kinds)
+    if network is None:
+        return None, "it needs convolution, BatchNorm, ReLU and pooling layers as Conv4 has them"
+    if not fits(network, tensors):
+        return None, "images or targets have a shape that it does not know"
+    return network, None
+
+
+def recognised(model, kinds):
+    """The Network that a model is, with the kinds of its two losses; None for any other."""
+    names = {p: name for name, p in model.named_parameters()}
+    layers = list(layers_of(model))
+    *_, last = layers
+    blocks = blocks_of(layers[:-2], names) if len(layers) > 2 and is_end(*layers[-2:]) else None
+    used = sum(p is not None for layer in layers for p in layer._parameters.values())
+    known = (
+        len(names) == used  # none is shared, or belongs to no layer
+        and {p.dtype for p in names} in ({torch.float32}, {torch.float64})
+        and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    )
+    if not blocks or not known:
+        return None
+    return Network(
+        tuple(blocks),
+        type(layers[-2]) is SpatialMean,
+        names[last.weight],
+        None if last.bias is None else names[last.bias],
+        (last.in_features, last.out_features),
+        model.image if type(model) is Conv4 else None,
+        *kinds,
+    )
+
+
+def layers_of(model):
+    """The layers of a Conv4 or of nested nn.Sequentials, in order."""
+    if type(model) is Conv4:
+        yield from closed.flattened(model.features)
+        yield model.head
+    else:
+        yield from closed.flattened(model)
+
+
+def is_end(vector, linear):
+    return type(linear) is nn.Linear and (type(vector) is SpatialMean or closed.is_flatten(vector))
+
+
+def blocks_of(layers, names):
+    """The blocks that a list of layers consists of; None where it is something else."""
+    blocks: list[Block] = []
+    while layers:
+        conv, *layers = layers
+        norm = layers.pop(0) if layers and type(layers[0]) is BatchNorm else None
+        if not layers or type(layers.pop(0)) is not nn.ReLU:
+            return None
+        pool = layers.pop(0) if layers and type(layers[0]) is nn.MaxPool2d else None
+        if not (is_plain_convolution(conv) and is_plain_norm(norm, conv) and is_plain_pool(pool)):
+            return None
+        if blocks and blocks[-1].filters != conv.in_channels:
+            return None
+        blocks.append(block_of(conv, norm, pool, names))
+    return blocks
+
+
+def block_of(conv, norm, pool, names):
+    name = lambda layer, own: names.get(getattr(layer, own, None))
+    return Block(
+        names[conv.weight],
+        name(conv, "bias"),
+        name(norm, "weight"),
+        name(norm, "bias"),
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        conv.padding,
+        None if norm is None else norm.eps,
+        1 if pool is None else side(pool.kernel_size),
+    )
+
+
+def is_plain_convolution(layer):
+    return (
+        type(layer) is nn.Conv2d
+        and (layer.groups, layer.dilation, layer.padding_mode) == (1, (1, 1), "zeros")
+        and not isinstance(layer.padding, str)
+    )
+
+
+def is_plain_norm(layer, conv):
+    """Whether a batch norm has a weight and a bias, or neither: no axis of steps as in MAML++."""
+    if layer is None:
+        return True
+    shapes = [None if own is None else tuple(own.shape) for own in (layer.weight, layer.bias)]
+    filters = (conv.out_channels,)
+    return layer.num_features == filters[0] and shapes in ([None, None], [filters, filters])
+
+
+def is_plain_pool(layer):
+    if layer is None:
+        return True
+    size = side(layer.kernel_size)
+    plain = (layer.padding, layer.dilation, layer.ceil_mode, layer.return_indices)
+    return size and side(layer.stride) == size and plain == (0, 1, False, False)
+
+
+def side(size):
+    """The side of a square that is given as a number or a pair; None if it is none."""
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    return pair[0] if pair[0] == pair[1] else None
+
+
+def fits(network, tensors):
+    """Whether the batch's shapes are what the network expects (the kernels never broadcast)."""
+    support_x, support_y, query_x, query_y = tensors
+    for kind, x, y in (
+        (network.support_kind, support_x, support_y),
+        (network.query_kind, query_x, query_y),
+    ):
+        if not x.is_floating_point() or x.ndim != 5 or x.shape[2] != network.blocks[0].channels:
+            return False
+        if network.image is not None and tuple(x.shape[2:]) != network.image:
+            return False
+        last = sizes_of(network, tuple(x.shape[3:]))[-1]
+        features = network.blocks[-1].filters * (1 if network.mean else math.prod(last.after))
+        if min(last.after) < 1 or features != network.widths[0]:
+            return False
+        if kind == closed.MSE and tuple(y.shape) != (*x.shape[:2], network.widths[-1]):
+            return False
+        if kind == closed.CROSS_ENTROPY and (y.is_floating_point() or y.shape != x.shape[:2]):
+            return False
+    return True
+
+
+# ------------------------------------------------------------------ the meta-gradient
+
+
+def meta_gradient(
+    network,
+    params,
+    batch,
+    inner_lr,
+    inner_steps,
+    first_order=False,
+    *,
+    adapting=None,
+    query_weights=None,
+    learn_rates=False,
+    **_,
+):
+    """As `maml_edu.pytorch.meta_gradient`, to rounding, with a Network in the place of the loss."""
+    weights = maml.check_query_weights(query_weights, inner_steps)
+    data = [np.ascontiguousarray(a) for a in closed.arrays_of_batch(network, batch, params)]
+    tasks, dtype = len(data[0]), data[0].dtype
+    nets, room = layouts(network, tuple(batch[0].shape[3:]), *(x.shape[1] for x in data[::2]))
+    moving = list(params if adapting is None else adapting)
+    rates = packed_rates(network, params, inner_lr, inner_steps, moving, room.parameters)
+    job = Job(network, nets, data, weights, bool(first_order), learn_rates, rates)
+    chunks = min(native.CHUNKS, tasks)
+    sums = np.zeros((chunks, room.parameters), dtype)
+    rate_sums = np.zeros((chunks, inner_steps * learn_rates, room.parameters), dtype)
+    losses = np.zeros(tasks, dtype)
+    theta = packed(network, params, room.parameters, dtype)
+    kept = min(KEEP, inner_steps) if learn_rates or not first_order else 1
+
+    def work(share):
+        size = (room, inner_steps, max(1, kept), dtype.str)
+        walk = Walk(job, native.kept("convolutions", workspace, *size), theta)
+        for chunk in share:
+            for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
+                losses[task] = walk.task(task, sums[chunk], rate_sums[chunk])
+
+    count = min(threads.budget(), chunks)
+    edges = [chunks * part // count for part in range(count + 1)]
+    threads.in_threads(work, [range(a, b) for a, b in zip(edges, edges[1:], strict=False)])
+    value = torch.tensor(losses.mean())
+    grads = unpacked(network, sums.sum(0) / dtype.type(tasks), params, params)
+    if not learn_rates:
+        return value, grads
+    each = enumerate(rate_sums.sum(0) / dtype.type(tasks))
+    slopes = {step: unpacked(network, own, params, moving) for step, own in each}
+    return value, grads, lean.fold(slopes, inner_lr)
+
+
+class Job(NamedTuple):
+    """What all tasks of a call have in common."""
+
+    network: Network
+    nets: tuple[Net, Net, Net]  # of a pass on the support set, of one differentiated, of a query
+    data: list[np.ndarray]  # support x and y, query x and y, (tasks, examples, …)
+    weights: list[float]  # (K + 1,), of the query losses
+    first_order: bool
+    learn_rates: bool
+    rates: list[np.ndarray]  # α of each step, one number for each of the parameters
+
+
+class Walk:
+    """One thread's way through its tasks: forward over the inner steps, then back, as in `lean`."""
+
+    def __init__(self, job: Job, ws: Workspace, theta):
+        self.job, self.ws, self.steps = job, ws, len(job.weights) - 1
+        ws.phi[0] = theta
+
+    def task(self, number, total, rate_total):
+        """One task's query loss; adds its gradient to `total`, those of each step's rates to rate_total."""
+        job, ws, value = self.job, self.ws, 0.0
+        support_x, self.support_y, query_x, self.query_y = (own[number] for own in job.data)
+        unfold(ws.X, support_x, job.nets[0].unfold)
+        unfold(ws.Q, query_x, job.nets[2].unfold)
+        for step in range(self.steps):  # φₖ₊₁ = φₖ − αₖ g
+            slope = self.support(step)
+            np.multiply(job.rates[step], slope, out=ws.u)
+            np.subtract(ws.phi[step], ws.u, out=ws.phi[step + 1])
+        ws.v[:] = 0
+        for step in range(self.steps, -1, -1):
+            if step < self.steps and (job.learn_rates or not job.first_order):
+                self.back(step, rate_total)
+            if job.weights[step]:
+                value += self.query(step)
+        total += ws.v
+        return value
+
+    def support(self, step):
+        """The slope g of the support loss at φₖ; the pass is kept until a later step needs its place."""
+        job, ws, slot = self.job, self.ws, step % len(self.ws.slope)
+        place = (job.nets[0], ws.phi[step], ws.X, ws.support[slot], ws.passed[slot])
+        ws.slope[slot] = 0
+        out, d = forward(*place)
+        kind, width = job.network.support_kind, job.network.widths[-1]
+        loss_slope(out, self.support_y, d, kind, 1.0, len(self.support_y), width)
+        backward(*place, ws.slope[slot], ws.turned)
+        return ws.slope[slot]
+
+    def query(self, step):
+        """The weighted query loss at φₖ; its slope is added to v."""
+        job, ws, y = self.job, self.ws, self.query_y
+        place = (job.nets[2], ws.phi[step], ws.Q, ws.query, ws.query_passed)
+        out, d = forward(*place)
+        kind, width = job.network.query_kind, job.network.widths[-1]
+        loss = loss_slope(out, y, d, kind, job.weights[step], len(y), width)
+        backward(*place, ws.v, ws.turned)
+        return loss
+
+    def back(self, step, rate_total):
+        """v ← v − H (α v), as H u = R{g} with u = −α v; and dL/dα = −v g."""
+        job, ws, slot = self.job, self.ws, step % len(self.ws.slope)
+        if step < self.steps - len(ws.slope):
+            self.support(step)
+        if job.learn_rates:
+            rate_total[step] -= ws.v * ws.slope[slot]
+        if job.first_order:
+            return
+        np.multiply(job.rates[step], ws.v, out=ws.u)
+        np.negative(ws.u, out=ws.u)
+        kept = (ws.support[slot], ws.passed[slot])
+        place = (*job.nets[:2], ws.phi[step], ws.u, ws.X, *kept, ws.away)
+        d, Rout, Rd = forward_along(*place)
+        y, kind, width = self.support_y, job.network.support_kind, job.network.widths[-1]
+        loss_curvature(Rout, d, y, Rd, kind, len(y), width)
+        backward_along(*place, ws.v, ws.turned)
+
+
+# ------------------------------------------------------------------ tensors in, tensors out
+
+
+def packed(network, params, count, dtype):
+    """θ in one vector; a batch norm without weights has the scale 1."""
+    vector = np.zeros(count, dtype)
+    for block, at in zip(network.blocks, parts_of(network), strict=False):
+        vector[at.scale : at.scale + block.filters] = 1
+    for name, view in views(network, vector).items():
+        view[...] = params[name].detach().numpy().reshape(view.shape)
+    return vector
+
+
+def packed_rates(network, params, inner_lr, steps, moving, count):
+    """α of each step as a vector like θ's, with 0 for what does not adapt."""
+    dtype = next(iter(params.values())).detach().numpy().dtype
+    alike = isinstance(inner_lr, (int, float))  # then one vector serves all steps
+    vectors = np.zeros((min(1, steps) if alike else steps, count), dtype)
+    for step, vector in enumerate(vectors):
+        places = views(network, vector)
+        for name in moving:
+            own = maml.rate(inner_lr, name, params[name], step, steps)
+            own = own.detach().numpy() if isinstance(own, torch.Tensor) else np.asarray(own)
+            places[name][...] = own.reshape(places[name].shape) if own.ndim else own
+    return list(vectors) * (steps if alike else 1)
+
+
+def unpacked(network, vector, params, wanted):
+    """The tensors, like the parameters, that a vector holds."""
+    found = views(network, vector)
+    return {n: torch.from_numpy(found[n].reshape(params[n].shape).copy()) for n in wanted}
