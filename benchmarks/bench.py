@@ -98,7 +98,8 @@ def parse(arguments):
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds must be at least 1; got {options.rounds}")
     try:
-        options.entries, options.chosen = entries(options.peers), chosen(options)
+        options.entries = entries(options.peers, options.device)
+        options.chosen = chosen(options)
         check_device(options.device)
     except ValueError as error:
         parser.error(str(error))
@@ -121,15 +122,19 @@ def names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def entries(wanted):
-    """The peers named, in the order of the tables. ValueError for an unknown name."""
+def entries(wanted, device="cpu"):
+    """The peers named (None: all that are for this device), in the order of the tables. ValueError if unknown."""
     unknown = set(wanted or ()) - set(peers.BY_NAME) - {"ours"}
     if unknown:
         raise ValueError(
             f"no peer {', '.join(sorted(unknown))}: there are {', '.join(peers.BY_NAME)}"
         )
-    every = peers.PEERS
-    return [e for e in every if not wanted or e.name in wanted or (e.ours and "ours" in wanted)]
+    every = [entry for entry in peers.PEERS if device in entry.devices]
+    if not wanted:
+        return every
+    if "ours" in wanted:
+        wanted = {*wanted, *(entry.name for entry in every if entry.ours)}
+    return [entry for entry in peers.PEERS if entry.name in wanted]
 
 
 def chosen(options):

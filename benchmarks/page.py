@@ -15,7 +15,7 @@ from benchmarks.sweeps import SWEEPS
 from maml_edu.atomic import replacing
 
 TITLES = {"sinusoid": "sinusoid", "conv4": "Conv4", "conv4-pool": "Conv4, max-pool"}
-OURS = [name for name, entry in BY_NAME.items() if entry.ours]
+OURS = [n for n, entry in BY_NAME.items() if entry.ours and entry.precision == "float32"]
 THEIRS = [name for name, entry in BY_NAME.items() if not entry.ours]
 
 

@@ -29,6 +29,8 @@ class Entry:
     for each network ("all": every core); a peer that has none for a network does not take part there.
     leaves_out(workload, plan): why not to run it, or "". few_tasks: timed on the two tasks of the check
     where a whole batch of convolutions on a CPU would take a minute a step (which flatters it).
+    devices: where it is of use. precision: what it computes in when it is timed; close: the relative error
+    in float32 that this explains.
     """
 
     name: str
@@ -40,6 +42,9 @@ class Entry:
     threads: dict | None = None
     leaves_out: Callable = lambda workload, plan: ""
     few_tasks: bool = False
+    precision: str = "float32"
+    devices: tuple = ("cpu", "cuda")
+    close: float = 0.05  # rounding to float32 stays far below, another algorithm far above
 
     def thread_counts(self, workload, cores, device):
         """The thread counts to try; [None]: leave the peer's own default."""
@@ -82,6 +87,13 @@ def slower_convolutions(workload, plan):
 
 def _ours(engine, **changes):
     return Entry(f"ours-{engine}", f"maml_edu, {engine}", "ours", engine, ours=True, **changes)
+
+
+def _captured(precision, said, **changes):
+    name = "ours-captured" if precision == "float32" else f"ours-captured-{precision}"
+    label = f"maml_edu, meta_train, CUDA graph, {said}"
+    options = {"ours": True, "devices": ("cuda",), "precision": precision, **changes}
+    return Entry(name, label, "ours_training", precision, **options)
 
 
 PEERS = [
@@ -143,15 +155,29 @@ PEERS = [
     _ours("threads"),
     _ours("closed"),
     _ours("native"),
+    _ours("conv"),
     _ours("compiled", threads={MLP: (1,), CONV4: (1,)}, leaves_out=compiles_for_minutes),
     _ours("auto"),
     Entry(
         "ours-meta-train",
-        "maml_edu, meta_train (sampling, checks)",
+        "maml_edu, meta_train",
         "ours_training",
+        "prepared",
         ours=True,
+        devices=("cpu",),
         leaves_out=only_sinusoid,
     ),
+    Entry(
+        "ours-meta-train-drawing",
+        "maml_edu, meta_train that draws its tasks, too",
+        "ours_training",
+        ours=True,
+        devices=("cpu",),
+        leaves_out=only_sinusoid,
+    ),
+    _captured("float32", "float32"),
+    _captured("tf32", "TF32", close=0.4),
+    _captured("bf16", "bfloat16", close=0.7),
 ]
 BY_NAME = {entry.name: entry for entry in PEERS}
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from . import fast, maml
+from .precision import check_precision, forward_in_bf16, kept
 
 
 class MAML:
@@ -22,6 +23,11 @@ class MAML:
     loss(prediction, target) for the support set. query_weights: as in `meta_loss`. engine: which way the
     meta-gradient is computed, "auto" or one or several of `maml_edu.pytorch.fast.ENGINES` in order of
     preference; "plain" switches every fast path off. All give the same numbers.
+
+    precision: "float32" means what it says: torch is kept from rounding to TF32, which it does in
+    convolutions on a GPU unless told otherwise. "tf32" allows it. "bf16" runs the model's forward pass, and
+    with it the backward passes through it, in bfloat16 under autocast; parameters, losses, inner steps and
+    means over tasks stay float32 (closed forms are not used then). What that costs: `PRECISIONS`.
 
     Raises ValueError for a model without parameters, or with layers whose second derivatives torch gets
     wrong (nn.BatchNorm: use mt.BatchNorm; nn.LayerNorm: use mt.LayerNorm). Layers that torch.func cannot
@@ -44,6 +50,7 @@ class MAML:
         inner_loss=None,
         query_weights=None,
         engine="auto",
+        precision="float32",
     ):
         if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
@@ -64,6 +71,15 @@ class MAML:
         self.query_weights = query_weights
         maml.check_query_weights(query_weights, self.inner_steps)
         self.engine = fast.check_engine(engine)
+        self.precision = check_precision(precision, self.params)
+
+    def __init_subclass__(cls, **options):
+        """What a variant computes in its own way is computed in the learner's precision, too."""
+        super().__init_subclass__(**options)
+        for name in {"meta_gradient", "meta_loss", "adapt", "predict", "predictions"} & vars(
+            cls
+        ).keys():
+            setattr(cls, name, kept(vars(cls)[name]))
 
     @property
     def params(self) -> dict[str, torch.Tensor]:
@@ -86,17 +102,20 @@ class MAML:
     @property
     def loss(self):
         """loss(params, x, y): the loss on one task's examples at the given parameters, one number."""
-        return TaskLoss(self.model, self.loss_function)
+        return TaskLoss(self.model, self.loss_function, self.precision)
 
     @property
     def inner_loss(self):
         """The same for the support set; None where it is `loss`."""
-        return self.inner_loss_function and TaskLoss(self.model, self.inner_loss_function)
+        function = self.inner_loss_function
+        return function and TaskLoss(self.model, function, self.precision)
 
+    @kept
     def predict(self, params, x):
         """The model's output for one task's x at the given parameters; arrays are taken too."""
-        return call(self.model, params, x)
+        return call(self.model, params, x, self.precision)
 
+    @kept
     def predictions(self, support_x, support_y, query_x, steps):
         """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
         loop = (self.inner_lr, steps, False, self.adapting)
@@ -104,12 +123,14 @@ class MAML:
         path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
         return [self.predict(phi, query_x) for phi in path]
 
+    @kept
     def meta_loss(self, batch):
         """Mean query loss after adaptation over the tasks of a batch (a number without a graph)."""
         loop = (self.detached(), batch, self.inner_lr, self.inner_steps)
         with torch.no_grad():
             return maml.meta_loss(self.loss, *loop, **self.options())
 
+    @kept
     def meta_gradient(self, batch):
         """(meta-loss, gradients like `meta_params`) for a batch; see `mt.meta_gradient`."""
         value, grads, *rate_slopes = fast.meta_gradient(self, batch)
@@ -118,6 +139,7 @@ class MAML:
             grads = grads | dict(zip(self.learned_rates(), rates, strict=True))
         return value, grads
 
+    @kept
     def adapt(self, support_x, support_y, steps=None):
         """φ for ONE task: θ after `steps` inner steps (None: as many as in training) on its support set.
 
@@ -177,37 +199,41 @@ class MAML:
             "first_order": self.first_order,
             "adapting": "all" if self.adapting is None else sorted(self.adapting),
             "query_weights": "last" if self.query_weights is None else list(self.query_weights),
+            "precision": self.precision,
         }
 
 
-def call(model, params, x):
-    """The model's output for x at the given parameters; x in their precision and on their device.
+def call(model, params, x, precision="float32"):
+    """The model's output for x at the given parameters; x, and a tensor that comes out, in their precision.
 
     Where one module stands in a model twice, functional_call (torch 2.13) would leave plain tensors in the
     place of its parameters when it looks for shared weights; there is nothing to look for then.
     """
     names = [id(own) for _, own in model.named_modules(remove_duplicate=False)]
     once = len(names) == len(set(names))
-    return functional_call(model, params, (maml.like_params(x, params),), tie_weights=once)
+    x = maml.like_params(x, params)
+    if precision != "bf16":
+        return functional_call(model, params, (x,), tie_weights=once)
+    with forward_in_bf16(x.device):
+        output = functional_call(model, params, (x,), tie_weights=once)
+    return maml.like_params(output, params) if isinstance(output, torch.Tensor) else output
 
 
 class TaskLoss:
     """loss(params, x, y): a model called with the given parameters, and a loss of what it predicts."""
 
-    def __init__(self, model, function):
-        self.model, self.function = model, function
+    def __init__(self, model, function, precision="float32"):
+        self.model, self.function, self.precision = model, function, precision
 
     def __call__(self, params, x, y):
-        return self.function(call(self.model, params, x), maml.like_params(y, params))
+        prediction = call(self.model, params, x, self.precision)
+        return self.function(prediction, maml.like_params(y, params))
 
     def __eq__(self, other):
-        return isinstance(other, TaskLoss) and (self.model, self.function) == (
-            other.model,
-            other.function,
-        )
+        return isinstance(other, TaskLoss) and vars(self) == vars(other)
 
     def __hash__(self):
-        return hash((self.model, self.function))
+        return hash((self.model, self.function, self.precision))
 
 
 def names_that_adapt(adapting, params):

@@ -162,7 +162,12 @@ class PlainStepper:
 def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
     """The quickest stepper that knows how to train this learner."""
     kind: type[PlainStepper] = PlainStepper
-    if isinstance(learner, MAML) and importlib.util.find_spec("numba"):
+    if next(iter(learner.meta_params.values())).device.type == "cuda":
+        from .fast import captured
+
+        if captured.reason_against(learner, tasks, plan) is None:
+            kind = captured.CapturedStepper
+    elif isinstance(learner, MAML) and importlib.util.find_spec("numba"):
         from .fast import native_steps
 
         if native_steps.reason_against(learner, plan) is None:

@@ -1,0 +1,130 @@
+"""Tasks drawn on the device that computes on them: start with `sampler_for`; `Stream` is what draws.
+
+A GPU that gets its tasks from NumPy waits for Python at every outer step. The random numbers here come from
+integer arithmetic in plain torch: the same on CPU and GPU, bit for bit, and their whole state is one
+tensor, so that drawing can be captured in a CUDA graph together with the step that needs it. The tasks
+have the family's distribution, though they are others than `tasks.sample` draws from the same seed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import torch
+
+from maml_edu.tasks import Sinusoids
+from maml_edu.tasks.sinusoids import AMPLITUDE, PHASE, X_RANGE
+
+
+def signed(number: int) -> int:
+    """The 64-bit integer with the bits of `number` that torch, whose integers have a sign, can hold."""
+    number %= 1 << 64
+    return number - (1 << 64) if number >> 63 else number
+
+
+GOLDEN = signed(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio, odd
+MIX = (30, signed(0xBF58476D1CE4E5B9)), (27, signed(0x94D049BB133111EB))
+
+
+class Stream:
+    """SplitMix64 (Steele, Lea and Flood 2014): the i-th number is a hash of seed + i · `GOLDEN`.
+
+    drawn (1,), int64, on the device: how many numbers have been drawn. It is the whole state, and changed
+    in place. dtype: of real numbers, unless said otherwise.
+    """
+
+    def __init__(self, seed: int, device="cpu", dtype: torch.dtype = torch.float32):
+        self.seed, self.device, self.dtype = signed(int(seed)), torch.device(device), dtype
+        self.drawn = torch.zeros(1, dtype=torch.int64, device=self.device)
+
+    def bits(self, shape) -> torch.Tensor:
+        """The next 64-bit numbers, as int64 of this shape: all values equally likely."""
+        count = math.prod(shape)
+        z = torch.arange(1, count + 1, device=self.device) + self.drawn
+        self.drawn.add_(count)
+        z = z * GOLDEN + self.seed  # products wrap around at 2⁶⁴, as they are meant to
+        for distance, factor in MIX:
+            z = (z ^ shifted(z, distance)) * factor
+        return (z ^ shifted(z, 31)).reshape(shape)
+
+    def uniform(self, shape, low=0.0, high=1.0, dtype=None) -> torch.Tensor:
+        """Real numbers from [low, high), of 24 random bits each, or 53 in float64.
+
+        As with NumPy rounding may give `high` itself.
+        """
+        dtype = dtype or self.dtype
+        digits, exact = (53, dtype) if dtype == torch.float64 else (24, torch.float32)
+        unit = shifted(self.bits(shape), 64 - digits).to(exact) * 2.0**-digits
+        return (low + (high - low) * unit).to(dtype)
+
+    def normal(self, shape, dtype=None) -> torch.Tensor:
+        """Standard normal numbers (Box and Muller 1958). Logarithm and cosine round as the device does."""
+        radius, angle = self.uniform((2, *shape), dtype=dtype)
+        return torch.sqrt(-2 * torch.log1p(-radius)) * torch.cos(2 * math.pi * angle)
+
+    def integers(self, low: int, high: int, shape) -> torch.Tensor:
+        """Whole numbers from low to high − 1, int64. Their chances differ by less than (high − low)/2³²."""
+        if not 0 < high - low <= 1 << 31:
+            raise ValueError(
+                f"integers needs low < high, at most 2³¹ apart; got {low} and {high}: draw bits."
+            )
+        return low + (shifted(self.bits(shape), 32) * (high - low) >> 32)
+
+    def choice(self, n: int, k: int, shape=()) -> torch.Tensor:
+        """k different numbers from 0 … n − 1 in random order, int64 (*shape, k); k = n: a permutation."""
+        if not 0 <= k <= n:
+            raise ValueError(f"choice cannot take {k} different numbers out of {n}.")
+        return self.bits((*shape, n)).argsort(-1)[..., :k]
+
+    def state_dict(self) -> dict:
+        """Seed and position, as plain numbers; waits for the device."""
+        return {"seed": self.seed, "drawn": int(self.drawn)}
+
+    def load_state_dict(self, state: dict):
+        """Take over what `state_dict` gave. A captured graph reads the seed only when it is captured."""
+        self.seed = int(state["seed"])
+        self.drawn.fill_(state["drawn"])
+
+
+def shifted(z: torch.Tensor, distance: int) -> torch.Tensor:
+    """z, taken for a number without a sign, shifted to the right."""
+    return (z >> distance) & ((1 << (64 - distance)) - 1)
+
+
+# ------------------------------------------------------------------ families that can be drawn so
+
+
+def sampler_for(tasks) -> Callable | None:
+    """function(stream, tasks=n) → (support_x, support_y, query_x, query_y) of a family; None: NumPy draws.
+
+    A family of your own needs a method sample_on(stream, tasks=n) that gives the four tensors, made of what
+    `stream` draws on `stream.device`, of the same shapes each time. One written before its `sample` was
+    (in the class that a family with another `sample` inherits from) is not used.
+    """
+    if "sample" in getattr(tasks, "__dict__", ()):
+        return None
+    written = [
+        vars(own) for own in type(tasks).__mro__ if {"sample", "sample_on"} & vars(own).keys()
+    ]
+    if written and "sample_on" in written[0]:
+        return tasks.sample_on
+    parts = ("sample", "draw_waves", "sample_from")
+    if all(getattr(type(tasks), name, None) is getattr(Sinusoids, name) for name in parts):
+        return functools.partial(sinusoids, tasks)
+    return None
+
+
+def sinusoids(family: Sinusoids, stream: Stream, tasks: int = 25):
+    """A batch of sine waves as `Sinusoids.sample` draws them: four tensors (tasks, examples, 1)."""
+    k, n = family.shots, family.shots + family.queries
+    unit = stream.uniform((tasks, n + 2, 1))
+    amplitude, phase, x = (
+        low + (high - low) * part
+        for (low, high), part in zip(
+            (AMPLITUDE, PHASE, X_RANGE), unit.split([1, 1, n], dim=1), strict=True
+        )
+    )
+    y = amplitude * torch.sin(x - phase)  # (tasks, shots + queries, 1)
+    return x[:, :k], y[:, :k], x[:, k:], y[:, k:]
