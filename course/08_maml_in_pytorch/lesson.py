@@ -237,11 +237,17 @@ def functional(theta, batch):
 print(f"meta-loss {functional(theta, batch)[0].item():.6f}")
 
 # %% [markdown]
-# That is, but for checks of what goes in and rates per parameter and step, `maml_edu.pytorch`. Unfold and
-# compare with the NumPy version: the same names in the same order.
+# In essence that is `maml_edu.pytorch`. Around it stand checks of what goes in, and choices which this lesson
+# leaves at their defaults: rates per parameter and step (`rate` looks them up), a loss of its own for each
+# step (`per_step`; here one for all), only some parameters that adapt (`adapting`), another loss inside
+# (`inner_loss`), query losses after every step (`query_weights`). Unfold and compare with the NumPy
+# version: the same names in the same order.
 
 # %%
 show_source(mt.maml.adaptation)
+
+# %%
+show_source(mt.maml.slope_of)
 
 # %%
 show_source(mt.meta_loss)
@@ -591,6 +597,8 @@ nine_suspects()
 # Ten lines train MAML on sine waves: a learner, a family of tasks, `meta_train`, `evaluate`. (5 shots,
 # 200 iterations, seed 8: a start, not chapter 07's full experiment.) Beside it the first-order
 # bug and suspect 6, who swaps the query set for the support set before it ever reaches the learner.
+# `engine="plain"` asks for the functions that you have just unfolded. Left out, `MAML` chooses a faster way to
+# the same gradient, and chapter 09 is about those.
 
 
 # %%
@@ -604,9 +612,8 @@ class JudgedOnSupport(Sinusoids):
 
 def train(tasks, first_order=False):
     torch.manual_seed(8)  # the same initial network for all
-    learner = mt.MAML(
-        mt.MLP(1, 40, 40, 1), F.mse_loss, inner_lr=0.01, inner_steps=1, first_order=first_order
-    )
+    settings = {"inner_lr": 0.01, "inner_steps": 1, "first_order": first_order, "engine": "plain"}
+    learner = mt.MAML(mt.MLP(1, 40, 40, 1), F.mse_loss, **settings)
     history = mt.meta_train(learner, tasks, iterations=200, meta_lr=5e-3, seed=8, device="cpu")
     return history, mt.evaluate(learner, Sinusoids(shots=5, queries=10), episodes=600, steps=1)
 
