@@ -477,6 +477,7 @@ for name, mine in zip(double, by_hand, strict=True):
 # **Threads** go over *tasks*, not inside an operation: two threads that share a product of 10 × 40 numbers
 # wait for each other longer than they compute. That is why we set one thread at the top, and why the
 # library does so around its own threads. Measure it for yourself: `torch.set_num_threads(4)`.
+# (Convolutional networks have such kernels, too: the engine `conv`, with the same formulas layer by layer.)
 #
 # ### Amdahl's law: why one fast part is not enough
 #
@@ -494,7 +495,26 @@ for name in rungs:
     print(f"{name:12} the rest takes {100 * rest / (rest + taken[name]):3.0f} % of an outer step")
 
 # %% [markdown]
-# On the bottom rung nobody notices the rest. On the top rung it is what to work on next.
+# On the bottom rung nobody notices the rest. On the top rung it is what to work on next. That is what
+# `mt.meta_train` does: for a network like this one it draws some dozens of batches ahead and hands them over in
+# **one** native call, which takes as many whole outer steps, Adam included. Time it as a whole, sampling
+# and all, against its parts one after the other. (The first call also compiles; we leave that out.)
+
+# %%
+learner = mt.MAML(mt.MLP(1, 40, 40, 1), F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS)
+
+
+def train(iterations=64):
+    mt.meta_train(learner, family, iterations, meta_batch=TASKS, device="cpu", progress=False)
+
+
+train()
+parts = taken.get("native", taken["closed form"]) + rest
+print(f"whole outer steps are {parts / (seconds(train) / 64):.1f} times as fast as gradient + rest")
+
+# %% [markdown]
+# Not much, with five inner steps: there the arithmetic is most of it, and Amdahl is right again. With one
+# inner step (`inner_steps=1`, chapter 07's run) the same change makes a step more than twice as fast.
 #
 # ## On a GPU
 #

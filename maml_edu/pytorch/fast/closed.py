@@ -145,6 +145,12 @@ def meta_gradient(
         rates_of(network, params, inner_lr, k, inner_steps, adapting) for k in range(inner_steps)
     ]
 
+    if rates and by_outer_products(network, weights, learn_rates, support_x.shape[1], rates[0]):
+        data = (support_x, support_y, query_x, query_y)
+        value, sums = one_step(network, theta, data, rates[0], weights[1], first_order)
+        v = [own / len(support_x) for own in sums]
+        return results(network, params, None, value, v, {}, adapting)
+
     path, passes = [theta], []
     for rate in rates:  # φₖ₊₁ = φₖ − αₖ g
         passes.append(Pass(path[-1], support_x, support_y, network.support_kind))
@@ -165,6 +171,22 @@ def meta_gradient(
             value = value + weights[step] * query.loss
             v = [a + weights[step] * g for a, g in zip(v, query.slopes(), strict=True)]
     return results(network, params, inner_lr if learn_rates else None, value, v, slopes, adapting)
+
+
+def by_outer_products(network, weights, learn_rates, shots, rates):
+    """Whether one inner step need not form its weights: see `one_step.py`.
+
+    rates: of the first step, for [W₁, b₁, …]; one that is an array, or NaN, stands for one for each element.
+    """
+    if len(weights) != 2 or weights[0] or learn_rates or 2 * shots > max(network.widths):
+        return False
+    return all(np.ndim(own) == 0 and own == own for own in rates)
+
+
+def one_step(*arguments):
+    from . import closed_one_step  # which needs this module
+
+    return closed_one_step.meta_gradient(*arguments)
 
 
 class Pass:
@@ -292,7 +314,9 @@ def results(network, params, inner_lr, value, v, slopes, adapting):
     def named(arrays, wanted):
         pairs = zip(names_of(network), arrays, strict=True)
         found = {
-            n: torch.from_numpy(np.ascontiguousarray(a.mean(0))) for n, a in pairs if n in wanted
+            n: torch.from_numpy(np.ascontiguousarray(a[0] if len(a) == 1 else a.mean(0)))
+            for n, a in pairs
+            if n in wanted
         }
         return {name: found[name] for name in wanted}
 

@@ -45,7 +45,8 @@ def meta_gradient(
     chunks, slots = min(CHUNKS, tasks), inner_steps if learn_rates else 1
     room = kept("call", room_for_call, network.widths, chunks, slots, tasks, dtype.str)
     put(network, closed.arrays_of(network, params), *room.theta)
-    products = by_outer_products(network, weights, learn_rates, data[0].shape[1], rates)
+    shots = data[0].shape[1]
+    products = closed.by_outer_products(network, weights, learn_rates, shots, rates[2].ravel())
     kinds = (network.support_kind, network.query_kind)
     flags = (bool(first_order), bool(learn_rates), products)
     examples = max(data[0].shape[1], data[2].shape[1])
@@ -138,12 +139,6 @@ def one_rate(widths, rate, steps, dtype):
     layers, wide = len(widths) - 1, kernels.padded(max(widths))
     W = np.full((steps, layers, wide, wide), rate, dtype)
     return W, np.full((steps, layers, wide), rate, dtype), np.full((layers, 2), float(rate))
-
-
-def by_outer_products(network, weights, learn_rates, shots, rates):
-    """Whether `one_step.py` serves: one inner step, one rate a layer, few examples beside the width."""
-    one = len(weights) == 2 and weights[0] == 0 and not learn_rates
-    return bool(one and 2 * shots <= max(network.widths) and np.isfinite(rates[2]).all())
 
 
 def numpy_dtype(dtype):
