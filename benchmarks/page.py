@@ -325,5 +325,5 @@ def lines(axis, own):
     )
     axis.set_ylabel("MB beyond the process at rest" if key == "bytes" else "tasks per second")
     axis.set_title(sweep.title)
-    axis.legend(fontsize=8, framealpha=0.6, edgecolor="none")
+    axis.legend(fontsize=8, framealpha=0.9, edgecolor="none")
     axis.spines[["top", "right"]].set_visible(False)

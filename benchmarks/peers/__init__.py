@@ -169,7 +169,7 @@ PEERS = [
     ),
     Entry(
         "ours-meta-train-drawing",
-        "maml_edu, meta_train that draws its tasks, too",
+        "maml_edu, meta_train, drawing tasks",
         "ours_training",
         ours=True,
         devices=("cpu",),
