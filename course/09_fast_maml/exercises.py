@@ -102,7 +102,7 @@ check("09.walk_back", walk_back, hidden=True)
 # <details><summary>Hint 1</summary>
 #
 # $Hv$ is the gradient of $\sum g \cdot v$ with respect to the parameters, where $g$ is the slope and $v$ a
-# constant. The step that was taken last is undone first.
+# constant. Start with the step that was taken last; all steps saw the same support set.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -165,8 +165,8 @@ check("09.predict_speed_up", predict_speed_up, hidden=True)
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
 # Will it fit? Count numbers kept at the worst moment, for one task. The recorded loop keeps the graph of
-# every inner step and that of the query loss. The back-walk keeps the new parameters that each inner
-# step makes, and one graph at a time: that of one inner step, or that of the query loss.
+# every inner step and that of the query loss. The back-walk keeps, to the end, all K new sets of
+# parameters, and one graph at a time: that of one inner step, or that of the query loss.
 
 
 # %% nbgrader={"grade": false, "grade_id": "memory_law", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -206,7 +206,7 @@ check("09.memory_law", memory_law, hidden=True)
 #
 # *Written question, marked by a person · 3 points.* A page says: "Our MAML is 40 times as fast as library X."
 # Name three things you would have to know before you believe it, and say for each how it could
-# produce a large factor although nothing that you need has become faster.
+# produce a large factor although your own training would take as long as before.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_09", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** *Is it the same gradient?* A first-order gradient, or a wrong one, is cheaper; without a

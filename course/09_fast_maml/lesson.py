@@ -27,7 +27,7 @@
 #
 # - (a) 2. PyTorch's operations are compiled already.
 # - (b) 10.
-# - (c) 30 or more.
+# - (c) 20 or more.
 #
 # <details><summary>Answer</summary>
 #
@@ -171,7 +171,7 @@ def seconds(run, least=0.02):
 # %% [markdown]
 # **Trap 1: the first call.** It imports, compiles, finds memory. We have already called every rung once
 # (to compare gradients), so this trap is shut. Here is what it does in general: a fresh function,
-# compiled by nobody yet, first call against the median of the next nine.
+# called by nobody yet, first call against the median of the next nine.
 
 
 # %%
@@ -187,7 +187,7 @@ print(f"the first call took about {ratio:.0f} times as long as the later ones")
 # %% [markdown]
 # **Trap 2: the machine changes under you.** Other programs run, the processor heats up and slows down. Time
 # the *same* program in two halves and you will find a "speed-up". Remedy: **rounds**. In each round every
-# program runs once, the next round starts with another one, and only ratios *within* a round are compared;
+# program is timed once, the next round starts with another one, and only ratios *within* a round are compared;
 # then the **median** of the ratios, which one bad round cannot move (a mean it can).
 
 
@@ -213,7 +213,7 @@ print(f"the same program against itself: {same['a again']:.2f}, "
       f"in single rounds {spread['a again'][0]:.2f} to {spread['a again'][1]:.2f}")  # fmt: skip
 
 # %% [markdown]
-# That last line is your ruler's error. A speed-up inside it is no speed-up.
+# That range is your ruler's error. A speed-up inside it is no speed-up.
 #
 # ## The ladder
 
@@ -258,10 +258,11 @@ def operations_of(run):
 
 operations = {name: operations_of(rungs[name]) for name in ("loop", "vmap", "back-walk")}
 for name, count in operations.items():
-    print(f"{name:10} about {round(count, 1 - len(str(count))):6} operations")
+    print(f"{name:10} about {round(count, 2 - len(str(count))):6} operations")
 
 # %% [markdown]
-# The loop starts every operation 25 times, once a task. `vmap` starts it once, on tensors 25 times as large.
+# The loop starts nearly every operation 25 times, once a task. `vmap` starts it once, on tensors 25 times as
+# large (and adds a few of its own).
 # Does size matter? An operation on one number against one on a thousand:
 
 # %%
@@ -273,7 +274,7 @@ print(f"adding 1000 numbers takes {1 / cost['1000']:.1f} times as long as adding
 # ### The roofline
 #
 # How far can it go? The **arithmetic limit**: count the multiplications and additions of one task, and
-# measure how many a second the machine does in its best discipline, a large matrix product (`sgemm`).
+# measure how many a second one core does in its best discipline, a large float32 matrix product (`sgemm`).
 #
 # The network with $n$ examples: forward $F = 2n(1\cdot40 + 40\cdot40 + 40\cdot1)$. A gradient is
 # forward, back and slopes, $3F$. A Hessian-vector product that uses them again: each of the three once
@@ -293,12 +294,11 @@ flops = TASKS * flops_of_a_task()
 print(f"one task: {flops_of_a_task():,} flops; one outer step: {flops:,}")
 for name in rungs:
     share = flops / taken[name] / peak
-    print(
-        f"{name:12} needs {100 * share:6.2g} % of the arithmetic that sgemm does in the same time"
-    )
+    print(f"{name:12} reaches {100 * share:6.2g} % of the speed of sgemm")
 
 # %% [markdown]
-# If arithmetic were all, every rung would stand at 100 %. The **roofline** shows why they do not. An
+# (Every rung is charged the closed form's flops, though some do more.) If arithmetic were all, every rung would
+# stand at 100 %. The **roofline** shows why they do not. An
 # operation with $f$ flops takes $t = t_\text{start} + f/\text{peak}$, so its speed is
 # $f / (t_\text{start} + f/\text{peak})$: for small $f$ a slope (one waits for starts), for large $f$ a
 # ceiling (one waits for arithmetic). Native code starts *one* operation for the whole step.
@@ -314,7 +314,8 @@ roofline(overhead, peak, {n: (flops / c, flops / taken[n]) for n, c in calls.ite
 # more arithmetic in an operation, nearer to the ceiling. (The textbook roofline has bytes read from memory
 # where ours has starts. Our tensors fit into the processor's cache; on large networks you need both.)
 #
-# Now yourself. Try:
+# Now yourself (run the cell for the sliders). The mark is the *largest* product of an outer step; most
+# operations are far smaller. Try:
 #
 # 1. One task at once, width 40: what takes the time? How many tasks make it half and half?
 # 2. Width 400, one task. Does vmap still help?
@@ -365,8 +366,8 @@ print("same gradient:", all(torch.allclose(want[n], got[n], rtol=1e-3, atol=1e-4
 # %% [markdown]
 # It starts *more* operations than vmap (each step's slope is computed twice), and the ladder shows that it
 # is no faster on this network. Why climb it? Memory. Count the bytes that PyTorch keeps for the way back:
-# `saved_tensors_hooks` calls us for every tensor it saves. The back-walk keeps one such graph, and the
-# new parameters of each step. To see activations, 100 support examples in place of 10.
+# `saved_tensors_hooks` calls us for every tensor it saves. For the back-walk we count one such graph and *add*
+# the new parameters of each step. To see activations, 100 support examples in place of 10.
 
 
 # %%
@@ -417,7 +418,7 @@ memory_against_steps(counts, plain, walked)
 # The recorded loop grows by everything that a step computes: activations for each example, and slopes. The
 # back-walk grows by $|\theta|$, whatever the number of examples. In a convolutional network on images,
 # activations are many times $|\theta|$, and the line on top is where a run with many inner steps runs out of
-# memory. The library's walk:
+# memory. The library's walk (read it with `learn_rates` and `first_order` false, and one query loss, at the end):
 
 # %%
 show_source(lean.BackWalk.task)
@@ -441,7 +442,8 @@ show_source(lean.BackWalk.task)
 # Two ends: $R\{x\} = 0$ (the inputs do not move), and for the mean squared error
 # $\delta = \tfrac2n(\text{output} - y)$, so $R\{\delta\} = \tfrac2n R\{\text{output}\}$. (relu's own second
 # derivative is zero wherever it exists.) Open the source and find each line; there a row is an example, so
-# that $W a_-$ reads `times(inputs, weight.swapaxes(1, 2))`, and a task axis stands in front.
+# that $W a_-$ reads `times(inputs, weight.swapaxes(1, 2))`, and a task axis stands in front. (This rung keeps the
+# pass of every step: time for memory.)
 
 # %%
 show_source(closed.Pass.hessian_times)
@@ -476,7 +478,8 @@ for name, mine in zip(double, by_hand, strict=True):
 #
 # **Threads** go over *tasks*, not inside an operation: two threads that share a product of 10 × 40 numbers
 # wait for each other longer than they compute. That is why we set one thread at the top, and why the
-# library does so around its own threads. Measure it for yourself: `torch.set_num_threads(4)`.
+# library does so around its own threads. Try `torch.set_num_threads(2)`, then the ladder again: vmap shares
+# operations, native shares tasks.
 # (Convolutional networks have such kernels, too: the engine `conv`, with the same formulas layer by layer.)
 #
 # ### Amdahl's law: why one fast part is not enough
@@ -498,23 +501,26 @@ for name in rungs:
 # On the bottom rung nobody notices the rest. On the top rung it is what to work on next. That is what
 # `mt.meta_train` does: for a network like this one it draws some dozens of batches ahead and hands them over in
 # **one** native call, which takes as many whole outer steps, Adam included. Time it as a whole, sampling
-# and all, against its parts one after the other. (The first call also compiles; we leave that out.)
+# and all, against its parts one after the other. We take **one** inner step, as chapter 07's run does: less to
+# compute, so that the rest weighs more. (The first call compiles; it is not timed.)
 
 # %%
-learner = mt.MAML(mt.MLP(1, 40, 40, 1), F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS)
+learner = mt.MAML(mt.MLP(1, 40, 40, 1), F.mse_loss, inner_lr=ALPHA, inner_steps=1)
 
 
-def train(iterations=64):
+def train(iterations=640):
     mt.meta_train(learner, family, iterations, meta_batch=TASKS, device="cpu", progress=False)
 
 
-train()
-parts = taken.get("native", taken["closed form"]) + rest
-print(f"whole outer steps are {parts / (seconds(train) / 64):.1f} times as fast as gradient + rest")
+train(64)
+gradient = seconds(lambda: learner.meta_gradient(batch))
+whole = min(seconds(train) for _ in range(3)) / 640
+print(f"the rest takes {100 * rest / (rest + gradient):.0f} % of gradient + rest")
+print(f"whole outer steps are {(gradient + rest) / whole:.1f} times as fast as gradient + rest")
 
 # %% [markdown]
-# Not much, with five inner steps: there the arithmetic is most of it, and Amdahl is right again. With one
-# inner step (`inner_steps=1`, chapter 07's run) the same change makes a step more than twice as fast.
+# Where that is more than Amdahl's $1/(1-p)$, the gradient's own call has become cheaper, too: nothing is handed
+# from Python to native code and back at each step. (Without numba both ways are the same, and the factor is 1.)
 #
 # ## On a GPU
 #
@@ -592,15 +598,15 @@ print("same meta-loss:", bool(abs(value - alone_value) < 1e-12), "  same gradien
 
 # %% [markdown]
 # A whole training on two processes is one command: `torchrun --standalone --nproc-per-node 2 -m
-# maml_edu.train`. For this network it is *slower* than one process, as sending the gradient takes longer than
-# computing it. Split what takes long.
+# maml_edu.train`. For a network as small as this one it gains little or loses: sending the gradient must be cheaper
+# than what it saves (`docs/scaling.md` has measurements). Split what takes long.
 #
 # ## What you should have seen
 #
 # - All rungs have one gradient, and each is faster than the loop: vmap a few times, the closed form and the
 #   native code tens of times.
 # - The same program against itself was not exactly 1: that is the error of your ruler.
-# - The loop starts some 25 times as many operations as vmap; adding 1000 numbers costs hardly more than
+# - The loop starts some 17 times as many operations as vmap; adding 1000 numbers costs hardly more than
 #   adding one. The bottom rungs use a small part of the machine: they wait for starts.
 # - Memory: the recorded loop grows by a step's whole graph, the back-walk by $|\theta|$. In speed the
 #   back-walk is no better than vmap here.
@@ -634,7 +640,7 @@ print("same meta-loss:", bool(abs(value - alone_value) < 1e-12), "  same gradien
 #
 # </details>
 #
-# **2.** An outer step takes 10 ms on one thread. It starts 2,000 operations of about 4 µs each. Which will
+# **2.** An outer step takes 10 ms on one thread. It has 2,000 operations, each taking about 4 µs to start. Which will
 # help most?
 #
 # - (a) A processor with twice the arithmetic.

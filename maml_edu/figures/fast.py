@@ -22,11 +22,11 @@ def speed_ladder(factors):
 
 
 def ladder_scene(factors):
-    """One bar a rung on a logarithmic axis, the first rung on top."""
+    """One bar a rung on a logarithmic axis, the first rung at the bottom."""
     names, values = list(factors), np.array(list(factors.values()), float)
     curves, points, notes = [], [], []
     for row, (name, value) in enumerate(zip(names, values, strict=True)):
-        y, role = len(names) - row, "maml" if value == values.max() else "before"
+        y, role = row + 1, "maml" if value == values.max() else "before"
         curves.append(Curve([0.5, value], [y, y], role))
         points.append(Points(value, y, role))
         notes.append(Note(0.55, y + 0.25, name))
@@ -34,7 +34,7 @@ def ladder_scene(factors):
     best = names[int(values.argmax())]
     return Scene(
         title=f"From {names[0]} to {best}: {number(values.max(), 2)} times as fast",
-        alt="One horizontal bar a program, on a logarithmic scale, as long as it is fast relative to "
+        alt="One horizontal bar a program, on a logarithmic scale, longer for a faster one; relative to "
         "the first: "
         + "; ".join(f"{n} {number(v, 2)} times" for n, v in zip(names, values, strict=True))
         + ".",
@@ -73,7 +73,7 @@ def roofline_scene(overhead, peak, rungs):
     best = max(rungs, key=lambda name: rungs[name][1])
     share = rungs[best][1] / peak
     return Scene(
-        title=f"{best} reaches {number(100 * share, 2)} % of what the machine can do",
+        title=f"{best} reaches {number(100 * share, 2)} % of what one core can do",
         alt="A line that rises with the work in one operation and bends into a ceiling, the machine's "
         "largest matrix product. Below it marks: "
         + "; ".join(
