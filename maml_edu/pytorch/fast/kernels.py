@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import uuid
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from numba import njit
 from .tile import BYTES, tile
 
 MSE, CROSS_ENTROPY = 0, 1
+
+
+PROCESS = uuid.uuid4().hex[:8]
 
 
 def compiled(function):
@@ -40,6 +44,9 @@ def compiled(function):
         return njit(**how)(function)
     known = made._cache._cache_file
     known._source_stamp = (known._source_stamp, sources())
+    # Files of its own for each process: numba numbers them from 1 in each, so that two which compile at
+    # the same time, for float32 and float64 say, would find each other's code under their own name.
+    known._data_name_pattern = known._data_name_pattern.replace("{number", PROCESS + ".{number")
     return made
 
 
@@ -58,11 +65,16 @@ fresh_rows_of, fresh_row_of = tile(ROWS, fresh=True), tile(1, fresh=True)
 columns_of, column_of = tile(ROWS, transposed=True), tile(1, transposed=True)
 
 # What one thread needs for one task; see `workspace`.
-Workspace = namedtuple("Workspace", "X W WT B A D QX QA QD RA RD SW SB UW UT UB VW VB G P T ones")
+Workspace = namedtuple(
+    "Workspace", "X W WT B A D QX QA QD RA RD SW SB UW UT UB VW VB G P T ones column"
+)
 
 
-def workspace(widths, steps, examples, dtype, slots):
-    """Room for one task: `examples` per set at most, `slots` of slopes kept (inner steps, or 1)."""
+def workspace(widths, steps, examples, dtype, slots, shots=0):
+    """Room for one task: `examples` per set at most, `slots` of slopes kept (inner steps, or 1).
+
+    shots: support examples, where `one_step` is to be used.
+    """
     layers, wide = len(widths) - 1, padded(max(widths))
 
     def room(*shape):
@@ -87,10 +99,11 @@ def workspace(widths, steps, examples, dtype, slots):
         UB=room(layers, wide),
         VW=room(layers, wide, wide),
         VB=room(layers, wide),
-        G=room(layers, examples, padded(examples)),
-        P=room(layers, examples, padded(examples)),
-        T=room(wide, padded(examples)),
-        ones=np.ones((max(layers, examples), examples), dtype),
+        G=room(layers, examples, padded(shots)),
+        P=room(layers, examples, padded(shots)),
+        T=room(wide, padded(shots)),
+        ones=np.ones((layers, examples), dtype),
+        column=np.ones((examples, 1), dtype),
     )
 
 
@@ -99,11 +112,14 @@ def padded(width):
     return width + -width % 16
 
 
+whole = compiled(padded)  # the same for numba: whole registers need no loop for what is left over
+
+
 @compiled
 def inner_step(step, slot, y, kind, widths, rates, ws):
     """φₖ₊₁ = φₖ − αₖ g: one gradient step on the support set, everything kept for the way back."""
     W, B, A, D, n = ws.W[step], ws.B[step], ws.A[step], ws.D[step], len(y)
-    forward(ws.X, W, ws.WT[step], B, A, ws.ones, widths, n)
+    forward(ws.X, W, ws.WT[step], B, A, ws.column, widths, n)
     loss_slope(A[-1], y, D[-1], kind, 1.0, n, widths[-1])
     backward(W, A, D, widths, n)
     GW, GB = ws.SW[slot], ws.SB[slot]
@@ -123,7 +139,7 @@ def inner_step(step, slot, y, kind, widths, rates, ws):
 def query(step, y, kind, weight, widths, ws):
     """The weighted query loss at φₖ; its slope is added to v (VW, VB)."""
     n = len(y)
-    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, ws.ones, widths, n)
+    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, ws.column, widths, n)
     loss = loss_slope(ws.QA[-1], y, ws.QD[-1], kind, weight, n, widths[-1])
     backward(ws.W[step], ws.QA, ws.QD, widths, n)
     add_weight_slopes(ws.X, ws.QA, ws.QD, ws.VW, ws.VB, ws.ones, widths, n)
@@ -150,7 +166,7 @@ def walk_back(step, y, kind, widths, rates, ws):
     ):  # R{a W + b} = R{a} W + a U + u, and the ReLU passes what it passed
         outputs, inputs, R = widths[layer + 1], widths[layer], ws.RA[layer]
         a = ws.X if layer == 0 else A[layer - 1]
-        set_bias(R, ws.UB, layer, ws.ones, n, outputs)
+        set_bias(R, ws.UB, layer, ws.column, n, outputs)
         add_linear(R, a, ws.UW[layer], ws.UT[layer], n, inputs, outputs)
         if layer > 0:
             add_linear(R, ws.RA[layer - 1], W[layer], ws.WT[step, layer], n, inputs, outputs)
@@ -171,12 +187,12 @@ def walk_back(step, y, kind, widths, rates, ws):
 
 
 @compiled
-def forward(X, W, WT, B, A, ones, widths, n):
+def forward(X, W, WT, B, A, column, widths, n):
     """A[l] = relu(A[l − 1] W[l]ᵀ + B[l]), without the ReLU in the last layer."""
     for layer in range(len(widths) - 1):
         outputs, out = widths[layer + 1], A[layer]
         a = X if layer == 0 else A[layer - 1]
-        set_bias(out, B, layer, ones, n, outputs)
+        set_bias(out, B, layer, column, n, outputs)
         add_linear(out, a, W[layer], WT[layer], n, widths[layer], outputs)
         if layer < len(widths) - 2:
             relu(out, n, outputs)
@@ -265,12 +281,6 @@ def add_slopes_of_rates(step, widths, ws, sums_W, sums_B):
 
 
 @compiled
-def whole(width):
-    """`padded`, for kernels: whole registers need no loop for what is left over."""
-    return width + -width % 16
-
-
-@compiled
 def add_product(out, a, b, n, k, m):
     """out (n, m) += a (n, k) @ b (k, m); whole registers, so `out` is written up to its padding."""
     for j in range(0, m, BYTES // out.itemsize):
@@ -334,9 +344,9 @@ def start_from_bias(out, bias, n, m):
 
 
 @compiled
-def set_bias(out, B, layer, ones, n, m):
-    """out (n, m) = B[layer] in every row: as a product, which is quicker than short loops."""
-    set_product(out, ones, B[layer : layer + 1], n, 1, m)
+def set_bias(out, B, layer, column, n, m):
+    """out (n, m) = B[layer] in every row: as a product with ones (n, 1), quicker than short loops."""
+    set_product(out, column, B[layer : layer + 1], n, 1, m)
 
 
 @compiled

@@ -52,9 +52,8 @@ def meta_gradient(
     examples = max(data[0].shape[1], data[2].shape[1])
 
     def work(share):
-        ws = kept(
-            "task", kernels.workspace, network.widths, inner_steps, examples, dtype.str, slots
-        )
+        size = (network.widths, inner_steps, examples, dtype.str, slots, shots * products)
+        ws = kept("task", kernels.workspace, *size)
         part = (share.start, share.stop, chunks)
         fixed = (data, kinds, room.widths, weights, flags, room.theta, rates)
         chunks_of_tasks.share(*part, *fixed, ws, room.sums, room.losses)

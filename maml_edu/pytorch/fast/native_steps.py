@@ -158,7 +158,7 @@ class NativeStepper(PlainStepper):
         flags = (bool(own.first_order), False, products)
         fixed = (room.widths, weights, flags, room.theta, rates)
         examples = max(data[0].shape[2], data[2].shape[2])
-        task = (network.widths, own.inner_steps, examples, dtype, 1)
+        task = (network.widths, own.inner_steps, examples, dtype, 1, shots * products)
 
         def work(rank):
             ws = native.kept("task", native.kernels.workspace, *task)

@@ -54,6 +54,9 @@ def outer_steps(
         wait_for_all(counters, step, chunks)
         values[step] = losses[step].mean()
         collect(slope, sums[0], sums[1], widths, len(losses[step]))
+        for i in range(len(slope)):  # what is frozen, or is not there, plays no part in the norm
+            if adam.moves[i] == 0:
+                slope[i] = 0
         if not is_usable(values[step], slope, limits):
             atomics.store(counters.released, 0, -1)
             return step
@@ -114,7 +117,7 @@ def adam_step(adam, slope, size, largest):
     keep_m, keep_v = number(0.9), number(0.999)
     add_m, add_v = number(1 - 0.9), number(1 - 0.999)
     for i in range(len(slope)):
-        g = slope[i] * factor * adam.moves[i]
+        g = slope[i] * factor
         adam.m[i] = keep_m * adam.m[i] + add_m * g
         adam.v[i] = keep_v * adam.v[i] + add_v * g * g
         adam.theta[i] -= step * adam.m[i] / (np.sqrt(adam.v[i]) / root + epsilon)

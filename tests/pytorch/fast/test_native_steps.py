@@ -91,6 +91,7 @@ RUNS = {
     "one layer": ({"widths": (1, 1)}, {}),
     "cosine": ({}, {"schedule": "cosine"}),
     "clipped": ({}, {"clip": 0.05}),
+    "clipped, no biases": ({"bias": False}, {"clip": 0.05}),
     "another rate": ({}, {"meta_lr": 0.02}),
 }
 
@@ -114,7 +115,7 @@ def test_rates_of_their_own_and_frozen_parameters_are_as_in_plain_steps(monkeypa
         rates = {n: 0.1 * torch.rand(p.shape, generator=draw).double() for n, p in moving.items()}
         return mt.MAML(model, inner_lr=rates)
 
-    native, plain = trained_both_ways(monkeypatch, make, lambda: Sinusoids(4))
+    native, plain = trained_both_ways(monkeypatch, make, lambda: Sinusoids(4), clip=0.05)
     assert_equal_runs(native, plain)
     assert taken and torch.equal(native[0].model[0].weight, make().model[0].weight)
 
@@ -294,28 +295,50 @@ def test_a_thread_whose_first_never_comes_goes_home():
     assert not outer.is_released(counters, 0)
 
 
-# ------------------------------------------------------------------ what is kept on disk
+# ------------------------------------------------------------------ what is kept
+
+
+def test_room_for_a_task_grows_with_its_examples_and_not_with_their_square():
+    def bytes_for(examples):
+        room = native_steps.native.kernels.workspace((1, 40, 40, 1), 1, examples, "f4", 1, 10)
+        return sum(array.nbytes for array in room)
+
+    assert bytes_for(20_000) < 2.1 * bytes_for(10_000)
+
+
+def in_a_process(folder):
+    """A function that runs code with a kernel `f` in a new process, and gives the number that it prints."""
+    package = folder / "kept"
+    shutil.copytree(Path(native_steps.__file__).parent, package)
+    (package / "__init__.py").write_text("")
+    start = "from kept import kernels; f = kernels.compiled(kernels.padded); "
+
+    def run(code):
+        done = subprocess.run(
+            [sys.executable, "-c", start + code], cwd=folder, capture_output=True, text=True, check=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")},
+        )  # fmt: skip
+        return int(done.stdout)
+
+    return run
+
+
+def test_processes_that_compile_at_the_same_time_do_not_overwrite_each_others_code(tmp_path):
+    run = in_a_process(tmp_path)
+    files = lambda: {own: own.read_bytes() for own in (tmp_path / "cache").rglob("*.padded-*.nbc")}
+    run("print(f(5))")
+    first = files()
+    for index in (tmp_path / "cache").rglob("*.nbi"):
+        index.unlink()  # a second process that has not seen the first one's
+    run("print(int(f(5.0)))")
+    assert len(first) == 1 and len(files()) == 2 and first.items() <= files().items()
 
 
 def test_kernels_kept_on_disk_are_not_used_after_any_kernel_file_has_changed(tmp_path):
     """numba looks at a function's own file only, while compiled code holds what it calls in others."""
-
-    package = tmp_path / "kept"
-    shutil.copytree(Path(native_steps.__file__).parent, package)
-    (package / "__init__.py").write_text("")
-    program = (
-        "import sys; from kept import kernels; f = kernels.compiled(kernels.padded); "
-        "f(5); print(sum(f.stats.cache_hits.values()))"
-    )
-
-    def hits():
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
-        )  # fmt: skip
-        return int(done.stdout)
-
+    run = in_a_process(tmp_path)
+    hits = lambda: run("f(5); print(sum(f.stats.cache_hits.values()))")
     assert (hits(), hits()) == (0, 1)
-    with open(package / "one_step.py", "a") as file:
+    with open(tmp_path / "kept" / "one_step.py", "a") as file:
         file.write("# changed\n")
     assert hits() == 0
