@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import math
+import weakref
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
-from maml_edu.tasks import Sinusoids
+from maml_edu.tasks import FewShotImages, Sinusoids
 from maml_edu.tasks.sinusoids import AMPLITUDE, PHASE, X_RANGE
 
 
@@ -113,6 +115,9 @@ def sampler_for(tasks) -> Callable | None:
     parts = ("sample", "draw_waves", "sample_from")
     if all(getattr(type(tasks), name, None) is getattr(Sinusoids, name) for name in parts):
         return functools.partial(sinusoids, tasks)
+    parts = ("sample", "draw", "batch")
+    if all(getattr(type(tasks), name, None) is getattr(FewShotImages, name) for name in parts):
+        return functools.partial(few_shot_images, tasks)
     return None
 
 
@@ -128,3 +133,32 @@ def sinusoids(family: Sinusoids, stream: Stream, tasks: int = 25):
     )
     y = amplitude * torch.sin(x - phase)  # (tasks, shots + queries, 1)
     return x[:, :k], y[:, :k], x[:, k:], y[:, k:]
+
+
+def few_shot_images(family: FewShotImages, stream: Stream, tasks: int = 32):
+    """A batch of episodes as `FewShotImages.sample` draws them, from a bank that lies on the device.
+
+    Four tensors: x (tasks, ways · shots or queries, 1, side, side), y (tasks, ways · shots or queries).
+    """
+    bank = bank_on(family, stream.device)
+    k, n, ways = family.shots, family.shots + family.queries, family.ways
+    chosen = stream.choice(bank.shape[0], ways, (tasks,))  # (tasks, ways)
+    examples = stream.choice(bank.shape[1], n, (tasks, ways))  # (tasks, ways, shots + queries)
+    images = bank[chosen[:, :, None], examples].to(stream.dtype) / family.ink
+    labels = torch.arange(ways, device=stream.device)
+    parts = []
+    for x in (images[:, :, :k], images[:, :, k:]):  # (tasks, ways, shots or queries, side, side)
+        y = labels.repeat_interleave(x.shape[2]).expand(tasks, -1)
+        parts += [x.reshape(tasks, -1, 1, *x.shape[3:]), y]
+    return tuple(parts)
+
+
+_banks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # family → {device: its bank there}
+
+
+def bank_on(family: FewShotImages, device) -> torch.Tensor:
+    """The family's bank as a tensor on a device, copied there once."""
+    known = _banks.setdefault(family, {})
+    if device not in known:
+        known[device] = torch.as_tensor(np.ascontiguousarray(family.bank), device=device)
+    return known[device]

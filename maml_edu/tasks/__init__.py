@@ -1,6 +1,7 @@
 """Where few-shot tasks come from: `TaskBatch` and the task families. Knows nothing of MAML."""
 
 from .batch import TaskBatch
+from .classes import FewShotImages
 from .sinusoids import Sinusoids
 
-__all__ = ["Sinusoids", "TaskBatch"]
+__all__ = ["FewShotImages", "Sinusoids", "TaskBatch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,3 +81,14 @@ def _refuse_nan(name, values):
 
 def _listed(shapes):
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+
+
+def whole(name, value) -> int:
+    """A whole number ≥ 1 as an int; ValueError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number ≥ 1; got {value!r}.")
+    return number

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
-from .batch import TaskBatch
+from .batch import TaskBatch, whole
 
 AMPLITUDE = (0.1, 5.0)
 PHASE = (0.0, np.pi)
@@ -21,8 +19,8 @@ class Sinusoids:
     """
 
     def __init__(self, shots: int = 10, queries: int | None = None):
-        self.shots = _count("shots", shots)
-        self.queries = self.shots if queries is None else _count("queries", queries)
+        self.shots = whole("shots", shots)
+        self.queries = self.shots if queries is None else whole("queries", queries)
 
     def sample(self, rng: np.random.Generator, tasks: int = 25) -> TaskBatch:
         """A batch of `tasks` new sine waves. The same generator state gives the same tasks.
@@ -38,7 +36,7 @@ class Sinusoids:
             raise ValueError(
                 f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
             )
-        tasks = _count("tasks", tasks)
+        tasks = whole("tasks", tasks)
         return rng.uniform(*AMPLITUDE, tasks), rng.uniform(*PHASE, tasks)
 
     def sample_from(self, rng: np.random.Generator, amplitude, phase) -> TaskBatch:
@@ -51,13 +49,3 @@ class Sinusoids:
 
     def __repr__(self):
         return f"Sinusoids(shots={self.shots}, queries={self.queries})"
-
-
-def _count(name, value):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be a whole number ≥ 1; got {value!r}.")
-    return number

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from maml_edu.pytorch.sampling import Stream, sampler_for
-from maml_edu.tasks import Sinusoids
+from maml_edu.tasks import FewShotImages, Sinusoids
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -208,3 +208,55 @@ def test_a_sample_that_was_put_in_its_place_is_not_passed_over():
     family = OnDevice()
     family.sample = lambda rng, tasks=25: None
     assert sampler_for(family) is None
+
+
+# ------------------------------------------------------------------ episodes of images
+
+
+def marked_family(ways=3, shots=2, queries=2, **options):
+    """A family in whose images the first two pixels say which class and example it is."""
+    bank = np.zeros((9, 6, 4, 4), np.uint8)
+    bank[:, :, 0, 0], bank[:, :, 0, 1] = np.arange(9)[:, None], np.arange(6)
+    bank[:, :, 3, 3] = 255
+    return FewShotImages(bank, ways, shots, queries, **options)
+
+
+def marks(x):
+    return (x[:, :, 0, 0, :2] * 255).round().long()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_episodes_on_the_device_have_different_classes_and_disjoint_sets(seed):
+    family = marked_family()
+    support_x, support_y, query_x, query_y = sampler_for(family)(Stream(seed), tasks=20)
+    assert support_x.shape == (20, 6, 1, 4, 4) and query_y.tolist() == [[0, 0, 1, 1, 2, 2]] * 20
+    support, query = marks(support_x), marks(query_x)
+    for task in range(20):
+        classes = [set(support[task, support_y[task] == n, 0].tolist()) for n in range(3)]
+        assert [len(own) for own in classes] == [1, 1, 1] and len(set.union(*classes)) == 3
+        assert classes == [set(query[task, query_y[task] == n, 0].tolist()) for n in range(3)]
+        seen = {tuple(mark) for mark in [*support[task].tolist(), *query[task].tolist()]}
+        assert len(seen) == 12
+
+
+def test_episodes_on_the_device_are_the_images_of_the_bank():
+    family = marked_family(rotations=True)
+    x = sampler_for(family)(Stream(3), tasks=10)[0]
+    bank = {image.tobytes() for image in family.bank.reshape(-1, 4, 4)}
+    drawn = (x * 255).round().to(torch.uint8).numpy().reshape(-1, 4, 4)
+    assert x.dtype == torch.float32 and all(image.tobytes() in bank for image in drawn)
+
+
+@on_gpu
+def test_episodes_are_the_same_on_cpu_and_gpu():
+    draws = sampler_for(marked_family())
+    for here, there in zip(draws(Stream(5)), draws(Stream(5, "cuda")), strict=True):
+        assert torch.equal(here, there.cpu())
+
+
+def test_a_family_that_samples_in_a_way_of_its_own_is_left_to_numpy():
+    class Own(FewShotImages):
+        def draw(self, rng, tasks):
+            return super().draw(rng, tasks)
+
+    assert sampler_for(Own(marked_family().bank, 3, 2, 2)) is None
