@@ -2,6 +2,7 @@
 
 from .batch import TaskBatch
 from .classes import FewShotImages
+from .omniglot import Omniglot
 from .sinusoids import Sinusoids
 
-__all__ = ["FewShotImages", "Sinusoids", "TaskBatch"]
+__all__ = ["FewShotImages", "Omniglot", "Sinusoids", "TaskBatch"]

@@ -1,0 +1,246 @@
+"""Omniglot, 1623 handwritten characters by 20 drawers each (Lake et al. 2015): start with `Omniglot`.
+
+The originals are two archives of one-bit PNGs of 105 × 105 pixels. `pack` makes of them one file of 28 × 28
+one-bit images, 0.9 MB, which is all that training reads. Download them from there
+(MIT licence): https://github.com/brendenlake/omniglot/tree/master/python.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from maml_edu import places
+from maml_edu.atomic import replacing
+
+from .classes import FewShotImages
+
+SIDE, ORIGINAL = 28, 105  # pixels
+DRAWERS = 20
+PACKED = {"nearest": "omniglot28_1bit.npz", "area": "omniglot28_1bit_area30.npz"}
+ARCHIVES = ("images_background.zip", "images_evaluation.zip")
+AREA = 0.30  # the share of a pixel's area from which on it is ink
+
+# Vinyals et al. (2016) split by alphabets, except that the last four of Gurmukhi's 45 are tested on: lists of
+# the code of Snell et al. (2017), github.com/jakesnell/prototypical-networks. All others are trained on.
+VALIDATED = {"Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)"}
+TESTED = {
+    "Kannada", "Keble", "Malayalam", "Manipuri", "Mongolian", "Old_Church_Slavonic_(Cyrillic)", "Oriya",
+    "Syriac_(Serto)", "Sylheti", "Tengwar", "Tibetan", "ULOG",
+}  # fmt: skip
+TESTED_OF_GURMUKHI = {f"character{n}" for n in range(42, 46)}
+SPLITS = ("train", "val", "test", "background", "evaluation")
+
+
+class Omniglot(FewShotImages):
+    """N-way K-shot episodes of handwritten characters; x is 1 where there is ink.
+
+    split: "train", "val", "test" (1028, 172, 423 characters, Vinyals et al. 2016), or the authors' own
+    "background" and "evaluation" (964 of 30 alphabets, 659 of 20 others). rotations=True, as in the
+    published experiments, takes each character turned by 90, 180, 270 degrees for another one. resize:
+    "nearest", the pixels that the code of MAML, MAML++ and prototypical networks sees, or "area", ink
+    where it covers 30 % of a pixel (smoother, and a little easier for a nearest neighbour). data_dir: a
+    folder with a packed file or the original archives; None: `places.data_folder()`.
+
+    Raises FileNotFoundError that says what to do where there is no data, ValueError for a damaged file
+    and for arguments as `FewShotImages` does.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        ways: int = 5,
+        shots: int = 1,
+        queries: int = 15,
+        *,
+        rotations: bool = True,
+        resize: str = "nearest",
+        data_dir=None,
+    ):
+        data = load(data_dir, resize)
+        super().__init__(
+            data["images"][in_split(data, split)], ways, shots, queries, rotations=rotations
+        )
+        self.split, self.resize = split, resize
+
+    def __repr__(self):
+        return (
+            f"Omniglot({self.split!r}, ways={self.ways}, shots={self.shots}, queries={self.queries}, "
+            f"rotations={self.rotations}, resize={self.resize!r})"
+        )
+
+
+def in_split(data, split):
+    """Which classes belong to a split: bool (classes,). ValueError for one that is not known."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
+    if split in ("background", "evaluation"):
+        return data["is_background"] == (split == "background")
+    return data["vinyals_split"] == SPLITS.index(split)
+
+
+# ------------------------------------------------------------------ one small file
+
+
+def load(data_dir=None, resize: str = "nearest") -> dict[str, np.ndarray]:
+    """images uint8 (classes, 20, 28, 28), 1 is ink, and what is known of the classes, each (classes,).
+
+    alphabet, character: names; is_background: bool; vinyals_split: 0 train, 1 val, 2 test. Where only the
+    archives are there, they are packed first, beside them if that folder can be written.
+    """
+    if resize not in PACKED:
+        raise ValueError(f"resize must be one of {', '.join(PACKED)}; got {resize!r}.")
+    folders = where(data_dir)
+    for folder in folders:
+        if (folder / PACKED[resize]).is_file():
+            return read_packed(folder / PACKED[resize])
+    for folder in folders:
+        if all((folder / name).is_file() for name in ARCHIVES):
+            data = pack([folder / name for name in ARCHIVES], resize)
+            try:
+                write_packed(folder / PACKED[resize], data)
+            except OSError:  # a folder that is only to be read: packed again next time
+                pass
+            return unpacked(data)
+    raise FileNotFoundError(
+        f"Omniglot is not in {folders[0]}. Say where it is, with "
+        f"data_dir=, --data-dir or MAML_EDU_DATA: a folder that holds {' and '.join(ARCHIVES)}, or "
+        f"{PACKED[resize]}. Glyphs, which are invented, need no data."
+    )
+
+
+def where(data_dir=None) -> list[Path]:
+    """The folders that are looked into."""
+    root = places.data_folder() if data_dir is None else Path(data_dir).expanduser()
+    return [root / "omniglot", root]
+
+
+def read_packed(path: Path) -> dict[str, np.ndarray]:
+    """What `write_packed` wrote, unpacked. ValueError where it is damaged."""
+    names = ("packed", "alphabet", "character", "is_background", "vinyals_split")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in names}
+        classes = len(data["packed"])
+        if data["packed"].shape[1:] != (DRAWERS, SIDE * SIDE // 8) or any(
+            data[name].shape != (classes,) for name in names[1:]
+        ):
+            raise ValueError("its arrays have unexpected shapes")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged, or something else wrote it ({error}): delete it, and get it anew."
+        ) from None
+    return unpacked(data)
+
+
+def unpacked(data):
+    """The same with images uint8 (classes, 20, 28, 28) in place of packed bits."""
+    bits = np.unpackbits(data["packed"], axis=-1)
+    images = bits.reshape(len(bits), DRAWERS, SIDE, SIDE)
+    return {"images": images} | {name: own for name, own in data.items() if name != "packed"}
+
+
+def write_packed(path: Path, data):
+    """Write what `pack` made, whole or not at all."""
+    with replacing(path) as file:
+        np.savez_compressed(file, **data)
+
+
+# ------------------------------------------------------------------ from the originals
+
+
+def pack(archives, resize: str = "nearest", progress=iter) -> dict[str, np.ndarray]:
+    """One-bit 28 × 28 images of all characters in the original archives, in the order of their numbers.
+
+    packed uint8 (classes, 20, 98), eight pixels a byte; alphabet, character, char_id, is_background,
+    vinyals_split (classes,); drawer (20,). progress: wraps the list of archive members. Raises ValueError
+    for an archive that is damaged or holds something else.
+    """
+    smaller = {"nearest": nearest, "area": area}[resize]
+    images: dict[int, dict[int, np.ndarray]] = {}
+    names: dict[int, tuple[str, str, bool]] = {}
+    for member, content in progress(list(members(archives))):
+        alphabet, character, number, drawer = described(member)
+        images.setdefault(number, {})[drawer] = np.packbits(smaller(ink(content, member)))
+        names[number] = (alphabet, character, member.startswith("images_background"))
+    numbers = sorted(images)
+    for number in numbers:
+        if sorted(images[number]) != list(range(1, DRAWERS + 1)):
+            raise ValueError(
+                f"character {number} ({' '.join(names[number][:2])}) has not the {DRAWERS} drawings that belong "
+                f"to it: the archive is not complete."
+            )
+    alphabet, character, is_background = zip(*(names[number] for number in numbers), strict=True)
+    return {
+        "packed": np.array([[images[n][d + 1] for d in range(DRAWERS)] for n in numbers]),
+        "alphabet": np.array(alphabet),
+        "character": np.array(character),
+        "char_id": np.array(numbers, np.int16),
+        "drawer": np.arange(1, DRAWERS + 1, dtype=np.int8),
+        "is_background": np.array(is_background),
+        "vinyals_split": np.array(
+            [vinyals(a, c) for a, c in zip(alphabet, character, strict=True)], np.int8
+        ),
+    }
+
+
+def members(archives):
+    """(name, content) of every PNG in the archives."""
+    for path in archives:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.endswith(".png")]
+                if not names:
+                    raise ValueError("it holds no PNG")
+                for name in names:
+                    yield name, archive.read(name)
+        except (zipfile.BadZipFile, ValueError, EOFError) as error:
+            raise ValueError(
+                f"{path} is damaged, or not the archive it should be ({error})."
+            ) from None
+
+
+def described(member):
+    """(alphabet, character, number, drawer) from images_background/Greek/character05/0393_07.png."""
+    found = re.fullmatch(r"[^/]+/([^/]+)/(character\d+)/(\d{4})_(\d{2})\.png", member)
+    if found is None:
+        raise ValueError(f"{member} does not belong into an archive of Omniglot.")
+    return found[1], found[2], int(found[3]), int(found[4])
+
+
+def ink(content, member):
+    """The ink of a PNG: bool (105, 105); the originals are black on white."""
+    from PIL import Image  # not before there is something to unpack
+
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            pixels = np.asarray(picture.convert("1"))
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{member} cannot be read as a picture ({error}).") from None
+    if pixels.shape != (ORIGINAL, ORIGINAL):
+        raise ValueError(f"{member} has {pixels.shape} pixels, not {ORIGINAL} × {ORIGINAL}.")
+    return ~pixels
+
+
+def nearest(pixels):
+    """Every pixel of 28 × 28 is the original one at its centre."""
+    at = ((np.arange(SIDE) + 0.5) * ORIGINAL / SIDE).astype(int)
+    return pixels[np.ix_(at, at)]
+
+
+def area(pixels):
+    """Ink where it fills at least `AREA` of the original pixels whose centres a pixel of 28 × 28 covers."""
+    from PIL import Image
+
+    grey = Image.fromarray(pixels.astype(np.uint8) * 255).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(grey) >= AREA * 255
+
+
+def vinyals(alphabet, character) -> int:
+    """0 train, 1 val, 2 test."""
+    of_gurmukhi = alphabet == "Gurmukhi" and character in TESTED_OF_GURMUKHI
+    return 2 if alphabet in TESTED or of_gurmukhi else int(alphabet in VALIDATED)
