@@ -2,7 +2,8 @@
 
 from .batch import TaskBatch
 from .classes import FewShotImages
+from .glyphs import Glyphs
 from .omniglot import Omniglot
 from .sinusoids import Sinusoids
 
-__all__ = ["FewShotImages", "Omniglot", "Sinusoids", "TaskBatch"]
+__all__ = ["FewShotImages", "Glyphs", "Omniglot", "Sinusoids", "TaskBatch"]
