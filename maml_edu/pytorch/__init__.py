@@ -4,7 +4,7 @@ Start with `maml.py`; `MAML`, `meta_train` and `evaluate` are what a project of 
 `family.py` has MAML's relatives, `baselines.py` what they are compared with.
 """
 
-from .baselines import FineTuning, NearestCentroid, ProtoNet
+from .baselines import FineTuning, NearestCentroid, NearestNeighbour, ProtoNet
 from .evaluation import Evaluation, evaluate
 from .family import ANIL, BOIL, FOMAML, IMAML, MAMLpp, MetaSGD, Reptile
 from .learner import MAML
@@ -28,6 +28,7 @@ __all__ = [
     "MAMLpp",
     "MetaSGD",
     "NearestCentroid",
+    "NearestNeighbour",
     "ProtoNet",
     "Reptile",
     "TrainingDiverged",

@@ -1,4 +1,7 @@
-"""What MAML is compared with, behind the same interface: `ProtoNet`, `NearestCentroid`, `FineTuning`.
+"""What MAML is compared with, behind the same interface: start with `ProtoNet`.
+
+`NearestCentroid` and `NearestNeighbour` look at the examples as they are; `FineTuning` pretrains on all tasks
+at once.
 
 An untrained network that adapts, the row "from scratch" of a table, needs no class: evaluate a new `MAML`.
 """
@@ -32,8 +35,11 @@ class ProtoNet(MAML):
     def __init__(self, model, loss=F.cross_entropy):
         super().__init__(model, loss, inner_lr=0.0, inner_steps=0)
 
-    def predictions(self, support_x, support_y, query_x, steps):
-        """[logits (queries, shots)] steps + 1 times: there is nothing to adapt."""
+    def predictions(self, support_x, support_y, query_x, steps, beside=None):
+        """[logits (queries, shots)] steps + 1 times: there is nothing to adapt.
+
+        The support set goes through the model beside the queries in any case.
+        """
         return [self.logits(self.detached(), support_x, support_y, query_x)] * (steps + 1)
 
     def logits(self, params, support_x, support_y, query_x):
@@ -87,6 +93,26 @@ class NearestCentroid(ProtoNet):
 
     def __init__(self, loss=F.cross_entropy):
         super().__init__(Scale(), loss)
+
+
+class NearestNeighbour(NearestCentroid):
+    """The class of the nearest support example, as the examples are: for images, of pixels.
+
+    The logit of class k is −‖x − s‖² of the support example s of that class that is nearest. With one shot
+    it is `NearestCentroid`.
+    """
+
+    def logits(self, params, support_x, support_y, query_x):
+        """−min ‖x − s‖² over the support examples s of each class k: (queries, shots)."""
+        support_x, query_x = (
+            maml.like_params(values, params) * params["factor"] for values in (support_x, query_x)
+        )
+        support_y = maml.like_params(support_y, params)
+        refuse_regression(support_y)
+        distances = squared_distances(query_x.flatten(1), support_x.flatten(1))  # (queries, shots)
+        member = support_y[:, None] == torch.arange(len(support_x), device=support_y.device)
+        far = torch.where(member, distances[:, :, None], torch.inf)  # (queries, shots, classes)
+        return -far.amin(1)
 
 
 class FineTuning(MAML):

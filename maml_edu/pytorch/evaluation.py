@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.func import vmap
+from tqdm.auto import tqdm
 
 from . import maml
 from .training import check_learner_and_tasks
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
+AT_ONCE = 600  # forward passes at once, where each query has one of its own
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,25 @@ class Evaluation:
 
 
 def evaluate(
-    learner, tasks, episodes: int = 600, steps: int | None = None, seed: int = 1
+    learner,
+    tasks,
+    episodes: int = 600,
+    steps: int | None = None,
+    seed: int = 1,
+    *,
+    transductive: bool = True,
+    progress: bool = False,
 ) -> Evaluation:
     """Adapt θ to `episodes` new tasks and score the query sets after 0, 1, …, `steps` inner steps.
 
     steps: None takes as many as in training; more are allowed where inner_lr has no step axis. The
     score is accuracy where query_y holds class labels (integers), else the learner's loss. seed: of the
-    tasks; another than in training, so that they are new.
+    tasks; another than in training, so that they are new. progress: show a bar.
+
+    transductive: the whole query set goes through the model at once, as in the experiments of Finn et al.
+    (2017); where batch norm takes its statistics from the batch, each query then gains from the others.
+    False asks about one query at a time, in a batch with the support set alone, as Nichol et al. (2018)
+    do in their non-transductive setting. Without batch norm the two are the same.
     The model is in eval mode meanwhile. Raises ValueError for bad arguments.
     """
     check_learner_and_tasks(learner, tasks)
@@ -65,12 +79,16 @@ def evaluate(
     steps = learner.check_steps(learner.inner_steps if steps is None else steps)
     params, rng = learner.detached(), np.random.default_rng(seed)
     values, metric = [], "loss"
-    with _evaluating(learner.model):
+    bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
+    with _evaluating(learner.model), bar:
         for first in range(0, episodes, CHUNK):
             batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
             tensors = maml.tensors_of(batch, params)
             metric = "loss" if tensors[3].is_floating_point() else "accuracy"
-            values.append(_scores(learner, tensors, steps, metric))
+            queries = tensors[2].shape[1]
+            for part in _parts(tensors, CHUNK if transductive else max(1, AT_ONCE // queries)):
+                values.append(_scores(learner, part, steps, metric, transductive))
+                bar.update(len(part[0]))
     if metric == "loss" and learner.loss_function is torch.nn.functional.mse_loss:
         metric = "mse"
     return Evaluation(metric, np.concatenate(values))
@@ -87,12 +105,27 @@ def _evaluating(model):
         model.train(training)
 
 
-def _scores(learner, tensors, steps, metric):
+def _parts(tensors, size):
+    """The four tensors of a batch, `size` tasks at a time."""
+    return zip(*(tensor.split(size) for tensor in tensors), strict=True)
+
+
+def _scores(learner, tensors, steps, metric, transductive):
     """Scores (tasks, steps + 1) of one batch."""
 
     def one_task(support_x, support_y, query_x, query_y):
-        outputs = learner.predictions(support_x, support_y, query_x, steps)
+        if transductive:
+            outputs = learner.predictions(support_x, support_y, query_x, steps)
+        else:
+            outputs = one_at_a_time(support_x, support_y, query_x)
         return torch.stack([score(output, query_y) for output in outputs])
+
+    def one_at_a_time(support_x, support_y, query_x):
+        def outputs(x):
+            own = learner.predictions(support_x, support_y, x[None], steps, beside=support_x)
+            return tuple(output[0] for output in own)
+
+        return vmap(outputs, randomness="different")(query_x)  # steps + 1 times (queries, …)
 
     def score(output, y):
         if metric == "loss":

@@ -258,14 +258,14 @@ class MAMLpp(MAML):
     def at_step(self, function, step):
         return StepLoss(self.model, function, self.stepwise, step)
 
-    def predictions(self, support_x, support_y, query_x, steps):
+    def predictions(self, support_x, support_y, query_x, steps, beside=None):
         """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
         loop = (self.first_rates(steps), steps, False, self.adapting)
         loss = self.inner_loss or self.loss
         path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
         norms = [max(step - 1, 0) for step in range(steps + 1)]
         return [
-            self.predict(at_step(phi, self.stepwise, norm), query_x)
+            self.predict_beside(at_step(phi, self.stepwise, norm), query_x, beside)
             for phi, norm in zip(path, norms, strict=True)
         ]
 

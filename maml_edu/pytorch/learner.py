@@ -116,12 +116,22 @@ class MAML:
         return call(self.model, params, x, self.precision)
 
     @kept
-    def predictions(self, support_x, support_y, query_x, steps):
-        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
+    def predictions(self, support_x, support_y, query_x, steps, beside=None):
+        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set].
+
+        beside (examples, …): what goes through the model together with query_x, and whose outputs are
+        left out: batch norms then normalise by both.
+        """
         loop = (self.inner_lr, steps, False, self.adapting)
         loss = self.inner_loss or self.loss
         path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
-        return [self.predict(phi, query_x) for phi in path]
+        return [self.predict_beside(phi, query_x, beside) for phi in path]
+
+    def predict_beside(self, params, x, beside):
+        """`predict` for x in one batch with the examples `beside`; None: alone."""
+        if beside is None:
+            return self.predict(params, x)
+        return self.predict(params, torch.cat([maml.like_params(beside, params), x]))[len(beside) :]
 
     @kept
     def meta_loss(self, batch):

@@ -4,6 +4,7 @@ A GPU that gets its tasks from NumPy waits for Python at every outer step. The r
 integer arithmetic in plain torch: the same on CPU and GPU, bit for bit, and their whole state is one
 tensor, so that drawing can be captured in a CUDA graph together with the step that needs it. The tasks
 have the family's distribution, though they are others than `tasks.sample` draws from the same seed.
+Episodes of images are drawn so on a CPU as well: the same seed trains on the same episodes everywhere.
 """
 
 from __future__ import annotations
@@ -119,6 +120,15 @@ def sampler_for(tasks) -> Callable | None:
     if all(getattr(type(tasks), name, None) is getattr(FewShotImages, name) for name in parts):
         return functools.partial(few_shot_images, tasks)
     return None
+
+
+def everywhere(tasks) -> Callable | None:
+    """The function of `sampler_for` where it draws on every device, a CPU too, so that a seed means the same.
+
+    That is so for episodes of images, which are index arithmetic. Elsewhere (None) a CPU has NumPy draw.
+    """
+    draws = sampler_for(tasks)
+    return draws if getattr(draws, "func", None) is few_shot_images else None
 
 
 def sinusoids(family: Sinusoids, stream: Stream, tasks: int = 25):

@@ -22,10 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from maml_edu.tasks import TaskBatch
+
 from .distributed import part, undistributed
 from .history import History
 from .learner import MAML
 from .optimisers import Rates, make_clip, make_optimiser, make_schedule
+from .sampling import Stream, everywhere
 
 BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
 
@@ -85,6 +88,9 @@ class PlainStepper:
         self.rng = np.random.default_rng(plan.seed)
         self.params = list(learner.meta_params.items())
         tensors = [parameter for _, parameter in self.params]
+        self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
+        key = np.random.default_rng(plan.seed).bit_generator.random_raw()
+        self.stream = Stream(int(key), tensors[0].device, tensors[0].dtype)
         self.optimiser = make_optimiser(plan.optimiser, tensors, plan.meta_lr)
         self.rates = Rates(self.optimiser, make_schedule(plan.schedule, plan.iterations))
         self.clip = make_clip(plan.clip)
@@ -113,7 +119,18 @@ class PlainStepper:
 
     def sample(self):
         """The next meta-batch."""
-        return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
+        if self.draws is None:
+            return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
+        return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
+
+    def position(self) -> dict:
+        """How far the tasks have been drawn."""
+        if self.draws is None:
+            return {"tasks_rng": self.rng.bit_generator.state}
+        stream = self.stream.state_dict()
+        # who draws with NumPy from here on should not begin anew
+        onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
+        return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
     def _update(self, grads):
         for name, parameter in self.params:
@@ -146,17 +163,18 @@ class PlainStepper:
         return f", in {len(bad)} of {len(batch)} tasks (number {shown} from 0)" if bad else ""
 
     def state_dict(self) -> dict:
-        """The optimiser, and the generator that the tasks are drawn from."""
-        return {
-            "optimiser": self.optimiser.state_dict(),
-            "tasks_rng": self.rng.bit_generator.state,
-        }
+        """The optimiser, and how far the tasks have been drawn."""
+        return {"optimiser": self.optimiser.state_dict(), **self.position()}
 
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
+        if "stream" not in state:
+            self.draws = None  # NumPy has drawn so far, and goes on
+        elif self.draws is not None:
+            self.stream.load_state_dict(state["stream"])
 
 
 def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:

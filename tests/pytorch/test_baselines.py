@@ -395,3 +395,26 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     train(mt.IMAML(regression(), strength=2.0), tasks, 2, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="strength"):
         train(mt.IMAML(regression(), strength=3.0), tasks, 4, checkpoint=tmp_path)
+
+
+# ------------------------------------------------------------------ nearest neighbour
+
+
+def test_the_nearest_neighbour_is_found_among_all_support_examples():
+    support_x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [1.0, 1.0], [9.0, 9.0]])
+    support_y = torch.tensor([0, 0, 1, 1])
+    query_x = torch.tensor([[3.5, 0.5], [2.0, 2.0], [8.0, 8.0]])
+    logits = mt.NearestNeighbour().predictions(support_x, support_y, query_x, 0)[0]
+    assert logits.argmax(1).tolist() == [0, 1, 1]
+    torch.testing.assert_close(logits[0, :2], -torch.tensor([0.5, 6.5]))
+    assert torch.isinf(logits[:, 2:]).all()
+
+
+def test_with_one_shot_the_nearest_neighbour_is_the_nearest_centroid():
+    x, y = torch.randn(5, 3, 4), torch.arange(5)
+    queries = torch.randn(20, 3, 4)
+    one, other = (
+        kind().predictions(x, y, queries, 0)[0]
+        for kind in (mt.NearestNeighbour, mt.NearestCentroid)
+    )
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

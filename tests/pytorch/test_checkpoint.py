@@ -18,7 +18,7 @@ from small_runs import Failing, Scaled, WithDropout, fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import checkpoint
-from maml_edu.tasks import Sinusoids
+from maml_edu.tasks import Glyphs, Sinusoids
 
 
 @contextlib.contextmanager
@@ -102,6 +102,26 @@ def test_a_resumed_run_is_the_same_with(kind, tmp_path):
     assert same(theta(resumed), theta(whole))
 
 
+def image_learner(kind, seed=0):
+    torch.manual_seed(seed)
+    model = mt.Conv4(3, filters=2) if kind == "convolutions" else mt.MLP(784, 4, 3)
+    if kind != "convolutions":
+        model = torch.nn.Sequential(torch.nn.Flatten(), *model)
+    return mt.MAML(model, torch.nn.functional.cross_entropy, 0.1)
+
+
+@pytest.mark.parametrize("kind", ["convolutions", "perceptron"])
+def test_episodes_of_images_go_on_where_they_were(kind, tmp_path):
+    tasks = Glyphs(ways=3, queries=2, alphabets=1)
+    whole, resumed = image_learner(kind), image_learner(kind, seed=9)
+    expected = mt.meta_train(whole, tasks, 9, **quiet)
+    options = {"checkpoint": tmp_path, **quiet}
+    stop = [lambda iteration, *_: iteration == 4]
+    assert len(mt.meta_train(image_learner(kind), tasks, 9, callbacks=stop, **options)) == 4
+    history = mt.meta_train(resumed, tasks, 9, **options)
+    assert history.loss == expected.loss and same(theta(resumed), theta(whole))
+
+
 LEARNERS = {
     "learned rates": lambda: fresh(learn_inner_lr=True),
     "rates for each parameter": lambda: mt.MetaSGD(fresh().model, inner_steps=2, engine="plain"),
@@ -146,7 +166,7 @@ def test_a_run_on_the_gpu_goes_on_bit_for_bit_with_its_generator(tmp_path):
 PROGRAM = """
 import os, signal, sys, time
 import small_runs, maml_edu.pytorch as mt
-from maml_edu.tasks import Sinusoids
+from maml_edu.tasks import Glyphs, Sinusoids
 {first}
 tell = lambda iteration, *_: os.write(1, b"%d\\n" % iteration)
 mt.meta_train(small_runs.fresh(), Sinusoids(5), int(sys.argv[2]), checkpoint=sys.argv[1],

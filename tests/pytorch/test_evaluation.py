@@ -141,3 +141,65 @@ def test_dropout_is_off_while_a_model_is_evaluated_and_on_again_after():
 def test_what_cannot_be_evaluated_is_refused(learner, tasks):
     with pytest.raises(ValueError, match="must"):
         mt.evaluate(learner, tasks)
+
+
+# ------------------------------------------------------------------ one query at a time
+
+
+class Images:
+    """Three-way tasks of small random images, whose brightness is the class."""
+
+    def sample(self, rng, tasks=25):
+        y = np.tile(np.arange(3), (tasks, 3))  # (tasks, 9)
+        x = rng.normal(size=(tasks, 9, 1, 4, 4)) + y[..., None, None, None] * 0.5
+        return TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+
+
+def normalised(kind=mt.MAML, **options):
+    torch.manual_seed(0)
+    body = (torch.nn.Conv2d(1, 4, 3), mt.BatchNorm(4), torch.nn.ReLU(), torch.nn.Flatten())
+    model = torch.nn.Sequential(*body, torch.nn.Linear(16, 3)).double()
+    return kind(model, F.cross_entropy, 0.5, 2, **options)
+
+
+@pytest.mark.parametrize("kind", [mt.MAML, mt.MAMLpp, mt.ANIL])
+def test_one_query_at_a_time_is_each_query_alone_with_the_support_set(kind):
+    subject, batch = normalised(kind), Images().sample(np.random.default_rng(1), 4)
+    result = mt.evaluate(subject, Images(), 4, seed=1, transductive=False)
+    for task, (sx, sy, qx, qy) in enumerate(batch):
+        right = []
+        for x, y in zip(qx, qy, strict=True):
+            both = np.concatenate([sx, x[None]])
+            outputs = subject.predictions(sx, torch.as_tensor(sy), torch.as_tensor(both), 2)
+            right.append([int(output[-1].argmax()) == y for output in outputs])
+        np.testing.assert_allclose(result.values[task], np.mean(right, axis=0))
+
+
+def test_with_batch_norm_a_query_gains_from_the_others_and_without_it_does_not():
+    together, alone = (
+        mt.evaluate(normalised(), Images(), 30, seed=1, transductive=how) for how in (True, False)
+    )
+    assert not np.array_equal(together.values, alone.values)
+    plain = mt.MAML(mt.MLP(2, 6, 2).double(), F.cross_entropy, 0.1, 2)
+    both = [mt.evaluate(plain, Quadrants(), 30, transductive=how).values for how in (True, False)]
+    np.testing.assert_allclose(*both)
+
+
+def test_a_prototypical_network_can_be_asked_one_query_at_a_time():
+    subject = mt.ProtoNet(normalised().model[:-1])
+    together, alone = (
+        mt.evaluate(subject, Images(), 20, transductive=how).mean[0] for how in (True, False)
+    )
+    assert 1 / 3 < alone <= 1 and 1 / 3 < together <= 1
+
+
+def test_regression_scores_are_the_same_one_query_at_a_time():
+    both = [
+        mt.evaluate(learner(), Sinusoids(5), 10, transductive=how).values for how in (True, False)
+    ]
+    np.testing.assert_allclose(*both, rtol=1e-12)
+
+
+def test_a_bar_shows_how_far_the_evaluation_is(capsys):
+    mt.evaluate(learner(), Sinusoids(5), 10)
+    assert not capsys.readouterr().err

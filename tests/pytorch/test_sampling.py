@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from maml_edu.pytorch.sampling import Stream, sampler_for
+import maml_edu.pytorch as mt
+from maml_edu.pytorch.sampling import Stream, everywhere, sampler_for
+from maml_edu.pytorch.stepper import PlainStepper, Plan
 from maml_edu.tasks import FewShotImages, Sinusoids
+from maml_edu.tasks.batch import FIELDS
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -260,3 +263,19 @@ def test_a_family_that_samples_in_a_way_of_its_own_is_left_to_numpy():
             return super().draw(rng, tasks)
 
     assert sampler_for(Own(marked_family().bank, 3, 2, 2)) is None
+
+
+def test_training_on_a_cpu_draws_episodes_from_the_stream_that_a_gpu_would_draw_from():
+    learner = mt.MAML(mt.Conv4(3, filters=2, size=4), torch.nn.functional.cross_entropy)
+    family, plan = marked_family(), Plan(10, 4, 1e-3, seed=8)
+    stepper = PlainStepper(learner, family, plan, mt.History())
+    key = int(np.random.default_rng(8).bit_generator.random_raw())
+    stream = Stream(key)
+    for _ in range(3):
+        expected, batch = sampler_for(family)(stream, tasks=4), stepper.sample()
+        for name, tensor in zip(FIELDS, expected, strict=True):
+            assert torch.equal(getattr(batch, name), tensor)
+
+
+def test_sinusoids_are_drawn_by_numpy_on_a_cpu():
+    assert everywhere(Sinusoids()) is None and everywhere(marked_family()) is not None

@@ -25,7 +25,7 @@ from .. import fast, maml
 from ..distributed import Distributed
 from ..learner import MAML
 from ..optimisers import make_optimiser
-from ..sampling import Stream, sampler_for
+from ..sampling import sampler_for
 from ..stepper import PlainStepper
 
 STRIDE = 100  # steps between two looks at the losses
@@ -84,8 +84,8 @@ def reason_against_optimiser(learner, plan) -> str | None:
 class CapturedStepper(PlainStepper):
     """Outer steps replayed from a CUDA graph; what it cannot capture it does step by step.
 
-    Tasks come from `sampling.sampler_for` where that knows the family; the numbers are then others than
-    on a CPU, with the same distribution. Else NumPy draws the same tasks as ever, ahead of the replays.
+    Tasks come from `sampling.sampler_for` where that knows the family; sinusoids are then others than on a
+    CPU, with the same distribution. Else NumPy draws the same tasks as ever, ahead of the replays.
     A loss is NaN where its gradient was not finite; θ is of no use then, as with a loss that is NaN.
 
     `run` may do fewer steps than asked for: an error between replays is raised by the next call, when the
@@ -102,9 +102,7 @@ class CapturedStepper(PlainStepper):
         self.device, self.dtype = example.device, example.dtype
         self.capture = capture and self.device.type == "cuda"
         self.because = ""  # why the steps are done one by one, once they are
-        self.draws: Any = sampler_for(tasks)
-        key = np.random.default_rng(plan.seed).bit_generator.random_raw()
-        self.stream = Stream(int(key), self.device, self.dtype)
+        self.draws = sampler_for(tasks)
         self.losses = torch.zeros(STRIDE, dtype=self.dtype, device=self.device)
         self.place = torch.zeros(1, dtype=torch.int64, device=self.device)  # of the next loss
         self.inputs: Any = None  # `Inputs`, where NumPy draws
@@ -298,11 +296,6 @@ class CapturedStepper(PlainStepper):
         own = state["optimiser"]
         groups = [as_plain(group) for group in own["param_groups"]]
         state["optimiser"] = own | {"param_groups": groups}
-        if self.draws is not None:
-            state["stream"] = self.stream.state_dict()
-            seed = [self.stream.seed % (1 << 64), state["stream"]["drawn"]]
-            # who draws with NumPy from here on should not begin anew
-            state["tasks_rng"] = np.random.default_rng(seed).bit_generator.state
         return state
 
     def load_state_dict(self, state: dict):
@@ -312,10 +305,6 @@ class CapturedStepper(PlainStepper):
         kept = [g | {name: m[name] for name in MACHINERY if name in m} for g, m in pairs]
         super().load_state_dict(state | {"optimiser": own | {"param_groups": kept}})
         self.graph, self.recorded = None, None  # of other tensors
-        if "stream" not in state:
-            self.draws = None  # NumPy has drawn so far, and goes on
-        elif self.draws is not None:
-            self.stream.load_state_dict(state["stream"])
 
 
 class NotCapturable(RuntimeError):

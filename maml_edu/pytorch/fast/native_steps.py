@@ -56,7 +56,7 @@ class NativeStepper(PlainStepper):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.stride = 1  # until a batch has shown how much work a step is
-        self.ahead: deque = deque()  # (the generator before it, batch or error): not yet used
+        self.ahead: deque = deque()  # (the position before it, batch or error): not yet used
         self.plain_next = False  # the next batch is one that the kernel has given back
 
     def run(self, done, n):
@@ -80,7 +80,7 @@ class NativeStepper(PlainStepper):
     def _draw(self, n):
         """n batches ahead. What goes wrong is kept, and raised when its iteration has come."""
         while len(self.ahead) < n and not (self.ahead and isinstance(self.ahead[-1][1], Exception)):
-            before = self.rng.bit_generator.state
+            before = self.position()
             try:
                 self.ahead.append((before, super().sample()))
             except Exception as error:
@@ -244,9 +244,9 @@ class NativeStepper(PlainStepper):
     # ---------------------------------------------------------------- checkpoints
 
     def state_dict(self):
-        """As PlainStepper's: the generator is where the batches are that were used."""
+        """As PlainStepper's: the position is that of the batches that were used."""
         state = super().state_dict()
-        return state | ({"tasks_rng": self.ahead[0][0]} if self.ahead else {})
+        return state | (self.ahead[0][0] if self.ahead else {})
 
     def load_state_dict(self, state):
         self.ahead.clear()
