@@ -2,15 +2,18 @@
 
 import contextlib
 import os
+import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: Path):
+def replacing(path: Path, keeping: Path | None = None):
     """A binary file that takes the place of `path` when the block ends well.
 
-    Until then, and for ever when the block fails or the process is killed, `path` is what it was.
+    Until then, and for ever when the block fails or the process is killed, `path` is what it was. keeping:
+    a name in the same folder under which what is replaced stays; at no moment is `path` missing.
     Raises OSError when the folder cannot be written or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,8 +23,25 @@ def replacing(path: Path):
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if keeping is not None and path.is_file():
+            _rename_copy(path, keeping)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        raise
+
+
+def _rename_copy(path: Path, name: Path):
+    """Give a file a second name, which may be that of another file until then."""
+    copy = path.with_name(f".{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            os.link(path, copy)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, copy)
+        os.replace(copy, name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(copy)
         raise

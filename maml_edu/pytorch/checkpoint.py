@@ -1,12 +1,17 @@
-"""The state of a run in one file, from which training goes on as if nothing had been: `Checkpoint`."""
+"""The state of a run in one file, from which training goes on as if nothing had been: `Checkpoint`.
+
+Beside it is the one written before, for the day on which a disk damages the newer: see `fall_back`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import re
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +23,14 @@ from maml_edu.atomic import replacing
 FORMAT = 2  # of the file; 1 had no "format", one optimiser and no validation
 KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
 ANOTHER = "give another folder, or delete it to start anew"
+NAME, BEFORE, DAMAGED = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.damaged.pt"
 
 
 class Checkpoint:
     """checkpoint.pt in a folder, replaced as a whole; does nothing without a folder (None).
+
+    What it replaces stays as checkpoint.previous.pt. Where the newer one cannot be read the error says so,
+    and how to go on from that.
 
     run: has learner, stepper, history, best (a dict or None) and team (see `distributed`). settings: what
     a run must have in common with the one that it goes on from; config: what else it was asked for.
@@ -31,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, folder, run, settings: dict[str, str], config: dict[str, str]):
         self.run, self.settings, self.config = run, settings, config
-        self.path = None if folder is None else Path(folder) / "checkpoint.pt"
+        self.path = None if folder is None else Path(folder) / NAME
         if self.path is not None:
             run.team.from_first(lambda: make_usable(Path(folder)))
 
@@ -58,7 +67,7 @@ class Checkpoint:
             return False
 
     def _write(self, path, state):
-        with replacing(path) as file:
+        with replacing(path, keeping=path.with_name(BEFORE)) as file:
             torch.save(state, file)
 
     def state(self) -> dict:
@@ -115,29 +124,22 @@ class Checkpoint:
 
     def read(self) -> dict:
         """What is in the file. ValueError when it is damaged or of another format; nothing in it is run."""
+        assert self.path is not None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch's own words advise to load it unsafely: not passed on
-            raise ValueError(
-                f"the checkpoint {self.path} is damaged, or something else wrote it "
-                f"({type(error).__name__}): {ANOTHER}."
-            ) from None
-        if not isinstance(state, dict):
-            state = {}
-        if state.get("format") == FORMAT and KEYS <= state.keys():
-            return state
-        if {"settings", "optimiser", "tasks_rng"} <= state.keys():
-            raise ValueError(
-                f"the checkpoint {self.path} was written by an older maml_edu, in a format that this one "
-                f"does not read: finish that run with the version that began it, {ANOTHER}."
-            )
-        if isinstance(state.get("format"), int) and state["format"] > FORMAT:
-            raise ValueError(
-                f"the checkpoint {self.path} was written by a newer maml_edu "
-                f"({state.get('versions', {}).get('maml_edu')}): install that version, {ANOTHER}."
-            )
-        raise ValueError(
-            f"the checkpoint {self.path} is damaged, or something else wrote it: {ANOTHER}."
+            return read(self.path)
+        except Unreadable as error:
+            raise ValueError(f"{error}: {self._way_out()}.") from None
+
+    def _way_out(self):
+        """What to do where the file cannot be read: the one before it is offered, if that is whole."""
+        assert self.path is not None
+        try:
+            done = len(read(self.path.with_name(BEFORE))["history"]["loss"])
+        except (Unreadable, OSError):
+            return ANOTHER
+        return (
+            f"the one before it, of iteration {done}, is whole; to go on from there rename {BEFORE} to {NAME} "
+            f"(or maml-edu train --resume --previous); else {ANOTHER}"
         )
 
     def _compare(self, settings):
@@ -178,6 +180,56 @@ class Checkpoint:
                 f"it, though not to the same numbers as a run without a pause.",
                 stacklevel=5,
             )
+
+
+class Unreadable(ValueError):
+    """What is in a file is no checkpoint that this version can read."""
+
+
+def read(path: Path) -> dict:
+    """The state in a file. Raises `Unreadable` with the reason; nothing in the file is run."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            wrong = file.testzip()  # torch does not look at the checksums that it writes
+        if wrong:
+            raise zipfile.BadZipFile(f"the checksum of {wrong} does not fit")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch's own words advise to load it unsafely: not passed on
+        raise Unreadable(
+            f"the checkpoint {path} is damaged, or something else wrote it ({type(error).__name__})"
+        ) from None
+    if not isinstance(state, dict):
+        state = {}
+    if state.get("format") == FORMAT and KEYS <= state.keys():
+        return state
+    if {"settings", "optimiser", "tasks_rng"} <= state.keys():
+        raise Unreadable(
+            f"the checkpoint {path} was written by an older maml_edu, in a format that this one does not "
+            f"read (finish that run with the version that began it)"
+        )
+    if isinstance(state.get("format"), int) and state["format"] > FORMAT:
+        raise Unreadable(
+            f"the checkpoint {path} was written by a newer maml_edu, "
+            f"{state.get('versions', {}).get('maml_edu')} (install that)"
+        )
+    raise Unreadable(f"the checkpoint {path} is damaged, or something else wrote it")
+
+
+def fall_back(folder: Path) -> int:
+    """Make the checkpoint before the last one the last one; the number of iterations it has done.
+
+    The last one stays as checkpoint.damaged.pt. Raises ValueError where there is none before it.
+    """
+    before = folder / BEFORE
+    if not before.is_file():
+        raise ValueError(f"there is no checkpoint before the last one in {folder}.")
+    done = len(read(before)["history"]["loss"])
+    if (folder / NAME).is_file():
+        os.replace(folder / NAME, folder / DAMAGED)
+    os.replace(before, folder / NAME)
+    return done
 
 
 def make_usable(folder: Path):
