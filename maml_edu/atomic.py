@@ -24,7 +24,7 @@ def replacing(path: Path, keeping: Path | None = None):
             file.flush()
             os.fsync(file.fileno())
         if keeping is not None and path.is_file():
-            _rename_copy(path, keeping)
+            _name_again(path, keeping)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -32,7 +32,7 @@ def replacing(path: Path, keeping: Path | None = None):
         raise
 
 
-def _rename_copy(path: Path, name: Path):
+def _name_again(path: Path, name: Path):
     """Give a file a second name, which may be that of another file until then."""
     copy = path.with_name(f".{secrets.token_hex(4)}.tmp")
     try:
@@ -41,7 +41,6 @@ def _rename_copy(path: Path, name: Path):
         except OSError:  # a file system without links
             shutil.copyfile(path, copy)
         os.replace(copy, name)
-    except BaseException:
+    finally:  # after an error, or where both names were the same file's: renaming does nothing then
         with contextlib.suppress(OSError):
             os.unlink(copy)
-        raise
