@@ -283,11 +283,15 @@ def _disk():
 
 
 def _data_sets():
-    folder = places.data_folder() / "omniglot"
-    if folder.is_dir() and any(folder.iterdir()):
+    try:
+        from maml_edu.tasks import omniglot
+    except ImportError:  # NumPy is missing, which has been said
+        return
+    folder = omniglot.where()[0]
+    if omniglot.is_there():
         yield Finding("Omniglot", True, "found", "", str(folder))
         return
-    advice = "Optional: chapter 10 uses built-in glyphs without it."
+    advice = "Optional: chapter 10 uses built-in glyphs without it. Run: maml-edu data get omniglot"
     yield Finding("Omniglot", None, "not found", advice, f"looked in {folder}")
 
 

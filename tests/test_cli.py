@@ -50,6 +50,12 @@ def test_help_teaches_with_examples():
         assert f"maml-edu {command}" in run(command, "--help").output.split("Examples")[1]
 
 
+def test_the_help_shows_that_data_can_be_got():
+    assert "data" in run("--help").output.split("Commands")[1]
+    output = run("data", "get", "--help").output.split("Examples")[1]
+    assert "maml-edu data get omniglot" in output and "--no-keep-archives" in output
+
+
 def test_no_arguments_show_the_help_and_an_unknown_command_is_an_error():
     assert "Commands" in run().output
     assert run("trian").exit_code == 2

@@ -150,9 +150,12 @@ def test_omniglot_is_optional_and_found_where_the_environment_says(tmp_path, mon
     monkeypatch.setenv("MAML_EDU_DATA", str(tmp_path))
     [without] = doctor._data_sets()
     assert without.ok is None and "glyphs" in without.advice
+    assert "maml-edu data get omniglot" in without.advice
     (tmp_path / "omniglot").mkdir()
-    assert next(doctor._data_sets()).ok is None, "an empty folder is no data set"
-    (tmp_path / "omniglot" / "images.npz").touch()
+    (tmp_path / "omniglot" / "images_background.zip.part").touch()
+    assert next(doctor._data_sets()).ok is None, "a download that was interrupted is no data set"
+    for name in ("images_background.zip", "images_evaluation.zip"):
+        (tmp_path / "omniglot" / name).touch()
     assert next(doctor._data_sets()).ok is True
 
 

@@ -19,14 +19,14 @@ MAY_IMPORT = {
     "pytorch": {"tasks", "atomic"},
     "checks": {"reference", "atomic"},
     "figures": {"reference", "tasks", "pytorch"},
-    "doctor": set(),
+    "doctor": {"tasks"},
     "lab": set(),
     "train": {"tasks", "pytorch"},
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {
     "reference": {"numpy"},
-    "tasks": {"numpy", "PIL"},
+    "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm"},
     "places": {"platformdirs"},
     "atomic": set(),
 }

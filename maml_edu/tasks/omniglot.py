@@ -1,15 +1,17 @@
 """Omniglot, 1623 handwritten characters by 20 drawers each (Lake et al. 2015): start with `Omniglot`.
 
 The originals are two archives of one-bit PNGs of 105 × 105 pixels. `pack` makes of them one file of 28 × 28
-one-bit images, 0.9 MB, which is all that training reads. Download them from there
-(MIT licence): https://github.com/brendenlake/omniglot/tree/master/python.
+one-bit images, 0.9 MB, which is all that training reads. `maml-edu data get omniglot` downloads and packs
+them (`download.py`); they come from https://github.com/brendenlake/omniglot (MIT licence).
 """
 
 from __future__ import annotations
 
 import io
 import re
+import shlex
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,8 @@ TESTED = {
 }  # fmt: skip
 TESTED_OF_GURMUKHI = {f"character{n}" for n in range(42, 46)}
 SPLITS = ("train", "val", "test", "background", "evaluation")
+# What NumPy and zipfile raise where bytes are not what they were.
+DAMAGED = (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Omniglot(FewShotImages):
@@ -92,13 +96,10 @@ def load(data_dir=None, resize: str = "nearest") -> dict[str, np.ndarray]:
     alphabet, character: names; is_background: bool; vinyals_split: 0 train, 1 val, 2 test. Where only the
     archives are there, they are packed first, beside them if that folder can be written.
     """
-    if resize not in PACKED:
-        raise ValueError(f"resize must be one of {', '.join(PACKED)}; got {resize!r}.")
-    folders = where(data_dir)
-    for folder in folders:
-        if (folder / PACKED[resize]).is_file():
-            return read_packed(folder / PACKED[resize])
-    for folder in folders:
+    packed = packed_file(data_dir, resize)
+    if packed is not None:
+        return read_packed(packed)
+    for folder in where(data_dir):
         if all((folder / name).is_file() for name in ARCHIVES):
             data = pack([folder / name for name in ARCHIVES], resize)
             try:
@@ -106,11 +107,38 @@ def load(data_dir=None, resize: str = "nearest") -> dict[str, np.ndarray]:
             except OSError:  # a folder that is only to be read: packed again next time
                 pass
             return unpacked(data)
-    raise FileNotFoundError(
-        f"Omniglot is not in {folders[0]}. Say where it is, with "
-        f"data_dir=, --data-dir or MAML_EDU_DATA: a folder that holds {' and '.join(ARCHIVES)}, or "
+    raise FileNotFoundError(missing(data_dir, resize))
+
+
+def packed_file(data_dir=None, resize: str = "nearest") -> Path | None:
+    """The packed file that is read, None where there is none. ValueError for another resize."""
+    if resize not in PACKED:
+        raise ValueError(f"resize must be one of {', '.join(PACKED)}; got {resize!r}.")
+    paths = [folder / PACKED[resize] for folder in where(data_dir)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def is_there(data_dir=None) -> bool:
+    """Is there a packed file, or both archives, to read from? What is in them is not looked at."""
+    return any(packed_file(data_dir, resize) for resize in PACKED) or any(
+        all((folder / name).is_file() for name in ARCHIVES) for folder in where(data_dir)
+    )
+
+
+def missing(data_dir=None, resize: str = "nearest") -> str:
+    """What to say where there is no data."""
+    return (
+        f"Omniglot is not in {where(data_dir)[0]}. Get it (16 MB): {command(data_dir, resize)}. Or say where "
+        f"it is, with data_dir=, --data-dir or MAML_EDU_DATA: a folder that holds {' and '.join(ARCHIVES)}, or "
         f"{PACKED[resize]}. Glyphs, which are invented, need no data."
     )
+
+
+def command(data_dir=None, resize: str = "nearest") -> str:
+    """The command that puts the data where it is looked for."""
+    options = [] if resize == "nearest" else ["--resize", resize]
+    options += [] if data_dir is None else ["--data-dir", shlex.quote(str(data_dir))]
+    return " ".join(["maml-edu data get omniglot", *options])
 
 
 def where(data_dir=None) -> list[Path]:
@@ -130,9 +158,10 @@ def read_packed(path: Path) -> dict[str, np.ndarray]:
             data[name].shape != (classes,) for name in names[1:]
         ):
             raise ValueError("its arrays have unexpected shapes")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGED) as error:
         raise ValueError(
-            f"{path} is damaged, or something else wrote it ({error}): delete it, and get it anew."
+            f"{path} is damaged, or something else wrote it ({error}): delete it, and get it anew with "
+            f"`maml-edu data get omniglot`."
         ) from None
     return unpacked(data)
 
@@ -145,9 +174,10 @@ def unpacked(data):
 
 
 def write_packed(path: Path, data):
-    """Write what `pack` made, whole or not at all."""
+    """Write what `pack` made, whole or not at all. Whoever may read its folder may read it."""
     with replacing(path) as file:
         np.savez_compressed(file, **data)
+    path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 # ------------------------------------------------------------------ from the originals
@@ -198,9 +228,10 @@ def members(archives):
                     raise ValueError("it holds no PNG")
                 for name in names:
                     yield name, archive.read(name)
-        except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        except DAMAGED as error:
             raise ValueError(
-                f"{path} is damaged, or not the archive it should be ({error})."
+                f"{path} is damaged, or not the archive it should be ({error}): delete it, and get it anew with "
+                f"`maml-edu data get omniglot`."
             ) from None
 
 

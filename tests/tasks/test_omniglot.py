@@ -75,14 +75,17 @@ def test_archives_in_a_folder_are_packed_once(tmp_path, monkeypatch):
 
 
 def test_missing_data_is_said_with_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="MAML_EDU_DATA: a folder that holds"):
+    with pytest.raises(FileNotFoundError, match="MAML_EDU_DATA: a folder that holds") as missing:
+        Omniglot()
+    assert "maml-edu data get omniglot. " in str(missing.value)
+    with pytest.raises(FileNotFoundError, match="maml-edu data get omniglot --data-dir"):
         Omniglot(data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
 def test_a_damaged_packed_file_is_refused_with_words(tmp_path, content):
     (tmp_path / omniglot.PACKED["nearest"]).write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is damaged.*maml-edu data get omniglot"):
         Omniglot(data_dir=tmp_path)
 
 
@@ -97,8 +100,19 @@ def test_a_packed_file_of_other_shapes_is_refused(tmp_path):
 def test_an_archive_of_something_else_is_refused(tmp_path):
     for name in omniglot.ARCHIVES:
         (tmp_path / name).write_bytes(b"<html>404</html>")
-    with pytest.raises(ValueError, match="not the archive it should be"):
+    with pytest.raises(ValueError, match="not the archive it should be.*data get omniglot"):
         Omniglot(data_dir=tmp_path)
+
+
+@needs_data
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
+def test_bits_that_flipped_in_an_archive_are_noticed(tmp_path, at):
+    content = bytearray(SMALL[0].read_bytes())
+    where = int(at * len(content))
+    content[where : where + 40] = bytes(255 - byte for byte in content[where : where + 40])
+    (tmp_path / "flipped.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        omniglot.pack([tmp_path / "flipped.zip"])
 
 
 @needs_data
