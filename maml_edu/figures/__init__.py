@@ -25,6 +25,7 @@ How to write a new figure
 
 2. Choose a *role* for each thing (`style.ROLES`): never a colour. A new kind of thing gets a new
    role there, and a line in `LINES` or `MARKS` of tests/figures/test_style.py if it shares panels.
+   Small black-and-white images are `Ink`; with `press="name"` an `Ink` or a `Note` can be clicked.
 3. A static figure returns `draw(scene, …)`. An interactive one returns
 
        interactive(parabola_scene, {"a": ("curvature a", 0.2, 2.0, 1.0, 0.1)},
@@ -33,6 +34,7 @@ How to write a new figure
    Slider specs: (label, low, high, start, step) is a slider, whole numbers throughout make it
    an integer one; (label, [option, …]) a menu; (label, True) a tick box. `drag` gives the first
    places of draggable points: a pair, or an array (n, 2) for several; each name once a figure.
+   `press="answers"` passes the names of what was clicked so far, as a list.
    The function is called with all of these by name. It should take less than 50 ms. Its value
    at the start is the static twin; `twin=[{"a": 0.5}, {"a": 2.0}]` draws several settings side
    by side instead, where one picture does not tell the story.
@@ -51,6 +53,7 @@ _WHERE = {
     "Arrow": "scene",
     "Band": "scene",
     "Curve": "scene",
+    "Ink": "scene",
     "Level": "scene",
     "Note": "scene",
     "Points": "scene",
@@ -86,6 +89,10 @@ _WHERE = {
     "speed_ladder": "fast",
     "roofline": "fast",
     "memory_against_steps": "fast",
+    # Chapter 10
+    "an_episode": "few_shot",
+    "accuracies": "few_shot",
+    "be_the_classifier": "few_shot",
 }
 
 __all__ = sorted(_WHERE)

@@ -10,7 +10,7 @@ import numpy as np
 from maml_edu.figures.static import draw
 
 
-def interactive(scene_of, sliders=None, drag=None, twin=None):
+def interactive(scene_of, sliders=None, drag=None, twin=None, press=""):
     """A live figure of `scene_of(**values)`, which returns a `Scene` or a list of them.
 
     sliders: name → (label, low, high, start, step), a slider, integer when all four numbers are;
@@ -19,8 +19,10 @@ def interactive(scene_of, sliders=None, drag=None, twin=None):
         Points whose `drag` names a slider, and whose axis is "x" or "y", move that slider.
     twin: what the static twin shows: a list of values, each {name: value} changed from the start,
         drawn side by side; None shows the start.
+    press: the argument of scene_of, a list, that gets the names of all that the reader has clicked (`press`
+        of an `Ink` or a `Note`), in order; empty at the start.
     """
-    return Interactive(scene_of, sliders or {}, drag or {}, twin or [{}])
+    return Interactive(scene_of, sliders or {}, drag or {}, twin or [{}], press)
 
 
 class Interactive:
@@ -29,8 +31,9 @@ class Interactive:
     `set(name=value, …)` moves sliders and points from Python, as a reader would by hand.
     """
 
-    def __init__(self, scene_of, sliders, drag, twin):
+    def __init__(self, scene_of, sliders, drag, twin, press=""):
         self._scene_of = scene_of
+        self._presses = {press: []} if press else {}
         self._places = {name: np.array(place, dtype=float) for name, place in drag.items()}
         self.controls = {name: _control(name, spec) for name, spec in sliders.items()}
         self.scenes = self._compute()
@@ -42,9 +45,10 @@ class Interactive:
 
     @property
     def values(self):
-        """Name → value of every slider and every draggable point."""
+        """Name → value of every slider and every draggable point, and what was pressed."""
         controls = {name: control.value for name, control in self.controls.items()}
-        return {**controls, **{name: place.copy() for name, place in self._places.items()}}
+        places = {name: place.copy() for name, place in self._places.items()}
+        return {**controls, **places, **{name: list(own) for name, own in self._presses.items()}}
 
     def set(self, **values):
         """Set sliders and places by name."""
@@ -53,8 +57,10 @@ class Interactive:
                 self._places[name] = np.reshape(value, self._places[name].shape).astype(float)
             elif name in self.controls:
                 self.controls[name].value = value
+            elif name in self._presses:
+                self._presses[name] = list(value)
             else:
-                known = ", ".join([*self.controls, *self._places])
+                known = ", ".join([*self.controls, *self._places, *self._presses])
                 raise ValueError(f"this figure has no {name!r}: it has {known}")
         self._redraw()
 
@@ -76,6 +82,7 @@ class Interactive:
             control.observe(self._redraw, "value")
         for plane in self.planes:
             plane.observe(self._moved, "moved")
+            plane.observe(self._pressed, "pressed")
         wrap = Layout(display="flex", flex_flow="row wrap", width="100%")
         sliders = Box(list(self.controls.values()), layout=wrap)
         return VBox([sliders, Box(self.planes, layout=wrap)])
@@ -93,6 +100,11 @@ class Interactive:
                 self._redraw()
             elif name in self.controls:
                 self._slide(name, places[0])
+
+    def _pressed(self, change):
+        for own in self._presses.values():
+            own.append(change["new"]["name"])
+        self._redraw()
 
     def _slide(self, name, place):
         """Set the slider `name` from a point that was dragged to `place`, in whole slider steps."""

@@ -133,7 +133,7 @@ function paint_axes(scene, box) {
     group.append(line(at, box.top, at, box.bottom, "#e4e4e4"));
     group.append(svg("text", { x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
-  for (const [value, text] of scene.diagram ? [] : box.y.ticks) {
+  for (const [value, text] of scene.diagram || scene.rows ? [] : box.y.ticks) {
     const at = box.y(value);
     group.append(line(box.left, at, box.right, at, "#e4e4e4"));
     group.append(svg("text", { x: box.left - 7, y: at + 4.5, "text-anchor": "end" }, text));
@@ -150,6 +150,7 @@ function paint_axes(scene, box) {
 function paint_content(scene, box, roles, clip) {
   const group = svg("g", { "aria-hidden": "true", "clip-path": `url(#${clip})` });
   const { x, y } = box;
+  for (const ink of scene.inks.filter((i) => !i.press)) group.append(paint_ink(ink, box, roles));
   for (const level of scene.levels) {
     const d = level.lines.map(([a, b]) => path_of(a, b, x, y)).join("");
     group.append(svg("path", stroke(roles[level.role], { d })));
@@ -172,6 +173,32 @@ function paint_content(scene, box, roles, clip) {
   return group;
 }
 
+function paint_ink(ink, box, roles) {
+  const [left, right] = [box.x(ink.x - ink.size / 2), box.x(ink.x + ink.size / 2)];
+  const [top, bottom] = [box.y(ink.y + ink.size / 2), box.y(ink.y - ink.size / 2)];
+  const [w, h] = [(right - left) / ink.pixels[0].length, (bottom - top) / ink.pixels.length];
+  let d = "";
+  ink.pixels.forEach((row, j) => {
+    for (const run of row.matchAll(/1+/g)) {
+      const [x, y] = [left + run.index * w, top + j * h];
+      d += `M${x.toFixed(2)} ${y.toFixed(2)}h${(run[0].length * w).toFixed(2)}v${h.toFixed(2)}h${(-run[0].length * w).toFixed(2)}Z`;
+    }
+  });
+  const role = roles[ink.role];
+  const frame = { x: left, y: top, width: right - left, height: bottom - top, class: "frame" };
+  return svg("g", {},
+    svg("rect", { ...frame, fill: "#ffffff", stroke: role.colour, "stroke-width": role.width + 0.8 }),
+    svg("path", { d, fill: "#222222", "shape-rendering": "crispEdges" }));
+}
+
+function paint_button(note, box) {
+  const [x, y, wide] = [box.x(note.x), box.y(note.y), 16 + 7.4 * note.text.length];
+  const from = { left: x, middle: x - wide / 2, right: x - wide }[note.anchor];
+  return svg("g", {},
+    svg("rect", { x: from, y: y - 13, width: wide, height: 26, rx: 6, fill: "#ffffff", stroke: "#222222", class: "frame" }),
+    svg("text", { x: from + wide / 2, y: y + 4.5, "text-anchor": "middle" }, note.text));
+}
+
 function mark(group, role, xv, yv, box, size) {
   if (xv !== null && yv !== null) group.append(marker(role, box.x(xv), box.y(yv), size));
 }
@@ -184,7 +211,7 @@ function paint_top(scene, box, roles) {
       if (inside) mark(group, roles[points.role], v, points.y[i], box, 5.5);
     });
   }
-  for (const note of scene.notes) {
+  for (const note of scene.notes.filter((n) => !n.press)) {
     const anchor = { left: "start", middle: "middle", right: "end" }[note.anchor];
     const place = { x: box.x(note.x), y: box.y(note.y) + 4.5, "text-anchor": anchor, class: "halo" };
     group.append(svg("text", place, note.text));
@@ -195,7 +222,7 @@ function paint_top(scene, box, roles) {
 function paint_legend(legend, scene, roles) {
   legend.replaceChildren();
   const seen = new Set();
-  for (const kind of ["levels", "bands", "curves", "arrows", "points"]) {
+  for (const kind of ["inks", "levels", "bands", "curves", "arrows", "points"]) {
     for (const item of scene[kind]) {
       if (!item.label || seen.has(item.role + item.label)) continue;
       seen.add(item.role + item.label);
@@ -209,6 +236,7 @@ function paint_legend(legend, scene, roles) {
 function key_of(kind, item, role) {
   const key = svg("svg", { viewBox: "0 0 38 14", "aria-hidden": "true" });
   if (kind === "points") key.append(marker(role, 19, 7, 5));
+  else if (kind === "inks") key.append(svg("rect", { x: 12, y: 1.5, width: 11, height: 11, fill: "#ffffff", stroke: role.colour, "stroke-width": 2 }));
   else if (kind === "bands") key.append(svg("rect", { x: 2, y: 2, width: 34, height: 10, fill: role.colour, opacity: 0.2 }));
   else if (kind === "arrows") key.append(arrow_between(role, 2, 7, 37, 7));
   else key.append(svg("path", stroke(role, { d: "M2 7H36" })));
@@ -256,6 +284,19 @@ function name_sliders(el) {
   }
 }
 
+// ---- what can be clicked
+
+function buttons_of(scene, box, roles) {
+  const inks = scene.inks.map((ink, i) => [ink, () => paint_ink(ink, box, roles), `${ink.label || "image"} ${i + 1}`]);
+  const notes = scene.notes.map((note) => [note, () => paint_button(note, box), note.text]);
+  return [...inks, ...notes].filter(([item]) => item.press).map(([item, painted, name]) => {
+    const node = painted();
+    const said = { class: "press", tabindex: 0, role: "button", "data-press": item.press, "aria-label": name };
+    for (const [key, value] of Object.entries(said)) node.setAttribute(key, value);
+    return node;
+  });
+}
+
 // ---- one figure
 
 function render({ model, el }) {
@@ -268,9 +309,10 @@ function render({ model, el }) {
   spoken.setAttribute("aria-live", "polite");
   el.append(title, canvas, legend, spoken);
   const under = svg("g");
+  const press_layer = svg("g");
   const handles_layer = svg("g");
   const over = svg("g", { "pointer-events": "none" });
-  canvas.append(under, handles_layer, over);
+  canvas.append(under, press_layer, handles_layer, over);
 
   let box, handles = [], held = null, waiting = 0, queued = false, speak = 0;
 
@@ -285,14 +327,29 @@ function render({ model, el }) {
       svg("defs", {}, svg("clipPath", { id: clip }, svg("rect", window_))),
       paint_axes(scene, box), paint_content(scene, box, roles, clip));
     over.replaceChildren(paint_top(scene, box, roles));
+    paint_buttons(scene, roles);
     title.textContent = scene.title;
     paint_legend(legend, scene, roles);
     update_handles(scene, roles);
     describe(scene);
   }
 
+  // A button that goes takes the keyboard's focus with it: the next one gets it.
+  function paint_buttons(scene, roles) {
+    const focused = press_layer.contains(document.activeElement);
+    const before = focused && document.activeElement.dataset.press;
+    const buttons = buttons_of(scene, box, roles);
+    press_layer.replaceChildren(...buttons);
+    if (focused) (buttons.find((b) => b.dataset.press === before) ?? buttons[0])?.focus();
+  }
+
+  function press(name) {
+    model.set("pressed", { name, count: (model.get("pressed").count ?? 0) + 1 });
+    model.save_changes();
+  }
+
   function describe(scene) {
-    canvas.setAttribute("role", handles.length ? "group" : "img");
+    canvas.setAttribute("role", handles.length || press_layer.childElementCount ? "group" : "img");
     canvas.setAttribute("aria-label", `${scene.title}. ${scene.alt}`);
     clearTimeout(speak); // speak only when the reader has stopped moving things
     speak = setTimeout(() => (spoken.textContent = `${scene.title}. ${scene.alt}`), 600);
@@ -359,6 +416,10 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
   });
+  canvas.addEventListener("click", (event) => {
+    const node = event.target.closest("[data-press]");
+    if (node) press(node.dataset.press);
+  });
   canvas.addEventListener("pointermove", (event) => {
     if (held) move(held, ...pointer_place(event));
   });
@@ -366,6 +427,12 @@ function render({ model, el }) {
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("keydown", (event) => {
+    const button = event.target.closest("[data-press]");
+    if (button && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault(); // and keep the key from JupyterLab, which would run the cell
+      event.stopPropagation();
+      return press(button.dataset.press);
+    }
     const node = event.target.closest("[data-handle]");
     const direction = KEYS[event.key];
     if (!node || !direction) return;

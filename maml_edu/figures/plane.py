@@ -19,11 +19,13 @@ class Plane(anywidget.AnyWidget):
     """A live `Scene`. Set `scene` to `some_scene.as_dict()`; watch `moved`.
 
     moved: {drag name: [[x, y], …]}, every point of that name, after the reader moved one.
+    pressed: {"name": what the reader has clicked last, "count": how many clicks there were}.
     """
 
     _esm = HERE / "plane.js"
     _css = HERE / "plane.css"
     scene = traitlets.Dict().tag(sync=True)
     moved = traitlets.Dict().tag(sync=True)
+    pressed = traitlets.Dict().tag(sync=True)
     roles = traitlets.Dict(roles_as_json()).tag(sync=True)
     colours = traitlets.Dict({"ink": INK, "grid": GRID, "paper": PAPER}).tag(sync=True)

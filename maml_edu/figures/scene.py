@@ -71,13 +71,34 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Ink:
+    """A small black-and-white image centred at (x, y), `size` wide and high, in a frame of its role's colour.
+
+    pixels (side, side): ink where above ½. `press="2"` lets the reader click it in a live figure:
+    `interactive(…, press="answers")` passes the names of all that was pressed to the figure's function.
+    """
+
+    x: float
+    y: float
+    pixels: object  # (side, side)
+    size: float = 0.9
+    role: str = "support"
+    label: str = ""
+    press: str = ""
+
+
+@dataclass(frozen=True)
 class Note:
-    """Words at (x, y): `anchor` "left", "middle" or "right" is the part of the text put there."""
+    """Words at (x, y): `anchor` "left", "middle" or "right" is the part of the text put there.
+
+    With a `press` name it is a button, as an `Ink` is.
+    """
 
     x: float
     y: float
     text: str
     anchor: str = "left"
+    press: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +106,8 @@ class Scene:
     """One panel. `title` says the finding; `alt` says, to who cannot see it, what there is to see.
 
     `equal=True` gives both axes the same scale; `xlog`, `ylog` make an axis logarithmic.
-    `diagram=True` draws no numbers on the axes, for pictures of nodes and arrows. Labels become one
+    `diagram=True` draws no numbers on the axes, for pictures of nodes and arrows; `rows=True` none on the
+    vertical one, where each height is a thing with a name. Labels become one
     legend below the panel, in the order in which things are listed.
     """
 
@@ -95,6 +117,7 @@ class Scene:
     ylabel: str
     xlim: tuple
     ylim: tuple
+    inks: list = field(default_factory=list)
     levels: list = field(default_factory=list)
     bands: list = field(default_factory=list)
     curves: list = field(default_factory=list)
@@ -105,6 +128,7 @@ class Scene:
     xlog: bool = False
     ylog: bool = False
     diagram: bool = False
+    rows: bool = False
 
     def __post_init__(self):
         for name in ("title", "alt", "xlabel", "ylabel"):
@@ -117,19 +141,25 @@ class Scene:
                     f"{name} is ({low}, {high}): give two finite numbers, the smaller one first"
                     + (" and above 0 on a logarithmic axis" if log else "")
                 )
-        for item in [*self.levels, *self.bands, *self.curves, *self.arrows, *self.points]:
+        coloured = [self.inks, self.levels, self.bands, self.curves, self.arrows, self.points]
+        for item in (item for kind in coloured for item in kind):
             if item.role not in ROLES:
                 raise ValueError(f"unknown role {item.role!r}: use one of {', '.join(ROLES)}")
 
     def as_dict(self):
         """Plain lists and numbers for the painters: finite, rounded, nothing absurdly far away."""
         x, y = _tamer(self.xlim, self.xlog), _tamer(self.ylim, self.ylog)
-        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog", "diagram")
+        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog", "diagram", "rows")
         return {
             **{name: getattr(self, name) for name in same},
             "title": _unbroken(self.title),
             "xlim": [float(v) for v in self.xlim],
             "ylim": [float(v) for v in self.ylim],
+            "inks": [
+                {"x": x(i.x)[0], "y": y(i.y)[0], "size": float(i.size), "press": i.press}
+                | {"pixels": _rows(i.pixels), **_name(i)}
+                for i in self.inks
+            ],
             "levels": [
                 {"lines": [[x(line[:, 0]), y(line[:, 1])] for line in item.lines], **_name(item)}
                 for item in self.levels
@@ -150,6 +180,7 @@ class Scene:
             ],
             "notes": [
                 {"x": x(n.x)[0], "y": y(n.y)[0], "text": n.text, "anchor": n.anchor}
+                | {"press": n.press}
                 for n in self.notes
             ],
         }
@@ -183,6 +214,11 @@ def _unbroken(title):
     for sign in "=<>":
         title = title.replace(f" {sign} ", f"\u00a0{sign}\u00a0")
     return title
+
+
+def _rows(pixels):
+    """An image as one string of 0 and 1 a row, from the top."""
+    return ["".join("1" if ink else "0" for ink in row) for row in np.asarray(pixels) > 0.5]
 
 
 def _name(item):

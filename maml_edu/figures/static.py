@@ -113,10 +113,13 @@ def _height(scene):
     ratio = (scene.ylim[1] - scene.ylim[0]) / (scene.xlim[1] - scene.xlim[0])
     box = across * (ratio if scene.equal else 0.62)
     lines = len(textwrap.wrap(scene.as_dict()["title"], 54))
+    box += 0.3 * bool(scene.inks)  # the legend stands lower under a high box
     return box + 0.2 * lines + 0.65 + 0.19 * -(-len(labels) // _legend_columns(labels))
 
 
 def _panel(ax, scene):
+    for ink in scene["inks"]:
+        _ink(ax, ink)
     for level in scene["levels"]:
         for x, y in level["lines"]:
             ax.plot(_array(x), _array(y), **_line(level), zorder=1.5)
@@ -177,7 +180,20 @@ def _note(ax, note):
     anchor = {"left": "left", "middle": "center", "right": "right"}[note["anchor"]]
     halo = [withStroke(linewidth=3, foreground=PAPER)]
     place = (note["x"], note["y"])
-    ax.text(*place, note["text"], ha=anchor, va="center", path_effects=halo, zorder=5, fontsize=9)
+    box = {"boxstyle": "round,pad=0.4", "facecolor": PAPER, "edgecolor": INK}
+    look = {"bbox": box} if note["press"] else {"path_effects": halo}
+    ax.text(*place, note["text"], ha=anchor, va="center", zorder=5, fontsize=9, **look)
+
+
+def _ink(ax, ink):
+    from matplotlib.patches import Rectangle
+
+    half, (x, y) = ink["size"] / 2, (ink["x"], ink["y"])
+    paper = np.array([[pixel == "0" for pixel in row] for row in ink["pixels"]], dtype=float)
+    place = {"extent": (x - half, x + half, y - half, y + half), "aspect": "auto", "zorder": 2}
+    ax.imshow(paper, cmap="gray", vmin=0, vmax=1, interpolation="nearest", **place)
+    frame = {"edgecolor": ROLES[ink["role"]].colour, "linewidth": ROLES[ink["role"]].width + 0.8}
+    ax.add_patch(Rectangle((x - half, y - half), 2 * half, 2 * half, fill=False, zorder=3, **frame))
 
 
 def _axes(ax, scene):
@@ -190,14 +206,17 @@ def _axes(ax, scene):
     ax.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
     if scene["equal"]:
         ax.set_aspect("equal")
+    if scene["rows"]:
+        ax.set_yticks([])
     if scene["diagram"]:
         ax.set(xticks=[], yticks=[])
+        ax.grid(False)
 
 
 def _labelled(scene):
     """Everything that has a label, once each, in order."""
     seen, items = set(), []
-    for kind in ("levels", "bands", "curves", "arrows", "points"):
+    for kind in ("inks", "levels", "bands", "curves", "arrows", "points"):
         for item in scene[kind]:
             if item["label"] and (item["role"], item["label"]) not in seen:
                 seen.add((item["role"], item["label"]))
@@ -225,6 +244,8 @@ def _key(item):
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
+    if item["kind"] == "inks":
+        return Patch(facecolor=PAPER, edgecolor=ROLES[item["role"]].colour, label=item["label"])
     if item["kind"] == "bands":
         return Patch(color=ROLES[item["role"]].colour, alpha=0.2, label=item["label"])
     if item["kind"] == "points":

@@ -45,7 +45,13 @@ ROLES = {
     ),
     "path": Role("#000000", marker="o", width=1.2, means="steps of an optimiser"),
     "surface": Role("#56B4E9", width=1.0, means="a loss surface, level by level"),
-    "goal": Role("#F0E442", marker="*", edge="#000000", means="where the minimum is"),
+    "reader": Role("#000000", marker="^", means="what the reader answers"),
+    "goal": Role(
+        "#F0E442",
+        marker="*",
+        edge="#000000",
+        means="what is to be found: a minimum, a right answer",
+    ),
     "high": Role("#D55E00", marker="^", means="the larger of two values of one quantity"),
     "low": Role(
         "#56B4E9", dash=(3.5, 1.6), marker="s", means="the smaller of two values of one quantity"

@@ -19,6 +19,7 @@ MARKS = [
     ("support", "query"),
     ("theta", "phi", "goal"),
     ("support", "goal", "path"),
+    ("reader", "baseline", "maml", "goal"),
     ("maml", "baseline"),
 ]
 
