@@ -5,8 +5,6 @@ user can put right ends as one message and exit code 1, not as a traceback (set 
 to see the traceback all the same). Start from `main`.
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,8 @@ import typer
 from rich.console import Console
 
 from maml_edu import __version__
+from maml_edu.console import as_program, say
+from maml_edu.runs import commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,24 +34,8 @@ Work = Annotated[
 
 
 def main():
-    """Run the command line; a problem that a user can put right becomes one clear message."""
-    from maml_edu.lab import LabError
-
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (LabError, RuntimeError, OSError, ValueError, ImportError) as error:
-        if os.environ.get("MAML_EDU_DEBUG"):
-            raise
-        Console(stderr=True).print(
-            f"maml-edu: {error}", markup=False, highlight=False, soft_wrap=True
-        )
-        sys.exit(1)
-
-
-def _say(text: str) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    """Run the command line."""
+    as_program(app, "maml-edu")
 
 
 def _version(wanted: bool) -> None:
@@ -115,8 +99,8 @@ def lab(
     folder = _work(work)
     copied = lab.prepare(folder, places.course_root())
     if copied:
-        _say(f"Copied {len(copied)} notebooks into {folder}.")
-    _say(f"Your notebooks are in {folder}. Ctrl-C ends JupyterLab.")
+        say(f"Copied {len(copied)} notebooks into {folder}.")
+    say(f"Your notebooks are in {folder}. Ctrl-C ends JupyterLab.")
     raise typer.Exit(lab.launch(folder, port, browser, context.args))
 
 
@@ -137,8 +121,8 @@ def fresh(
 
     copy, aside = lab.fresh(name, _work(work), places.course_root())
     if aside:
-        _say(f"Your old copy is now {aside}.")
-    _say(f"A fresh copy is at {copy}. If it is open in JupyterLab, close and open it again.")
+        say(f"Your old copy is now {aside}.")
+    say(f"A fresh copy is at {copy}. If it is open in JupyterLab, close and open it again.")
 
 
 @app.command()
@@ -151,7 +135,7 @@ def doctor():
 
     report = doctor.doctor()
     Console().print(doctor.terminal_table(report))
-    _say("Everything needed is in place." if report.well else "Something needed is not well.")
+    say("Everything needed is in place." if report.well else "Something needed is not well.")
     raise typer.Exit(0 if report.well else 1)
 
 
@@ -180,8 +164,11 @@ def progress():
         sign, date = ("✓", row.passed) if row.passed else ("○", "not yet")
         table.add_row(sign, row.chapter[:2], row.exercise, str(row.points), date)
     Console().print(table)
-    _say(done.summary())
+    say(done.summary())
 
+
+app.command()(commands.train)
+app.command()(commands.evaluate)
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(data, name="data")
@@ -244,7 +231,7 @@ def data_get(
     """
     from maml_edu.tasks import download
 
-    download.get(name, data_dir, resize, keep_archives, say=_say)
+    download.get(name, data_dir, resize, keep_archives, say=say)
 
 
 @data.command("list")
@@ -271,7 +258,7 @@ def data_list(data_dir: DataDir = None):
     Console().print(table)
     for entry in entries:
         if entry.command:
-            _say(f"To get {entry.name}: {entry.command}")
+            say(f"To get {entry.name}: {entry.command}")
 
 
 @app.command()
@@ -306,7 +293,7 @@ def build(
         build.build(places.course_root(), chapters or None, force=force)
         return
     late = build.out_of_step(places.course_root())
-    _say("\n".join(late) or "Every notebook is in step with its source.")
+    say("\n".join(late) or "Every notebook is in step with its source.")
     raise typer.Exit(1 if late else 0)
 
 

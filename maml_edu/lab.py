@@ -20,7 +20,7 @@ _CONFIGURATION = Path(__file__).resolve().parent / "jupyter"
 _STALE_SECONDS = 3600  # a part file this old was left by a copy that was killed
 
 
-class LabError(Exception):
+class LabError(RuntimeError):
     """Something a learner can put right; the message says how."""
 
 

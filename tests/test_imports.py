@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "figures": {"reference", "tasks", "pytorch"},
     "doctor": {"tasks"},
     "lab": set(),
-    "train": {"tasks", "pytorch"},
+    "console": set(),
+    "runs": {"tasks", "pytorch", "atomic", "console"},
+    "train": {"runs", "console"},
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {

@@ -1,4 +1,4 @@
-"""`python -m maml_edu.train`: alone, under torchrun, and when a process of it is killed."""
+"""`maml-edu train`, as `python -m maml_edu.train`: alone, under torchrun, and when a process of it is killed."""
 
 import json
 import os
@@ -14,10 +14,17 @@ from typer.testing import CliRunner
 
 import maml_edu.pytorch as mt
 from maml_edu import train
+from maml_edu.runs.problems import METHODS
 from maml_edu.tasks import Sinusoids
 
 SMALL = ["--hidden", "8", "--meta-batch", "5", "--engine", "plain", "--device", "cpu", "--no-progress",
          "--shots", "5", "--validate-every", "0", "--episodes", "10", "--dtype", "float64"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    """Where runs/ is made."""
+    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments):
@@ -42,13 +49,18 @@ def by_library(iterations=20, **options):
     return learner.detached(), mt.evaluate(learner, tasks, 10)
 
 
+def scores(found):
+    """The means of the test, from what --json printed."""
+    return found["evaluation"]["scores"]["score"]["mean"]
+
+
 # ------------------------------------------------------------------ one process
 
 
 def test_help_teaches_with_examples_for_one_process_several_and_machines():
     output = CliRunner().invoke(train.app, ["--help"], env={"COLUMNS": "200"}).output
-    for words in ("python -m maml_edu.train --iterations", "torchrun --standalone --nproc-per-node 2",
-                  "--max-restarts 3", "--nnodes 2", "Inner loop", "Outer loop", "[default: 25]"):  # fmt: skip
+    for words in ("maml-edu train omniglot --ways 5", "torchrun --standalone --nproc-per-node 2", "finn2017",
+                  "--max-restarts 3", "--nnodes 2", "Inner loop", "Outer loop", "sinusoids: 25"):  # fmt: skip
         assert words in output
 
 
@@ -62,8 +74,8 @@ def test_json_holds_what_the_library_gives_for_the_same_run():
     result = run("--iterations", 20, "--json", "--validate-every", 10, "--validation-episodes", 5)
     found = json.loads(result.stdout)
     _, expected = by_library()
-    assert found["evaluation"]["mean"] == expected.mean.tolist()
-    assert found["evaluation"]["ci95"] == expected.ci95.tolist()
+    assert scores(found) == expected.mean.tolist()
+    assert found["evaluation"]["scores"]["score"]["ci95"] == expected.ci95.tolist()
     assert found["iterations"] == 20 and found["processes"] == 1 and found["parameters"] == 25
     assert found["settings"]["inner_lr"] == 0.01 and found["device"] == "cpu"
     assert [iteration for iteration, _, _ in found["validation"]] == [10, 20]
@@ -79,35 +91,36 @@ def test_options_reach_the_library(monkeypatch, tmp_path):
     monkeypatch.setattr(mt, "meta_train", meta_train)
     run(
         "--iterations", 7, "--meta-lr", 0.5, "--optimiser", "momentum", "--schedule", "cosine:0.25",
-        "--clip", "value:3", "--seed", 4, "--checkpoint", tmp_path, "--checkpoint-every", 2,
-        "--validate-every", 3, "--validation-episodes", 6, "--keep-best", "--queries", 2,
-        "--inner-lr", 0.125, "--inner-steps", 2, "--hidden", "3,4", "--learner", "fomaml",
+        "--clip", "value:3", "--seed", 4, "--out", tmp_path / "a", "--checkpoint-every", 2,
+        "--validate-every", 3, "--validation-episodes", 6, "--queries", 2, "--test-queries", 9,
+        "--inner-lr", 0.125, "--inner-steps", 2, "--hidden", "3,4", "--method", "fomaml",
     )  # fmt: skip
     learner = seen.pop("learner").learner
     assert isinstance(learner, mt.FOMAML) and (learner.inner_lr, learner.inner_steps) == (0.125, 2)
     assert [tuple(p.shape) for p in learner.model.parameters()][::2] == [(3, 1), (4, 3), (1, 4)]
     assert seen.pop("tasks") == "Sinusoids(shots=5, queries=2)"
-    assert repr(seen.pop("validation")) == "Sinusoids(shots=5, queries=2)"
+    assert repr(seen.pop("validation")) == "Sinusoids(shots=5, queries=9)"
+    assert sorted(every for every, _ in seen.pop("callbacks")) == [2, 3, 200]
     assert seen == {
         "iterations": 7, "meta_batch": 5, "meta_lr": 0.5, "seed": 4, "device": "cpu",
-        "checkpoint": tmp_path, "checkpoint_every": 2, "progress": False, "optimiser": "momentum",
+        "checkpoint": tmp_path / "a", "checkpoint_every": 2, "progress": False, "optimiser": "momentum",
         "schedule": ("cosine", 0.25), "clip": ("value", 3.0), "validate_every": 3,
-        "validation_episodes": 6, "keep_best": True,
+        "validation_episodes": 6,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", train.LEARNERS)
-def test_every_learner_that_is_listed_trains(name):
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "protonet"])
+def test_every_method_that_is_listed_trains(name):
     quiet = ["--engine", "auto"] if name in ("reptile", "imaml", "fine-tuning") else []
-    result = run("--iterations", 2, "--learner", name, *quiet)
+    result = run("--iterations", 2, "--method", name, *quiet)
     assert result.exit_code == 0 and "History(2 iterations" in result.output
 
 
-def test_the_same_command_goes_on_where_a_run_stopped(tmp_path):
-    assert run("--iterations", 12, "--checkpoint", tmp_path).exit_code == 0
-    found = json.loads(run("--iterations", 20, "--checkpoint", tmp_path, "--json").stdout)
+def test_resume_goes_on_where_a_run_stopped():
+    assert run("--iterations", 12, "--out", "a").exit_code == 0
+    found = json.loads(run("--iterations", 20, "--out", "a", "--resume", "--json").stdout)
     _, expected = by_library()
-    assert found["iterations"] == 20 and found["evaluation"]["mean"] == expected.mean.tolist()
+    assert found["iterations"] == 20 and scores(found) == expected.mean.tolist()
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -118,7 +131,7 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(as_json, tmp_path, monkey
 
     monkeypatch.setattr(Sinusoids, "sample", sample)
     more = ["--json"] if as_json else []
-    result = run("--iterations", 20, "--checkpoint", tmp_path, *more)
+    result = run("--iterations", 20, "--out", "a", *more)
     assert result.exit_code == 130
     said = result.stderr if as_json else result.stdout
     assert "Stopped after 1 of 20 iterations" in said and "goes on from there" in said
@@ -128,15 +141,15 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(as_json, tmp_path, monkey
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--tasks", "cosines"], "--tasks must be one of sinusoids; got 'cosines'"),
-    (["--learner", "mammal"], "--learner must be one of maml, fomaml"),
+    (["cosines"], "tasks must be one of sinusoids, omniglot, glyphs; got 'cosines'"),
+    (["--method", "mammal"], "--method must be one of maml, fomaml"),
     (["--dtype", "float16"], "--dtype must be one of float32, float64"),
     (["--ways", "5"], "sinusoids is regression and has no classes"),
     (["--schedule", "sine"], "schedule must be"),
     (["--clip", "much"], "clip must be"),
     (["--optimiser", "magic"], "optimiser must be one of adam"),
     (["--inner-steps", "-1"], "inner_steps must be a whole number"),
-    (["--learner", "reptile"], "reptile has one way of computing: leave out --engine"),
+    (["--method", "reptile"], "reptile has one way of computing: leave out --engine"),
     (["--device", "toaster"], "device 'toaster' cannot be used here"),
     (["--meta-lr", "1e9", "--iterations", "50"], "training diverged at iteration"),
 ])  # fmt: skip
@@ -199,8 +212,9 @@ def test_torchrun_takes_up_a_run_whose_process_was_killed_to_the_result_of_one_p
         "20",
         "--checkpoint-every",
         "5",
-        "--checkpoint",
+        "--out",
         str(tmp_path / "run"),
+        "--resume",
     ]
     ended = torchrun(tmp_path, *options, "--json", restarts=1)
     assert ended.returncode == 0, ended.stderr[-2000:]
@@ -208,7 +222,7 @@ def test_torchrun_takes_up_a_run_whose_process_was_killed_to_the_result_of_one_p
     found = json.loads(ended.stdout)
     theta, expected = by_library()
     assert found["processes"] == 2 and found["iterations"] == 20
-    np.testing.assert_allclose(found["evaluation"]["mean"], expected.mean, rtol=1e-12)
+    np.testing.assert_allclose(scores(found), expected.mean, rtol=1e-12)
     saved = torch.load(tmp_path / "run" / "checkpoint.pt")["learner"]["model"]
     for name, value in theta.items():
         torch.testing.assert_close(saved[name], value, rtol=1e-11, atol=1e-13)
@@ -220,8 +234,9 @@ def test_without_a_restart_torchrun_fails_and_one_process_can_go_on(tmp_path):
         "20",
         "--checkpoint-every",
         "5",
-        "--checkpoint",
+        "--out",
         str(tmp_path / "run"),
+        "--resume",
     ]
     ended = torchrun(tmp_path, *options)
     assert ended.returncode != 0
@@ -230,9 +245,7 @@ def test_without_a_restart_torchrun_fails_and_one_process_can_go_on(tmp_path):
     with pytest.warns(UserWarning, match="processes 2"):
         result = run(*options, "--json")
     _, expected = by_library()
-    np.testing.assert_allclose(
-        json.loads(result.stdout)["evaluation"]["mean"], expected.mean, rtol=1e-12
-    )
+    np.testing.assert_allclose(scores(json.loads(result.stdout)), expected.mean, rtol=1e-12)
 
 
 def test_the_module_runs_as_a_program_and_loads_torch_only_when_it_trains():

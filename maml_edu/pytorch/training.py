@@ -277,7 +277,10 @@ class Bar(contextlib.AbstractContextManager):
             return
         self.next = time_is + REFRESH
         if not self.bar.disable and self.history.loss:
-            self.bar.set_postfix(loss=f"{np.mean(self.history.loss[-100:]):.3g}", refresh=False)
+            known = {"loss": f"{np.mean(self.history.loss[-100:]):.3g}"}
+            if self.history.validation:
+                known[self.history.metric] = f"{self.history.validation[-1][1]:.4g}"
+            self.bar.set_postfix(known, refresh=False)
         self.bar.update(done - self.bar.n)
 
     def __exit__(self, *error):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 import maml_edu.pytorch as mt
 import maml_edu.reference as ref
+from maml_edu.pytorch import evaluation
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 
@@ -203,3 +204,16 @@ def test_regression_scores_are_the_same_one_query_at_a_time():
 def test_a_bar_shows_how_far_the_evaluation_is(capsys):
     mt.evaluate(learner(), Sinusoids(5), 10)
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [mt.MAML, mt.MAMLpp])
+@pytest.mark.parametrize("together", [True, False])
+def test_one_task_after_the_other_gives_the_scores_of_all_tasks_at_once(
+    kind, together, monkeypatch
+):
+    subject = normalised(kind)
+    found = mt.evaluate(subject, Images(), 7, transductive=together)
+    monkeypatch.setattr(evaluation, "_large", lambda learner: False)
+    assert np.array_equal(
+        found.values, mt.evaluate(subject, Images(), 7, transductive=together).values
+    )

@@ -1,0 +1,112 @@
+"""Everything that an experiment is made of, in plain values: `Settings`, which `resolve` puts together."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from .presets import DEFAULTS, find
+
+FORMAT = 1  # of config.json
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One experiment. Counts are whole numbers, rates of a loss that is a mean over examples.
+
+    origin: where each value comes from, "default", a preset's name, or "you".
+    """
+
+    # tasks
+    tasks: str = "sinusoids"
+    ways: int | None = None  # N; None for regression
+    shots: int = 10  # K, of each class
+    queries: int | None = None  # in training, of each class; None: as many as shots
+    test_queries: int | None = None  # in validation and test; None: as in training
+    rotations: bool | None = None  # each character turned counts as three more
+    resize: str | None = None  # Omniglot: "nearest" or "area"
+    alphabets: int | None = None  # glyphs: how many are drawn for training
+    # network
+    net: str = "mlp"  # or "conv4"
+    hidden: tuple[int, ...] = (40, 40)  # mlp
+    init: float | None = None  # mlp: standard deviation of the first weights; None: torch's own
+    filters: int = 64  # conv4
+    pool: str = "stride"  # conv4: or "max"
+    dtype: str = "float32"
+    # inner loop
+    method: str = "maml"
+    inner_lr: float = 0.01
+    inner_steps: int = 1
+    engine: str = "auto"
+    precision: str = "float32"
+    # outer loop
+    iterations: int = 2000
+    meta_batch: int = 25
+    meta_lr: float = 1e-3
+    optimiser: str = "adam"
+    schedule: str = "constant"
+    clip: str | None = None
+    seed: int = 0
+    # validation and test
+    validate_every: int = 1000  # 0: never
+    validation_episodes: int = 200
+    episodes: int = 600
+    test_steps: int | None = None  # None: as in training
+    origin: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same in what JSON knows."""
+        plain = dataclasses.asdict(self)
+        return plain | {"hidden": list(self.hidden)}
+
+    @property
+    def name(self) -> str:
+        """A name for the folder, such as omniglot-5way-1shot-maml."""
+        ways = f"{self.ways}way-" if self.ways else ""
+        return f"{self.tasks}-{ways}{self.shots}shot-{self.method}"
+
+    def changed(self, **values) -> Settings:
+        """The same with other values, as asked for by the user."""
+        known_fields(values)
+        origin = self.origin | dict.fromkeys(values, "you")
+        return dataclasses.replace(self, **tidy(values), origin=origin)
+
+
+def resolve(tasks: str = "sinusoids", preset: str | None = None, **values) -> Settings:
+    """Settings for tasks of this kind: defaults, over them those of a preset, over them what is given.
+
+    A value of None counts as not given. Raises ValueError for names that are not known, and for a preset
+    that says nothing of these tasks.
+    """
+    if tasks not in DEFAULTS:
+        raise ValueError(f"tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
+    given = {name: value for name, value in values.items() if value is not None}
+    known_fields(given)
+    defaults = {"tasks": tasks, **DEFAULTS[tasks]}
+    chosen = {}
+    if preset is not None:
+        setting = defaults | given
+        chosen = find(preset)(tasks, setting.get("ways"), setting["shots"])
+    origin = dict.fromkeys(defaults, "default") | dict.fromkeys(chosen, preset or "")
+    origin |= dict.fromkeys(given, "you")
+    return Settings(**tidy(defaults | chosen | given), origin=origin)
+
+
+def from_json(config: dict[str, Any]) -> Settings:
+    """The settings that `as_json` gave. ValueError for names that are not known."""
+    known_fields(config)
+    return Settings(**tidy(config))
+
+
+def tidy(values):
+    """Lists as tuples, so that settings can be compared."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
+def known_fields(values):
+    """ValueError for a name that no setting has."""
+    names = [own.name for own in dataclasses.fields(Settings)]
+    for name in values:
+        if name not in names:
+            raise ValueError(f"there is no setting {name!r}: there are {', '.join(names)}.")
