@@ -10,8 +10,7 @@ import time
 import torch
 
 import maml_edu.pytorch as mt
-from benchmarks.pictures import Pictures
-from maml_edu.tasks import Sinusoids
+from maml_edu.tasks import Glyphs, Sinusoids
 
 from . import ours
 
@@ -38,7 +37,7 @@ class Peer(ours.Peer):
         self.precision = option if option not in ("", "prepared") else "float32"
         super().__init__(workload, params, dtype, device, "auto")
         shots = {"shots": workload.shots, "queries": workload.queries}
-        self.family = Sinusoids(**shots) if workload.network == "mlp" else Pictures(**shots)
+        self.family = Sinusoids(**shots) if workload.network == "mlp" else Glyphs(**shots)
         if option == "prepared":
             self.family = Prepared(workload.tasks)
 

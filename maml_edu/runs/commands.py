@@ -98,7 +98,7 @@ def train(
         option("Standard deviation of its first weights.", panel=NET, default="torch's own way"),
     ] = None,
     filters: Annotated[
-        int | None, option("Of each layer of conv4.", panel=NET, default="32")
+        int | None, option("Of each layer of conv4.", panel=NET, default="64")
     ] = None,
     pool: Annotated[
         str | None, option("conv4 halves by stride or max.", panel=NET, default="stride")
@@ -128,7 +128,7 @@ def train(
         str | None, option("float32, tf32 or bf16.", panel=INNER, default="float32")
     ] = None,
     iterations: Annotated[
-        int | None, option("Outer steps.", panel=OUTER, default="10000, sinusoids: 2000")
+        int | None, option("Outer steps.", panel=OUTER, default="6000, sinusoids: 2000")
     ] = None,
     meta_batch: Annotated[
         int | None,

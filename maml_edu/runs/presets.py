@@ -16,8 +16,8 @@ from typing import Any
 
 IMAGES = {
     "ways": 5, "shots": 1, "queries": 5, "test_queries": 5, "rotations": True,
-    "net": "conv4", "filters": 32, "pool": "stride", "inner_lr": 2.0, "inner_steps": 1,
-    "iterations": 10_000, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine:0.01",
+    "net": "conv4", "filters": 64, "pool": "stride", "inner_lr": 2.0, "inner_steps": 1,
+    "iterations": 6000, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine:0.01",
     "validate_every": 500, "validation_episodes": 300, "test_steps": 3,
 }  # fmt: skip
 DEFAULTS: dict[str, dict[str, Any]] = {
