@@ -1,5 +1,5 @@
-"""The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, and an
-exercise tells a stub from a right answer.
+"""The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, chapter 10's
+game counts clicks, and an exercise tells a stub from a right answer.
 
 Needs Chromium (or Chrome) and Playwright; is skipped, with the reason, where one is missing.
 Screenshots go to pytest's temporary folder.
@@ -18,9 +18,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from maml_edu import lab, places
+from maml_edu import build, lab, places
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -205,6 +206,56 @@ def test_chapter_00_runs_and_its_slider_moves_the_figure(server, page, tmp_path)
     assert markup_beside(handle) != before, "the slider moved and the figure did not"
     assert errors(page) == []
     assert page.locator(".Toastify__toast").count() == 0, "nothing pops up over the lesson"
+
+
+QUIZ = """\
+import torch.nn.functional as F
+import maml_edu.pytorch as mt
+from maml_edu.figures import be_the_classifier
+from maml_edu.tasks import Glyphs
+learner = mt.MAML(mt.Conv4(5, filters=4), F.cross_entropy, inner_lr=0.4)
+be_the_classifier(learner, Glyphs("test", queries=1, alphabets=2), questions=4)
+"""
+
+
+def test_be_the_classifier_counts_what_is_clicked(server, page, tmp_path):
+    """Chapter 10's game, with an untrained network: by mouse, then by keyboard."""
+    work, url = server
+    cells = [nbformat.v4.new_code_cell(QUIZ)]
+    kernel = {"kernelspec": build.KERNELSPEC}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, work / "notebooks" / "quiz.ipynb")
+    panel = open_notebook(page, url, "notebooks/quiz.ipynb")
+    run_all_cells(page, panel, seconds=120)
+    assert errors(page) == []
+    title = panel.locator(".maml-edu-live .title")
+    third = panel.locator('.maml-edu-live [data-press="2"]')
+    third.wait_for(timeout=30 * SECONDS)
+    assert title.inner_text().startswith("Question 1 of 4: which")
+    assert third.get_attribute("role") == "button" and third.get_attribute("aria-label")
+    page.screenshot(path=tmp_path / "question.png")
+
+    third.click()
+    on = panel.locator('.maml-edu-live [data-press="next"]')
+    on.wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "answer.png")
+    said = title.inner_text()
+    right = 1 if ": right." in said else 0
+    assert re.search(rf"Of 1 so far: you {right}, network [01], pixels [01]", said)
+    assert third.count() == 0, "an answer cannot be taken back"
+
+    on.focus()
+    page.keyboard.press("Enter")
+    third.wait_for(timeout=30 * SECONDS)
+    assert title.inner_text().startswith("Question 2 of 4: which")
+    third.focus()
+    page.keyboard.press("Space")
+    on.wait_for(timeout=30 * SECONDS)
+    assert "Of 2 so far" in title.inner_text()
+    assert on.evaluate("(button) => button === document.activeElement"), (
+        "the keyboard goes on there"
+    )
+    assert errors(page) == []
 
 
 def cells_of(path):

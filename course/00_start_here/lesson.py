@@ -24,7 +24,7 @@
 # | | [07 · MAML in NumPy](07_maml_in_numpy.ipynb) | Can forty lines learn to learn? | [07](../exercises/07_maml_in_numpy.ipynb) |
 # | | [08 · MAML in PyTorch](08_maml_in_pytorch.ipynb) | Same numbers, other machine? | [08](../exercises/08_maml_in_pytorch.ipynb) |
 # | | [09 · Fast MAML](09_fast_maml.ipynb) | Where does the time go? | [09](../exercises/09_fast_maml.ipynb) |
-# | | 10 · Few-shot images | Five characters never seen before, one example of each: enough? | to come |
+# | | [10 · Few-shot images](10_few_shot_images.ipynb) | Five characters never seen before, one example of each: enough? | [10](../exercises/10_few_shot_images.ipynb) |
 # | | 11 · The MAML family | What can be left out? | to come |
 # | | 12 · What did it learn? | Fast adaptation or good features? | to come |
 # | **4** | *Out into the world* | | |

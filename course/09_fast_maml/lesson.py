@@ -705,5 +705,5 @@ print("same meta-loss:", bool(abs(value - alone_value) < 1e-12), "  same gradien
 # - Rajeswaran, Finn, Kakade & Levine (2019), *Meta-Learning with Implicit Gradients*, arXiv 1909.04630. How to
 #   keep no path at all, at the price of an approximation.
 #
-# **Next:** [the exercises of this chapter](../exercises/09_fast_maml.ipynb) · back to
-# [the map of the course](../notebooks/00_start_here.ipynb)
+# **Next:** [the exercises of this chapter](../exercises/09_fast_maml.ipynb), then
+# [10 · Few-shot images](10_few_shot_images.ipynb) · back to [the map of the course](../notebooks/00_start_here.ipynb)

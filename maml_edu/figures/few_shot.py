@@ -233,7 +233,7 @@ def _whose():
 
 def _score_notes(score, asked):
     return [
-        Note(4.05, y, f"{who}: {score[who]} of {asked} right")
+        Note(4.05, y, f"{who}: {score[who]} of {asked}")
         for y, (who, _) in zip(HEIGHTS, WHO, strict=True)
     ]
 

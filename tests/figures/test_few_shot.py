@@ -150,7 +150,7 @@ def test_the_score_counts_right_answers_of_all_players():
     scene = few_shot.quiz_scene(QUIZ, ["2", "next", "0", "next", "0"])
     assert "you 2, network 2, pixels 1" in scene.title
     assert not any(note.press for note in scene.notes), "there is no question after the last"
-    assert "you: 2 of 3 right" in [note.text for note in scene.notes]
+    assert "you: 2 of 3" in [note.text for note in scene.notes]
 
 
 def test_the_quiz_asks_learner_and_pixels_about_one_query_beside_the_support_set(tasks, learner):
