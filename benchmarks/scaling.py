@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import torch
 from torch import distributed as dist
@@ -25,7 +26,7 @@ WORKLOADS = {  # name → options of maml_edu.train, iterations
         40,
     ),
 }
-SAME = ["--device", "cpu", "--threads", "1", "--validate-every", "0", "--episodes", "2", "--json"]
+SAME = ["--device", "cpu", "--threads", "1", "--validate-every", "0", "--no-test", "--json"]
 
 
 def main():
@@ -84,7 +85,8 @@ def all_reduce_us(numbers, processes):
 
 def run(command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    with tempfile.TemporaryDirectory() as folder:  # for the files of a run
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     return done.stdout

@@ -19,6 +19,7 @@ def test_a_short_run_tells_what_the_whole_one_would_take(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "5-way 1-shot, 32 tasks, float32: " in said and "CPU threads, torch" in said
     assert "60,000 iterations: " in said and "extrapolated" in said
+    assert "drawing 32 tasks by itself: " in said
 
 
 def test_the_extrapolation_leaves_the_first_iterations_out():

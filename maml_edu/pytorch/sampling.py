@@ -79,7 +79,9 @@ class Stream:
         """k different numbers from 0 … n − 1 in random order, int64 (*shape, k); k = n: a permutation."""
         if not 0 <= k <= n:
             raise ValueError(f"choice cannot take {k} different numbers out of {n}.")
-        return self.bits((*shape, n)).argsort(-1)[..., :k]
+        return (
+            self.bits((*shape, n)).topk(k, largest=False).indices
+        )  # those with the least bits, in order
 
     def state_dict(self) -> dict:
         """Seed and position, as plain numbers; waits for the device."""

@@ -260,9 +260,6 @@ def settings_for(values, out, resume, previous) -> tuple[Settings, Path | None]:
     return resolve(tasks or "sinusoids", preset, **given), out
 
 
-MAY_CHANGE = ("iterations", "validation_episodes", "episodes", "test_steps", "engine")
-
-
 def resumed(folder: Folder, tasks, preset, given, previous) -> Settings:
     """The settings of a run that was begun; ValueError where the options contradict them."""
     from maml_edu.pytorch.checkpoint import fall_back
@@ -271,19 +268,14 @@ def resumed(folder: Folder, tasks, preset, given, previous) -> Settings:
     asked = given | ({"tasks": tasks} if tasks else {})
     if preset is not None:
         asked = find(preset)(known.tasks, known.ways, known.shots) | asked
-    for name, value in asked.items():
-        was = getattr(known, name)
-        if name not in MAY_CHANGE and value != was:
-            raise ValueError(
-                f"the run in {folder.path} was begun with {name} {was}, not {value}: leave the option out to go "
-                f"on with it, or begin another run in another --out."
-            )
+    asked = {name: value for name, value in asked.items() if value != getattr(known, name)}
+    settings = known.changed(**asked) if asked else known
+    settings.refuse_as_continuation_of(known, folder.path)
     if previous:
         done = fall_back(folder.path)
         words = f"Going on from the checkpoint before the last, of iteration {done}."
         say(words, Console(stderr=True))  # stdout may be for JSON alone
-    changes = {name: asked[name] for name in MAY_CHANGE if asked.get(name, None) is not None}
-    return known.changed(**changes) if changes else known
+    return settings
 
 
 def run(settings: Settings, out, preset, json, **arguments) -> int:

@@ -9,6 +9,13 @@ from typing import Any
 from .presets import DEFAULTS, find
 
 FORMAT = 1  # of config.json
+MAY_CHANGE = (
+    "iterations",
+    "validation_episodes",
+    "episodes",
+    "test_steps",
+    "engine",
+)  # on going on
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,16 @@ class Settings:
         """A name for the folder, such as omniglot-5way-1shot-maml."""
         ways = f"{self.ways}way-" if self.ways else ""
         return f"{self.tasks}-{ways}{self.shots}shot-{self.method}"
+
+    def refuse_as_continuation_of(self, begun: Settings, path):
+        """ValueError where the run in a folder was begun with other settings than may change."""
+        for own in dataclasses.fields(self):
+            was, now = getattr(begun, own.name), getattr(self, own.name)
+            if own.compare and own.name not in MAY_CHANGE and was != now:
+                raise ValueError(
+                    f"the run in {path} was begun with {own.name} {was}, not {now}: leave the option out to go "
+                    f"on with it, or begin another run in another --out."
+                )
 
     def changed(self, **values) -> Settings:
         """The same with other values, as asked for by the user."""

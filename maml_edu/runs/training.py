@@ -97,6 +97,7 @@ def begin(settings: Settings, out, resume: bool) -> Path:
             raise ValueError(
                 f"{folder.path} already holds a run: go on with it with --resume, or give another --out."
             )
+        settings.refuse_as_continuation_of(known, folder.path)
         if known == settings:
             return folder.path
     folder.begin(settings)
