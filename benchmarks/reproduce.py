@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,12 +89,21 @@ ROWS = [
 ]  # fmt: skip
 
 
+SINUSOIDS = {  # name → (what it is, arguments of benchmarks/sinusoid.py)
+    "sinusoids-10shot": ("trained on 10 shots", ["--shots", "5", "10", "--train-shots", "10"]),
+    "sinusoids-5shot": ("trained on 5 shots", ["--shots", "5"]),
+}
+
+
 def main(arguments=None):
     options = parse(arguments)
     rows = [row for row in ROWS if row.name.startswith(options.only)]
     if options.list:
         show(rows)
         return
+    for name, (_, own) in SINUSOIDS.items():
+        if name.startswith(options.only):
+            sinusoids(name, own, options)
     wanted = {"cpu", "gpu"} if on_gpu(options.device) else {"cpu"}
     for row in rows:
         if row.machine in wanted:
@@ -138,6 +148,8 @@ def on_gpu(device) -> bool:
 
 def show(rows):
     """The rows, a line each."""
+    for name, (_, own) in SINUSOIDS.items():
+        print(f"{name:<28} cpu  about 2 min  python benchmarks/sinusoid.py {' '.join(own)}")
     for row in rows:
         print(f"{row.name:<28} {row.machine}  about {row.minutes:g} min  {row.command(0)}")
 
@@ -186,12 +198,46 @@ def tested_on(row: Row, settings, options):
     return images_of(settings, row.test.get("split", "test"), options.data_dir)
 
 
+def sinusoids(name, own, options):
+    """MAML and the pretrained baseline on sine waves, unless that was done."""
+    path = options.out / f"{name}.json"
+    if path.is_file():
+        return
+    arguments = [*own, "--iterations", str(options.iterations or 70_000)]
+    arguments += ["--episodes", str(options.episodes or 600), "--runs", str(options.out / name)]
+    print(f"\n{name}: python benchmarks/sinusoid.py {' '.join(arguments)}", flush=True)
+    script = ROOT / "benchmarks" / "sinusoid.py"
+    subprocess.run([sys.executable, str(script), *arguments, "--json", str(path)], check=True)
+
+
 # ------------------------------------------------------------------ the page
 
 
 def page(out: Path) -> str:
     """The tables of everything that has been run, in Markdown."""
-    return "\n".join([*omniglot_table(out), "", *glyphs_table(out), "", *time_table(out)])
+    tables = (sinusoid_table, omniglot_table, glyphs_table, time_table)
+    return "\n\n".join("\n".join(table(out)) for table in tables)
+
+
+def sinusoid_table(out):
+    yield "| sinusoids, MSE after inner steps | test shots | 0 | 1 | 5 | 10 |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for method, known in sinusoid_published().items():
+        cells = " | ".join(str(known.get(step, "–")) for step in (0, 1, 5, 10))
+        yield f"| *{method}, published* | 5 | {cells} |"
+    for name, (what, _) in SINUSOIDS.items():
+        path = out / f"{name}.json"
+        found = json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else []
+        for row in found:
+            pairs = ((row["mse"][step], row["ci95"][step]) for step in (0, 1, 5, 10))
+            cells = " | ".join(f"{mean:.2f} ± {ci95:.2f}" for mean, ci95 in pairs)
+            yield f"| {row['method']}, {what} | {row['shots']} | {cells} |"
+
+
+def sinusoid_published():
+    from benchmarks.sinusoid import PUBLISHED as published
+
+    return published
 
 
 def omniglot_table(out):

@@ -38,6 +38,8 @@ def data(tmp_path_factory):
 def run(monkeypatch, data, out, *arguments):
     monkeypatch.setattr(reproduce, "ROWS", ROWS)
     monkeypatch.setattr(reproduce, "SETTINGS", ((5, 1),))
+    few = {"sinusoids-5shot": ("trained on 5 shots", ["--shots", "5", "--meta-batch", "4"])}
+    monkeypatch.setattr(reproduce, "SINUSOIDS", few)
     monkeypatch.setattr(baselines, "RATES", (0.5,))
     quick = [
         "--data-dir",
@@ -67,6 +69,7 @@ def test_every_row_for_this_machine_is_run_and_the_others_are_labelled(
         "MAML, laptop recipe, transductive",
         "pixels, nearest neighbour",
         "ProtoNet, one query",
+        "pretrained, trained on 5 shots",
         "98.7 ± 0.4",
     ):
         assert label in said
@@ -81,6 +84,7 @@ def test_every_row_for_this_machine_is_run_and_the_others_are_labelled(
         raise AssertionError("what is there is not done again")
 
     monkeypatch.setattr(reproduce.runs, "train", nothing)
+    monkeypatch.setattr(reproduce.subprocess, "run", nothing)
     monkeypatch.setattr(baselines.runs, "evaluate", nothing)
     run(monkeypatch, data, tmp_path / "out")
 
