@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,10 +35,10 @@ class Baseline:
     make: Callable
     ways: tuple[str, ...]
 
-    @property
-    def of_pixels(self) -> bool:
-        """Is nothing learned?"""
-        return self.ways == ("score",)
+    def rows(self):
+        """(label, way of asking) of its rows in a table."""
+        several = len(self.ways) > 1
+        return [(f"{self.label}, {way}" if several else self.label, way) for way in self.ways]
 
     def path(self, out: Path, ways, shots, split) -> Path:
         return out / "baselines" / f"{self.name}-{ways}way-{shots}shot-{split}.json"
@@ -64,9 +65,10 @@ class Baseline:
         return f"{100 * own['mean'][-1]:.2f} ± {100 * own['ci95'][-1]:.2f}"
 
 
-def tasks_of(ways, shots, split, options):
-    """Omniglot's episodes, five queries a class, as in the laptop recipe."""
-    return images_of(runs.resolve("omniglot", ways=ways, shots=shots), split, options.data_dir)
+def tasks_of(ways, shots, split, options, source="omniglot"):
+    """Episodes with five queries a class, as in the laptop recipe, rotations counting as classes."""
+    settings = runs.resolve(source, ways=ways, shots=shots, rotations=True)
+    return images_of(settings, split, options.data_dir)
 
 
 # ------------------------------------------------------------------ on pixels
@@ -119,19 +121,19 @@ class AllClasses(FewShotImages):
         return f"AllClasses(classes={len(self.bank)}, ways={self.ways})"
 
 
-def fine_tuned(ways, shots, options):
+def fine_tuned(ways, shots, options, source="omniglot"):
     """A network that has learned to tell all training characters apart, its head anew for each task.
 
     Rate, steps and whether the body adapts, too: what is best on 100 validation tasks.
     """
-    features = pretrained(options).features
+    features = pretrained(options, source).features
     learner = mt.FineTuning(mt.Conv4(ways, filters=64), F.cross_entropy, 0.1, 1)
     with torch.no_grad():
         learner.model.features.load_state_dict(features.state_dict())
         for own in learner.model.head.parameters():
             own.zero_()
     best = (-1.0, 0.1, 5, None)
-    tasks = tasks_of(ways, shots, "val", options)
+    tasks = tasks_of(ways, shots, "val", options, source)
     for adapting in (None, "head."):
         for rate in RATES:
             own = mt.FineTuning(learner.model, F.cross_entropy, rate, 1, adapting=adapting)
@@ -142,9 +144,9 @@ def fine_tuned(ways, shots, options):
     return mt.FineTuning(learner.model, F.cross_entropy, rate, 1, adapting=adapting), steps
 
 
-def pretrained(options):
-    """Conv4 with a head for every training character (4 × 1028 with rotations), by plain classification."""
-    own = tasks_of(5, 1, "train", options)
+def pretrained(options, source):
+    """Conv4 with a head for every training character, rotations included, by plain classification."""
+    own = tasks_of(5, 1, "train", options, source)
     family = AllClasses(own.bank, ways=64, shots=1, queries=1)
     torch.manual_seed(0)
     model = mt.Conv4(len(own.bank), filters=64)
@@ -157,7 +159,7 @@ def pretrained(options):
         meta_lr=2e-3,
         schedule=("cosine", 0.01),
         device=options.device,
-        checkpoint=options.out / "baselines" / "pretrained",
+        checkpoint=options.out / "baselines" / f"pretrained-{source}",
     )
     return model.cpu()
 
@@ -167,4 +169,14 @@ BASELINES = (
     Baseline("centroid", "pixels, nearest centroid", nearest_centroid, ("score",)),
     Baseline("protonet", "ProtoNet (trained 20-way 1-shot)", protonet, BOTH),
     Baseline("fine-tuned", "pretrained on all classes, fine-tuned", fine_tuned, BOTH),
+)
+ON_GLYPHS = (  # what learns from glyphs alone; the ProtoNet is a row of `reproduce.ROWS`
+    BASELINES[0],
+    BASELINES[1],
+    Baseline(
+        "fine-tuned-glyphs",
+        "pretrained on all classes of glyphs, fine-tuned",
+        functools.partial(fine_tuned, source="glyphs"),
+        BOTH,
+    ),
 )

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in place of this folder: `benchmarks` and `maml_edu` as packages
 
-from benchmarks.baselines import BASELINES  # noqa: E402
+from benchmarks.baselines import BASELINES, ON_GLYPHS  # noqa: E402
 from maml_edu import runs  # noqa: E402
 from maml_edu.runs.folder import Folder  # noqa: E402
 
@@ -115,8 +115,8 @@ def main(arguments=None):
         for baseline in BASELINES:
             for ways, shots in SETTINGS:
                 baseline.do(ways, shots, "test", options)
-            if baseline.of_pixels:
-                baseline.do(5, 1, "evaluation", options)
+        for baseline in ON_GLYPHS:
+            baseline.do(5, 1, "evaluation", options)
     text = page(options.out)
     print(text)
     if options.write:
@@ -254,9 +254,9 @@ def omniglot_table(out):
             cells = [cell(out, f"{prefix}-{n}way-{k}shot", way, prefix) for n, k in SETTINGS]
             yield f"| {name}, {way} | {' | '.join(cells)} |"
     for baseline in BASELINES:
-        for way in baseline.ways:
+        for label, way in baseline.rows():
             cells = [baseline.cell(out, n, k, "test", way) for n, k in SETTINGS]
-            yield f"| {baseline.label}{f', {way}' if len(baseline.ways) > 1 else ''} | {' | '.join(cells)} |"
+            yield f"| {label} | {' | '.join(cells)} |"
 
 
 def cell(out, name, way, prefix=""):
@@ -277,9 +277,9 @@ def glyphs_table(out):
     for name, label in (("maml", "MAML, laptop recipe"), ("protonet", "ProtoNet")):
         for way in ("transductive", "one query at a time"):
             yield f"| {label}, {way} | {cell(out, f'glyphs-{name}', way)} |"
-    for baseline in BASELINES:
-        if baseline.of_pixels:
-            yield f"| {baseline.label} | {baseline.cell(out, 5, 1, 'evaluation', 'score')} |"
+    for baseline in ON_GLYPHS:
+        for label, way in baseline.rows():
+            yield f"| {label} | {baseline.cell(out, 5, 1, 'evaluation', way)} |"
 
 
 def time_table(out):

@@ -57,7 +57,8 @@ class History:
         ax.set(xlabel="iteration", ylabel="meta-loss", title=self._headline(window))
         if self.validation:
             self._plot_validation(ax)
-        ax.legend(frameon=False, loc="best")
+        # an accuracy rises while the loss falls: between them there is room, which "best" does not see
+        ax.legend(frameon=False, loc="center right" if self.metric == "accuracy" else "best")
         return ax
 
     def _plot_validation(self, ax):
