@@ -22,10 +22,10 @@ from maml_edu.checks import check
 def episode(labels, ways, shots, queries, seed):
     """(support, support_y, query, query_y) of one episode.
 
-    labels (images,): whole numbers, which character each image shows; not in order. support (ways · shots,) and
-    query (ways · queries,): indices of images; support_y, query_y: their classes numbered 0 … ways − 1 in this
-    episode. shots and queries count per class. The classes, and the images of each, are drawn at random
-    with np.random.default_rng(seed).
+    labels (images,): whole numbers, which character each image shows; not in order. support
+    (ways · shots,) and query (ways · queries,): indices of images; support_y, query_y: their
+    classes, numbered 0 … ways − 1 in this episode. shots and queries count per class. The classes,
+    and the images of each, are drawn at random with np.random.default_rng(seed).
     """
     ### BEGIN SOLUTION
     rng = np.random.default_rng(seed)
@@ -73,8 +73,8 @@ check("10.episode", episode, hidden=True)
 def interval(correct):
     """(accuracy, half the width of its 95 % interval), both between 0 and 1.
 
-    correct (episodes, queries): 1 where a query was named rightly, else 0. The half-width is 1.96 standard errors
-    over episodes; the standard deviation divides by (episodes − 1).
+    correct (episodes, queries): 1 where a query was named rightly, else 0. The half-width is 1.96
+    standard errors over episodes; the standard deviation divides by (episodes − 1).
     """
     ### BEGIN SOLUTION
     each = correct.mean(axis=1)  # (episodes,)
@@ -114,9 +114,9 @@ check("10.interval", interval, hidden=True)
 def two_ways(support, query, eps):
     """(the queries normalised together, the queries normalised one at a time), each like query.
 
-    support (shots, features, height, width), query (queries, features, height, width). Together: by mean and variance
-    of the query batch alone. One at a time: each query by those of a batch of the support set and this query.
-    The variance divides by the number of values.
+    support (shots, features, height, width), query (queries, features, height, width). Together: by
+    mean and variance of the query batch alone. One at a time: each query by those of a batch of the
+    support set and this query. The variance divides by the number of values.
     """
 
     ### BEGIN SOLUTION
@@ -201,9 +201,10 @@ check("10.convert_rate", convert_rate, hidden=True)
 
 # %% nbgrader={"grade": false, "grade_id": "nearest_centroid", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def nearest_centroid(support_x, support_y, query_x):
-    """The class of the nearest class mean, by squared distance, for each query: whole numbers (queries,).
+    """The class of the nearest class mean, by squared distance, for each query: ints (queries,).
 
-    support_x (examples, features), support_y (examples,) labels 0 … ways − 1, in any order; query_x (queries, features).
+    support_x (examples, features); support_y (examples,): labels 0 … ways − 1, in any order;
+    query_x (queries, features).
     """
     ### BEGIN SOLUTION
     ways = support_y.max() + 1

@@ -81,7 +81,7 @@ images = train.bank[chosen[:, :, None], order]  # (tasks, ways, shots + queries,
 labels = np.broadcast_to(np.arange(WAYS)[:, None], order.shape[1:])  # (ways, shots + queries)
 print("characters of the two tasks:", chosen.tolist())
 print("images:", images.shape, "  support:", images[:, :, :SHOTS].shape)
-print("labels of one task, the same in all tasks:", labels[:, :SHOTS].ravel(), "and", labels[:, SHOTS:].ravel())  # fmt: skip
+print("labels of each task:", labels[:, :SHOTS].ravel(), "and", labels[:, SHOTS:].ravel())
 
 # %% [markdown]
 # The label 3 means another character in each task. So nothing can be learned about "class 3", and before adaptation
@@ -438,7 +438,8 @@ for name, each in asked.items():
 # %%
 asked["one at a time, beside the support set"] = single
 scores = {name: interval(each) for name, each in asked.items()}
-accuracies(scores, title="The same network on the same images: company decides", chance=0.2)
+title = "The same network on the same images: company decides"
+accuracies(scores, title, chance=0.2, ours=scores)
 
 # %% [markdown]
 # In a batch of one class the mean *is* the class, and subtracting it leaves what the hands differ in. In a batch with
@@ -505,7 +506,7 @@ except ValueError as refused:
     print("\n" + textwrap.fill(f"mt.MAML refuses it by name: {refused}", 96))
 
 # %% [markdown]
-# An error of a few per cent, in float64, where rounding gives $10^{-14}$: no loss curve shows that. (Seen with torch
+# An error of a few per cent, in float64, where rounding gives $10^{-14}$: a loss curve would hardly show that. (Seen with torch
 # 2.13; should your torch have it right, both lines are small. Public reports: pytorch/functorch 534, pytorch 196699.) A
 # norm that is written from elementary operations is exact.
 #
@@ -537,7 +538,7 @@ for name, each in table.items():
 # %%
 ours = ("MAML, transductive", "MAML, one at a time")
 summary = {name: interval(each) for name, each in table.items()}
-accuracies(summary, title="One example each: what training adds", chance=0.2, ours=ours)
+accuracies(summary, "One example each: what training adds", chance=0.2, ours=ours)
 
 # %% [markdown]
 # MAML was trained for 1000 outer steps and ProtoNet for 150, to keep the lesson short: this picture is no race. With
