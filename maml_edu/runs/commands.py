@@ -115,11 +115,16 @@ def train(
             "α, the rate of the inner steps, for a loss that is a mean over examples. (The code of "
             "Finn et al. sums over ways: its 0.4 at 5 ways is 2.0 here.)",
             panel=INNER,
-            default="2.0, sinusoids: 0.01",
+            default="2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4), sinusoids: 0.01",
         ),
     ] = None,
     inner_steps: Annotated[
-        int | None, option("Inner steps in training.", panel=INNER, default="1")
+        int | None,
+        option(
+            "Inner steps in training.",
+            panel=INNER,
+            default="1, on images maml++ 3, reptile and imaml 5",
+        ),
     ] = None,
     engine: Annotated[
         str | None, option("How meta-gradients are computed.", panel=INNER, default="auto")

@@ -26,6 +26,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "glyphs": IMAGES | {"alphabets": 100, "rotations": False},
 }
 
+OF_METHOD: dict[str, dict[str, Any]] = {  # where that differs from MAML, on images
+    "fomaml": {"inner_lr": 0.4},
+    "reptile": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
+    "meta-sgd": {"inner_lr": 0.4, "test_steps": 1},
+    "maml++": {"inner_lr": 0.4, "inner_steps": 3},
+    "imaml": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
+    "protonet": {"test_steps": 0},
+}
+
+
+def defaults_for(tasks: str, method: str) -> dict[str, Any]:
+    """What an experiment begins with: what suits the tasks, and the method."""
+    on_images = OF_METHOD.get(method, {}) if tasks != "sinusoids" else {}
+    return {"tasks": tasks, **DEFAULTS[tasks], **on_images}
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from .presets import DEFAULTS, find
+from .presets import DEFAULTS, defaults_for, find
 
 FORMAT = 1  # of config.json
 MAY_CHANGE = (
@@ -100,11 +100,14 @@ def resolve(tasks: str = "sinusoids", preset: str | None = None, **values) -> Se
         raise ValueError(f"tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
     given = {name: value for name, value in values.items() if value is not None}
     known_fields(given)
-    defaults = {"tasks": tasks, **DEFAULTS[tasks]}
     chosen = {}
     if preset is not None:
-        setting = defaults | given
+        setting = DEFAULTS[tasks] | given
         chosen = find(preset)(tasks, setting.get("ways"), setting["shots"])
+    method = given.get("method", chosen.get("method", "maml"))
+    defaults = defaults_for(tasks, method)
+    if "inner_steps" in given and method == "maml++":  # which has learned rates for these alone
+        given.setdefault("test_steps", given["inner_steps"])
     origin = dict.fromkeys(defaults, "default") | dict.fromkeys(chosen, preset or "")
     origin |= dict.fromkeys(given, "you")
     return Settings(**tidy(defaults | chosen | given), origin=origin)

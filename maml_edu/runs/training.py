@@ -60,6 +60,7 @@ def train(
     problem = make_problem(settings, data_dir)
     with processes(device, timeout) as device:
         learner = Distributed(make_learner(settings, problem))
+        check_test_steps(learner.learner, settings)  # before hours of training, not after
         team = learner.team
         folder = Folder(team.from_first(lambda: str(begin(settings, out, resume))))
         history = mt.meta_train(
@@ -86,6 +87,15 @@ def train(
         device=str(parameters[0].device),
         parameters=sum(own.numel() for own in parameters),
     )
+
+
+def check_test_steps(learner, settings: Settings):
+    """ValueError where the test asks for inner steps that the learner will not take."""
+    if settings.test_steps is not None:
+        try:
+            learner.check_steps(settings.test_steps)
+        except ValueError as error:
+            raise ValueError(f"--test-steps: {error}") from None
 
 
 def begin(settings: Settings, out, resume: bool) -> Path:

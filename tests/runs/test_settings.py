@@ -102,3 +102,18 @@ def test_a_perceptron_can_be_trained_on_images_and_conv4_only_on_them():
     settings = runs.resolve("sinusoids", net="conv4")
     with pytest.raises(ValueError, match="conv4 is for images"):
         make_learner(settings, make_problem(settings))
+
+
+def test_methods_begin_with_rates_and_steps_that_suit_them():
+    own = runs.resolve("glyphs", method="maml++", inner_steps=4)
+    assert (own.inner_lr, own.inner_steps, own.test_steps) == (0.4, 4, 4)
+    assert runs.resolve("glyphs", method="reptile").inner_steps == 5
+    assert runs.resolve("sinusoids", method="reptile").inner_lr == 0.01
+    assert runs.resolve("glyphs", method="fomaml", inner_lr=0.1).inner_lr == 0.1
+
+
+def test_test_steps_that_the_method_cannot_take_are_refused_before_training(tmp_path):
+    settings = runs.resolve("glyphs", method="maml++", test_steps=9, alphabets=1, filters=2)
+    with pytest.raises(ValueError, match="--test-steps: there are learned rates for 3 inner steps"):
+        runs.train(settings, tmp_path / "a", device="cpu", progress=False)
+    assert not (tmp_path / "a").exists()
