@@ -506,9 +506,9 @@ except ValueError as refused:
     print("\n" + textwrap.fill(f"mt.MAML refuses it by name: {refused}", 96))
 
 # %% [markdown]
-# An error of a few per cent, in float64, where rounding gives $10^{-14}$: a loss curve would hardly show that. (Seen with torch
-# 2.13; should your torch have it right, both lines are small. Public reports: pytorch/functorch 534, pytorch 196699.) A
-# norm that is written from elementary operations is exact.
+# An error of a few per cent, in float64, where rounding gives $10^{-14}$: a loss curve would hardly show that. (Seen
+# with torch 2.13; should your torch have it right, both lines are small. Public reports: pytorch/functorch 534, pytorch
+# 196699.) A norm that is written from elementary operations is exact.
 #
 # ## What is it worth? Baselines
 #
@@ -541,6 +541,7 @@ summary = {name: interval(each) for name, each in table.items()}
 accuracies(summary, "One example each: what training adds", chance=0.2, ours=ours)
 
 # %% [markdown]
+# (All networks but that of the second row see the query set as one batch, ProtoNet's together with the support set.)
 # MAML was trained for 1000 outer steps and ProtoNet for 150, to keep the lesson short: this picture is no race. With
 # `PROTO_STEPS = 1000` we measured 91.6 ± 0.9 % for ProtoNet, which is MAML's level, without any inner loop, and 87.2 ±
 # 1.6 % for its body with a head fine-tuned by ten steps. That is why a table without such rows says little. And
