@@ -87,7 +87,8 @@ def nearest_centroid(ways, shots, options):
 
 def protonet(ways, shots, options):
     """One network for all settings, trained on 20-way 1-shot episodes."""
-    settings = runs.resolve("omniglot", method="protonet", ways=20, iterations=3000, meta_batch=2)
+    how = {"ways": 20, "queries": 2, "iterations": 2000, "meta_batch": 2}
+    settings = runs.resolve("omniglot", method="protonet", **how)
     learner = trained("protonet", settings, options)
     return learner, 0
 
@@ -154,7 +155,7 @@ def pretrained(options, source):
     mt.meta_train(
         learner,
         family,
-        options.iterations or 4000,
+        options.iterations or 2500,
         meta_batch=1,
         meta_lr=2e-3,
         schedule=("cosine", 0.01),

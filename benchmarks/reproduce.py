@@ -79,7 +79,7 @@ ROWS = [
     Row("glyphs-maml", "glyphs", "cpu", 5, few(5, 1, rotations=True, iterations=3000), test=EVALUATION),
     Row(
         "glyphs-protonet", "glyphs", "cpu", 2,
-        few(20, 1, rotations=True, method="protonet", meta_batch=2, iterations=2000), test=EVALUATION,
+        few(20, 1, rotations=True, method="protonet", queries=2, meta_batch=2, iterations=2000), test=EVALUATION,
     ),
     *(
         Row(f"{preset}-{ways}way-{shots}shot", "omniglot", "gpu", minutes, few(ways, shots), preset)
