@@ -36,3 +36,11 @@ def test_the_diagnosis_says_what_the_readme_says():
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README.read_text("utf-8"), re.M))
 def test_its_make_commands_exist(target):
     assert re.search(rf"^{target}:", (README.parent / "Makefile").read_text("utf-8"), re.M)
+
+
+def test_the_experiment_in_the_page_on_few_shot_tasks_runs(tmp_path, monkeypatch):
+    page = (README.parent / "docs" / "few_shot.md").read_text("utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    assert "'metric': 'accuracy'" in run(code.replace("iterations=20", "iterations=2"))
+    assert (tmp_path / "runs" / "mine" / "results.json").is_file()
