@@ -102,7 +102,7 @@ def trained(name, settings, options):
     outcome = runs.train(settings, folder, resume=Folder(folder).begun(), **how)
     if outcome.history.interrupted:
         raise SystemExit(130)
-    return runs.load(folder, data_dir=options.data_dir)[0].to(outcome.device)
+    return runs.load(folder)[0].to(outcome.device)
 
 
 # ------------------------------------------------------------------ a pretrained network, fine-tuned
@@ -117,9 +117,6 @@ class AllClasses(FewShotImages):
             np.take_along_axis(chosen, y, axis=1) for y in (found.support_y, found.query_y)
         )
         return TaskBatch(found.support_x, support_y, found.query_x, query_y)
-
-    def __repr__(self):
-        return f"AllClasses(classes={len(self.bank)}, ways={self.ways})"
 
 
 def fine_tuned(ways, shots, options, source="omniglot"):

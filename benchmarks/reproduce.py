@@ -26,7 +26,9 @@ if __name__ == "__main__":
 
 from benchmarks.baselines import BASELINES, ON_GLYPHS  # noqa: E402
 from maml_edu import runs  # noqa: E402
+from maml_edu.console import as_program  # noqa: E402
 from maml_edu.runs.folder import Folder  # noqa: E402
+from maml_edu.tasks import omniglot  # noqa: E402
 
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- made by benchmarks/reproduce.py: begin -->", "<!-- end -->"
@@ -79,7 +81,8 @@ ROWS = [
     Row("glyphs-maml", "glyphs", "cpu", 5, few(5, 1, rotations=True, iterations=3000), test=EVALUATION),
     Row(
         "glyphs-protonet", "glyphs", "cpu", 2,
-        few(20, 1, rotations=True, method="protonet", queries=2, meta_batch=2, iterations=2000), test=EVALUATION,
+        few(20, 1, rotations=True, method="protonet", queries=2, meta_batch=2, iterations=2000),
+        test={"ways": 5} | EVALUATION,  # an embedding is for any number of ways
     ),
     *(
         Row(f"{preset}-{ways}way-{shots}shot", "omniglot", "gpu", minutes, few(ways, shots), preset)
@@ -97,10 +100,13 @@ SINUSOIDS = {  # name → (what it is, arguments of benchmarks/sinusoid.py)
 
 def main(arguments=None):
     options = parse(arguments)
+    if (options.iterations or options.episodes) and options.write:
+        raise ValueError("a quick look (--iterations, --episodes) is not for docs/results.md.")
     rows = [row for row in ROWS if row.name.startswith(options.only)]
     if options.list:
         show(rows)
         return
+    omniglot.load(options.data_dir)  # it is said at once where it is not there
     for name, (_, own) in SINUSOIDS.items():
         if name.startswith(options.only):
             sinusoids(name, own, options)
@@ -132,12 +138,15 @@ def parse(arguments):
     add("--list", action="store_true", help="show the rows, run nothing")
     add("--write", action="store_true", help="put the tables into docs/results.md")
     add("--seeds", type=int, default=3, help="runs of each row that is for a GPU (3)")
-    add("--out", type=Path, default=Path("runs/reproduce"), help="folder of the runs")
+    add("--out", type=Path, help="folder of the runs (runs/reproduce; a quick look: runs/quick)")
     add("--data-dir", type=Path, help="folder of the data sets")
     add("--device", default="auto", help="cpu, cuda; auto is a GPU where there is one")
     add("--episodes", type=int, help="test tasks (600), for a quick look")
     add("--iterations", type=int, help="outer steps of every run, for a quick look")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    quick = options.iterations or options.episodes
+    options.out = options.out or Path("runs", "quick" if quick else "reproduce")
+    return options
 
 
 def on_gpu(device) -> bool:
@@ -160,31 +169,31 @@ def show(rows):
 def do(row: Row, seed: int, options):
     """Run it, unless its results are there; what was interrupted goes on."""
     folder = Folder(options.out / f"{row.name}-seed{seed}")
-    if (folder.path / "results.json").is_file():
-        return
     settings = row.resolved(seed)
     changes = {"iterations": options.iterations, "episodes": options.episodes}
     changes = {name: value for name, value in changes.items() if value}
     settings = settings.changed(**changes) if changes else settings
+    if (folder.path / "results.json").is_file():
+        if folder.settings() != settings:
+            raise ValueError(
+                f"{folder.path} was run with other settings than {row.name} has now: delete it, or give "
+                f"another --out."
+            )
+        return
     print(f"\n{row.name}, seed {seed}: {row.command(seed)}", flush=True)
-    outcome = runs.train(
-        settings,
-        folder.path,
-        resume=folder.begun(),
-        device=options.device,
-        data_dir=options.data_dir,
-        test=False,
-    )
+    how = {"device": options.device, "data_dir": options.data_dir, "test": False}
+    outcome = runs.train(settings, folder.path, resume=folder.begun(), **how)
     if outcome.history.interrupted:
         raise SystemExit(130)
-    learner, _ = runs.load(folder.path, data_dir=options.data_dir)
+    learner, _ = runs.load(folder.path)
     learner.to(outcome.device)
-    tasks = tested_on(row, settings, options)
-    report = runs.evaluate(learner, tasks, settings.episodes, settings.test_steps, progress=True)
+    tasks, steps = tested_on(row, settings, options), settings.test_steps
+    # other tasks for each seed, so that their means are independent
+    how = {"seed": 1 + seed, "progress": True}
+    report = runs.evaluate(learner, tasks, settings.episodes, steps, **how)
     folder.write_picture("results.png", report.plot().figure)
-    folder.write_results(
-        "results", report.as_json() | {"seconds": outcome.history.seconds, "device": outcome.device}
-    )
+    about = {"seconds": outcome.history.seconds, "device": outcome.device}
+    folder.write_results("results", report.as_json() | about)
 
 
 def tested_on(row: Row, settings, options):
@@ -192,8 +201,6 @@ def tested_on(row: Row, settings, options):
     from maml_edu.runs.problems import images_of
 
     changes = {name: value for name, value in row.test.items() if name != "split"}
-    if settings.method == "protonet":  # an embedding is for any number of ways
-        changes |= {"ways": 5} if row.test else {}
     settings = settings.changed(**changes) if changes else settings
     return images_of(settings, row.test.get("split", "test"), options.data_dir)
 
@@ -260,15 +267,16 @@ def omniglot_table(out):
 
 
 def cell(out, name, way, prefix=""):
-    """Mean ± interval of the runs of a row, all their seeds together."""
+    """Mean ± 95 % over tasks of the runs of a row; of several seeds the mean, from lowest to highest."""
     found = results(out, name)
     if not found:
         return "for a GPU" if prefix in runs.PRESETS else "–"
     scores = [own["scores"][way] for own in found]
     means = [100 * own["mean"][-1] for own in scores]  # after the last inner step
-    ci95 = 100 * sum(own["ci95"][-1] ** 2 for own in scores) ** 0.5 / len(scores)
-    seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
-    return f"{sum(means) / len(means):.2f} ± {ci95:.2f}{seeds}"
+    if len(means) > 1:
+        spread = f"{min(means):.2f}–{max(means):.2f}, {len(means)} seeds"
+        return f"{sum(means) / len(means):.2f} ({spread})"
+    return f"{means[0]:.2f} ± {100 * scores[0]['ci95'][-1]:.2f}"
 
 
 def glyphs_table(out):
@@ -314,4 +322,4 @@ def write(path: Path, text: str):
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main, "reproduce")

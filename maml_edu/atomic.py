@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 
@@ -17,14 +16,14 @@ def replacing(path: Path, keeping: Path | None = None):
     Raises OSError when the folder cannot be written or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         if keeping is not None and path.is_file():
-            _name_again(path, keeping)
+            name_again(path, keeping)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -32,7 +31,7 @@ def replacing(path: Path, keeping: Path | None = None):
         raise
 
 
-def _name_again(path: Path, name: Path):
+def name_again(path: Path, name: Path):
     """Give a file a second name, which may be that of another file until then."""
     copy = path.with_name(f".{secrets.token_hex(4)}.tmp")
     try:

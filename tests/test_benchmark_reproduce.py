@@ -99,15 +99,31 @@ def test_the_tables_take_the_place_of_those_on_the_page(tmp_path):
         reproduce.write(page, "new")
 
 
-def test_a_cell_is_the_mean_over_seeds_with_its_interval(tmp_path):
+def test_a_cell_has_an_interval_over_tasks_or_the_range_over_seeds(tmp_path):
     for seed, mean in enumerate((0.9, 0.94)):
         folder = tmp_path / f"row-seed{seed}"
         folder.mkdir()
         scores = {"transductive": {"mean": [0.2, mean], "ci95": [0.1, 0.004]}}
         (folder / "results.json").write_text(json.dumps({"steps": [0, 1], "scores": scores}))
-    expected = 100 * np.sqrt(2 * 0.004**2) / 2
-    assert reproduce.cell(tmp_path, "row", "transductive") == f"92.00 ± {expected:.2f} (2 seeds)"
+        expected = ("90.00 ± 0.40", "92.00 (90.00–94.00, 2 seeds)")[seed]
+        assert reproduce.cell(tmp_path, "row", "transductive") == expected
     assert reproduce.cell(tmp_path, "other", "transductive") == "–"
+
+
+def test_a_quick_look_is_not_taken_for_a_result(monkeypatch, data, tmp_path):
+    assert reproduce.parse(["--iterations", "2"]).out.name == "quick"
+    with pytest.raises(ValueError, match="not for docs/results.md"):
+        reproduce.main(["--episodes", "2", "--write"])
+    run(monkeypatch, data, tmp_path / "out", "--only", "glyphs-protonet")
+    with pytest.raises(ValueError, match="was run with other settings"):
+        reproduce.main(
+            ["--data-dir", str(data), "--out", str(tmp_path / "out"), "--only", "glyphs-protonet"]
+        )
+
+
+def test_without_omniglot_it_is_said_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match="maml-edu data get omniglot"):
+        reproduce.main(["--data-dir", str(tmp_path)])
 
 
 def test_the_commands_of_the_rows_are_ones_that_maml_edu_knows():

@@ -105,7 +105,7 @@ def test_options_reach_the_library(monkeypatch, tmp_path):
         "iterations": 7, "meta_batch": 5, "meta_lr": 0.5, "seed": 4, "device": "cpu",
         "checkpoint": tmp_path / "a", "checkpoint_every": 2, "progress": False, "optimiser": "momentum",
         "schedule": ("cosine", 0.25), "clip": ("value", 3.0), "validate_every": 3,
-        "validation_episodes": 6,
+        "validation_episodes": 6, "keep_best": True,
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from maml_edu import __version__
-from maml_edu.atomic import replacing
+from maml_edu.atomic import name_again, replacing
 
 FORMAT = 2  # of the file; 1 had no "format", one optimiser and no validation
 KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
@@ -111,7 +111,7 @@ class Checkpoint:
             return None
         found, done, problem = None, -1, ""
         try:
-            found = self.read() if self.exists() else None
+            found = self.read() if self.exists() else self._nothing()
             done = -1 if found is None else len(found["history"]["loss"])
         except ValueError as error:
             problem = str(error)
@@ -129,6 +129,12 @@ class Checkpoint:
             return read(self.path)
         except Unreadable as error:
             raise ValueError(f"{error}: {self._way_out()}.") from None
+
+    def _nothing(self):
+        """None: there is nothing to go on from. ValueError where there is, under the other name."""
+        assert self.path is not None
+        if self.path.with_name(BEFORE).is_file():
+            raise ValueError(f"the checkpoint {self.path} is gone: {self._way_out()}.")
 
     def _way_out(self):
         """What to do where the file cannot be read: the one before it is offered, if that is whole."""
@@ -218,17 +224,21 @@ def read(path: Path) -> dict:
 
 
 def fall_back(folder: Path) -> int:
-    """Make the checkpoint before the last one the last one; the number of iterations it has done.
+    """Where the last checkpoint is damaged or gone, put the one before in its place; its iterations done.
 
-    The last one stays as checkpoint.damaged.pt. Raises ValueError where there is none before it.
+    The damaged one stays as checkpoint.damaged.pt. Where the last is whole nothing happens: this may be asked
+    for twice. Raises ValueError where neither can be read.
     """
-    before = folder / BEFORE
+    last, before = folder / NAME, folder / BEFORE
+    if last.is_file():
+        with contextlib.suppress(Unreadable):
+            return len(read(last)["history"]["loss"])
     if not before.is_file():
         raise ValueError(f"there is no checkpoint before the last one in {folder}.")
     done = len(read(before)["history"]["loss"])
-    if (folder / NAME).is_file():
-        os.replace(folder / NAME, folder / DAMAGED)
-    os.replace(before, folder / NAME)
+    if last.is_file():
+        name_again(last, folder / DAMAGED)
+    os.replace(before, last)
     return done
 
 

@@ -19,7 +19,7 @@ from .learner import MAML
 from .training import check_learner_and_tasks
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
-AT_ONCE = 600  # forward passes at once, where each query has one of its own
+AT_ONCE = 1000  # images at once, where each query goes through the model beside a support set
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def _by_parts(learner, tensors, steps, metric, transductive):
     Under vmap each task has weights of its own, and convolutions with such are slow on a CPU (4 times, measured
     with Conv4): there one task after the other, on several threads.
     """
-    queries = tensors[2].shape[1]
-    size = CHUNK if transductive else max(1, AT_ONCE // queries)
+    images = tensors[2].shape[1] * (tensors[0].shape[1] + 1)
+    size = CHUNK if transductive else max(1, AT_ONCE // images)
     if not _large(learner):
         for part in _parts(tensors, size):
             yield _scores(learner, part, steps, metric, transductive)
@@ -172,7 +172,9 @@ def _scores(learner, tensors, steps, metric, transductive):
             own = learner.predictions(support_x, support_y, x[None], steps, beside=support_x)
             return tuple(output[0] for output in own)
 
-        return vmap(outputs, randomness="different")(query_x)  # steps + 1 times (queries, …)
+        few = max(1, AT_ONCE // (len(support_x) + 1))  # more need gigabytes
+        # steps + 1 times (queries, …)
+        return vmap(outputs, randomness="different", chunk_size=few)(query_x)
 
     def score(output, y):
         if metric == "loss":

@@ -6,6 +6,7 @@ torch is imported when the work begins, so that help is quick.
 from __future__ import annotations
 
 import json as json_module
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,10 @@ from rich.table import Table
 
 from maml_edu.console import say
 
-from .folder import Folder, latest
+from .folder import Folder, latest, plain
 from .presets import DEFAULTS, PRESETS, find
 from .problems import METHODS
-from .settings import Settings, resolve
+from .settings import Settings, relevant, resolve
 
 
 def option(help, *, panel, default="", **more):
@@ -107,7 +108,7 @@ def train(
         str | None, option("float32 or float64.", panel=NET, default="float32")
     ] = None,
     method: Annotated[
-        str | None, option(f"{', '.join(METHODS)}.", panel=INNER, default="maml")
+        str | None, option(f"{', '.join(METHODS)} (sinusoids alone).", panel=INNER, default="maml")
     ] = None,
     inner_lr: Annotated[
         float | None,
@@ -202,7 +203,7 @@ def train(
         str, option("auto (a GPU, if there is one), cpu, cuda, cuda:1 …", panel=RUN)
     ] = "auto",
     threads: Annotated[
-        int | None, option("Threads of torch.", panel=RUN, default="torch decides")
+        int | None, option("Threads of torch.", panel=RUN, default="torch decides", min=1)
     ] = None,
     timeout: Annotated[
         float, option("Seconds until a process that does not answer is lost.", panel=RUN)
@@ -241,7 +242,8 @@ def train(
     arguments = {name: values.pop(name) for name in ARGUMENTS}
     values = {name: value for name, value in values.items() if name not in ALSO}
     settings, out = settings_for(values, out, resume, previous)
-    raise typer.Exit(run(settings, out, preset, json, resume=resume, **arguments))
+    going_on = {"resume": resume, "previous": previous}
+    raise typer.Exit(run(settings, out, preset, json, **going_on, **arguments))
 
 
 ARGUMENTS = ("data_dir", "checkpoint_every", "device", "threads", "timeout", "progress", "test")
@@ -259,16 +261,14 @@ def settings_for(values, out, resume, previous) -> tuple[Settings, Path | None]:
     if resume:
         out = out or latest()
         if Folder(out).begun():
-            return resumed(Folder(out), tasks, preset, given, previous), out
+            return resumed(Folder(out), tasks, preset, given), out
         if previous:
             raise ValueError(f"{out} holds no run to go on with.")
     return resolve(tasks or "sinusoids", preset, **given), out
 
 
-def resumed(folder: Folder, tasks, preset, given, previous) -> Settings:
+def resumed(folder: Folder, tasks, preset, given) -> Settings:
     """The settings of a run that was begun; ValueError where the options contradict them."""
-    from maml_edu.pytorch.checkpoint import fall_back
-
     known = folder.settings()
     asked = given | ({"tasks": tasks} if tasks else {})
     if preset is not None:
@@ -276,10 +276,6 @@ def resumed(folder: Folder, tasks, preset, given, previous) -> Settings:
     asked = {name: value for name, value in asked.items() if value != getattr(known, name)}
     settings = known.changed(**asked) if asked else known
     settings.refuse_as_continuation_of(known, folder.path)
-    if previous:
-        done = fall_back(folder.path)
-        words = f"Going on from the checkpoint before the last, of iteration {done}."
-        say(words, Console(stderr=True))  # stdout may be for JSON alone
     return settings
 
 
@@ -296,7 +292,7 @@ def run(settings: Settings, out, preset, json, **arguments) -> int:
         outcome = training.train(settings, out, **arguments)
     interrupted = outcome.history.interrupted
     if first and json:
-        print(json_module.dumps(as_json(settings, outcome), indent=1))
+        print(json_module.dumps(plain(as_json(settings, outcome)), indent=1))
     elif first:
         say(f"{outcome.history}\nIn {outcome.folder}: settings, history, curves, parameters.")
         if outcome.report is not None:
@@ -320,12 +316,6 @@ def announce(settings: Settings, preset, console: Console):
     if preset is not None:
         known = PRESETS[preset]
         console.print(f"{known.name}: {known.source}. {known.note}", highlight=False)
-
-
-def relevant(name, settings) -> bool:
-    """Whether a setting means anything beside the others."""
-    of_net = {"hidden": "mlp", "init": "mlp", "filters": "conv4", "pool": "conv4"}
-    return of_net.get(name, settings.net) == settings.net
 
 
 def as_json(settings: Settings, outcome) -> dict[str, Any]:
@@ -384,13 +374,14 @@ def evaluate(
             help="train, val, test; omniglot: background and evaluation, too. [dim]Default: test[/dim]"
         ),
     ] = None,
+    ways: Annotated[int | None, typer.Option(help="N: protonet alone can have another.")] = None,
     shots: Annotated[int | None, typer.Option(help="K. [dim]Default: as in training[/dim]")] = None,
     queries: Annotated[
         int | None,
         typer.Option(help="Queries of each class. [dim]Default: as the run's test[/dim]"),
     ] = None,
     rotations: Annotated[bool | None, typer.Option(help="As for train.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the tasks.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the tasks.", min=0)] = 1,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the data sets.")
     ] = None,
@@ -418,21 +409,39 @@ def evaluate(
     from .folder import load
     from .training import quiet
 
+    check_name(name)
+    run = Folder(folder)
     with quiet(json):
-        learner, settings = load(folder, which, data_dir)
+        learner, settings = load(folder, which)
         learner.to(device_named(device))
-        changes = {"shots": shots, "test_queries": queries, "rotations": rotations}
-        family = family_for(settings, tasks, split, changes, data_dir)
+        changes = {"ways": ways, "shots": shots, "test_queries": queries, "rotations": rotations}
+        family = family_for(settings, tasks, split, changes, data_dir or run.data_dir())
         shown = numbers(steps) if steps else settings.test_steps
         found = evaluating.evaluate(learner, family, episodes, shown, seed=seed, progress=progress)
-    run = Folder(folder)
-    run.write_results(name, found.as_json() | {"run": str(folder), "which": which, "seed": seed})
-    run.write_picture(f"{name}.png", found.plot().figure)
     if json:
-        print(json_module.dumps(found.as_json(), indent=1))
+        print(json_module.dumps(plain(found.as_json()), indent=1))
+    else:
+        Console().print(found.table())
+    try:
+        run.write_results(
+            name, found.as_json() | {"run": folder.name, "which": which, "seed": seed}
+        )
+        run.write_picture(f"{name}.png", found.plot().figure)
+    except OSError as error:
+        say(f"Not kept: {folder} cannot be written ({error}).", Console(stderr=True))
         return
-    Console().print(found.table())
-    say(f"In {folder}: {name}.json, {name}.png.")
+    if not json:
+        say(f"In {folder}: {name}.json, {name}.png.")
+
+
+def check_name(name):
+    """ValueError for a name of files that are the run's own, or that lie elsewhere."""
+    own = ("config", "environment", "history", "curves", "results")
+    if name in own or not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"--name must be letters, digits, - and _, and none of {', '.join(own)}, which are files of the "
+            f"run itself; got {name!r}."
+        )
 
 
 def device_named(device):
@@ -446,6 +455,10 @@ def family_for(settings: Settings, tasks, split, changes, data_dir):
     from .problems import images_of, make_problem
 
     changes = {name: value for name, value in changes.items() if value is not None}
+    if changes.get("ways", settings.ways) != settings.ways and settings.method != "protonet":
+        raise ValueError(
+            f"the network of this run has an output for each of its {settings.ways} ways: leave --ways out."
+        )
     if tasks is not None and tasks != settings.tasks:
         if "sinusoids" in (tasks, settings.tasks):
             raise ValueError(

@@ -50,7 +50,9 @@ class Report:
         from rich.table import Table
 
         title = f"{self.metric} on {self.episodes} new tasks, mean ± 95 % confidence"
-        table = Table(title=title, caption=self.tasks, title_justify="left", box=None)
+        width = max(len(title), min(100, len(self.tasks)))
+        how: dict[str, Any] = {"title_justify": "left", "box": None, "min_width": width}
+        table = Table(title=title, caption=self.tasks, caption_justify="left", **how)
         table.add_column("inner steps", justify="right")
         for way in self.ways:
             table.add_column(way, justify="right")

@@ -14,12 +14,15 @@ Each is written whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import math
 import os
 import platform
 import sys
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,10 +45,26 @@ class Folder:
         """Has a run been begun here?"""
         return (self.path / "config.json").is_file()
 
-    def begin(self, settings: Settings):
+    def begin(self, settings: Settings, data_dir=None):
         """Write down what is going to be done, and on what machine."""
         self._write_json("config.json", {"format": FORMAT, "settings": settings.as_json()})
-        self._write_json("environment.json", environment())
+        where = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+        self._write_json("environment.json", environment() | {"data_dir": where})
+
+    def forget(self):
+        """Undo `begin`, where nothing has come of it."""
+        for name in ("config.json", "environment.json"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is something else in it
+            self.path.rmdir()
+
+    def data_dir(self):
+        """The folder of the data sets that the run was begun with; None: the usual one."""
+        try:
+            known = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            return known.get("data_dir")
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def settings(self) -> Settings:
         """The settings of the run. ValueError where config.json is missing or damaged."""
@@ -65,11 +84,35 @@ class Folder:
     # -------------------------------------------------------------- while it trains
 
     def keep(self, iteration, history, learner):
-        """A callback of `meta_train`: history, curves and parameters as they are now."""
+        """A callback of `meta_train`: history, curves and parameters as they are now.
+
+        Where they cannot be written that is said, and training goes on.
+        """
+        try:
+            self.write_history(history)
+            self.write_parameters("last", tensors_of(learner), iteration)
+            if not history.validation or history.best and history.best[0] == iteration:
+                self.write_parameters("best", tensors_of(learner), iteration)
+        except OSError as error:
+            warnings.warn(
+                f"the files of the run in {self.path} could not be written ({error}): training goes on. Free "
+                f"some space: at the end they are written again.",
+                stacklevel=2,
+            )
+
+    def finish(self, history, learner):
+        """The files as they are at the end, or where Ctrl-C came; the learner has the best parameters."""
         self.write_history(history)
-        self.write_parameters("last", learner, iteration)
-        if not history.validation or history.best and history.best[0] == iteration:
-            self.write_parameters("best", learner, iteration)
+        done = len(history)
+        self.write_parameters(
+            "best", tensors_of(learner), history.best[0] if history.best else done
+        )
+        try:  # the last ones, which the learner no longer has
+            state = read_checkpoint(self.path)
+        except (OSError, ValueError):  # a full disk: those of the last `keep` stay
+            return
+        tensors = {**state["learner"]["model"], **state["learner"]["inner_lr"]}
+        self.write_parameters("last", tensors, len(state["history"]["loss"]))
 
     def write_history(self, history):
         """history.json, history.csv and curves.png."""
@@ -95,13 +138,11 @@ class Folder:
         plt.close(figure)
         self._write(name, content.getvalue())
 
-    def write_parameters(self, which, learner, iteration):
+    def write_parameters(self, which, tensors, iteration):
         """best.safetensors or last.safetensors: all that the outer loop trains, and buffers."""
         from safetensors.torch import save
 
-        tensors = {
-            name: value.detach().cpu().contiguous() for name, value in tensors_of(learner).items()
-        }
+        tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         self._write(f"{which}.safetensors", save(tensors, {"iteration": str(iteration)}))
 
     def write_results(self, name, found: dict[str, Any]):
@@ -109,7 +150,8 @@ class Folder:
         self._write_json(f"{name}.json", found)
 
     def _write_json(self, name, found):
-        self._write(name, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False)
+        self._write(name, (text + "\n").encode())
 
     def _write(self, name, content: bytes):
         with replacing(self.path / name) as file:
@@ -152,22 +194,37 @@ class Folder:
         return iteration
 
 
+def plain(found):
+    """The same with None in place of NaN and infinity, which JSON does not know."""
+    if isinstance(found, float):
+        return found if math.isfinite(found) else None
+    if isinstance(found, dict):
+        return {name: plain(value) for name, value in found.items()}
+    return [plain(value) for value in found] if isinstance(found, (list, tuple)) else found
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What the last checkpoint of a run holds. Raises ValueError where it is damaged, OSError without one."""
+    from maml_edu.pytorch import checkpoint
+
+    return checkpoint.read(path / checkpoint.NAME)
+
+
 def tensors_of(learner):
     """Everything of a learner that training changes: the model's state and the learned rates."""
     return {**learner.model.state_dict(keep_vars=True), **learner.learned_rates()}
 
 
-def load(path, which: str = "best", data_dir=None):
+def load(path, which: str = "best"):
     """(learner, settings) of a run: its network with the parameters of the best validation, or the last.
 
-    path: the folder. Raises ValueError where a file is missing or damaged, FileNotFoundError where the
-    data of its tasks is not there.
+    path: the folder. Raises ValueError where a file is missing or damaged. The data is not needed.
     """
-    from .problems import make_learner, make_problem
+    from .problems import make_learner
 
     folder = Folder(path)
     settings = folder.settings()
-    learner = make_learner(settings, make_problem(settings, data_dir))
+    learner = make_learner(settings)
     folder.take_parameters(learner, which)
     return learner, settings
 
@@ -186,7 +243,12 @@ def latest(root="runs") -> Path:
     found = [path.parent for path in Path(root).glob("*/config.json")]
     if not found:
         raise ValueError(f"there is no run in {root}/ to go on with: give its folder with --out.")
-    return max(found, key=lambda path: max(own.stat().st_mtime for own in path.iterdir()))
+    training = ("config.json", "history.json", "checkpoint.pt")  # an evaluation does not count
+
+    def busy(path):
+        return max((path / name).stat().st_mtime for name in training if (path / name).is_file())
+
+    return max(found, key=busy)
 
 
 def environment() -> dict[str, Any]:

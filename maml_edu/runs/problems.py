@@ -26,14 +26,11 @@ WITHOUT_INNER_LOOP = ("protonet",)
 
 @dataclass(frozen=True)
 class Problem:
-    """Task families to train, validate and test on, and what a network for them needs."""
+    """Task families to train, validate and test on."""
 
     training: Any
     validation: Any
     test: Any
-    inputs: int  # numbers that an example has
-    outputs: int  # numbers, or classes, that are predicted
-    loss: Callable  # of (prediction, target)
 
 
 def make_problem(settings: Settings, data_dir=None) -> Problem:
@@ -43,39 +40,35 @@ def make_problem(settings: Settings, data_dir=None) -> Problem:
 
 def sinusoids(settings, data_dir=None) -> Problem:
     """Regression of sine waves (Finn et al. 2017, section 5.1)."""
-    from torch.nn.functional import mse_loss
-
     from maml_edu.tasks import Sinusoids
 
     if settings.ways is not None:
         raise ValueError(
             "--ways is for classification: sinusoids is regression and has no classes."
         )
-    family = Sinusoids(settings.shots, settings.queries)
-    test = Sinusoids(settings.shots, settings.test_queries or settings.queries)
-    return Problem(family, test, test, inputs=1, outputs=1, loss=mse_loss)
+    queries = settings.queries if settings.test_queries is None else settings.test_queries
+    test = Sinusoids(settings.shots, queries)
+    return Problem(Sinusoids(settings.shots, settings.queries), test, test)
 
 
 def images(settings, data_dir=None) -> Problem:
     """Classification of handwritten or invented characters, train, val and test sets apart."""
-    from torch.nn.functional import cross_entropy
-
-    train, val, test = (images_of(settings, split, data_dir) for split in ("train", "val", "test"))
-    return Problem(train, val, test, inputs=28 * 28, outputs=train.ways, loss=cross_entropy)
+    return Problem(*(images_of(settings, split, data_dir) for split in ("train", "val", "test")))
 
 
 def images_of(settings: Settings, split: str, data_dir=None):
     """The episodes of one split, with the queries of training or of the test."""
     from maml_edu.tasks import Glyphs, Omniglot
 
-    ways, queries = settings.ways or 0, settings.queries or settings.shots
-    if split != "train":
-        queries = settings.test_queries or queries
+    ways = 0 if settings.ways is None else settings.ways
+    queries = settings.shots if settings.queries is None else settings.queries
+    if split != "train" and settings.test_queries is not None:
+        queries = settings.test_queries
     how: dict[str, Any] = {"rotations": bool(settings.rotations)}
     if settings.tasks == "omniglot":
         how |= {"resize": settings.resize or "nearest", "data_dir": data_dir}
         return Omniglot(split, ways, settings.shots, queries, **how)
-    if split == "train" and settings.alphabets:
+    if split == "train" and settings.alphabets is not None:
         how["alphabets"] = settings.alphabets
     return Glyphs(split, ways, settings.shots, queries, **how)
 
@@ -87,9 +80,10 @@ PROBLEMS: dict[str, Callable[..., Problem]] = {
 }
 
 
-def make_learner(settings: Settings, problem: Problem):
-    """The learner that the settings ask for; its first weights depend on the seed alone."""
+def make_learner(settings: Settings):
+    """The learner that the settings ask for; its first weights depend on the seed alone. Needs no data."""
     import torch
+    from torch.nn.functional import cross_entropy, mse_loss
 
     import maml_edu.pytorch as mt
 
@@ -97,35 +91,38 @@ def make_learner(settings: Settings, problem: Problem):
     dtype = getattr(
         torch, chosen("--dtype", settings.dtype, {n: n for n in ("float32", "float64")})
     )
+    loss = cross_entropy if settings.of_images else mse_loss
     torch.manual_seed(settings.seed)
-    model = make_network(settings, problem).to(dtype)
+    model = make_network(settings).to(dtype)
     if settings.method in WITHOUT_INNER_LOOP:
-        return kind(model, problem.loss)
+        return kind(model, loss)
     asked = {"engine": (settings.engine, "auto"), "precision": (settings.precision, "float32")}
     given = {name: value for name, (value, usual) in asked.items() if value != usual}
     known = inspect.signature(kind).parameters
     for name in given:
         if not {name, "options"} & known.keys():
             raise ValueError(f"{settings.method} has one way of computing: leave out --{name}.")
-    return kind(model, problem.loss, settings.inner_lr, settings.inner_steps, **given)
+    return kind(model, loss, settings.inner_lr, settings.inner_steps, **given)
 
 
-def make_network(settings: Settings, problem: Problem):
+def make_network(settings: Settings):
     """A new network for these tasks; without a head, where the method compares embeddings."""
     from torch import nn
 
     import maml_edu.pytorch as mt
 
-    outputs = None if settings.method in WITHOUT_INNER_LOOP else problem.outputs
+    inputs, outputs = (28 * 28, settings.ways) if settings.of_images else (1, 1)
+    if settings.method in WITHOUT_INNER_LOOP:
+        outputs = None
     if settings.net == "conv4":
-        if problem.inputs != 28 * 28:
+        if not settings.of_images:
             raise ValueError(f"conv4 is for images; {settings.tasks} needs --net mlp.")
         return mt.Conv4(outputs, filters=settings.filters, pool=settings.pool)
     if settings.net != "mlp":
         raise ValueError(f"--net must be one of mlp, conv4; got {settings.net!r}.")
-    sizes = (problem.inputs, *settings.hidden, *([] if outputs is None else [outputs]))
+    sizes = (inputs, *settings.hidden, *([] if outputs is None else [outputs]))
     mlp = mt.MLP(*sizes, scale=settings.init)
-    return mlp if problem.inputs == 1 else nn.Sequential(nn.Flatten(), *mlp)
+    return nn.Sequential(nn.Flatten(), *mlp) if settings.of_images else mlp
 
 
 def chosen(option, name, among):

@@ -62,6 +62,10 @@ class Settings:
     test_steps: int | None = None  # None: as in training
     origin: dict[str, str] = field(default_factory=dict, compare=False)
 
+    @property
+    def of_images(self) -> bool:
+        return self.tasks != "sinusoids"
+
     def as_json(self) -> dict[str, Any]:
         """The same in what JSON knows."""
         plain = dataclasses.asdict(self)
@@ -104,18 +108,63 @@ def resolve(tasks: str = "sinusoids", preset: str | None = None, **values) -> Se
     if preset is not None:
         setting = DEFAULTS[tasks] | given
         chosen = find(preset)(tasks, setting.get("ways"), setting["shots"])
-    method = given.get("method", chosen.get("method", "maml"))
-    defaults = defaults_for(tasks, method)
-    if "inner_steps" in given and method == "maml++":  # which has learned rates for these alone
-        given.setdefault("test_steps", given["inner_steps"])
+    defaults = defaults_for(tasks, given.get("method", chosen.get("method", "maml")))
     origin = dict.fromkeys(defaults, "default") | dict.fromkeys(chosen, preset or "")
-    origin |= dict.fromkeys(given, "you")
-    return Settings(**tidy(defaults | chosen | given), origin=origin)
+    settings = Settings(
+        **tidy(defaults | chosen | given), origin=origin | dict.fromkeys(given, "you")
+    )
+    if settings.method == "maml++" and "test_steps" not in given:  # it has rates for these alone
+        settings = dataclasses.replace(settings, test_steps=settings.inner_steps)
+    check(settings)
+    return settings
+
+
+def check(settings: Settings):
+    """ValueError for what is asked for and cannot be, or would mean nothing."""
+    for name, origin in settings.origin.items():
+        if origin == "you" and not relevant(name, settings):
+            raise ValueError(
+                f"--{name.replace('_', '-')} means nothing for {settings.tasks} with --net {settings.net} and "
+                f"--method {settings.method}: leave it out."
+            )
+    if settings.method == "fine-tuning" and settings.of_images:
+        raise ValueError(
+            "fine-tuning learns all tasks at once, which has a meaning where a target is the same in all of "
+            "them: for sinusoids. In images class 0 is another character in each task; a pretrained network, "
+            "fine-tuned, is among the baselines of `make reproduce`."
+        )
+    if settings.seed < 0:
+        raise ValueError(f"--seed must be a whole number ≥ 0; got {settings.seed}.")
+
+
+def relevant(name: str, settings: Settings) -> bool:
+    """Whether a setting means anything beside the others."""
+    where = {
+        "hidden": settings.net == "mlp",
+        "init": settings.net == "mlp",
+        "filters": settings.net != "mlp",
+        "pool": settings.net != "mlp",
+        "rotations": settings.of_images,
+        "resize": settings.tasks == "omniglot",
+        "alphabets": settings.tasks == "glyphs",
+    }
+    inner_loop = ("inner_lr", "inner_steps", "test_steps", "engine", "precision")
+    if settings.method == "protonet" and name in inner_loop:
+        return False
+    return where.get(name, True)
 
 
 def from_json(config: dict[str, Any]) -> Settings:
-    """The settings that `as_json` gave. ValueError for names that are not known."""
+    """The settings that `as_json` gave. ValueError for names that are not known, and for other types."""
+    if not isinstance(config, dict):
+        raise ValueError("its settings are no table")
     known_fields(config)
+    for own in dataclasses.fields(Settings):
+        value, usual = config.get(own.name), own.default
+        kind = float if isinstance(usual, float) else type(usual)
+        known = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if isinstance(usual, (int, float, str)) and value is not None and not known:
+            raise ValueError(f"{own.name} is {value!r}")
     return Settings(**tidy(config))
 
 

@@ -35,6 +35,7 @@ def train(
     out=None,
     *,
     resume: bool = False,
+    previous: bool = False,
     device: str = "auto",
     threads: int | None = None,
     timeout: float = 300.0,
@@ -45,7 +46,8 @@ def train(
 ) -> Outcome:
     """Meta-train what the settings say, into a folder; what came of it.
 
-    out: the folder; None: a new one below runs/. resume: go on with the run that is there. test=False, and
+    out: the folder; None: a new one below runs/. resume: go on with the run that is there; previous: from the
+    checkpoint before the last, where the last is damaged. test=False, and
     Ctrl-C, leave the report out. Under torchrun all processes share each meta-batch; `timeout` is the
     seconds until one that does not answer is lost, and rank 0 alone writes and tests. Raises ValueError for
     settings that make no sense and for a folder that already holds a run, TrainingDiverged.
@@ -57,24 +59,33 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
+    if out is not None and data_dir is None:
+        data_dir = Folder(out).data_dir()
     problem = make_problem(settings, data_dir)
     with processes(device, timeout) as device:
-        learner = Distributed(make_learner(settings, problem))
-        check_test_steps(learner.learner, settings)  # before hours of training, not after
+        learner = Distributed(make_learner(settings))
+        check_test(learner.learner, settings, test)  # before hours of training, not after
         team = learner.team
-        folder = Folder(team.from_first(lambda: str(begin(settings, out, resume))))
-        history = mt.meta_train(
-            learner,
-            problem.training,
-            device=device,
-            checkpoint=folder.path,
-            checkpoint_every=checkpoint_every,
-            progress=progress,
-            callbacks=callbacks(settings, folder, checkpoint_every),
-            **options(settings, problem),
-        )
+        fresh, path = team.from_first(lambda: begin(settings, out, resume, previous, data_dir))
+        folder = Folder(path)
+        try:
+            history = mt.meta_train(
+                learner,
+                problem.training,
+                device=device,
+                checkpoint=folder.path,
+                checkpoint_every=checkpoint_every,
+                progress=progress,
+                callbacks=callbacks(settings, folder, checkpoint_every),
+                **options(settings, problem),
+            )
+        except ValueError:
+            if fresh and not (folder.path / "checkpoint.pt").is_file() and team.rank == 0:
+                folder.forget()
+            raise
         if team.rank == 0:
-            finish(folder, history, learner.learner)
+            folder.begin(settings, data_dir)  # which may have changed since it was begun
+            folder.finish(history, learner.learner)
     found = None
     if test and team.rank == 0 and not history.interrupted:
         found = report(folder, settings, learner.learner, problem, progress)
@@ -89,8 +100,10 @@ def train(
     )
 
 
-def check_test_steps(learner, settings: Settings):
-    """ValueError where the test asks for inner steps that the learner will not take."""
+def check_test(learner, settings: Settings, test: bool):
+    """ValueError where the test asks for what cannot be."""
+    if test and settings.episodes < 2:
+        raise ValueError(f"--episodes must be ≥ 2, for an interval; got {settings.episodes}.")
     if settings.test_steps is not None:
         try:
             learner.check_steps(settings.test_steps)
@@ -98,20 +111,23 @@ def check_test_steps(learner, settings: Settings):
             raise ValueError(f"--test-steps: {error}") from None
 
 
-def begin(settings: Settings, out, resume: bool) -> Path:
-    """The folder of a run, begun unless it goes on. ValueError where there is one that should not."""
+def begin(settings: Settings, out, resume: bool, previous: bool, data_dir) -> tuple[bool, str]:
+    """(whether it is new, folder) of a run, begun unless it goes on. ValueError where there is one already."""
+    from maml_edu.pytorch.checkpoint import fall_back
+
     folder = Folder(out or free_folder(settings))
-    if folder.begun():
-        known = folder.settings()
-        if not resume:
-            raise ValueError(
-                f"{folder.path} already holds a run: go on with it with --resume, or give another --out."
-            )
-        settings.refuse_as_continuation_of(known, folder.path)
-        if known == settings:
-            return folder.path
-    folder.begin(settings)
-    return folder.path
+    if not folder.begun():
+        folder.begin(settings, data_dir)
+        return True, str(folder.path)
+    if not resume:
+        raise ValueError(
+            f"{folder.path} already holds a run: go on with it with --resume, or give another --out."
+        )
+    settings.refuse_as_continuation_of(folder.settings(), folder.path)
+    if previous:
+        done = fall_back(folder.path)
+        print(f"Going on from a checkpoint of iteration {done}.", file=sys.stderr)
+    return False, str(folder.path)
 
 
 def options(settings: Settings, problem) -> dict[str, Any]:
@@ -122,6 +138,7 @@ def options(settings: Settings, problem) -> dict[str, Any]:
     if settings.validate_every:
         found |= {
             "validation": problem.validation,
+            "keep_best": True,
             "validate_every": settings.validate_every,
             "validation_episodes": settings.validation_episodes,
         }
@@ -147,21 +164,15 @@ def early_word(iteration, history, learner):
         )
 
 
-def finish(folder: Folder, history, learner):
-    """The files as they are at the end, or where Ctrl-C came."""
-    done = len(history)
-    folder.write_history(history)
-    folder.write_parameters("last", learner, done)
-    best = history.best
-    if best is None or best[0] == done or not (folder.path / "best.safetensors").is_file():
-        folder.write_parameters("best", learner, done)
-
-
 def report(folder: Folder, settings: Settings, learner, problem, progress) -> Report:
     """The test of the best parameters, in results.json and results.png."""
-    folder.take_parameters(learner, "best")
     steps = learner.inner_steps if settings.test_steps is None else settings.test_steps
-    found = evaluate(learner, problem.test, settings.episodes, steps, progress=progress)
+    try:
+        found = evaluate(learner, problem.test, settings.episodes, steps, progress=progress)
+    except KeyboardInterrupt:
+        again = f"maml-edu evaluate {folder.path}"
+        print(f"Training is done, and kept; the test was stopped. Again: {again}", file=sys.stderr)
+        raise
     folder.write_results("results", found.as_json() | {"settings": settings.as_json()})
     folder.write_picture("results.png", found.plot().figure)
     return found

@@ -78,6 +78,13 @@ class FewShotImages:
         y = [np.tile(np.repeat(np.arange(ways), n), (tasks, 1)) for n in (k, self.queries)]
         return TaskBatch(x[0], y[0], x[1], y[1])
 
+    def __repr__(self):
+        classes, examples = self.bank.shape[:2]
+        return (
+            f"{type(self).__name__}(classes={classes}, examples={examples}, ways={self.ways}, "
+            f"shots={self.shots}, queries={self.queries})"
+        )
+
 
 def with_rotations(bank):
     """The bank with each class turned by 0, 90, 180 and 270 degrees: (4 · classes, examples, side, side)."""

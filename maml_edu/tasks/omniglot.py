@@ -158,6 +158,8 @@ def read_packed(path: Path) -> dict[str, np.ndarray]:
             data[name].shape != (classes,) for name in names[1:]
         ):
             raise ValueError("its arrays have unexpected shapes")
+    except PermissionError:
+        raise
     except (OSError, *DAMAGED) as error:
         raise ValueError(
             f"{path} is damaged, or something else wrote it ({error}): delete it, and get it anew with "

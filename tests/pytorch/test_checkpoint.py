@@ -336,6 +336,24 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_offered_and_lead
     assert same(theta(resumed), theta(whole))
 
 
+def test_falling_back_twice_is_falling_back_once(tmp_path):
+    mt.meta_train(fresh(), Sinusoids(5), 9, checkpoint=tmp_path, checkpoint_every=3, **quiet)
+    assert checkpoint.fall_back(tmp_path) == 9  # the last one is whole
+    (tmp_path / checkpoint.NAME).write_bytes(b"damaged")
+    assert [checkpoint.fall_back(tmp_path) for _ in range(2)] == [6, 6]
+    assert (tmp_path / checkpoint.DAMAGED).read_bytes() == b"damaged"
+
+
+def test_a_checkpoint_that_is_gone_is_not_taken_for_a_new_run(tmp_path):
+    options = {"checkpoint": tmp_path, "checkpoint_every": 3, **quiet}
+    mt.meta_train(fresh(), Sinusoids(5), 9, **options)
+    (tmp_path / checkpoint.NAME).unlink()
+    with pytest.raises(ValueError, match="is gone: the one before it, of iteration 6, is whole"):
+        mt.meta_train(fresh(), Sinusoids(5), 12, **options)
+    assert checkpoint.fall_back(tmp_path) == 6
+    assert len(mt.meta_train(fresh(), Sinusoids(5), 12, **options)) == 12
+
+
 def test_where_both_are_damaged_nothing_is_offered(tmp_path):
     mt.meta_train(fresh(), Sinusoids(5), 9, checkpoint=tmp_path, checkpoint_every=3, **quiet)
     for name in (checkpoint.NAME, checkpoint.BEFORE):

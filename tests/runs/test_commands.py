@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from maml_edu import cli
 from maml_edu.runs.folder import Folder
-from maml_edu.tasks import Glyphs
+from maml_edu.tasks import Glyphs, glyphs, omniglot
 
 TRAIN = (
     "train glyphs --ways 3 --filters 2 --meta-batch 2 --alphabets 1 --iterations 4 --validate-every 2 "
@@ -110,7 +111,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_goes_on():
     ):
         run("train", "--resume", "--out", "a")
     again = run("train", "--resume", "--previous", "--out", "a", "--json", "--device", "cpu")
-    assert "Going on from the checkpoint before the last, of iteration 2" in again.stderr
+    assert "Going on from a checkpoint of iteration 2" in again.stderr
     found = json.loads(again.stdout)
     assert found["evaluation"] == whole["evaluation"] and found["loss"] == whole["loss"]
 
@@ -150,3 +151,83 @@ def test_glyphs_of_the_three_splits_are_what_a_run_trains_validates_and_tests_on
     run(*TRAIN, "--out", "a")
     found = json.loads(open("a/results.json").read())
     assert found["tasks"] == repr(Glyphs("test", 3, 1, 5))
+
+
+def test_evaluate_keeps_its_hands_off_the_files_of_the_run():
+    run(*TRAIN, "--out", "a")
+    before = open("a/config.json").read()
+    for name in ("config", "results", "../b", "b/c", ""):
+        with pytest.raises(ValueError, match="--name must be letters"):
+            run("evaluate", "a", "--name", name)
+    assert open("a/config.json").read() == before
+
+
+def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(monkeypatch):
+    run(*TRAIN, "--out", "a")
+
+    def full(self, name, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Folder, "_write", full)
+    result = run("evaluate", "a", "--episodes", 4, "--steps", 1)
+    assert (
+        "accuracy on 4 new tasks" in result.stdout
+        and "Not kept: a cannot be written" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--meta-lr", 0), "meta_lr must be"), (("--clip", "foo"), "clip must be"),
+    (("--schedule", "foo"), "schedule must be"), (("--queries", 0), "queries must be a whole number"),
+    (("--test-queries", 0), "queries must be"), (("--alphabets", 0), "alphabets must be"),
+    (("--episodes", 1), "--episodes must be ≥ 2"), (("--seed", -1), "--seed must be a whole number"),
+    (("--hidden", "3,3"), "--hidden means nothing for glyphs with --net conv4"),
+    (("--resize", "area"), "--resize means nothing for glyphs"),
+    (("--method", "protonet", "--inner-lr", 1), "--inner-lr means nothing .* --method protonet"),
+    (("--method", "fine-tuning"), "fine-tuning learns all tasks at once"),
+])  # fmt: skip
+def test_a_mistake_is_said_before_training_and_leaves_no_folder_behind(options, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        run(*TRAIN, *options, "--out", "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was():
+    run(*TRAIN, "--out", "a", "--no-test")
+    with pytest.raises(ValueError, match="already holds 4 iterations"):
+        run("train", "--resume", "--out", "a", "--iterations", 2, "--device", "cpu")
+    assert Folder("a").settings().iterations == 4
+    run("train", "--resume", "--out", "a", "--device", "cpu", "--no-test")
+
+
+def test_resume_takes_the_run_that_was_last_trained_not_the_one_last_evaluated():
+    run(*TRAIN, "--out", "runs/old", "--no-test")
+    run(*TRAIN, "--out", "runs/new", "--no-test", "--seed", 3)
+    run("evaluate", "runs/old", "--episodes", 4, "--steps", 1)
+    found = json.loads(run("train", "--resume", "--json", "--no-test", "--device", "cpu").stdout)
+    assert found["folder"] == "runs/new"
+
+
+def test_a_prototypical_network_is_tested_with_other_ways_and_maml_is_not():
+    run(*TRAIN, "--method", "protonet", "--out", "a", "--no-test")
+    arguments = ("--episodes", 4, "--json", "--no-progress")
+    found = json.loads(run("evaluate", "a", "--ways", 5, *arguments).stdout)
+    assert "ways=5" in found["tasks"] and found["steps"] == [0]
+    run(*TRAIN, "--out", "b", "--no-test")
+    with pytest.raises(ValueError, match="an output for each of its 3 ways"):
+        run("evaluate", "b", "--ways", 5)
+
+
+def test_the_folder_of_the_data_is_remembered(tmp_path):
+    images = glyphs.draw_glyphs(np.random.default_rng(0), 3, 4).reshape(12, 20, -1)
+    omniglot.write_packed(tmp_path / "here" / omniglot.PACKED["nearest"], {
+        "packed": np.packbits(images, axis=-1), "alphabet": np.repeat(["a", "b", "c"], 4),
+        "character": np.tile(["1", "2", "3", "4"], 3), "is_background": np.ones(12, bool),
+        "vinyals_split": np.repeat([0, 1, 2], 4).astype(np.int8),
+    })  # fmt: skip
+    train = [own for own in TRAIN if own not in ("--alphabets", "1")]
+    train[1] = "omniglot"
+    run(*train, "--meta-batch", 2, "--data-dir", "here", "--out", "a", "--iterations", 2)
+    run("train", "--resume", "--out", "a", "--iterations", 3, "--device", "cpu", "--episodes", 4)
+    run("evaluate", "a", "--episodes", 4, "--steps", 1)
+    run("evaluate", "a", "--episodes", 4, "--steps", 1, "--tasks", "glyphs")

@@ -117,8 +117,8 @@ def test_learned_rates_are_saved_and_loaded_too(tmp_path):
 
 
 def test_methods_that_learn_per_step_norms_or_an_embedding_can_be_loaded(tmp_path):
-    for method in ("maml++", "protonet"):
-        settings = runs.resolve("glyphs", method=method, inner_steps=2, test_steps=2, **IMAGES)
+    for method, more in (("maml++", {"inner_steps": 2}), ("protonet", {})):
+        settings = runs.resolve("glyphs", method=method, **more, **IMAGES)
         outcome = runs.train(settings, tmp_path / method, **QUIET)
         learner, _ = runs.load(outcome.folder, "last")
         assert theta(learner).keys() == load_file(outcome.folder / "last.safetensors").keys()
@@ -210,6 +210,8 @@ def test_parameters_of_another_network_are_refused(tmp_path):
 @pytest.mark.parametrize(("content", "words"), [
     (None, "holds no run"), ("{", "is damaged"), ("[]", "is damaged"), ('{"format": 99}', "its format is 99"),
     ('{"format": 1, "settings": {"rate": 1}}', "no setting 'rate'"),
+    ('{"format": 1, "settings": []}', "no table"),
+    ('{"format": 1, "settings": {"filters": "2"}}', "filters is '2'"),
 ])  # fmt: skip
 def test_a_folder_without_a_sound_config_is_refused(tmp_path, content, words):
     if content is not None:
@@ -230,6 +232,49 @@ def test_new_folders_are_named_after_the_settings_and_the_latest_is_found(tmp_pa
     assert latest(tmp_path) == second
     with pytest.raises(ValueError, match="there is no run in"):
         latest(tmp_path / "none")
+
+
+def test_the_best_parameters_are_those_of_the_history_after_falling_back(tmp_path):
+    """Whatever an earlier, longer life of the run has left in best.safetensors."""
+    settings = runs.resolve("sinusoids", **(SMALL | {"iterations": 12}))
+    runs.train(settings, tmp_path / "a", checkpoint_every=4, test=False, **QUIET)
+    (tmp_path / "a" / "checkpoint.pt").write_bytes(b"damaged")
+    shorter = settings.changed(iterations=9)
+    found = runs.train(shorter, tmp_path / "a", resume=True, previous=True, test=False, **QUIET)
+    whole = runs.train(shorter, tmp_path / "b", test=False, **QUIET)
+    assert found.history.loss == whole.history.loss
+    for which in ("best", "last"):
+        one, other = (runs.load(tmp_path / name, which)[0] for name in "ab")
+        assert same(theta(one), theta(other))
+
+
+def test_a_full_disk_is_said_and_does_not_end_the_training(tmp_path, monkeypatch):
+    settings = runs.resolve("sinusoids", **SMALL)
+    write, count = Folder._write, iter(range(100))
+
+    def full(self, name, content):
+        if name == "history.json" and next(count) == 0:
+            raise OSError(28, "No space left on device")
+        write(self, name, content)
+
+    monkeypatch.setattr(Folder, "_write", full)
+    with pytest.warns(UserWarning, match="could not be written .*No space left.*training goes on"):
+        outcome = runs.train(settings, tmp_path / "a", test=False, **QUIET)
+    assert len(outcome.history) == 8 and (tmp_path / "a" / "history.json").is_file()
+
+
+def test_what_json_does_not_know_is_written_as_null(tmp_path):
+    Folder(tmp_path).write_results("x", {"a": [float("inf"), 1.5], "b": {"c": float("nan")}})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.5], "b": {"c": None}}
+
+
+def test_the_files_of_a_run_can_be_read_by_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        Folder(tmp_path).write_results("x", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o644
 
 
 # ------------------------------------------------------------------ an early word

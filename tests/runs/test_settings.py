@@ -17,7 +17,7 @@ def test_what_is_given_wins_over_a_preset_and_a_preset_over_defaults():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ways", "steps", "batch", "test"), [(5, 1, 32, 3), (20, 5, 16, 10)])
+@pytest.mark.parametrize(("ways", "steps", "batch", "test"), [(5, 1, 32, 3), (20, 5, 16, 5)])
 @pytest.mark.parametrize("shots", [1, 5])
 def test_finn2017_is_the_published_protocol_with_rates_of_a_mean_loss(
     ways, shots, steps, batch, test
@@ -79,7 +79,7 @@ def test_unknown_names_are_refused():
 def test_glyphs_need_no_data_and_make_a_learner_for_each_method(method):
     settings = runs.resolve("glyphs", method=method, ways=3, filters=2, alphabets=1)
     problem = make_problem(settings)
-    learner = make_learner(settings, problem)
+    learner = make_learner(settings)
     assert learner.model.outputs == 2 and (method == "protonet") == (
         type(learner.model.head).__name__ == "Identity"
     )
@@ -89,7 +89,7 @@ def test_glyphs_need_no_data_and_make_a_learner_for_each_method(method):
 def test_the_seed_alone_decides_the_first_weights():
     settings = runs.resolve("sinusoids", hidden=(4,))
     weights = [
-        make_learner(own, make_problem(own)).model[0].weight[0].item()
+        make_learner(own).model[0].weight[0].item()
         for own in (settings, settings, settings.changed(seed=1))
     ]
     assert weights[0] == weights[1] != weights[2]
@@ -97,16 +97,18 @@ def test_the_seed_alone_decides_the_first_weights():
 
 def test_a_perceptron_can_be_trained_on_images_and_conv4_only_on_them():
     settings = runs.resolve("glyphs", net="mlp", hidden=(4,), ways=3, alphabets=1)
-    learner = make_learner(settings, make_problem(settings))
+    learner = make_learner(settings)
     assert sum(p.numel() for p in learner.model.parameters()) == 784 * 4 + 4 + 4 * 3 + 3
     settings = runs.resolve("sinusoids", net="conv4")
     with pytest.raises(ValueError, match="conv4 is for images"):
-        make_learner(settings, make_problem(settings))
+        make_learner(settings)
 
 
 def test_methods_begin_with_rates_and_steps_that_suit_them():
     own = runs.resolve("glyphs", method="maml++", inner_steps=4)
     assert (own.inner_lr, own.inner_steps, own.test_steps) == (0.4, 4, 4)
+    assert own.origin["test_steps"] == "default"
+    assert runs.resolve("glyphs", "finn2017", method="maml++").test_steps == 1
     assert runs.resolve("glyphs", method="reptile").inner_steps == 5
     assert runs.resolve("sinusoids", method="reptile").inner_lr == 0.01
     assert runs.resolve("glyphs", method="fomaml", inner_lr=0.1).inner_lr == 0.1
