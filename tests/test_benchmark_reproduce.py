@@ -41,6 +41,7 @@ def run(monkeypatch, data, out, *arguments):
     few = {"sinusoids-5shot": ("trained on 5 shots", ["--shots", "5", "--meta-batch", "4"])}
     monkeypatch.setattr(reproduce, "SINUSOIDS", few)
     monkeypatch.setattr(baselines, "RATES", (0.5,))
+    monkeypatch.setattr(baselines, "STEPS", (2,))
     quick = [
         "--data-dir",
         str(data),

@@ -91,12 +91,15 @@ class Report:
         return f"{self.cell(first, last)} after {last} inner steps, {self.episodes} new tasks"
 
 
-def evaluate(learner, tasks, episodes: int = 600, steps=None, *, seed=1, progress=False) -> Report:
+def evaluate(
+    learner, tasks, episodes: int = 600, steps=None, *, seed=1, progress=False, alone=True
+) -> Report:
     """Adapt to `episodes` new tasks and score the queries, all at once and one at a time.
 
     steps: the largest number of inner steps (None: as many as in training; a ProtoNet takes none), or the
-    numbers that are to be shown. One query at a time is left out where it makes no difference: where no
-    batch norm is in the model. Raises ValueError as `mt.evaluate` does.
+    numbers that are to be shown. alone: ask one query at a time as well, which takes long with many ways and
+    shots; it is left out where it makes no difference, where no batch norm is in the model. Raises ValueError
+    as `mt.evaluate` does.
     """
     import maml_edu.pytorch as mt
 
@@ -107,7 +110,7 @@ def evaluate(learner, tasks, episodes: int = 600, steps=None, *, seed=1, progres
         shown = (0,)
     depends = any(isinstance(module, mt.BatchNorm) for module in learner.model.modules())
     ways = {}
-    for way in (TOGETHER, ALONE) if depends else (TOGETHER,):
+    for way in (TOGETHER, ALONE) if depends and alone else (TOGETHER,):
         ways[way] = mt.evaluate(
             learner,
             tasks,
