@@ -190,6 +190,7 @@ def do(row: Row, seed: int, options):
     tasks, steps = tested_on(row, settings, options), settings.test_steps
     # other tasks for each seed, so that their means are independent
     how = {"seed": 1 + seed, "progress": True}
+    how["alone"] = tasks.ways == 5 or row.machine == "gpu"  # with more ways a CPU takes too long
     report = runs.evaluate(learner, tasks, settings.episodes, steps, **how)
     folder.write_picture("results.png", report.plot().figure)
     about = {"seconds": outcome.history.seconds, "device": outcome.device}
@@ -271,7 +272,9 @@ def cell(out, name, way, prefix=""):
     found = results(out, name)
     if not found:
         return "for a GPU" if prefix in runs.PRESETS else "–"
-    scores = [own["scores"][way] for own in found]
+    scores = [own["scores"][way] for own in found if way in own["scores"]]
+    if not scores:
+        return "–"
     means = [100 * own["mean"][-1] for own in scores]  # after the last inner step
     if len(means) > 1:
         spread = f"{min(means):.2f}–{max(means):.2f}, {len(means)} seeds"
