@@ -13,6 +13,7 @@ from rich.console import Console
 
 from maml_edu import __version__
 from maml_edu.console import as_program, say
+from maml_edu.grading import commands as grading
 from maml_edu.runs import commands
 
 app = typer.Typer(
@@ -169,6 +170,8 @@ def progress():
 
 app.command()(commands.train)
 app.command()(commands.evaluate)
+app.command()(grading.grade)
+app.add_typer(grading.app, name="classroom")
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(data, name="data")

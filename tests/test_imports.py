@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "pytorch": {"tasks", "atomic"},
     "checks": {"reference", "atomic"},
     "figures": {"reference", "tasks", "pytorch"},
+    "grading": {"checks", "atomic", "console"},
     "doctor": {"tasks"},
     "lab": set(),
     "console": set(),

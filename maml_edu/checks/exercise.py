@@ -13,6 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from .catalogue import Named, named
 __all__ = [
     "Exercise",
     "WrongAnswer",
+    "also",
+    "array_of",
     "draw",
     "exercise",
     "expect",
@@ -64,6 +67,7 @@ class Exercise:
     interface: str
     check: Callable[[Callable, np.random.Generator], None]
     wrong_answers: list = field(default_factory=list)
+    more: list = field(default_factory=list)  # further checks, a teacher's own
 
     @property
     def title(self) -> str:
@@ -112,6 +116,16 @@ def wrong_answer(id: str, *, says: str):
     return register
 
 
+def also(id: str):
+    """Register a further check function `(answer, rng)` of `id`, a teacher's own: both must be content."""
+
+    def register(check):
+        find(id).more.append(check)
+        return check
+
+    return register
+
+
 def find(id: str) -> Exercise:
     """The exercise `id`. Raises ValueError with the nearest names when there is none."""
     chapter = str(id).split(".", 1)[0]
@@ -147,8 +161,16 @@ def wrong_answers(folder: str) -> list[WrongAnswerCase]:
 
 def _load(folder, module):
     """Import course/<folder>/<module>.py once, if it is there."""
-    name = f"maml_edu_course.{folder}.{module}"
     path = places.course_root() / "course" / folder / f"{module}.py"
+    _import_once(f"maml_edu_course.{folder}.{module}", path)
+
+
+def load_private(path: Path) -> None:
+    """Import a teacher's file of further checks (`also`) once, if it is there."""
+    _import_once(f"maml_edu_private.{path.resolve()}", path)
+
+
+def _import_once(name, path):
     if name in sys.modules or not path.is_file():
         return
     spec = importlib.util.spec_from_file_location(name, path)
@@ -181,7 +203,8 @@ def judge(item: Exercise, answer: Callable, seed: int, cases: int = VISIBLE_CASE
     """
     rng = CaseGenerator(seed, cases)
     try:
-        item.check(answer, rng)
+        for check in (item.check, *item.more):
+            check(answer, rng)
     except WrongAnswer as wrong:
         inputs = ", ".join(f"{name} = {_short(value)}" for name, value in rng.case.items())
         detail = "\n".join(
@@ -299,6 +322,8 @@ def _array_difference(got, expected, rtol, atol, what):
         isinstance(got, (list, tuple)) and expected.ndim == 0
     ):
         return _Difference(f"{what} should be {_type(expected)}, not {_type(got)}")
+    if not holds_numbers(got):
+        return _Difference(f"{what} should hold numbers, not {_type(got)}")
     try:
         values = np.asarray(got)
     except ValueError:
@@ -324,6 +349,25 @@ def _array_difference(got, expected, rtol, atol, what):
     )
 
 
+def array_of(value) -> np.ndarray | None:
+    """`value` as an array of numbers; None where it is none, whatever it is."""
+    try:
+        array = np.asarray(value) if holds_numbers(value) else None
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array is not None and array.dtype.kind in "biuf" else None
+
+
+def holds_numbers(value) -> bool:
+    """Whether np.asarray makes numbers of this: a word among them makes an array of words, all as long."""
+    if isinstance(value, (list, tuple)):
+        return all(holds_numbers(item) for item in value)
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    return isinstance(value, (bool, int, float, np.bool_, np.number))
+
+
+@np.errstate(all="ignore")
 def _likely_cause(values, expected):
     """A guess for a wrong value that no known mistake explains."""
     if expected.dtype.kind not in "fiu":
@@ -345,7 +389,7 @@ def _first_difference(values, expected, wrong):
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     return (
         f"{int(wrong.sum())} of {wrong.size} elements differ, first at {list(place)}: "
-        f"expected {expected[place]:.6g}, got {values[place]:.6g}"
+        f"expected {_short(expected[place].item())}, got {_short(values[place].item())}"
     )
 
 
@@ -356,7 +400,11 @@ def _type(value):
 
 
 def _short(value, limit=400):
-    with np.printoptions(precision=6, threshold=20, edgeitems=3):
-        text = repr(value.tolist() if isinstance(value, np.ndarray) and value.ndim == 0 else value)
+    value = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    try:
+        with np.printoptions(precision=6, threshold=20, edgeitems=3):
+            text = repr(value)
+    except (ValueError, RecursionError):  # more digits, or levels, than Python writes
+        return _type(value)
     text = f"{value:.6g}" if isinstance(value, float) else " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

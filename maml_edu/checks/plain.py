@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -61,8 +63,8 @@ def to_plain(value, where: str = "the result") -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in "biufU":
             raise NotPlain(f"{where} is an array of {value.dtype}: give an array of numbers.")
-        if value.ndim:
-            return np.array(value)
+        if value.ndim:  # longdouble is another number on every kind of machine
+            return np.array(value, np.float64 if value.dtype.str[1:] in LONG else value.dtype)
         return float(value) if value.dtype.kind == "f" else value.item()
     if isinstance(value, Named) or type(value) in SCALARS:
         return value
@@ -76,39 +78,79 @@ INTERFACES = {"plain": (to_numpy_answer, to_plain), "torch": (to_torch_answer, t
 
 def encode(value) -> str:
     """Plain data as one line of JSON; arrays keep dtype and shape, floats every bit."""
-    return json.dumps(_to_json(value))
+    return json.dumps(to_json(value))
 
 
 def decode(text: str) -> Any:
-    """What `encode` was given."""
-    return _from_json(json.loads(text))
+    """What `encode` was given. Raises ValueError for anything else, so hostile text does no harm."""
+    try:
+        return from_json(json.loads(text))
+    except RecursionError:
+        raise ValueError("not plain data: nested too deeply") from None
 
 
-def _to_json(value):
+def to_json(value) -> Any:
+    """Plain data as what json.dumps takes."""
     if isinstance(value, Named):
         return {"function": value.name}
     if isinstance(value, np.ndarray):
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"array": data, "dtype": value.dtype.str, "shape": list(value.shape)}
     if isinstance(value, dict):
-        return {"dict": [[key, _to_json(item)] for key, item in value.items()]}
+        return {"dict": [[key, to_json(item)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
-        return {type_of(value).__name__: [_to_json(item) for item in value]}
+        return {type_of(value).__name__: [to_json(item) for item in value]}
     return value
 
 
-def _from_json(value):
-    if not isinstance(value, dict):
+def from_json(value) -> Any:
+    """Plain data from its JSON form. Raises ValueError for what `encode` would not have written."""
+    if type(value) in SCALARS:
         return value
-    if "array" in value:
-        flat = np.frombuffer(base64.b64decode(value["array"]), value["dtype"])
-        return flat.reshape(value["shape"]).copy()
-    if "function" in value:
-        return Named(value["function"])
-    if "dict" in value:
-        return {key: _from_json(item) for key, item in value["dict"]}
-    kind, items = next(iter(value.items()))
-    return {"list": list, "tuple": tuple}[kind](_from_json(item) for item in items)
+    if type(value) is not dict:
+        raise ValueError("not plain data: a bare list")
+    if value.keys() == {"array", "dtype", "shape"}:
+        return _array(**value)
+    if len(value) != 1:
+        raise ValueError("not plain data: a dict that says too much")
+    ((kind, items),) = value.items()
+    if kind == "function" and type(items) is str:
+        return Named(items)
+    if kind in ("list", "tuple") and type(items) is list:
+        return (list if kind == "list" else tuple)(from_json(item) for item in items)
+    if kind == "dict" and type(items) is list:
+        return dict(_pair(item) for item in items)
+    raise ValueError(f"not plain data: a {str(kind)[:20]!r}")
+
+
+def _pair(item):
+    if type(item) is not list or len(item) != 2 or type(item[0]) not in (str, int):
+        raise ValueError("not plain data: a dict whose parts are not key and value")
+    return item[0], from_json(item[1])
+
+
+DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|U\d{1,4})")
+LONG = ("f12", "f16")
+LARGEST = 1 << 24  # elements of an array, and of what is left when the axes of length 0 are dropped
+
+
+def _array(array, dtype, shape):
+    if type(dtype) is not str or not DTYPE.fullmatch(dtype) or type(array) is not str:
+        raise ValueError("not plain data: an array of another kind")
+    if type(shape) is not list or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
+        raise ValueError("not plain data: an array of no shape")
+    if math.prod(n for n in shape if n) > LARGEST:
+        raise ValueError("not plain data: an array of a size that cannot be")
+    data = base64.b64decode(array, validate=True)
+    try:
+        flat = np.frombuffer(data, np.dtype(dtype)) if data else np.zeros(0, np.dtype(dtype))
+    except TypeError as error:  # a number that this machine has not
+        raise ValueError(f"not plain data: {error}") from None
+    if flat.dtype.kind == "U":
+        flat.tolist()  # a ValueError where it is no text
+    if flat.dtype.kind == "b":
+        flat = flat.view(np.uint8) != 0  # of a True that is no 1, arithmetic makes anything
+    return flat.reshape(shape).copy()
 
 
 def _walk(value, leaf_of):

@@ -1,0 +1,263 @@
+"""The box: where a student's code runs, and can do no harm. `Box.open` gives a session in it.
+
+On Linux bubblewrap builds it: the system and Python read-only, nothing else of this machine, no network,
+no rights, memory, time and disk limited. One box serves many submissions: the Python in there (`inside`)
+is warm, and every submission gets a fork behind further walls of its own. `probe` says whether all this
+works here, and what to do where not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from maml_edu import places
+
+from . import inside, protocol
+
+START = 120.0  # seconds until a warm Python must have answered, on a machine that is busy
+PACKAGE = Path(__file__).resolve().parents[1]
+COURSE = ("course", "notebooks", "exercises", "solutions", "my_work")
+MB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. memory: bytes a process, above the warm Python's own; resident: of all
+    its processes together; disk: of each of its folders, and of a file; cpu: seconds a process."""
+
+    memory: int = 2048 * MB
+    resident: int = 3072 * MB
+    disk: int = 64 * MB
+    processes: int = 48
+    cpu: int = 120
+    user: int = 61000  # who root becomes in the box; each judge has a number of its own
+
+
+class NoBox(RuntimeError):
+    """No box can be had here; the message says what is missing and what to do."""
+
+
+class Box:
+    """A warm Python in a box. kind: "numpy" or "torch"; sandbox=False: without walls, on trust."""
+
+    def __init__(self, kind: str = "numpy", limits: Limits | None = None, sandbox: bool = True):
+        limits = limits or Limits(user=61000 + os.getpid() % 4000)
+        self.kind, self.sandboxed = kind, sandbox
+        self._folder = tempfile.TemporaryDirectory(prefix="maml-edu-", ignore_cleanup_errors=True)
+        self._errors = open(os.path.join(self._folder.name, "errors"), "w+b")  # noqa: SIM115
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                command(theirs.fileno(), kind, limits, sandbox),
+                env=environment(self._folder.name), cwd=self._folder.name,
+                stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
+                pass_fds=[theirs.fileno()], start_new_session=True,
+            )  # fmt: skip
+        self._control, self._sock = protocol.Channel(ours), ours
+        try:
+            ready = self._control.read(0, time.monotonic() + START)
+        except (protocol.Gone, protocol.TooLate, protocol.Malformed) as error:
+            said = self._said() or f"{type(error).__name__}: {error}"
+            self.close()
+            raise NoBox(f"the box could not be started: {said}") from None
+        except BaseException:
+            self.close()
+            raise
+        self.walls: str = ready["walls"]
+        self.versions: dict[str, str] = ready["versions"]
+        self._used = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether it is there and can serve another submission."""
+        return self._process.poll() is None and not (self.walls == "given" and self._used)
+
+    def open(self) -> Session:
+        """A session: a fork of the warm Python, fresh as on the first day."""
+        self._used = True
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._sock, [inside.OPEN], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise NoBox(f"the box is gone: {error}") from None
+        return Session(self, ours)
+
+    def ended(self, seconds: float = 20.0) -> str:
+        """Close the session that is open, wait until nothing of it is left; says why it ended."""
+        if self.walls == "given":
+            self.close()
+            return ""
+        with contextlib.suppress(OSError):
+            self._sock.send(inside.CLOSE)
+        try:
+            return str(self._control.read(0, time.monotonic() + seconds)["ended"])
+        except (protocol.Gone, protocol.TooLate, protocol.Malformed, KeyError):
+            self.close()
+            return ""
+
+    def close(self) -> None:
+        """End it and all that runs in it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._sock.close()
+        self._errors.close()
+        self._folder.cleanup()
+
+    def _said(self) -> str:
+        """The last of what the program that failed to start has printed."""
+        self._errors.seek(0)
+        return self._errors.read()[-600:].decode(errors="replace").strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Session:
+    """One submission's stay in a box: questions to it and their answers."""
+
+    def __init__(self, box: Box, sock: socket.socket):
+        self._box, self._channel, self._open = box, protocol.Channel(sock), True
+        self.why_ended = ""
+
+    def ask(self, do: str, seconds: float, **arguments):
+        """One question of `inside.Sitting`. Raises what `protocol.Channel.ask` raises."""
+        return self._channel.ask({"do": do, "with": arguments}, seconds)
+
+    def close(self) -> str:
+        """End it, whatever runs in it; says why, when it had ended before."""
+        if self._open:
+            self._open = False
+            self._channel.close()
+            self.why_ended = self._box.ended()
+        return self.why_ended
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+# ------------------------------------------------------------------ how it is built
+
+
+def command(control: int, kind: str, limits: Limits, sandbox: bool) -> list[str]:
+    """The command line of a warm Python, in a box or without."""
+    where = "/maml" if sandbox else str(PACKAGE.parent)
+    code = f"import sys; sys.path.insert(0, {where!r}); from maml_edu.grading.inside import main; "
+    code += "main(int(sys.argv[1]), *sys.argv[2:])"
+    walls = "box" if sandbox else "none"
+    python = [sys.executable, "-I", "-B", "-c", code]
+    python += [str(control), kind, walls, json.dumps(asdict(limits))]
+    return [*bubblewrap(limits), "--", *python] if sandbox else python
+
+
+def bubblewrap(limits: Limits) -> list[str]:
+    """bwrap and its options: what can be seen in the box, in order, and what can not."""
+    keep = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if os.geteuid() == 0:  # who becomes somebody else in there, and so needs no user namespace
+        keep += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+        keep += ["--unshare-cgroup-try", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        keep += ["--unshare-all"]
+    variables = [part for pair in environment(inside.WORK).items() for part in ("--setenv", *pair)]
+    system = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            system += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            system += ["--ro-bind", str(path), str(path)]
+    system += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    small = ["--perms", "1777", "--size", str(limits.disk), "--tmpfs"]
+    # a shared mapping of /dev/zero is memory that no limit counts, and /dev would keep files for the next one
+    devices = ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", *small, "/dev/shm"]
+    devices += ["--remount-ro", "/dev"]
+    return [
+        "bwrap", *keep, "--clearenv", *variables, *small, "/tmp", *system, *shown(python_parts()),
+        "--perms", "0755", "--dir", "/maml", "--ro-bind", str(PACKAGE), "/maml/maml_edu",
+        *hidden(), "--proc", "/proc", *devices, *small, inside.WORK,
+        "--chdir", inside.WORK, "--remount-ro", "/",
+    ]  # fmt: skip
+
+
+def shown(paths: list[Path]) -> list[str]:
+    """Options that show paths read-only. Their parents are made first: bwrap's own are root's alone."""
+    parents = {str(above) for path in paths for above in path.parents} - {"/", "/tmp"}
+    made = [part for p in sorted(parents) for part in ("--perms", "0755", "--dir", p)]
+    return made + [part for path in paths for part in ("--ro-bind", str(path), str(path))]
+
+
+def python_parts() -> list[Path]:
+    """Where this Python and its packages lie, /usr left out.
+
+    Not the whole folder, which may be a home, a clone or a course with a virtual environment in it.
+    """
+    executable = Path(sys.executable).resolve().parent.parent
+    folders = {Path(p) for p in (sys.prefix, sys.exec_prefix, sys.base_prefix)} | {executable}
+    parts = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
+    found = {folder / part for folder in folders for part in parts}
+    return sorted(path for path in found if path.exists() and not path.is_relative_to("/usr"))
+
+
+def hidden() -> list[str]:
+    """Options that hide what lies in a folder that is shown: the course's checks and solutions, which a wheel
+    carries, and the submissions in nbgrader's exchange."""
+    seen = [Path("/usr"), *python_parts()]
+    folders = [Path("/usr/local/share/nbgrader"), PACKAGE / "_course"]
+    with contextlib.suppress(FileNotFoundError):
+        folders += [places.course_root() / name for name in COURSE]
+    found = [f for f in folders if f.is_dir() and any(f.is_relative_to(s) for s in seen)]
+    found += [Path("/maml/maml_edu/_course")] if (PACKAGE / "_course").is_dir() else []
+    return [part for path in found for part in ("--tmpfs", str(path))]
+
+
+def environment(home: str) -> dict[str, str]:
+    """All that a student's code finds in its environment."""
+    return {
+        "HOME": home, "TMPDIR": "/tmp" if home == inside.WORK else home, "USER": "student",
+        "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONUTF8": "1",
+        "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "IPYTHONDIR": f"{home}/.ipython",
+        "MPLCONFIGDIR": ("/tmp" if home == inside.WORK else home) + "/matplotlib",
+    }  # fmt: skip
+
+
+@cache
+def probe() -> str:
+    """Why there can be no box here, and what to do; "" where there can."""
+    if sys.platform != "linux":
+        return "the box is made by bubblewrap, which runs on Linux only: grade in a Linux machine or container"
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed: apt-get install bubblewrap (or dnf, pacman, zypper)"
+    tried = subprocess.run(
+        [*bubblewrap(Limits()), "--", "/usr/bin/env", "true"], env=environment("/"),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=START,
+    )  # fmt: skip
+    if tried.returncode == 0:
+        return ""
+    said = tried.stderr.strip().splitlines()[-1:] or [f"exit code {tried.returncode}"]
+    if "nknown option" in said[0]:
+        return f"bubblewrap is too old ({said[0]}): 0.8 or newer is needed"
+    return (
+        f"bubblewrap is installed and may not run ({said[0]}): this system forbids user namespaces. An "
+        "administrator can allow them (sysctl kernel.apparmor_restrict_unprivileged_userns=0, or "
+        "kernel.unprivileged_userns_clone=1), or run the container with --security-opt seccomp=unconfined"
+    )

@@ -1,0 +1,332 @@
+"""What a student gets back: a page (`page`), or their notebook with words beside each answer (`in_notebook`).
+
+Both say points, outcome, the verdict's reason and what to do next. They hold no hidden input, no expected
+value and no check, for a verdict holds none. What a student wrote is shown as text and nothing else: their
+outputs are left out, and no tag, link or script of theirs is interpreted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import marks, pages
+from .marks import ByHand, Given
+from .pages import escape, points, visible
+from .results import OUTCOMES, Result, Verdict
+
+LIMIT = 1_000_000  # bytes of a page
+NOTEBOOK_LIMIT = 2_000_000  # bytes of a notebook
+CELLS = 2000
+REASON = 1000  # characters
+COMMENT = 5000
+
+NO_MARK = "This could not be graded, or not all of it. It is not a mark of 0: ask your teacher what to do."
+
+LOOK = {"right": "right", "person": "open", "grader-error": "open"}  # of an item; otherwise wrong
+SIGNS = {"right": "✓", "person": "…", "grader-error": "…"}
+
+_TRY = (
+    "Open your notebook, run the exercise's cell and then check() in the cell below it: it tries inputs of "
+    "its own and shows what it expected and what it got."
+)
+NEXT = {
+    "wrong": f"{_TRY} If it is content there, ask which inputs it did not try. The hints fold out below it.",
+    "not done": "The exercise was handed in as it was handed out. Write the function's body in place of the "
+    "line that raises; the hints below the exercise fold out.",
+    "missing": "Is the function still there, is its name spelt as in the exercise, and does its cell run "
+    "after a restart of the kernel (menu Kernel, Restart Kernel and Run All Cells)?",
+    "raised": f"{_TRY} The last line of the error says what happened, the lines above it where.",
+    "timeout": "Look for a loop that does not end, or for work that is done again and again. check() in the "
+    "notebook uses small inputs; Kernel, Interrupt Kernel stops it.",
+    "crashed": "Look for exit(), for arrays that grow without end, and for a function that calls itself for "
+    "ever; restart the kernel and run check() in the notebook.",
+    "person": "There is nothing that you need to do.",
+    "grader-error": "This is the grader's fault and not yours: it costs no points, and your teacher can see it.",
+}
+
+
+def label(verdict: Verdict, given: Given | None) -> str:
+    """The outcome of an exercise in words."""
+    if given is not None and given.points is not None:
+        return "read by a person" if verdict.outcome == "person" else "decided by a person"
+    return OUTCOMES.get(verdict.outcome, "could not be graded")
+
+
+def in_words(verdict: Verdict, given: Given | None = None) -> str:
+    """An exercise's feedback as plain text, a line for each thing to say."""
+    value = marks.points_of(verdict, given)
+    lines = [f"{label(verdict, given)}: {points(value, verdict.max_points)}"]
+    if verdict.reason:
+        lines.append(visible(verdict.reason, REASON))
+    if _comment(verdict, given):
+        lines.append(f"Comment: {_comment(verdict, given)}")
+    if _next(verdict, given):
+        lines.append(_next(verdict, given))
+    return "\n".join(lines)
+
+
+def _comment(verdict, given):
+    """A person's comment; not while their points are still missing, for it may be half written."""
+    if given is None or (given.points is None and verdict.points is None):
+        return ""
+    return visible(given.comment.strip(), COMMENT)
+
+
+def _next(verdict, given):
+    decided = given is not None and given.points is not None
+    return "" if decided else NEXT.get(verdict.outcome, "")
+
+
+# ------------------------------------------------------------------ the page
+
+
+def page(result: Result, cells: Sequence[tuple[str, str]], by_hand: ByHand | None = None) -> str:
+    """The feedback on one submission as a page of HTML of at most LIMIT bytes.
+
+    cells: (kind, source) of the student's own cells, kind as in a notebook: "code", "markdown".
+    """
+    by_hand = by_hand or {}
+    places = _places(result.verdicts, [(kind, source, "") for kind, source in cells[:CELLS]])
+    head = _head(result, by_hand)
+    parts = [
+        _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), places)
+        for i, verdict in enumerate(result.verdicts, 1)
+    ]
+    body = head + "".join(parts)
+    title = f"Feedback on {result.chapter} for {result.student}"
+    room = LIMIT - len(pages.page(title, body).encode()) - 1000
+    return pages.page(title, body + _cells_section(cells, room))
+
+
+def _head(result, by_hand):
+    found = marks.mark(result, by_hand)
+    lines = [
+        f"<h1>Feedback: {escape(chapter_title(result.chapter), 200)}</h1>\n",
+        f'<p class="soft">for {pages.name(result.student)}</p>\n',
+        _total(found),
+    ]
+    if result.status == "rejected" and result.problem:
+        lines.append(f"<p>Why: {escape(result.problem, REASON)}.</p>\n")
+    lines += [f'<p class="soft">Note: {escape(note, REASON)}.</p>\n' for note in result.notes[:20]]
+    return "".join(lines) + ("<h2>Exercises</h2>\n" if result.verdicts else "")
+
+
+def chapter_title(chapter: str) -> str:
+    """A chapter's title: 04 · Gradient of a step, for the folder 04_gradient_of_a_step."""
+    found = re.fullmatch(r"(\d\d)_(\w+)", chapter)
+    return f"{found[1]} · {found[2].replace('_', ' ').capitalize()}" if found else chapter
+
+
+def _total(found):
+    if found.points is None:
+        return f'<div class="total"><strong>No mark yet</strong> <span>{NO_MARK}</span></div>\n'
+    share = 100 * found.points / found.max_points if found.max_points else 0
+    n = len(found.waiting)
+    waiting = f"so far; {n} answer{' is' if n == 1 else 's are'} still to be decided" if n else ""
+    return (
+        f'<div class="total"><strong>{points(found.points, found.max_points)}</strong> '
+        f'<span>{waiting}</span><div class="bar" aria-hidden="true">'
+        f'<span style="width: {min(share, 100):.1f}%"></span></div></div>\n'
+    )
+
+
+def _item(number, verdict, given, places):
+    """One exercise of the page."""
+    value = marks.points_of(verdict, given)
+    look, sign = LOOK.get(verdict.outcome, "wrong"), SIGNS.get(verdict.outcome, "✗")
+    if given is not None and given.points is not None:
+        look, sign = "right" if given.points >= verdict.max_points else "wrong", "✎"
+    lines = [
+        f'<section class="item {look}" aria-labelledby="e{number}">\n'
+        f'<header><h3 id="e{number}">{number}. {escape(verdict.title or verdict.exercise, 200)}</h3> '
+        f"<span>{points(value, verdict.max_points)}</span></header>\n",
+        f'<p class="label"><span aria-hidden="true">{sign}</span> {escape(label(verdict, given))}</p>\n',
+    ]
+    if verdict.reason:
+        lines.append(f'<p dir="auto">{escape(verdict.reason, REASON)}</p>\n')
+    if comment := _comment(verdict, given):
+        lines.append(f'<p class="comment" dir="auto">{escape(comment)}</p>\n')
+    if advice := _next(verdict, given):
+        lines.append(f'<p class="soft">{escape(advice)}</p>\n')
+    if verdict.exercise in places:
+        cell = places[verdict.exercise] + 1
+        lines.append(f'<p><a href="#c{cell}">Your answer: cell {cell}</a></p>\n')
+    return "".join(lines) + "</section>\n"
+
+
+def _cells_section(cells, room):
+    """The student's cells as text, as many and as much of them as `room` bytes hold."""
+    if not cells:
+        return ""
+    lines = ["<h2>Your notebook, as it was graded</h2>\n"]
+    for i, (kind, source) in enumerate(cells[:CELLS], 1):
+        words = f"cell {i} · {'code' if kind == 'code' else 'text'}"
+        start = f'<div class="cell" id="c{i}"><p class="soft">{words}</p><pre><code>'
+        end = "</code></pre></div>\n"
+        text = escape(_cut(source, room - len(start) - len(end) - 200, escape))
+        lines.append(start + text + end)
+        room -= len(lines[-1].encode())
+        if room < 1000:
+            break
+    left = len(cells) - (len(lines) - 1)
+    if left:
+        lines.append(f"<p>{left} more cell{'' if left == 1 else 's'}: this page is full.</p>\n")
+    return "".join(lines)
+
+
+def _cut(text, room, encode):
+    """As much of a text as fits in `room` bytes when encoded, and a word about the rest."""
+    text = visible(text)
+    kept = text[: max(room, 0)]
+    while kept and (size := len(encode(kept).encode())) > room:
+        kept = kept[: min(len(kept) - 1, len(kept) * room // size)]
+    if len(kept) == len(text):
+        return text
+    return f"{kept}\n… cut here: {len(text) - len(kept):,} more characters"
+
+
+# ------------------------------------------------------------------ where an answer is
+
+
+def answer_name(exercise: str) -> str:
+    """What the answer to an exercise is called: `meta_slope` for 04.meta_slope."""
+    return exercise.split(".", 1)[-1]
+
+
+def _places(verdicts: Iterable[Verdict], cells: Sequence[tuple[str, str, str]]) -> dict[str, int]:
+    """Exercise → the index of the cell that answers it, for those found.
+
+    cells: (kind, source, grade_id). As for the judge, the last cell that defines the name counts, and
+    the cell that nbgrader named where none does.
+    """
+    places = {}
+    for verdict in verdicts:
+        called = answer_name(verdict.exercise)
+        named = re.escape(called)
+        defines = re.compile(rf"^(?:async )?def {named}\b|^{named}[ \t]*=(?!=)", re.M)
+        found = [i for i, (_, source, _) in enumerate(cells) if defines.search(source)]
+        found = [i for i in found if cells[i][0] == "code"] or found
+        found = found or [i for i, (_, _, grade_id) in enumerate(cells) if grade_id == called]
+        if found:
+            places[verdict.exercise] = found[-1]
+    return places
+
+
+# ------------------------------------------------------------------ in the notebook
+
+
+def in_notebook(
+    result: Result, notebook: Mapping[str, Any], by_hand: ByHand | None = None
+) -> dict[str, Any]:
+    """A copy of a student's notebook with a cell of feedback after each answer.
+
+    notebook: parsed JSON of format 4, as it was handed in: nothing in it is trusted. The copy has the
+    cells' sources and nothing else of theirs: no outputs, attachments or metadata. It is cut where it
+    would be larger than NOTEBOOK_LIMIT bytes; answers that are not found get their feedback at the end.
+    """
+    by_hand = by_hand or {}
+    cells = _own_cells(notebook)
+    places = _places(result.verdicts, cells)
+    words = {v.exercise: _feedback_cell(result, v, by_hand) for v in result.verdicts}
+    room = NOTEBOOK_LIMIT - sum(len(json.dumps(cell)) for cell in words.values())
+    made = [_markdown(_summary(result, by_hand))]
+    for i, (kind, source, _) in enumerate(cells):
+        cut = _cut(source, room - 500, json.dumps)
+        made.append(
+            _code(cut)
+            if kind == "code"
+            else _markdown(cut if kind == "markdown" else _verbatim(cut))
+        )
+        room -= len(json.dumps(made[-1]))
+        made += [words.pop(e) for e, place in places.items() if place == i]
+        if room < 1000:
+            made.append(_markdown("**The notebook is cut here: it is too large.**"))
+            break
+    made += words.values()
+    named = [{"id": f"c{i}"} | cell for i, cell in enumerate(made)]
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return {"cells": named, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _own_cells(notebook):
+    """(kind, source, grade_id) of each cell that is one."""
+    found = notebook.get("cells")
+    cells = []
+    for cell in found[:CELLS] if isinstance(found, list) else []:
+        if not isinstance(cell, dict):
+            continue
+        source = cell.get("source", "")
+        if isinstance(source, list):
+            source = "".join(line for line in source if isinstance(line, str))
+        metadata = cell.get("metadata")
+        nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+        grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+        if isinstance(source, str):
+            cells.append((str(cell.get("cell_type")), source, grade_id))
+    return cells
+
+
+def _code(source):
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": source,
+    }
+
+
+def _markdown(source):
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def _verbatim(source):
+    """A raw cell's text as a block of code: converters put raw cells into their pages as they are."""
+    fence = "`" * (1 + max([2, *map(len, re.findall("`+", source))]))
+    return f"{fence}text\n{source}\n{fence}"
+
+
+def _summary(result, by_hand):
+    found = marks.mark(result, by_hand)
+    lines = [f"# Feedback: {said(chapter_title(result.chapter))}"]
+    if found.points is None:
+        lines.append(
+            "This submission could not be graded. That is not a mark of 0: ask your teacher."
+        )
+    else:
+        waiting = f", {len(found.waiting)} still to be decided" if found.waiting else ""
+        lines.append(f"**{points(found.points, found.max_points)}**{waiting}")
+    return "\n\n".join(lines)
+
+
+def _feedback_cell(result, verdict, by_hand):
+    given = marks.given_for(result, verdict.exercise, by_hand)
+    value = marks.points_of(verdict, given)
+    head = f"Feedback on {said(verdict.title or verdict.exercise)}: {said(label(verdict, given))}"
+    lines = [f"> **{head}** – {points(value, verdict.max_points)}"]
+    if verdict.reason:
+        lines.append(f"> Reason: {said(visible(verdict.reason, REASON))}")
+    if comment := _comment(verdict, given):
+        lines.append(f"> Comment: {said(comment)}")
+    if advice := _next(verdict, given):
+        lines.append(f"> {advice}")
+    return _markdown("\n>\n".join(lines))
+
+
+_PROSE = re.compile(r"[^\W_]+(?:[ ,.;:!?()'’–—−+=/·…-]+[^\W_]+)*[ .!?)…]*")
+
+
+def said(text: str) -> str:
+    """Text for the middle of a line of Markdown, where it means just itself.
+
+    Plain prose stays prose; anything with a sign that Markdown, HTML or MathJax might interpret becomes a
+    span of code, in which none of them does.
+    """
+    line = " ".join(visible(text).split())
+    if _PROSE.fullmatch(line) and "//" not in line and "www." not in line.lower():
+        return line
+    fence = "`" * (1 + max([0, *map(len, re.findall("`+", line))]))
+    return f"{fence} {line} {fence}" if line else ""

@@ -1,0 +1,405 @@
+"""The program in the box: it runs a notebook's cells and answers calls of their functions.
+
+A warm Python (`main`) has NumPy, and PyTorch where asked for, imported already. For every submission it
+forks, and the child walls itself off again (`isolate`): its own processes, mounts, network and empty,
+small folders, no rights, hard limits. There `Sitting` runs what a student wrote. Nothing in here is
+trusted by the judge, and nothing in here is worth stealing: no check, no solution, no other submission.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+import types
+
+from . import protocol, syscalls
+
+WORK = "/student"  # their home and folder in the box, empty at first
+OPEN, CLOSE = b"o", b"c"
+TICK = 0.05  # seconds between two looks at memory
+
+
+def main(control: int, kind: str, walls: str, limits: str) -> None:
+    """Serve one judge, one submission at a time, until its end of the socket `control` is closed.
+
+    kind: "numpy" or "torch"; limits: JSON of `box.Limits`; walls: "box" (each child gets walls of its own
+    within this box, where that is allowed), "given" (no walls but this box's, which serves one child only),
+    "none" (no sandbox, on this machine as it is).
+    """
+    own = json.loads(limits)
+    if walls != "none":
+        if os.geteuid() == 0:
+            become(own["user"])
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if walls == "box":
+        walls = "nested" if nesting_works(own) else "given"
+    shell = preloaded(kind)
+    sock = socket.socket(fileno=control)
+    protocol.send(sock, {"id": 0, "walls": walls, "versions": versions(kind)})
+    while True:
+        command, fds, _, _ = socket.recv_fds(sock, 1, 1)
+        if not command:
+            return
+        if command == OPEN and fds:
+            child = forked(fds[0], walls, own, shell)
+            protocol.send(sock, {"id": 0, "ended": watched(child, sock, own, walls)})
+
+
+# ------------------------------------------------------------------ the warm Python
+
+
+WARM = ["numpy", "matplotlib.pyplot", "maml_edu.reference", "maml_edu.checks.check"]
+WARM_TORCH = ["torch", "maml_edu.pytorch"]
+
+
+def preloaded(kind):
+    """Import what notebooks import; returns the IPython shell that their cells will run in."""
+    sys.argv = [""]
+    for name in WARM + (WARM_TORCH if kind == "torch" else []):
+        importlib.import_module(name)
+    if kind == "torch":
+        sys.modules["torch"].set_num_threads(1)
+    sys.modules["maml_edu.checks"].check = _no_check  # type: ignore[attr-defined]  # the judge has the real one
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False  # it writes files, in a thread of its own
+    builtins.input = _no_input
+    shell = InteractiveShell.instance(config=config)
+    shell.run_line_magic = _lenient(shell.run_line_magic)
+    sys.path.insert(0, "")  # as in Jupyter: a notebook may import what it has written
+    return shell
+
+
+def _no_check(*args, **kwargs):
+    """What `check` is in the box: the cells beside the exercises say nothing here."""
+
+
+def _no_input(prompt=""):
+    """What `input` is in the box: nobody is there to answer."""
+    return ""
+
+
+def _lenient(magic):
+    """A magic that fails here (%matplotlib inline, an extension) does not end its cell."""
+
+    def run(*args, **kwargs):
+        try:
+            return magic(*args, **kwargs)
+        except Exception:
+            return None
+
+    return run
+
+
+def versions(kind) -> dict[str, str]:
+    """Of what decides results."""
+    modules = ["numpy", "maml_edu", *(["torch"] if kind == "torch" else [])]
+    found = {name: str(sys.modules[name].__version__) for name in modules}
+    return {"python": ".".join(map(str, sys.version_info[:3]))} | found
+
+
+def forked(channel: int, walls: str, limits, shell) -> int:
+    """Start a child for one submission behind walls of its own; returns its process id out here."""
+    told, tell = os.pipe()
+    first = os.fork()
+    if (
+        first == 0
+    ):  # a step between: who makes new walls for processes is not behind them, its child is
+        with _never_returning():
+            if walls == "nested":
+                unshare()
+            second = os.fork()
+            if second:
+                os.write(tell, b"%d" % second)
+                os._exit(0)
+            keep_only(channel)
+            size = own_size()
+            if walls == "none":
+                os.setsid()
+            else:
+                first_to_go()
+            if walls == "nested":
+                isolate(limits)
+            limit(limits, walls, size)
+            if walls != "none":
+                with contextlib.suppress(OSError):  # a kernel without: the other walls stand
+                    syscalls.refuse()
+            Sitting(socket.socket(fileno=3), shell).serve()
+    os.close(tell)
+    os.close(channel)
+    child = int(os.read(told, 32) or 0)
+    os.close(told)
+    os.waitpid(first, 0)
+    return child
+
+
+@contextlib.contextmanager
+def _never_returning():
+    """A forked child must not come back into the program it was forked from."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(70)
+
+
+def watched(child: int, sock, limits, walls) -> str:
+    """Wait until the child has ended or the judge says so; then nothing of it is left. Says why."""
+    if not child:
+        return "it could not be walled off"
+    why = ""
+    while not why:
+        if select.select([sock], [], [], TICK)[0]:
+            sock.recv(1)  # CLOSE, or b"" when the judge is no more
+            why = "closed"
+        elif os.waitpid(child, os.WNOHANG) != (0, 0):
+            return "its process ended"
+        elif walls != "none" and resident() > limits["resident"]:
+            why = f"it used more than {limits['resident'] >> 20} MB of memory"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+        if walls == "none":
+            os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)  # behind walls: returns when all that it started is gone, too
+    return why
+
+
+def resident() -> int:
+    """Bytes of memory that all other processes in this box have to themselves."""
+    total, page = 0, os.sysconf("SC_PAGE_SIZE")
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in (1, os.getpid()):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(f"/proc/{name}/statm") as file:
+                    _, pages, shared, *_ = file.read().split()
+                total += (int(pages) - int(shared)) * page
+    return total
+
+
+# ------------------------------------------------------------------ walls
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
+    0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
+)  # fmt: skip
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    1, 2, 4, 32, 4096, 16384, 1 << 18,
+)  # fmt: skip
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(name, *args):
+    """Call a function of libc that returns 0. Raises OSError."""
+    if getattr(libc, name)(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def become(user: int) -> None:
+    """From root to an ordinary user: limits on the number of processes do not bind root."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root
+
+
+def nesting_works(limits) -> bool:
+    """Whether a child may put up walls of its own: some systems allow that to nobody within a box."""
+    child = os.fork()
+    if child == 0:
+        with _never_returning(), contextlib.suppress(OSError):
+            unshare()
+            inner = os.fork()
+            if inner:
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]) & 255)
+            isolate(limits)
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def unshare() -> None:
+    """New walls; this process keeps its user and group, and no other is known behind them."""
+    user, group = os.geteuid(), os.getegid()
+    _checked("unshare", NEWUSER | NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS)
+    for name, text in (("setgroups", "deny"), ("uid_map", user), ("gid_map", group)):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text if name == "setgroups" else f"{text} {text} 1")
+
+
+def isolate(limits) -> None:
+    """Behind new walls: empty folders of limited size, and no rights, for ever."""
+    _checked("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+    size = f"size={limits['disk']},nr_inodes=2000,mode=700".encode()
+    for folder in (b"/tmp", b"/dev/shm", WORK.encode()):
+        _checked("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, size)
+    try:
+        _checked("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | 8, None)
+    except OSError:  # not allowed where parts of the outer one are hidden: then none at all
+        _checked(
+            "mount", b"tmpfs", b"/proc", b"tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, b"size=4k"
+        )
+    with contextlib.suppress(OSError), open("/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")
+    without_rights()
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+def without_rights() -> None:
+    """Drop every capability and the ways to come by one."""
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    _checked("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _checked("capset", ctypes.byref(_Header(0x20080522, 0)), (ctypes.c_uint32 * 6)())
+
+
+def keep_only(channel: int) -> None:
+    """The socket becomes 3; input and output lead nowhere; nothing else stays open."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    sock = os.dup(channel) if channel <= 3 else channel
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    os.dup2(sock, 3)
+    os.closerange(4, 4096)
+
+
+def first_to_go() -> None:
+    """When the machine runs out of memory, its kernel ends this process before any other."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def own_size() -> int:
+    """Bytes of address space that this process has taken."""
+    with contextlib.suppress(OSError, IndexError), open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 4 << 30
+
+
+def limit(limits, walls, size) -> None:
+    """Hard limits, of each process; `watched` looks at the sum of their memory. size: of address space,
+    to begin with."""
+    most = {
+        "RLIMIT_AS": size + limits["memory"],
+        "RLIMIT_CPU": limits["cpu"],
+        "RLIMIT_FSIZE": limits["disk"],
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_CORE": 0,
+    }
+    if walls == "nested" or (walls == "given" and counted_alone(limits)):
+        most["RLIMIT_NPROC"] = limits["processes"]
+    for name, value in most.items():
+        with contextlib.suppress(ValueError, OSError):  # a hard limit that is lower already
+            resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def counted_alone(limits) -> bool:
+    """Whether the processes in the box are counted apart from others of the same user: where that user is
+    nobody else, and since Linux 5.14, which counts by namespace."""
+    version = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
+    return os.getuid() == limits["user"] or version >= (5, 14)
+
+
+# ------------------------------------------------------------------ a submission
+
+
+class Sitting:
+    """One submission in the box: its cells are run, one after the other, and its functions called."""
+
+    def __init__(self, sock, shell):
+        self.sock, self.shell = sock, shell
+        self.watch: list[str] = []
+        self.found: dict[str, list] = {}  # a name → what was bound to it, in this order
+        self.cell = -1
+        shell.compile.get_code_name = lambda *_: f"<cell {self.cell}>"
+
+    def serve(self):
+        os.chdir(WORK if os.path.isdir(WORK) and os.access(WORK, os.W_OK) else os.getcwd())
+        while (request := protocol.receive(self.sock)) is not None:
+            answer = getattr(self, f"do_{request['do']}")(**request["with"])
+            if not fits(answer):
+                answer = {"too_large": True}
+            protocol.send(self.sock, answer | {"id": request["id"]})
+
+    def do_begin(self, watch):
+        self.watch = watch
+        return {}
+
+    def do_run(self, cell, source, answers=None):
+        """Run a cell. answers: the name that it should define, where the notebook says so."""
+        self.cell = cell
+        space = self.shell.user_ns
+        before = {name: id(value) for name, value in space.items()}
+        outcome = self.shell.run_cell(source, store_history=False)
+        error = outcome.error_before_exec or outcome.error_in_exec
+        for name in self.watch:
+            self._note(name, space.get(name))
+        if answers:  # a function that was given another name
+            own = [v for k, v in list(space.items()) if before.get(k) != id(v) and is_function(v)]
+            if own:
+                self._note(f"in the cell of {answers}", own[-1])
+        bound = {name: len(values) for name, values in self.found.items()}
+        return {"bound": bound, "error": described(error) if error else None}
+
+    def _note(self, name, value):
+        known = self.found.setdefault(name, [])
+        if callable(value) and not any(value is other for other in known):
+            known.append(value)
+
+    def do_call(self, name, which, args, interface):
+        """Call what was bound to a name."""
+        from maml_edu.checks import plain
+        from maml_edu.checks.check import is_stub
+
+        try:
+            arguments = plain.from_json(args)
+            result = plain.call(self.found[name][which], arguments, interface)
+            return {"result": plain.to_json(result)}
+        except plain.NotPlain:
+            return {"not_plain": True}
+        except BaseException as error:
+            if isinstance(error, NotImplementedError) and is_stub(error):
+                return {"stub": True}
+            return {"raised": described(error)}
+
+
+def fits(answer) -> bool:
+    """Whether an answer can be sent: neither too long, nor with a number of more digits than Python writes."""
+    try:
+        return len(json.dumps(answer)) < protocol.LARGEST - 100
+    except ValueError:
+        return False
+
+
+def is_function(value):
+    return type(value) is types.FunctionType
+
+
+def described(error) -> dict:
+    """What was raised, and where in the notebook. The judge uses what it can check itself."""
+    place = {"cell": -1, "line": -1}
+    for frame, line in traceback.walk_tb(getattr(error, "__traceback__", None)):
+        name = frame.f_code.co_filename
+        if name.startswith("<cell ") and name[6:-1].isdigit():
+            place = {"cell": int(name[6:-1]), "line": line}
+    if isinstance(error, SyntaxError) and place["cell"] < 0:
+        place = {"cell": -1, "line": error.lineno or -1}
+    return {"kind": type(error).__name__} | place

@@ -1,0 +1,369 @@
+"""The verdict, reached out here: the course's own checks on functions that live in a box.
+
+`judge` gives a submission's cells to a box and each check a stand-in for the student's function, which
+sends the arguments there and brings the result back. Inputs are drawn here, from a secret seed, and
+compared here, so nothing that a notebook does to its own process can change its marks.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import keyword
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from maml_edu import places
+from maml_edu.checks import plain
+from maml_edu.checks.check import HIDDEN_CASES
+from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter
+from maml_edu.checks.exercise import judge as run_check
+
+from . import protocol
+from .box import Box, Limits, NoBox
+from .results import Verdict
+from .submission import Cell, Submission
+
+RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
+ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds: a cell, a question (all calls of one exercise), a notebook."""
+
+    cell: float = 20.0
+    question: float = 20.0
+    notebook: float = 90.0
+
+
+@dataclass(frozen=True)
+class Written:
+    """A question that a person reads: its cell's name, its points."""
+
+    id: str
+    points: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked in a chapter: its exercises, its written questions, and cells that are given."""
+
+    chapter: str
+    exercises: list[Exercise]
+    written: list[Written]
+    given: str  # import statements of the notebook that was handed out
+
+
+# ------------------------------------------------------------------ a chapter
+
+
+def task_of(chapter: str) -> Task:
+    """Exercises and written questions of a chapter folder, read from the course."""
+    source = places.course_root() / "course" / chapter / "exercises.py"
+    if not source.is_file():
+        raise ValueError(
+            f"there are no exercises in chapter {chapter!r}; there are in: {', '.join(with_exercises())}"
+        )
+    text = source.read_text(encoding="utf-8")
+    heads = re.findall(r"^# %% \[markdown\] nbgrader=(\{.*\})$", text, flags=re.M)
+    written = [
+        Written(*re.search(r'"grade_id": "(\w+)".*"points": (\d+)', head).groups())  # type: ignore[union-attr]
+        for head in heads
+        if '"solution": true' in head
+    ]
+    given = re.findall(r"^(?:import|from) .+$", text, flags=re.M)
+    exercises = load_chapter(chapter)
+    return Task(
+        chapter, exercises, [Written(w.id, float(w.points)) for w in written], "\n".join(given)
+    )
+
+
+def with_exercises() -> list[str]:
+    """The chapters that have exercises, in order."""
+    root = places.course_root() / "course"
+    return [name for name in places.chapters() if (root / name / "checks.py").is_file()]
+
+
+def seed_of(secret: str, exercise: str) -> int:
+    """The seed of an exercise's hidden cases, from a teacher's secret."""
+    return int.from_bytes(hashlib.sha256(f"{secret}/{exercise}".encode()).digest()[:8], "big")
+
+
+# ------------------------------------------------------------------ the boxes
+
+
+class Boxes:
+    """Warm boxes of one judge, made when they are first needed."""
+
+    def __init__(self, sandbox: bool = True, limits: Limits | None = None):
+        self.sandbox, self.limits = sandbox, limits
+        self._warm: dict[str, Box] = {}
+        self.versions: dict[str, str] = {}  # of the box that was taken last
+
+    def take(self, kind: str) -> Box:
+        box = self._warm.pop(kind, None)
+        if box is None or not box.reusable:
+            if box is not None:
+                box.close()
+            box = Box(kind, self.limits, self.sandbox)
+        self._warm[kind], self.versions = box, box.versions
+        return box
+
+    def close(self):
+        while self._warm:
+            self._warm.popitem()[1].close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Sitting:
+    """One submission in a box, started again without the cell that ended it."""
+
+    def __init__(self, boxes: Boxes, submission: Submission, task: Task, times: Times):
+        self.boxes, self.task, self.times = boxes, task, times
+        self.cells = runnable(submission.cells, task)
+        torch = any(item.interface == "torch" for item in task.exercises)
+        self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
+        self.until = time.monotonic() + times.notebook
+        self.deadly: dict[int, str] = {}  # cell → how it ended the box
+        self.session = None
+        self.bound: dict[str, int] = {}
+
+    def ready(self):
+        """The session, its cells run. Raises OutOfTime, or NoBox."""
+        for _ in range(RESTARTS):
+            if self.session is not None:
+                return self.session
+            self.session = self.boxes.take(self.kind).open()
+            self._run_cells()
+        raise Ended("the notebook's cells end its process again and again")
+
+    def _run_cells(self):
+        at = -1
+        try:
+            self.ask("begin", watch=[item.name for item in self.task.exercises])
+            self.ask("run", cell=-1, source=self.task.given)
+            for at, cell in self.cells:
+                if at not in self.deadly:
+                    reply = self.ask(
+                        "run", cell=at, source=cell.source, answers=cell.grade_id or None
+                    )
+                    self.bound = counts(reply.get("bound"))
+        except ENDED as error:
+            if self.left() <= 0:
+                raise OutOfTime from None
+            self.deadly[at] = type(error).__name__
+            self.close()
+
+    def ask(self, do, seconds=None, **arguments):
+        return self.session.ask(do, min(seconds or self.times.cell, self.left()), **arguments)
+
+    def left(self) -> float:
+        return self.until - time.monotonic()
+
+    def close(self) -> str:
+        """End the session; says why it had ended before, if it had."""
+        session, self.session = self.session, None
+        return session.close() if session is not None else ""
+
+
+class OutOfTime(Exception):
+    """The notebook's time is over."""
+
+
+class Ended(Exception):
+    """The process in the box ended while it was asked."""
+
+
+def counts(bound) -> dict[str, int]:
+    """How often a name was bound, as a box says it: only what can be that."""
+    pairs = bound.items() if type(bound) is dict else ()
+    return {k: min(n, 50) for k, n in pairs if type(k) is str and type(n) is int and n > 0}
+
+
+def runnable(cells: list[Cell], task: Task) -> list[tuple[int, Cell]]:
+    """Cells that are to be run, with their places; code that has become text counts as code."""
+    names = "|".join(re.escape(item.name) for item in task.exercises)
+    answer = re.compile(rf"^(?:async )?def ({names})\b|^({names})\s*=", flags=re.M)
+    kept = []
+    for place, cell in enumerate(cells):
+        if cell.kind == "code" or answer.search(cell.source):
+            named = cell.grade_id if cell.grade_id.isidentifier() else ""
+            kept.append((place, replace(cell, grade_id="" if keyword.iskeyword(named) else named)))
+    return kept
+
+
+# ------------------------------------------------------------------ the verdicts
+
+
+def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: Times | None = None,
+          cases: int = HIDDEN_CASES, show: Callable[[Verdict], None] | None = None) -> list[Verdict]:  # fmt: skip
+    """A verdict for every exercise and written question of a chapter, one after the other.
+
+    What happens in one leaves the others' points alone. Raises NoBox where no box can be had.
+    """
+    sitting = Sitting(boxes, submission, task, times or Times())
+    verdicts = []
+    try:
+        for item in task.exercises:
+            start = time.monotonic()
+            outcome, reason = judge_one(sitting, item, submission, secret, cases)
+            points = {"right": item.points, "grader-error": None}.get(outcome, 0)
+            seconds = round(time.monotonic() - start, 3)
+            verdicts.append(
+                Verdict(item.id, item.title, outcome, points, item.points, reason, seconds)
+            )
+            if show:
+                show(verdicts[-1])
+    finally:
+        sitting.close()
+    for question in task.written:
+        verdicts.append(judge_written(submission, question))
+    return verdicts
+
+
+def judge_written(submission: Submission, question: Written) -> Verdict:
+    """A written answer waits for a person; one that was left out is told to them."""
+    cells = [cell for cell in submission.cells if cell.grade_id == question.id]
+    said = [cell for cell in cells if cell.source.strip() not in ("", "YOUR ANSWER HERE")]
+    reason = "" if said else "no answer was found"
+    return Verdict(question.id, "In your own words", "person", None, question.points, reason)
+
+
+def judge_one(sitting, item, submission, secret, cases) -> tuple[str, str]:
+    """(outcome, reason) of one exercise. Earlier definitions count where the last one is a stub."""
+    try:
+        sitting.ready()
+        candidates = candidates_of(sitting, item)
+        if not candidates:
+            return "missing", missing(sitting, item)
+        outcome = "not done", ""
+        for name, which in candidates:
+            outcome = ask_check(sitting, item, name, which, submission, secret, cases)
+            if outcome[0] != "not done":
+                break
+        return outcome
+    except OutOfTime:
+        return "timeout", f"the notebook as a whole took more than {sitting.times.notebook:g} s"
+    except Ended as error:
+        return "crashed", str(error)
+
+
+def candidates_of(sitting, item) -> list[tuple[str, int]]:
+    """Definitions of an answer, the last one first: by its name, else by its cell."""
+    for name in (item.name, f"in the cell of {item.name}"):
+        if count := sitting.bound.get(name, 0):
+            return [(name, which) for which in reversed(range(count))]
+    return []
+
+
+def missing(sitting, item) -> str:
+    ways = set(sitting.deadly.values())
+    also = "; a cell of the notebook took too long or ended its process" if ways else ""
+    return f"no function {item.name} is left when the notebook has been run{also}"
+
+
+def ask_check(sitting, item, name, which, submission, secret, cases) -> tuple[str, str]:
+    """(outcome, reason) of the check on one definition."""
+    answer = StandIn(sitting, item, name, which, submission)
+    try:
+        run_check(item, answer, seed_of(secret, item.id), cases)
+        return answer.failed or ("right", "")
+    except NotImplementedError:
+        return answer.failed or ("not done", "")
+    except WrongAnswer as wrong:
+        return answer.failed or ("wrong", wrong.reason)
+    except NoBox:
+        raise
+    except Exception as error:
+        return answer.failed or (
+            "grader-error",
+            f"the check itself failed on this answer ({type(error).__name__}): a person must look",
+        )
+
+
+class StandIn:
+    """What a check takes for the student's function."""
+
+    def __init__(self, sitting, item, name, which, submission):
+        self.sitting, self.item, self.name, self.which = sitting, item, name, which
+        self.submission = submission
+        self.until = time.monotonic() + sitting.times.question
+        self.failed: tuple[str, str] | None = None
+
+    def __call__(self, *args):
+        if self.failed:
+            raise Ended
+        try:
+            reply = self.sitting.ask(
+                "call", max(self.until - time.monotonic(), 0.01), name=self.name, which=self.which,
+                args=plain.to_json(list(args)), interface=self.item.interface,
+            )  # fmt: skip
+        except ENDED as error:
+            self.failed = self._why(error)
+            raise Ended from None
+        return self._answer(reply)
+
+    def _why(self, error) -> tuple[str, str]:
+        """What to say of a box that ended, or had to be ended."""
+        over = self.sitting.left() <= 0
+        said = self.sitting.close()
+        if isinstance(error, protocol.TooLate):
+            if over:
+                return (
+                    "timeout",
+                    f"the notebook as a whole took more than {self.sitting.times.notebook:g} s",
+                )
+            return "timeout", (
+                f"no answer within {self.sitting.times.question:g} s: is there a loop that does not end?"
+            )
+        if isinstance(error, protocol.Malformed):
+            return "crashed", "its process sent something that is no answer"
+        memory = f": {said}" if "memory" in said else " (exit, a crash, or too much memory)"
+        return "crashed", f"your function ended its own process{memory}"
+
+    def _answer(self, reply):
+        if reply.get("stub") is True:
+            raise NotImplementedError
+        if reply.get("not_plain") is True:
+            raise WrongAnswer(
+                "the result is not plain data: give numbers, text, arrays, or lists and dicts of them"
+            )
+        if reply.get("too_large") is True:
+            raise WrongAnswer("the result is far larger than what was asked for")
+        if "raised" in reply:
+            raise WrongAnswer(f"your function raised {raised(reply['raised'], self.submission)}")
+        try:
+            return plain.from_json(reply["result"])
+        except (ValueError, KeyError, RecursionError, MemoryError):
+            self.failed = "crashed", "its process sent something that is no answer"
+            raise Ended from None
+
+
+KNOWN_ERRORS = {
+    *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)),
+    "AxisError", "LinAlgError", "OutOfMemoryError", "UFuncTypeError",
+}  # fmt: skip
+
+
+def raised(told, submission: Submission) -> str:
+    """An error as it may be shown: its kind, if Python or NumPy know it, and the student's own line.
+
+    A class that a student defines may be called anything, the value of a hidden input, say.
+    """
+    told = told if type(told) is dict else {}
+    kind = told.get("kind")
+    kind = kind if type(kind) is str and kind in KNOWN_ERRORS else "an error"
+    cell, line = told.get("cell"), told.get("line")
+    if type(cell) is int and type(line) is int and 0 <= cell < len(submission.cells):
+        lines = submission.cells[cell].source.splitlines()
+        if 0 < line <= len(lines) and lines[line - 1].strip():
+            return f"{kind} (line {line} of its cell: {lines[line - 1].strip()[:120]})"
+    return kind

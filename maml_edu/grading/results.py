@@ -1,0 +1,154 @@
+"""What grading found out: a `Result` per submission, one JSON file each, written whole or not at all.
+
+`results/CHAPTER/STUDENT.json` is the only record; tables, marks, feedback and exports are made from these
+files and can be made again. A grade that could not be given is None, never 0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from maml_edu.atomic import replacing
+
+FORMAT = 1
+STATUSES = ("graded", "rejected", "timeout", "crashed", "grader-error")
+OUTCOMES = {  # of one exercise → what it means to a reader
+    "right": "right",
+    "wrong": "not right yet",
+    "not done": "not done",
+    "missing": "not found in the notebook",
+    "raised": "stopped with an error",
+    "timeout": "took too long",
+    "crashed": "ended its process",
+    "person": "to be read by a person",
+    "grader-error": "could not be graded",
+}
+
+
+class DamagedResult(RuntimeError):
+    """A result file that is not what `save` writes."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One exercise of one submission.
+
+    points: None where a person has to decide (outcome "person" or "grader-error"). reason: one line for
+    the student; it holds no input and no expected value.
+    """
+
+    exercise: str
+    title: str
+    outcome: str
+    points: float | None
+    max_points: float
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one submission.
+
+    status: one of STATUSES. problem: why it was not (wholly) graded, for the teacher; "" otherwise.
+    sha256: of the file that was handed in; key: of the checks and the seed it was judged with, so that a
+    rerun knows what is done. notes: honest damage that was repaired, such as a file's name.
+    """
+
+    student: str
+    chapter: str
+    status: str
+    verdicts: list[Verdict] = field(default_factory=list)
+    problem: str = ""
+    file: str = ""
+    sha256: str = ""
+    key: str = ""
+    sandboxed: bool = True
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def points(self) -> float | None:
+        """What has been decided so far; None when nothing could be graded."""
+        if self.status in ("rejected", "grader-error"):
+            return None
+        return sum(v.points for v in self.verdicts if v.points is not None)
+
+    @property
+    def max_points(self) -> float:
+        """Of all exercises, those for a person included."""
+        return sum(v.max_points for v in self.verdicts)
+
+    @property
+    def needs_person(self) -> list[Verdict]:
+        """What a person still has to read."""
+        return [v for v in self.verdicts if v.points is None]
+
+    @property
+    def final(self) -> bool:
+        """Whether grading again could change nothing."""
+        return self.status != "grader-error"
+
+
+def path_of(folder: Path, chapter: str, student: str) -> Path:
+    """The file of one result in a folder of results."""
+    return folder / chapter / f"{student}.json"
+
+
+def save(folder: Path, result: Result) -> Path:
+    """Write the file of a result, atomically. Raises OSError where it cannot (a full disk, say)."""
+    path = path_of(folder, result.chapter, result.student)
+    text = json.dumps({"format": FORMAT} | asdict(result), ensure_ascii=False, indent=1)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
+    return path
+
+
+def load(path: Path) -> Result:
+    """A result from its file. Raises DamagedResult for anything else, OSError where it is not there."""
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"))
+        if found.pop("format") != FORMAT:
+            raise ValueError("another format")
+        verdicts = [Verdict(**verdict) for verdict in found.pop("verdicts")]
+        result = Result(verdicts=verdicts, **found)
+        if result.status not in STATUSES:
+            raise ValueError(result.status)
+        return result
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedResult(
+            f"{path} is not a result of grading ({error}): delete it, and grade again."
+        ) from error
+
+
+def known(folder: Path, chapter: str, student: str) -> Result | None:
+    """The result that is there; None when there is none, or a damaged one, which grading replaces."""
+    try:
+        return load(path_of(folder, chapter, student))
+    except (DamagedResult, OSError):
+        return None
+
+
+def load_all(folder: Path, chapter: str | None = None) -> list[Result]:
+    """Every result of a folder of results (of one chapter), by chapter and student."""
+    paths = sorted(folder.glob(f"{chapter or '*'}/*.json"))
+    return [load(path) for path in paths if not path.name.startswith(".")]
+
+
+def table(results: list[Result]) -> list[dict[str, Any]]:
+    """A plain row a submission, the same for the same marks: no times, no versions."""
+    return [
+        {
+            "student": result.student,
+            "chapter": result.chapter,
+            "status": result.status,
+            "points": result.points,
+            "max_points": result.max_points,
+            **{verdict.exercise: verdict.points for verdict in result.verdicts},
+        }
+        for result in sorted(results, key=lambda r: (r.chapter, r.student))
+    ]

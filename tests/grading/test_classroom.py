@@ -1,0 +1,290 @@
+"""A teacher's whole walk: new, release, collect, grade, by hand, feedback, report, four exports."""
+
+import csv
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from maml_edu import places
+from maml_edu.checks.exercise import judge as run_check
+from maml_edu.checks.exercise import load_chapter, wrong_answers
+from maml_edu.cli import app
+from maml_edu.grading import box, classroom, results
+from maml_edu.grading.judge import HIDDEN_CASES, seed_of
+
+CHAPTER = "04_gradient_of_a_step"
+NAMES = ["Silva, Jr", "=cmd|x", "李雷", "O'Brien", "mallory"]
+pytestmark = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
+    assert done.exit_code == code, f"{arguments}: {done.output} {done.exception!r}"
+    return done.output
+
+
+def notebook(kind):
+    path = places.course_root() / kind / f"{CHAPTER}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def answer(made, name, source):
+    """Put an answer into a notebook."""
+    cells = made["cells"]
+    for cell in cells:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == name:
+            cell["source"] = source
+
+
+TELL_TALE = """
+def meta_slope(theta, c, a, alpha):
+    raise type(f"E{theta!r}".replace(".", "_").replace("-", "m"), (Exception,), {})(theta)
+"""
+WRONG = """
+def meta_slope(theta, c, a, alpha):
+    return a * (theta - alpha * a * (theta - c) - c)  # <script>alert('mine')</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    """A class that has walked all the way to its marks; five students of chapter 04."""
+    root = tmp_path_factory.mktemp("teach")
+    run("classroom", "new", root / "class", "--name", "MAML 2026", "--chapter", "04")
+    own = classroom.find(root / "class")
+    run("classroom", "release", "04", "--class", own.root)
+    release = own.root / "release" / CHAPTER / f"{CHAPTER}.ipynb"
+    assert "NotImplementedError" in release.read_text(encoding="utf-8")
+    downloads = root / "downloads"
+    for number, name in enumerate(NAMES):
+        made = notebook("solutions") if number < 3 else json.loads(release.read_text("utf-8"))
+        if name == "O'Brien":
+            answer(made, "meta_slope", WRONG)
+        if name == "mallory":
+            answer(made, "meta_slope", TELL_TALE)
+        folder = downloads / (name if number else f"{name}_1234_assignsubmission_file")
+        folder.mkdir(parents=True)
+        (folder / f"{CHAPTER} (1).ipynb").write_text(json.dumps(made), encoding="utf-8")
+    (downloads / "broken").mkdir()
+    (downloads / "broken" / f"{CHAPTER}.ipynb").write_text("{")
+    said = run("classroom", "collect", downloads, "--chapter", "04", "--class", own.root)
+    assert "6 students" in said
+    return own
+
+
+@pytest.fixture(scope="module")
+def graded(room):
+    return room, run("classroom", "grade", "--workers", "2", "--class", room.root)
+
+
+def test_the_folder_is_nbgraders_and_the_seed_is_the_teachers_alone(room):
+    assert stat.S_IMODE((room.root / "seed").stat().st_mode) == 0o600 and len(room.secret) == 32
+    assert (room.root / "source" / CHAPTER / f"{CHAPTER}.ipynb").is_file()
+    assert "seed" in (room.root / ".gitignore").read_text().splitlines()
+    assert (room.root / "submitted" / "Silva, Jr" / CHAPTER / f"{CHAPTER}.ipynb").is_file()
+
+
+def test_grading_ends_with_a_table_and_says_who_failed_and_why(graded):
+    _, said = graded
+    assert "broken" in said and "rejected" in said and "cut off" in said
+    assert "by_hand.csv" in said
+
+
+def test_the_marks_are_those_deserved_and_no_failure_is_a_zero(graded):
+    room, _ = graded
+    known = {result.student: result for result in results.load_all(room.results)}
+    assert {name: known[name].points for name in NAMES} == dict(
+        zip(NAMES, (11, 11, 11, 0, 0), strict=True)
+    )
+    assert known["broken"].status == "rejected" and known["broken"].points is None
+
+
+def test_a_second_run_grades_nothing_again(graded):
+    room, _ = graded
+    before = {p: p.stat().st_mtime_ns for p in room.results.glob("*/*.json")}
+    assert "5 of 6 were graded before" in run("grade", room.root)
+    after = {p: p.stat().st_mtime_ns for p in room.results.glob("*/*.json")}
+    assert {p for p in before if before[p] != after[p]} <= {room.results / CHAPTER / "broken.json"}
+
+
+@pytest.fixture(scope="module")
+def given_back(graded):
+    room, _ = graded
+    run("classroom", "feedback", "04", "--class", room.root)
+    return {
+        name: {p.suffix: p.read_text(encoding="utf-8") for p in (room.root / "feedback" / name / CHAPTER).iterdir()}
+        for name in NAMES
+    }  # fmt: skip
+
+
+def hidden(room):
+    """Every number that the hidden checks send or expect, as it might be printed."""
+    found = set()
+
+    def note(value):
+        for number in np.ravel(np.asarray(value)) if not callable(value) else ():
+            if isinstance(number, (float, np.floating)):
+                found.update({repr(float(number)), f"{number:.8g}", f"{number:.6g}"})
+
+    space: dict = {}
+    for cell in notebook("solutions")["cells"]:
+        if cell["cell_type"] == "code" and "check(" not in "".join(cell["source"]):
+            exec("".join(cell["source"]), space)
+    for item in load_chapter(CHAPTER):
+
+        def answer(*args, own=space[item.name]):
+            made = own(*(a.numpy if hasattr(a, "numpy") else a for a in args))
+            for value in (*(a for a in args if not hasattr(a, "numpy")), made):
+                note(value)
+            return made
+
+        run_check(item, answer, seed_of(room.secret, item.id), HIDDEN_CASES)
+    return {text for text in found if sum(map(str.isdigit, text.lstrip("-0."))) >= 5}
+
+
+def test_feedback_names_the_mistake_and_holds_nothing_hidden(room, given_back):
+    secrets = hidden(room)
+    assert len(secrets) > 200
+    checks = (places.course_root() / "course" / CHAPTER / "checks.py").read_text(encoding="utf-8")
+    lines = [line.strip() for line in checks.splitlines() if len(line.strip()) > 25]
+    code = [line for line in lines if not line.startswith(('"', "#")) and '"' not in line]
+    for name, files in given_back.items():
+        assert set(files) == {".html", ".ipynb"}
+        for text in files.values():
+            theirs = text.replace(json.dumps(WRONG), "")
+            assert not [number for number in secrets if number in theirs]
+            assert room.secret not in text
+            assert not [n for n in secrets if n.replace(".", "_").replace("-", "m") in text]
+            if name in ("mallory", "O'Brien"):  # the others' own code is the solution's
+                assert not [line for line in code if line in text]
+    assert "this is the slope at φ" in given_back["O'Brien"][".html"]
+
+
+def test_feedback_runs_no_script_of_theirs(given_back):
+    page = given_back["O'Brien"][".html"]
+    assert "<script" not in page and "default-src 'none'" in page
+    assert "alert(&#x27;mine&#x27;)" in page
+
+
+def test_a_person_gives_points_and_they_are_in_the_marks(graded):
+    room, _ = graded
+    text = room.by_hand.read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert {row["exercise"] for row in rows} == {"written_04"} and len(rows) == 5
+    with open(room.by_hand, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(row | {"points": "2", "comment": "well said"} for row in rows)
+    run("classroom", "export", "csv", "--class", room.root)
+    with open(room.root / "exports" / "marks.csv", newline="", encoding="utf-8-sig") as file:
+        marks = list(csv.DictReader(file))
+    own = {row["student"].removeprefix("'"): row for row in marks}
+    assert set(own) == {*NAMES, "broken"}
+    assert [float(own[name]["points"]) for name in NAMES] == [13, 13, 13, 2, 2]
+    assert own["broken"]["points"] == ""
+
+
+def test_canvas_moodle_gradescope_and_nbgrader_are_given_the_same_marks(graded, tmp_path):
+    room, _ = graded
+    canvas = tmp_path / "canvas.csv"
+    lines = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Chapter 04 (77)"]]
+    lines += [["    Points Possible", "", "", "", "", "13"]]
+    lines += [[name, str(i), f"s{i}", name, "A", ""] for i, name in enumerate(NAMES)]
+    with open(canvas, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+    into = ["--chapter", "04", "--partial", "--class", room.root]
+    run("classroom", "export", "canvas", "--into", canvas, "--assignment", "Chapter 04", *into)
+    with open(room.root / "exports" / f"canvas_{CHAPTER}.csv", newline="", encoding="utf-8") as f:
+        filled = list(csv.reader(f))
+    assert [row[:5] for row in filled] == [row[:5] for row in lines]
+    assert all(float(row[5]) >= 11 for row in filled[2:5])
+    run("classroom", "export", "gradescope", *into)
+    with zipfile.ZipFile(room.root / "exports" / f"gradescope_{CHAPTER}.zip") as bundle:
+        assert {"setup.sh", "run_autograder"} <= set(bundle.namelist())
+    run("classroom", "export", "nbgrader", "--class", room.root)
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{room.root / 'gradebook.db'}") as book:
+        assert book.find_submission(CHAPTER, "李雷").score >= 11
+
+
+def test_the_report_is_one_page_without_script(graded):
+    room, _ = graded
+    said = run("classroom", "report", "04", "--class", room.root).strip()
+    page = Path(said.replace("\n", "")).read_text(encoding="utf-8")
+    assert "The meta-gradient by hand" in page and "<script" not in page and "cut off" in page
+
+
+def test_gradescope_gets_its_file_for_one_submission(room, tmp_path):
+    seed = tmp_path / "seed"
+    seed.write_text("a seed")
+    out = tmp_path / "results" / "results.json"
+    handed = room.root / "submitted" / "李雷" / CHAPTER
+    run("grade", handed, "--chapter", "04", "--seed-file", seed, "--gradescope", out)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["score"] == 11 and len(found["tests"]) == 5
+
+
+def test_ones_own_notebook_is_graded_with_a_friendly_table(tmp_path):
+    own = tmp_path / f"{CHAPTER}.ipynb"
+    made = notebook("exercises")
+    answer(made, "meta_slope", WRONG)
+    own.write_text(json.dumps(made), encoding="utf-8")
+    said = run("grade", own)
+    assert "this is the slope at φ" in " ".join(said.split()) and "0 of 11 points" in said
+
+
+def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path, monkeypatch):
+    monkeypatch.setattr(box, "probe", lambda: "bubblewrap is not installed")
+    done = CliRunner().invoke(app, ["grade", str(room.root)])
+    assert done.exit_code == 1 and "--allow-unsandboxed" in str(done.exception)
+    own = tmp_path / f"{CHAPTER}.ipynb"
+    own.write_text(json.dumps(notebook("solutions")), encoding="utf-8")
+    assert "11 of 11" in run("grade", own)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["classroom", "release", "99"], "no chapter '99'"),
+        (["classroom", "grade", "--class", "nowhere"], "is no class folder"),
+        (["classroom", "export", "blackboard"], "is none of csv"),
+        (["classroom", "export", "canvas"], "takes one chapter"),
+        (["classroom", "collect", "nowhere", "--chapter", "04"], "is no folder"),
+        (["grade", "nowhere.ipynb"], "there is no nowhere.ipynb"),
+    ],
+)
+def test_what_a_teacher_gets_wrong_is_one_clear_sentence(arguments, words, room, monkeypatch):
+    monkeypatch.chdir(room.root)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1 and isinstance(done.exception, ValueError)
+    assert words in str(done.exception)
+
+
+def test_a_new_class_never_touches_a_folder_in_use(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    done = CliRunner().invoke(app, ["classroom", "new", str(tmp_path)])
+    assert "not empty" in str(done.exception) and os.listdir(tmp_path) == ["mine"]
+
+
+def test_a_release_that_would_give_away_a_solution_is_deleted(tmp_path):
+    made = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    source = made.root / "source" / CHAPTER / f"{CHAPTER}.ipynb"
+    leaking = json.loads(source.read_text(encoding="utf-8"))
+    leaking["cells"][0]["source"] = f"the seed is {made.secret}"
+    source.write_text(json.dumps(leaking), encoding="utf-8")
+    with pytest.raises(RuntimeError, match="was deleted"):
+        classroom.release(made, [CHAPTER])
+    assert not (made.root / "release" / CHAPTER / f"{CHAPTER}.ipynb").exists()
+
+
+def test_the_bank_of_wrong_answers_is_what_feedback_draws_on():
+    assert {case.exercise for case in wrong_answers(CHAPTER)} == {
+        i.id for i in load_chapter(CHAPTER)
+    }

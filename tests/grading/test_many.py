@@ -1,0 +1,240 @@
+"""Many submissions: each its own result, whatever is killed, full or run twice."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from maml_edu import places
+from maml_edu.grading import box, many, results
+from maml_edu.grading.judge import Times
+from maml_edu.grading.many import How, Job
+
+CHAPTER = "04_gradient_of_a_step"
+needs_box = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
+pytestmark = needs_box
+DEADLY = "deadly"
+
+
+def solution():
+    return (places.course_root() / "solutions" / f"{CHAPTER}.ipynb").read_bytes()
+
+
+def stub():
+    return (places.course_root() / "exercises" / f"{CHAPTER}.ipynb").read_bytes()
+
+
+@pytest.fixture
+def how(tmp_path):
+    return How(tmp_path / "results", "a secret", cases=4, times=Times(5, 5, 20))
+
+
+@pytest.fixture
+def hand_in(tmp_path):
+    def job(student, data):
+        folder = tmp_path / "submitted" / student / CHAPTER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{CHAPTER}.ipynb").write_bytes(data)
+        return Job(student, CHAPTER, folder)
+
+    yield job
+    many.cool()
+
+
+def rows(how):
+    return results.table(results.load_all(how.folder))
+
+
+def test_a_pool_grades_each_and_writes_a_file_each(how, hand_in):
+    jobs = [hand_in("ada", solution()), hand_in("bo", stub()), hand_in("cy", b"no notebook")]
+    done = {one.job.student: one.result for one in many.grade_all(jobs, how, workers=2)}
+    assert {name: result.status for name, result in done.items()} == {
+        "ada": "graded", "bo": "graded", "cy": "rejected",
+    }  # fmt: skip
+    assert done["ada"].points == 11 and done["bo"].points == 0 and done["cy"].points is None
+    assert results.load_all(how.folder) == [done["ada"], done["bo"], done["cy"]]
+    assert done["ada"].versions["numpy"] and done["ada"].sandboxed
+
+
+def test_what_is_graded_is_not_graded_again(how, hand_in):
+    job = hand_in("ada", solution())
+    first = many.grade_one(job, how)
+    written = results.path_of(how.folder, CHAPTER, "ada").stat().st_mtime_ns
+    assert many.grade_one(job, how).result == first.result
+    assert results.path_of(how.folder, CHAPTER, "ada").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("change", ["notebook", "seed", "damaged", "grader-error"])
+def test_what_has_changed_or_failed_is_graded_again(change, how, hand_in):
+    job = hand_in("ada", stub())
+    many.grade_one(job, how)
+    if change == "notebook":
+        hand_in("ada", solution())
+    if change == "seed":
+        how = replace(how, secret="another")
+    path = results.path_of(how.folder, CHAPTER, "ada")
+    if change == "damaged":
+        path.write_bytes(path.read_bytes()[:50])
+    if change == "grader-error":
+        results.save(how.folder, replace(results.load(path), status="grader-error"))
+    assert many.already(job, how) is None
+    done = many.grade_one(job, how).result
+    assert done.points == (11 if change == "notebook" else 0) and done.key == how.key(CHAPTER)
+
+
+def test_a_full_disk_is_an_error_and_no_mark(how, hand_in, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(results, "save", full)
+    done = many.grade_one(hand_in("ada", solution()), how)
+    assert done.result is None and "No space left" in done.error
+    assert results.load_all(how.folder) == []
+
+
+def kill_own_worker(job, how):
+    """What a worker does when a submission is the end of it."""
+    running = results.path_of(how.folder, job.chapter, f".{job.student}.running")
+    running.parent.mkdir(parents=True, exist_ok=True)
+    running.touch()
+    if job.student.startswith(DEADLY):
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return many.grade_one(job, how)
+
+
+def test_a_submission_that_kills_its_workers_is_told_and_the_others_are_graded(how, hand_in):
+    names = ["ada", f"{DEADLY} one", "bo", "cy", f"{DEADLY} two", "di"]
+    jobs = [hand_in(name, stub()) for name in names]
+    done = {d.job.student: d.result for d in many.grade_all(jobs, how, 2, one=kill_own_worker)}
+    assert sorted(done) == sorted(names)
+    for name, result in done.items():
+        assert result.status == ("grader-error" if name.startswith(DEADLY) else "graded")
+        assert (result.points is None) == name.startswith(DEADLY)
+    assert len(rows(how)) == 6
+
+
+def raises(job, how):
+    raise RuntimeError("a bug of ours")
+
+
+def test_a_bug_in_grading_costs_one_submission_a_mark_and_says_so(how, hand_in):
+    (done,) = many.grade_all([hand_in("ada", stub())], how, 1, one=raises)
+    assert done.result.status == "grader-error" and "a bug of ours" in done.result.problem
+
+
+GRADE = """
+import sys
+from pathlib import Path
+from maml_edu.grading import many
+from maml_edu.grading.judge import Times
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    how = many.How(root / "results", "a secret", cases=4, times=Times(5, 5, 20))
+    folders = sorted(root.glob("submitted/*/04_gradient_of_a_step"))
+    jobs = [many.Job(folder.parent.name, folder.name, folder) for folder in folders]
+    list(many.grade_all(jobs, how, 2))
+"""
+
+
+@pytest.fixture
+def grader(tmp_path):
+    """Starts graders of what was handed in, as processes of their own."""
+    script = tmp_path / "grade.py"
+    script.write_text(GRADE)
+    started = []
+
+    def start():
+        env = os.environ | {"PYTHONPATH": str(Path(many.__file__).parents[2])}
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path)], env=env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def test_a_killed_grader_goes_on_where_it_was_and_nobody_is_left(how, hand_in, grader):
+    for number in range(12):
+        hand_in(f"s{number:02d}", solution() if number % 2 else stub())
+    first = grader()
+    while len(list(how.folder.glob(f"{CHAPTER}/s*.json"))) < 3:
+        assert first.poll() is None
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    before = {p: p.stat().st_mtime_ns for p in how.folder.glob(f"{CHAPTER}/s*.json")}
+    assert grader().wait(120) == 0
+    assert [row["points"] for row in rows(how)] == [0, 11] * 6
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
+
+
+def test_two_graders_at_once_on_one_folder_spoil_nothing(how, hand_in, grader):
+    for number in range(8):
+        hand_in(f"s{number:02d}", solution() if number % 2 else stub())
+    both = [grader(), grader()]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert [row["points"] for row in rows(how)] == [0, 11] * 4
+    assert not list(how.folder.glob(f"{CHAPTER}/.*.tmp"))
+
+
+def test_without_a_sandbox_every_result_says_so(how, hand_in):
+    done = many.grade_one(hand_in("ada", solution()), replace(how, sandbox=False))
+    assert done.result.points == 11 and not done.result.sandboxed
+
+
+def test_a_teachers_private_checks_must_be_content_too(how, hand_in, tmp_path):
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / f"{CHAPTER}.py").write_text(
+        "from maml_edu.checks.exercise import WrongAnswer, also\n"
+        "@also('04.best_start')\n"
+        "def more(answer, rng):\n    raise WrongAnswer('a private reason')\n"
+    )
+    job = hand_in("ada", solution())
+    (done,) = many.grade_all([job], replace(how, private=private), 1)
+    lost = [v for v in done.result.verdicts if v.outcome == "wrong"]
+    assert [(v.exercise, v.reason) for v in lost] == [("04.best_start", "a private reason")]
+    assert done.result.points == 8
+
+
+distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
+
+
+@pytest.fixture
+def cluster():
+    """A scheduler and two workers of this machine, on loopback."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as own:
+        yield own
+
+
+def test_a_cluster_grades_the_same_with_a_worker_killed_in_the_middle(how, hand_in, cluster):
+    jobs = [hand_in(f"s{n:02d}", solution() if n % 2 else stub()) for n in range(16)]
+    pids = [worker.pid for worker in cluster.workers.values()]
+    done = []
+    for one in many.grade_on(cluster.scheduler_address, jobs, how, show=lambda _: None):
+        done.append(one.job.student)
+        if len(done) == 4:
+            os.kill(pids[0], signal.SIGKILL)
+    assert sorted(done) == [job.student for job in jobs]
+    assert [row["points"] for row in rows(how)] == [0, 11] * 8
+
+
+def test_a_cluster_that_is_not_there_is_one_clear_error(how, monkeypatch):
+    monkeypatch.setattr(many, "CONNECT", 1.0)
+    with pytest.raises(OSError):
+        list(many.grade_on("tcp://127.0.0.1:9", [], how))

@@ -1,0 +1,144 @@
+"""The report: what a teacher should look at, first; names only where somebody needs something."""
+
+import re
+from html.parser import HTMLParser
+
+import graded
+import pytest
+from graded import CHAPTER, HOSTILE, NAMES, WRITTEN
+
+from maml_edu.grading import marks, pages, report
+from maml_edu.grading.marks import Given
+
+
+class Words(HTMLParser):
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.text, self.style = [], "", False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self.style = False
+
+    def handle_data(self, data):
+        if not self.style:
+            self.text += data
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data}")
+
+
+def page_of(found, by_hand=None):
+    return report.page(found, marks.of(found, by_hand or {}))
+
+
+def text_of(page):
+    return " ".join(Words(page).text.split())
+
+
+def test_items_that_nobody_or_everybody_passes_come_first():
+    text = text_of(page_of(graded.a_class()))
+    first = text.index("Look here first")
+    assert first < text.index("Nobody passes 4. The best place to start from (58 answers judged)")
+    assert text.index("Everybody passes 3. The sign flip") < text.index(
+        "1. The meta-gradient by hand 4"
+    )
+    few = text_of(page_of([graded.result("ada"), graded.result("bob")]))
+    assert "Look here first" not in few  # two answers say nothing about an item
+
+
+def test_an_item_has_its_shares_points_misconceptions_and_time():
+    found = [
+        graded.result(f"s{i}", ["wrong", "right", "timeout", "missing"], "uphill") for i in range(6)
+    ]
+    found += [graded.result("s6", ["right", "right", "right", "not done"])]
+    text = text_of(page_of(found))
+    for words in (
+        "14 % right", "not right yet686 %", "6 ×uphill", "took too long", "not found",
+        "Points: mean 0.43 of 3 points", "Time of an answer: 10 ms (the median), 10 ms at most",
+        "400 ms each to grade",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_misconceptions_are_counted_most_frequent_first_and_the_rest_is_said():
+    told = ["a"] * 5 + ["b"] * 7 + list("cdefgh")
+    found = [graded.result(f"s{i:02}", ["wrong"], reason) for i, reason in enumerate(told)]
+    text = text_of(page_of(found))
+    assert re.search(r"7 × ?b 5 × ?a 1 × ?c 1 × ?d 1 × ?e and 3 others", text)
+
+
+def test_what_could_not_be_graded_is_there_with_its_reason_and_is_in_no_share():
+    text = text_of(page_of(graded.a_class()))
+    assert (
+        "60 submissions; 58 graded; 1 refused: no notebook; 1 not graded: the grader failed" in text
+    )
+    assert "the file is not JSON" in text and "no box could be started" in text
+    assert "The meta-gradient by finite differences: could not be graded" in text
+    lost = [graded.result(f"s{i}", ["grader-error"] * 4) for i in range(5)]
+    text = text_of(page_of(lost))
+    assert (
+        "0 % right" not in text and "Nobody passes" not in text and "not judged by checks" in text
+    )
+
+
+def test_names_are_only_where_somebody_needs_something():
+    found = graded.a_class()
+    by_hand = {(r.student, WRITTEN): Given(2) for r in found if r.student != "student 09"}
+    text = text_of(page_of(found, by_hand))
+    named = {int(i) for i in re.findall(r"student (\d\d)", text)}
+    assert named == {3, 7, 8, 9}
+    assert "In your own words: 1 to read" in text
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *NAMES])
+def test_nothing_of_a_students_becomes_html(text):
+    found = [graded.result(f"{text}{i}", ["wrong", "raised"], text) for i in range(4)]
+    found += [graded.rejected(text, problem=text), graded.result("x", chapter=text)]
+    page = page_of(found)
+    words = Words(page)
+    ours = "html head meta title style body main h1 h2 h3 p ul li strong a section header span table caption tbody"
+    ours += " thead tr th td svg rect text path details summary div bdi"
+    assert {tag for tag, _ in words.tags} <= set(ours.split())
+    for _, attributes in words.tags:
+        assert re.fullmatch(r"#x\d+-\d+", attributes.get("href", "#x1-1"))
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", page)
+    assert pages.visible(text)[:80] in words.text and "default-src &#x27;none&#x27;" not in page
+    assert pages.POLICY in page
+    page.encode()
+
+
+def test_a_large_class_makes_a_page_of_bearable_size_and_the_same_page_again():
+    found = [graded.result(f"student {i}", ["wrong"], "x" * 5000 + str(i)) for i in range(2000)]
+    page = page_of(found)
+    assert len(page) < 200_000
+    assert "and 1800 more" in page and "and 1995 others" in page
+    assert page == page_of(found[::-1])
+
+
+def test_several_chapters_and_none():
+    text = text_of(page_of([graded.result(), graded.result(chapter="07_maml_in_numpy")]))
+    assert text.index("04 · Gradient of a step") < text.index("07 · Maml in numpy")
+    assert "Nothing has been graded yet" in report.page([], [])
+    ids = re.findall(
+        r'id="([^"]+)"', page_of([graded.result(), graded.result(chapter="07_maml_in_numpy")])
+    )
+    assert len(ids) == len(set(ids))
+
+
+def test_pictures_say_in_words_what_they_show():
+    page = page_of(graded.a_class())
+    pictures = [attributes for tag, attributes in Words(page).tags if tag == "svg"]
+    assert all(
+        a.get("role") == "img" and a.get("aria-label") or a.get("aria-hidden") for a in pictures
+    )
+    assert "Points: mean 1.24 of 3 points. 34 with 0, 24 with 3" in page
+    bins = report._bins([0.0, 0.5, 1.0, 2.5], 3.0)
+    assert sum(n for _, n in bins) == 4 and len(bins) == report.BINS
+    assert CHAPTER not in text_of(page)
