@@ -93,8 +93,8 @@ _exercises: dict[str, Exercise] = {}
 def exercise(id: str, *, points: int, minutes: int, difficulty: int, interface: str = "plain"):
     """Register a check function `(answer, rng)` as the exercise `id`; its docstring is the title.
 
-    interface: "plain" for answers on NumPy arrays, "torch" for answers on (float64) tensors; the
-    check itself always sees NumPy arrays.
+    interface: "plain" for answers on NumPy arrays, "torch" for answers on (float64) tensors, "figure" for
+    answers that return a matplotlib figure; the check itself always sees NumPy arrays.
     """
     if not 1 <= difficulty <= 5:
         raise ValueError(f"{id}: difficulty is 1 to 5, got {difficulty}.")

@@ -28,8 +28,9 @@ class NotPlain(TypeError):
 def call(function, args, interface: str = "plain") -> Any:
     """The result of `function(*args)` as plain data; the arguments are copies, whatever it does.
 
-    interface "plain": NumPy arrays in and out; "torch": float64 tensors in and out. Raises what the
-    function raises, and NotPlain for a result that is not plain data.
+    interface "plain": NumPy arrays in and out; "torch": float64 tensors in and out; "figure": arrays in,
+    and what the figure shows out (`plotted`). Raises what the function raises, and NotPlain for a result
+    that is not plain data.
     """
     to_answer, from_answer = INTERFACES[interface]
     return from_answer(function(*[to_answer(arg) for arg in args]))
@@ -73,7 +74,33 @@ def to_plain(value, where: str = "the result") -> Any:
     )
 
 
-INTERFACES = {"plain": (to_numpy_answer, to_plain), "torch": (to_torch_answer, to_plain)}
+def plotted(figure, where: str = "the result") -> list[dict[str, Any]]:
+    """What a matplotlib figure (or axes) shows, per axes: its words, and lines and points as arrays."""
+    axes = figure.axes if hasattr(figure, "add_subplot") else [figure]
+    if not all(hasattr(one, "get_lines") for one in axes):
+        raise NotPlain(f"{where} is of type {type(figure).__name__}: give the figure.")
+    return [to_plain(_axes(one), where) for one in axes]
+
+
+def _axes(axes):
+    words = {"title": axes.get_title(), "xlabel": axes.get_xlabel(), "ylabel": axes.get_ylabel()}
+    lines = [
+        {
+            "label": line.get_label(),
+            "x": np.asarray(line.get_xdata()),
+            "y": np.asarray(line.get_ydata()),
+        }
+        for line in axes.get_lines()
+    ]
+    points = [np.asarray(drawn.get_offsets()) for drawn in axes.collections]  # of scatter: (n, 2)
+    return words | {"lines": lines, "points": points}
+
+
+INTERFACES = {
+    "plain": (to_numpy_answer, to_plain),
+    "torch": (to_torch_answer, to_plain),
+    "figure": (to_numpy_answer, plotted),
+}
 
 
 def encode(value) -> str:
@@ -147,7 +174,9 @@ def _array(array, dtype, shape):
     except TypeError as error:  # a number that this machine has not
         raise ValueError(f"not plain data: {error}") from None
     if flat.dtype.kind == "U":
-        flat.tolist()  # a ValueError where it is no text
+        letters = flat.view(flat.dtype.byteorder.replace("|", "=") + "u4") if flat.size else flat
+        if flat.size and letters.max() > 0x10FFFF:
+            raise ValueError("not plain data: letters that there are not")
     if flat.dtype.kind == "b":
         flat = flat.view(np.uint8) != 0  # of a True that is no 1, arithmetic makes anything
     return flat.reshape(shape).copy()

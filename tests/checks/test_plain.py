@@ -242,3 +242,49 @@ def test_a_function_of_the_catalogue_is_the_same_on_arrays_and_tensors(name):
 def test_an_unknown_name_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"no function 'qadratic' in the catalogue; it has \["):
         named("qadratic")
+
+
+def draws_a_curve(x):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.add_subplot(title="a curve", xlabel="x")
+    axes.plot(x, x**2, label="square")
+    axes.scatter(x, -x)
+    return figure
+
+
+def test_a_figure_is_judged_by_what_was_plotted():
+    x = np.array([1.0, 2.0, 3.0])
+    (shown,) = plain.decode(plain.encode(plain.call(draws_a_curve, [x], "figure")))
+    assert (shown["title"], shown["xlabel"], shown["ylabel"]) == ("a curve", "x", "")
+    (line,) = shown["lines"]
+    assert line["label"] == "square" and np.array_equal(line["y"], x**2)
+    assert np.array_equal(shown["points"][0], np.stack([x, -x], 1))
+    axes = plain.call(lambda x: draws_a_curve(x).axes[0], [x], "figure")
+    assert axes[0]["title"] == "a curve"
+
+
+def test_what_is_no_figure_is_told():
+    with pytest.raises(plain.NotPlain, match="give the figure"):
+        plain.call(lambda: 3.0, [], "figure")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]", "{}", '{"list": 1}', '{"dict": [[1]]}', '{"dict": [[[], 1]]}', '{"function": "os.system"}',
+        '{"array": "AAAA", "dtype": "|O", "shape": [1]}', '{"array": "AA==", "dtype": "<f8", "shape": [1]}',
+        '{"array": "", "dtype": "<f8", "shape": [-1]}', '{"array": "/////w==", "dtype": "<U1", "shape": [1]}',
+        '{"array": "", "dtype": "<f8", "shape": [0.5]}', '{"array": 1, "dtype": "<f8", "shape": [0]}',
+        '{"list": ' * 5000 + "1" + "}" * 5000, "nonsense", '{"list": [], "tuple": []}',
+    ],
+)  # fmt: skip
+def test_text_that_encode_would_not_write_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        plain.decode(text)
+
+
+def test_a_true_that_is_no_one_is_made_one():
+    (odd,) = plain.decode('{"array": "Ag==", "dtype": "|b1", "shape": [1]}')
+    assert int(odd.view(np.uint8)) == 1
