@@ -1,0 +1,34 @@
+"""The benchmark of grading: its class of right, wrong, damaged and hostile submissions gets its marks."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import grading
+from maml_edu.grading import box, many
+from maml_edu.grading.judge import Times
+
+pytestmark = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
+
+
+def test_a_class_gets_the_marks_that_it_deserves(tmp_path):
+    room, deserved = grading.fill(tmp_path / "class", 40)
+    assert None in deserved.values() and len(set(map(str, deserved.values()))) > 10
+    how = replace(room.how(), cases=6, times=Times(3, 3, 12))
+    done = list(many.grade_all(room.jobs(), how, 2))
+    assert len(done) == 40 and grading.wrong_marks(room, deserved) == []
+
+
+def test_a_wrong_mark_is_found(tmp_path):
+    room, deserved = grading.fill(tmp_path / "class", 3)
+    how = replace(room.how(), cases=2, times=Times(3, 3, 12))
+    list(many.grade_all(room.jobs()[:2], how, 1))
+    exercises = {**deserved["student0000"]}
+    exercises[next(iter(exercises))] += 1
+    bad = grading.wrong_marks(room, deserved | {"student0000": exercises})
+    assert len(bad) == 2 and "no result" in bad[0] and "deserves" in bad[1]
+
+
+def test_the_same_class_is_made_again():
+    first, again = list(grading.submissions(20)), list(grading.submissions(20))
+    assert first == again
