@@ -195,7 +195,7 @@ def wrong_marks(room, deserved) -> list[str]:
             if result.status != "rejected" or result.points is not None:
                 lines.append(f"{student}: {result.status} {result.points}, should be rejected")
             continue
-        got = {v.exercise: v.points for v in result.verdicts if v.outcome != "person"}
+        got = {v.exercise: v.points for v in result.verdicts if v.exercise in points}
         if got != points:
             lines.append(f"{student}: {got}, deserves {points} ({result.status}: {result.problem})")
     return lines

@@ -114,7 +114,7 @@ def _own_work(paths: list[Path], chapter: list[str] | None):
         if not result.verdicts:
             raise ValueError(f"{path} was not graded: {result.problem}.")
         Console().print(_own_table(result))
-        of = sum(v.max_points for v in result.verdicts if v.outcome != "person")
+        of = sum(v.max_points for v in result.verdicts if "." in v.exercise)  # not the written one
         say(f"{path.name}: {result.points:g} of {of:g} points that a check can give.")
 
 

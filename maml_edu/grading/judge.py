@@ -22,9 +22,9 @@ from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter
 from maml_edu.checks.exercise import judge as run_check
 
 from . import protocol
-from .box import Box, Limits, NoBox
+from .box import Box, Limits, NoBox, Session
 from .results import Verdict
-from .submission import Cell, Submission
+from .submission import Cell, Submission, printable
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
@@ -103,6 +103,15 @@ class Boxes:
         self._warm: dict[str, Box] = {}
         self.versions: dict[str, str] = {}  # of the box that was taken last
 
+    def open(self, kind: str) -> Session:
+        """A session in a warm box; in a new one, where that has died since it served somebody."""
+        try:
+            return self.take(kind).open()
+        except NoBox:
+            if kind in self._warm:
+                self._warm.pop(kind).close()
+            return self.take(kind).open()
+
     def take(self, kind: str) -> Box:
         box = self._warm.pop(kind, None)
         if box is None or not box.reusable:
@@ -133,7 +142,7 @@ class Sitting:
         self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
         self.until = time.monotonic() + times.notebook
         self.deadly: dict[int, str] = {}  # cell → how it ended the box
-        self.session = None
+        self.session: Session | None = None
         self.bound: dict[str, int] = {}
 
     def ready(self):
@@ -141,7 +150,7 @@ class Sitting:
         for _ in range(RESTARTS):
             if self.session is not None:
                 return self.session
-            self.session = self.boxes.take(self.kind).open()
+            self.session = self.boxes.open(self.kind)
             self._run_cells()
         raise Ended("the notebook's cells end its process again and again")
 
@@ -230,11 +239,13 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
 
 
 def judge_written(submission: Submission, question: Written) -> Verdict:
-    """A written answer waits for a person; one that was left out is told to them."""
+    """A written answer waits for a person; an empty one is not done; a cell that was lost is told."""
     cells = [cell for cell in submission.cells if cell.grade_id == question.id]
-    said = [cell for cell in cells if cell.source.strip() not in ("", "YOUR ANSWER HERE")]
-    reason = "" if said else "no answer was found"
-    return Verdict(question.id, "In your own words", "person", None, question.points, reason)
+    title, points = "In your own words", question.points
+    if cells and all(cell.source.strip() in ("", "YOUR ANSWER HERE") for cell in cells):
+        return Verdict(question.id, title, "not done", 0, points)
+    reason = "" if cells else "its cell was not found: look for the answer in the notebook"
+    return Verdict(question.id, title, "person", None, points, reason)
 
 
 def judge_one(sitting, item, submission, secret, cases) -> tuple[str, str]:
@@ -365,5 +376,5 @@ def raised(told, submission: Submission) -> str:
     if type(cell) is int and type(line) is int and 0 <= cell < len(submission.cells):
         lines = submission.cells[cell].source.splitlines()
         if 0 < line <= len(lines) and lines[line - 1].strip():
-            return f"{kind} (line {line} of its cell: {lines[line - 1].strip()[:120]})"
+            return f"{kind} (line {line} of its cell: {printable(lines[line - 1].strip()[:120])})"
     return kind
