@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from maml_edu.checks.exercise import WrongAnswer, draw, exercise, expect
+from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expect
 
 # ---------------------------------------------------------------- 10.1
 
@@ -33,9 +33,9 @@ def episode(answer, rng):
 def episode_of(answer, labels, ways, shots, queries, seed):
     """The four arrays of an episode, of the right shape and kind."""
     got = answer(labels.copy(), ways, shots, queries, seed)
-    if not isinstance(got, (list, tuple)) or len(got) != 4:
+    parts = [array_of(part) for part in got] if isinstance(got, (list, tuple)) else []
+    if len(parts) != 4 or any(part is None for part in parts):
         raise WrongAnswer("return four arrays: support, support_y, query, query_y")
-    parts = [np.asarray(part) for part in got]
     for name, part, count in zip(
         ("support", "support_y", "query", "query_y"), parts, (shots, shots, queries, queries),
         strict=True,
@@ -51,7 +51,7 @@ def episode_of(answer, labels, ways, shots, queries, seed):
         labels
     ):
         raise WrongAnswer("there is no image of such an index: return indices into labels")
-    return tuple(parts)
+    return tuple(part.astype(int) for part in parts)
 
 
 def judge_episode(parts, labels, ways, shots, queries):

@@ -343,9 +343,10 @@ def _array_difference(got, expected, rtol, atol, what):
         return None
     if not np.isfinite(values).all():
         return _Difference(f"{what} contains NaN or infinity")
-    cause = _likely_cause(values, expected)
+    cause, detail = _likely_cause(values, expected)
+    first = _first_difference(values, expected, wrong)
     return _Difference(
-        f"{what} has the wrong value{cause}", _first_difference(values, expected, wrong)
+        f"{what} has the wrong value{cause}", "\n".join(filter(None, (detail, first)))
     )
 
 
@@ -369,18 +370,24 @@ def holds_numbers(value) -> bool:
 
 @np.errstate(all="ignore")
 def _likely_cause(values, expected):
-    """A guess for a wrong value that no known mistake explains."""
+    """A guess for a wrong value that no known mistake explains: (for the reason, for the detail).
+
+    The factor is detail: whoever returns the right value times an input reads that input off it.
+    """
     if expected.dtype.kind not in "fiu":
-        return ""
+        return "", ""
     if np.allclose(values, -expected):
-        return ": it has the right size and the wrong sign"
+        return ": it has the right size and the wrong sign", ""
     if np.allclose(values, expected, rtol=1e-4) and values.dtype == np.float32:
-        return ": it is right to single precision only (float32)"
+        return ": it is right to single precision only (float32)", ""
     scale = np.linalg.norm(expected)
     ratio = float(np.sum(values * expected) / scale**2) if scale > 0 else 0.0
     if values.size > 1 and ratio and np.allclose(values, ratio * expected):
-        return f": it is {ratio:.4g} times the right one (a sum for a mean, a factor too many?)"
-    return ""
+        return (
+            ": it is the right one times a constant (a sum for a mean, a factor too many?)",
+            f"it is {ratio:.4g} times the right one",
+        )
+    return "", ""
 
 
 def _first_difference(values, expected, wrong):

@@ -17,7 +17,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from maml_edu.atomic import replacing
 
 from .judge import with_exercises
 from .many import How, Job
-from .submission import plain_name
+from .submission import ENDING, Rejected, plain_name, printable
 
 CONFIG = """# nbgrader's settings for this folder; its own commands (formgrader, exchange) work here.
 c = get_config()  # noqa: F821
@@ -82,24 +82,44 @@ class Classroom:
         return How(self.results, self.secret, sandbox, self.root / "private")
 
     def jobs(self, chapters: list[str] | None = None) -> list[Job]:
-        """Every submission that is there, of these chapters, by student."""
-        return sorted(self._jobs(chapters), key=lambda job: (job.chapter, job.student))
-
-    def _jobs(self, chapters) -> Iterator[Job]:
+        """Every submission that is there, of these chapters, by chapter and student."""
         known = chapters or with_exercises()
-        for student in folders(self.root / "submitted"):
-            for chapter in known:
-                path = student / chapter
-                if path.is_dir() or path.is_symlink():
-                    yield Job(student.name, chapter, path)
+        found = [
+            Job(student.name, chapter, student / chapter)
+            for student in folders(self.root / "submitted")
+            for chapter in known
+            if os.path.lexists(student / chapter)
+        ]
+        return sorted(found, key=lambda job: (job.chapter, job.student))
+
+    def strangers(self) -> list[str]:
+        """What lies in submitted/ and is no submission, with why."""
+        submitted = self.root / "submitted"
+        lines = []
+        for entry in entries(submitted):
+            if not entry.is_dir(follow_symlinks=False):
+                lines.append(f"submitted/{entry.name}: not a student's folder")
+                continue
+            try:
+                lines += [
+                    f"submitted/{entry.name}/{own.name}: not a chapter's folder"
+                    for own in entries(Path(entry.path))
+                    if own.name not in with_exercises()
+                ]
+            except OSError as error:
+                lines.append(f"submitted/{entry.name}: {error.strerror}")
+        return [printable(line) for line in lines]
+
+
+def entries(path: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, hidden things left out, by name."""
+    found = list(os.scandir(path)) if path.is_dir() else []
+    return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
 
 
 def folders(path: Path) -> list[Path]:
     """The folders in a folder, links and hidden ones left out."""
-    if not path.is_dir():
-        return []
-    found = [entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-    return sorted(Path(entry.path) for entry in found if not entry.name.startswith("."))
+    return [Path(e.path) for e in entries(path) if e.is_dir(follow_symlinks=False)]
 
 
 def find(path: Path | None = None) -> Classroom:
@@ -110,7 +130,7 @@ def find(path: Path | None = None) -> Classroom:
             return Classroom(folder)
     raise ValueError(
         f"{start} is no class folder (with a seed and an nbgrader_config.py): make one with "
-        "maml-edu classroom new DIR, or say where it is with --class DIR."
+        "maml-edu classroom new DIR, or name the one that you have; to grade your own work, name its notebooks."
     )
 
 
@@ -133,6 +153,7 @@ def new(path: Path, name: str | None = None, chapters: list[str] | None = None) 
         raise ValueError(f"{root} is there already and not empty: name a new folder.")
     for folder in ("source", "release", "submitted", "private", "results", "marks", "exports"):
         (root / folder).mkdir(parents=True, exist_ok=True)
+    root.chmod(0o700)  # what is handed in, marks and the seed are nobody else's business
     seed = os.open(root / "seed", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(seed, "w") as file:
         file.write(secrets.token_hex(16) + "\n")
@@ -166,16 +187,26 @@ def release(classroom: Classroom, chapters: list[str] | None = None) -> list[Pat
         for chapter in chapters or [f.name for f in folders(classroom.root / "source")]:
             done = api.generate_assignment(chapter, force=True)
             if not done["success"]:
-                last = (done.get("error") or done.get("log") or "").strip().splitlines()[-1:]
-                raise RuntimeError(f"nbgrader could not make {chapter}: {' '.join(last)}")
-            made = classroom.root / "release" / chapter / f"{chapter}.ipynb"
-            text = made.read_text(encoding="utf-8")
-            for word in ("BEGIN SOLUTION", "HIDDEN TESTS", "hidden=True", classroom.secret):
-                if word in text:
-                    made.unlink()
-                    raise RuntimeError(f"{made} held {word!r} and was deleted: look at its source.")
-            written.append(made)
+                said = (done.get("error") or done.get("log") or "").strip().splitlines()
+                told = [line for line in said if "Error" in line or "error:" in line] or said
+                raise RuntimeError(f"nbgrader could not make {chapter}: {' '.join(told[-1:])}")
+            made = classroom.root / "release" / chapter
+            _refuse_secrets(made, classroom.secret)
+            written.append(made / f"{chapter}.ipynb")
     return written
+
+
+def _refuse_secrets(folder: Path, seed: str) -> None:
+    """Delete a folder that is to be handed out, and raise RuntimeError, when it gives something away."""
+    for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
+        content = path.read_bytes()
+        for word in ("BEGIN SOLUTION", "HIDDEN TESTS", "hidden=True", seed):
+            if word.encode() in content:
+                shutil.rmtree(folder)
+                what = "your seed" if word == seed else repr(word)
+                raise RuntimeError(
+                    f"{folder} held {what}, in {path.name}, and was deleted: look at its source."
+                )
 
 
 @contextlib.contextmanager
@@ -200,60 +231,100 @@ def _nbgrader(classroom: Classroom):
 # ------------------------------------------------------------------ collect
 
 
+@dataclass(frozen=True)
+class Found:
+    """A submission in a download: what a student is called there, their number, and their notebooks."""
+
+    name: str
+    number: str
+    notebooks: list[Path]
+
+
 def collect(classroom: Classroom, folder: Path, chapter: str) -> tuple[list[str], list[str]]:
     """Copy a downloaded folder into submitted/: (students copied, what was left out and why).
 
     Per student either a folder with the notebook in it, named after them (Moodle's
-    "Name_123_assignsubmission_file" too), or a file "student_….ipynb" (Canvas). A submission that is
-    there already is replaced when the new file is newer; files are copied, links are not followed.
+    "Name_123_assignsubmission_file" too), or a file "student_….ipynb" (Canvas's with its number). Two of
+    one name keep the system's numbers. What is there already is replaced when the new file is newer;
+    links are not followed.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: unpack what you downloaded, and name that.")
-    copied, left = [], []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
+    found: list[Found] = []
+    left: list[str] = []
+    for entry in entries(folder):
+        try:
+            found.append(submission_in(entry, chapter))
+        except (Rejected, OSError) as error:
+            left.append(f"{entry.name}: {getattr(error, 'strerror', None) or error}")
+        except UnicodeError:
+            left.append(f"{entry.name}: its name is no text; give it another")
+    names = Counter(own.name for own in found)
+    copied = []
+    for own in found:
+        twice = names[own.name] > 1
+        student = f"{own.name}_{own.number}" if own.number and twice else own.name
+        if twice and not own.number:
+            left.append(f"{own.name}: more than one of that name")
             continue
-        student = student_of(entry.name, entry.is_dir(follow_symlinks=False))
-        if entry.is_symlink() or not student:
-            left.append(
-                f"{entry.name}: {'a link' if entry.is_symlink() else 'no name of a student'}"
-            )
-        elif entry.is_dir():
-            copied += _take_all(classroom, student, chapter, Path(entry.path))
-        elif entry.name.lower().endswith(".ipynb"):
-            copied += _take(classroom, student, chapter, Path(entry.path))
-        else:
-            left.append(f"{entry.name}: no notebook")
-    return sorted(set(copied)), left
+        try:
+            left += [
+                f"{student}: {why}" for why in _take(classroom, student, chapter, own.notebooks)
+            ]
+            copied.append(student)
+        except OSError as error:
+            left.append(f"{student}: {error.strerror}")
+    return sorted(copied), [printable(line) for line in left]
 
 
-def student_of(name: str, is_folder: bool) -> str:
-    """Whose submission a folder or a file is, by its name."""
-    if is_folder:
-        return re.sub(r"_\d+_assignsubmission_\w+_?$", "", name).strip()
-    first, mark, _ = name.partition("_")
-    return first.strip() if mark else ""
+MOODLE = re.compile(r"(.+?)_(\d+)_assignsubmission_\w+?_?$")
+CANVAS = re.compile(r"([^_]+)_(?:LATE_)?(\d+)_(\d+)_.+")
 
 
-def _take_all(classroom, student, chapter, folder):
-    """Copy the notebooks of a student's folder (or of its folder of this chapter)."""
+def submission_in(entry: os.DirEntry[str], chapter: str) -> Found:
+    """The submission that an entry of a download is. Raises Rejected, OSError."""
+    entry.name.encode()
+    if entry.is_symlink():
+        raise Rejected("a link")
+    if entry.is_dir():
+        moodle = MOODLE.match(entry.name)
+        name, number = moodle.groups() if moodle else (entry.name, "")
+        return Found(name.strip(), number, _notebooks_in(Path(entry.path), chapter))
+    if not ENDING.search(entry.name):
+        raise Rejected("no notebook")
+    if canvas := CANVAS.match(entry.name):
+        return Found(f"{canvas[1]}_{canvas[2]}", canvas[3], [Path(entry.path)])
+    name, mark, _ = entry.name.partition("_")
+    if not mark or plain_name(entry.name) == plain_name(chapter) or name == chapter[:2]:
+        raise Rejected("the file does not begin with a student's name")
+    return Found(name.strip(), "", [Path(entry.path)])
+
+
+def _notebooks_in(folder: Path, chapter: str) -> list[Path]:
+    """The notebooks of a student's folder, or of the folder of this chapter in it. Raises Rejected."""
     inner = folder / chapter
     folder = inner if inner.is_dir() and not inner.is_symlink() else folder
-    found = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
-    notebooks = [entry for entry in found if entry.name.lower().endswith(".ipynb")]
-    return [s for entry in notebooks for s in _take(classroom, student, chapter, Path(entry.path))]
+    files = [entry for entry in entries(folder) if entry.is_file(follow_symlinks=False)]
+    notebooks = [Path(entry.path) for entry in files if ENDING.search(entry.name)]
+    if not notebooks:
+        held = ", ".join(entry.name for entry in entries(folder)[:5]) or "nothing"
+        raise Rejected(f"no notebook in that folder, but {held}")
+    return notebooks
 
 
-def _take(classroom, student, chapter, path):
-    """Copy one notebook, under the name that nbgrader expects where it can only be this one."""
+def _take(classroom, student, chapter, notebooks) -> list[str]:
+    """Copy a student's notebooks, under the name that nbgrader expects where it can only be this one."""
     folder = classroom.root / "submitted" / student / chapter
     folder.mkdir(parents=True, exist_ok=True)
-    usual = plain_name(path.name).endswith(plain_name(chapter))
-    target = folder / (f"{chapter}.ipynb" if usual else path.name)
-    if target.is_file() and target.stat().st_mtime > path.stat().st_mtime:
-        return []
-    with open(path, "rb") as source, replacing(target) as file:
-        shutil.copyfileobj(source, file)
-    times = path.stat()
-    os.utime(target, (times.st_atime, times.st_mtime))
-    return [student]
+    kept = []
+    for path in notebooks:
+        usual = plain_name(path.name).endswith(plain_name(chapter)) and len(notebooks) == 1
+        target = folder / (f"{chapter}.ipynb" if usual else path.name)
+        about = path.stat()
+        if target.is_file() and target.stat().st_mtime > about.st_mtime:
+            kept.append("what is in submitted/ is newer, and stays")
+            continue
+        with open(path, "rb") as source, replacing(target) as file:
+            shutil.copyfileobj(source, file)
+        os.utime(target, (about.st_atime, about.st_mtime))
+    return kept

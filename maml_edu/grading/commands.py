@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_module
+import re
 import secrets as random
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from rich.table import Table
 
 from maml_edu.atomic import replacing
 from maml_edu.console import say
+
+from .submission import printable
 
 Class = Annotated[
     Path | None,
@@ -54,13 +57,9 @@ def grade(
         ),
     ] = None,
     allow_unsandboxed: Annotated[bool, typer.Option("--allow-unsandboxed", help=UNSAFE)] = False,
-    seed_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds the seed, for --gradescope.")
-    ] = None,
-    gradescope: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write this results.json, as Gradescope's autograder."),
-    ] = None,
+    seed_file: Annotated[Path | None, typer.Option(hidden=True)] = None,  # these are Gradescope's
+    private: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    gradescope: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ):
     """Grade notebooks: your own, or everything that a class has handed in.
 
@@ -83,7 +82,7 @@ def grade(
 
     paths = paths or []
     if gradescope is not None:
-        _gradescope(paths, chapter, seed_file, gradescope, allow_unsandboxed)
+        _gradescope(paths, chapter, seed_file, private, gradescope, allow_unsandboxed)
     elif paths and all(path.suffix.lower() == ".ipynb" for path in paths):
         _own_work(paths, chapter)
     else:
@@ -102,28 +101,40 @@ def _own_work(paths: list[Path], chapter: list[str] | None):
 
     if problem := box.probe():
         say(f"Without a sandbox, since this is your own work ({problem}).")
-    for path in paths:
-        if not path.exists():
-            raise ValueError(f"there is no {path}.")
-        name = _chapter_of(path, chapter)
-        how = many.How(Path(), random.token_hex(8), not problem)
-        try:
-            result = many.graded(many.Job("you", name, path), how)
-        finally:
-            many.cool()
-        if not result.verdicts:
-            raise ValueError(f"{path} was not graded: {result.problem}.")
-        Console().print(_own_table(result))
-        of = sum(v.max_points for v in result.verdicts if "." in v.exercise)  # not the written one
-        say(f"{path.name}: {result.points:g} of {of:g} points that a check can give.")
+    how = many.How(Path(), random.token_hex(8), not problem)
+    failed = 0
+    try:
+        for path in paths:
+            result = many.graded(many.Job("you", _chapter_of(path, chapter), path), how)
+            failed += not _own_result(path, result)
+    finally:
+        many.cool()
+    if failed:
+        raise typer.Exit(1)
+
+
+def _own_result(path: Path, result) -> bool:
+    """Show what became of one notebook; whether it was graded."""
+    if not result.verdicts:
+        say(f"{path} was not graded: {result.problem}.")
+        return False
+    Console().print(_own_table(result))
+    checked = [v for v in result.verdicts if "." in v.exercise]  # not the written one
+    points = sum(v.points for v in checked if v.points is not None)
+    of = sum(v.max_points for v in checked)
+    say(f"{path.name}: {points:g} of {of:g} points that a check can give.")
+    return result.status != "grader-error"
 
 
 def _chapter_of(path: Path, chapter: list[str] | None) -> str:
     from .classroom import chapter_named
 
-    if chapter:
-        return chapter_named(chapter[0])
-    return chapter_named(path.name.split("_")[0].split(" ")[0])
+    if not path.exists():
+        raise ValueError(f"there is no {path}.")
+    number = re.search(r"\d\d", path.name)
+    if not chapter and not number:
+        raise ValueError(f"{path.name} does not say of which chapter it is: add --chapter 04, say.")
+    return chapter_named(chapter[0] if chapter else number[0])  # type: ignore[index]
 
 
 SIGNS = {"right": "[green]✓[/green]", "wrong": "[red]✗[/red]", "not done": "○", "person": "·"}
@@ -148,7 +159,7 @@ def _own_table(result) -> Table:
 # ------------------------------------------------------------------ Gradescope
 
 
-def _gradescope(paths, chapter, seed_file, target, allow_unsandboxed):
+def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
     """What Gradescope's autograder runs in its container, for one submission."""
     from . import exports, many
     from .classroom import chapter_named
@@ -156,7 +167,7 @@ def _gradescope(paths, chapter, seed_file, target, allow_unsandboxed):
     if len(paths) != 1 or not chapter or seed_file is None:
         raise ValueError("--gradescope needs one PATH, --chapter and --seed-file.")
     sandbox = _sandbox(allow_unsandboxed)
-    how = many.How(Path(), seed_file.read_text(encoding="utf-8").strip(), sandbox)
+    how = many.How(Path(), seed_file.read_text(encoding="utf-8").strip(), sandbox, private)
     try:
         result = many.graded(many.Job("student", chapter_named(chapter[0]), paths[0]), how)
     finally:
@@ -191,12 +202,15 @@ def _class(where, chapters, workers, scheduler, allow_unsandboxed):
 
     how = where.how(_sandbox(allow_unsandboxed))
     jobs = where.jobs([chapter_named(name) for name in chapters] if chapters else None)
+    for line in where.strangers():
+        say(f"not graded: {line}")
     if not jobs:
         raise ValueError(
             f"nothing was handed in: {where.root / 'submitted'} has no STUDENT/CHAPTER folders. "
             "maml-edu classroom collect FOLDER --chapter NN fills it."
         )
-    kept = [many.Done(job, result) for job in jobs if (result := many.already(job, how))]
+    _try_private({job.chapter for job in jobs}, how)
+    kept = [many.Done(job, result) for job in jobs if (result := _already(job, how))]
     done_before = {done.job for done in kept}
     todo = [job for job in jobs if job not in done_before]
     if kept:
@@ -212,6 +226,27 @@ def _class(where, chapters, workers, scheduler, allow_unsandboxed):
     _marks(where)
     if any(one.result is None for one in done):
         raise typer.Exit(1)
+
+
+def _already(job, how):
+    from . import many
+
+    with contextlib.suppress(OSError, UnicodeError):  # which grading will tell
+        return many.already(job, how)
+
+
+def _try_private(chapters, how):
+    """Import a teacher's further checks. Raises ValueError for a mistake in them, before anything is graded."""
+    from maml_edu.checks.exercise import load_chapter, load_private
+
+    for chapter in sorted(chapters):
+        load_chapter(chapter)
+        try:
+            load_private(how.private_checks(chapter))
+        except Exception as error:
+            raise ValueError(
+                f"{how.private_checks(chapter)}: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _watched(running: Iterable, total: int) -> list:
@@ -249,7 +284,8 @@ def _tell_problems(done):
         status = one.result.status if one.result else "not written"
         problem = one.result.problem if one.result else one.error
         if status != "graded":
-            lines.append((status, f"{one.job.student}, {one.job.chapter}: {status}: {problem}"))
+            who = printable(f"{one.job.student}, {one.job.chapter}")
+            lines.append((status, f"{who}: {status}: {problem}"))
     for _, line in lines[:30]:
         say(line)
     if len(lines) > 30:
@@ -396,26 +432,36 @@ def feedback(chapters: Chapters = None, where: Class = None):
 
       maml-edu classroom feedback 04
     """
-    from . import after, classroom
+    from . import after
 
-    named = [classroom.chapter_named(name) for name in chapters or []]
-    written = after.write_feedback(classroom.find(where), named)
-    say(f"{len(written)} students' feedback is written.")
+    room, built = _built(where, chapters)
+    written = after.write_feedback(room, built)
+    say(f"{len(written)} submissions' feedback is in {room.root / 'feedback'}.")
 
 
 @app.command("report")
 def report(chapters: Chapters = None, where: Class = None):
-    """Write what to look at before the next lecture: a page a chapter.
+    """Write what to look at before the next lecture, and the written answers.
 
     [bold]Example[/bold]
 
       maml-edu classroom report 04
     """
+    from . import after
+
+    for path in after.write_reports(*_built(where, chapters)):
+        say(f"{path}")
+
+
+def _built(where, chapters):
+    """The class folder and its marks; what is wrong with them is told."""
     from . import after, classroom
 
-    named = [classroom.chapter_named(name) for name in chapters or []]
-    for path in after.write_reports(classroom.find(where), named):
-        say(f"{path}")
+    room = classroom.find(where)
+    built = after.graded(room, [classroom.chapter_named(name) for name in chapters or []])
+    for problem in built.problems:
+        say(printable(problem))
+    return room, built
 
 
 @app.command("export")
@@ -433,6 +479,9 @@ def export(
     assignment: Annotated[
         str | None, typer.Option(help="Canvas: the assignment's column, by name.")
     ] = None,
+    match: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Canvas, Moodle: which names students.")
+    ] = None,
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Canvas, Moodle: marks that still wait for a person, too."),
@@ -443,8 +492,16 @@ def export(
     ] = False,
     wheel: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Gradescope: a wheel of maml_edu to carry along."),
+        typer.Option(metavar="FILE", help="Gradescope: the wheel of maml_edu to be installed."),
     ] = None,
+    allow_unsandboxed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unsandboxed",
+            help="Gradescope: where its image allows no sandbox. [dim]Student code can "
+            "then read your seed[/dim]",
+        ),
+    ] = False,
     where: Class = None,
 ):
     """Give marks to another system.
@@ -457,15 +514,22 @@ def export(
 
       maml-edu classroom export moodle --chapter 04 --into worksheet.csv
 
-      maml-edu classroom export gradescope --chapter 04    an autograder to upload
+      maml-edu classroom export gradescope --chapter 04 --wheel dist/maml_edu-….whl
 
       maml-edu classroom export nbgrader    into gradebook.db, for formgrader
     """
     from . import after, classroom
 
+    if system not in after.SYSTEMS:
+        raise ValueError(f"{system!r} is none of {', '.join(after.SYSTEMS)}.")
+    if system in ("canvas", "moodle", "gradescope") and chapter is None:
+        raise ValueError(f"{system} takes one chapter: --chapter 04.")
     name = classroom.chapter_named(chapter) if chapter else None
-    with contextlib.suppress(BrokenPipeError):
-        room = classroom.find(where)
-        told = after.write_export(room, system, name, exported, assignment, partial, scale, wheel)
-        for line in told:
-            say(line)
+    if system == "gradescope":
+        path = after.write_autograder(classroom.find(where), str(name), wheel, allow_unsandboxed)
+        say(f"{path}: upload it as the autograder. Your seed is in it: keep it to yourself.")
+        return
+    room, built = _built(where, [name] if name else None)
+    into = after.Into(exported, assignment, match, partial, scale)
+    for line in after.write_export(room, built, system, name, into):
+        say(printable(line))

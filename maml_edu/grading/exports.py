@@ -335,6 +335,8 @@ def _fits(key, exact, loose):
         return rows
     if rows := loose.get(key, set()) | loose.get(_swapped(key) or key, set()):
         return rows
+    if number := re.search(r"_(\d+)$", key):  # that which the system gave, in a download's names
+        return exact.get(number[1], set()) | loose.get(number[1], set())
     # ada@x.org is the login ada; she is not ada@y.org.
     return exact.get(key.split("@")[0], set()) if "@" in key else set()
 
@@ -393,10 +395,7 @@ def gradescope(
             for verdict in result.verdicts
         ],
     }
-    failed = any(
-        v.outcome == "grader-error" and v.exercise in found.waiting for v in result.verdicts
-    )
-    if found.points is not None and not failed:
+    if scored and found.points is not None:
         content["score"] = number(found.points)
     return content
 
@@ -446,12 +445,14 @@ def gradescope_bundle(
     seed: str,
     *,
     wheel: Path | None = None,
+    private: Path | None = None,
     allow_unsandboxed: bool = False,
 ) -> None:
     """Write the zip that Gradescope builds an autograder from; the same bytes for the same arguments.
 
     seed: the secret of the hidden checks; keep the zip as you keep the seed. wheel: of maml_edu, to be
-    carried in the zip; otherwise this version is installed by name. allow_unsandboxed: grade also where
+    carried in the zip; otherwise this version is installed by name. private: a teacher's file of further
+    checks of the chapter. allow_unsandboxed: grade also where
     the image does not let bubblewrap work; a submission's code can then read what is in the image, the
     seed and the solutions among it. Raises ValueError for a chapter that is no folder's name, and OSError.
     """
@@ -463,6 +464,7 @@ def gradescope_bundle(
         )
     requirement = f"/autograder/source/{wheel.name}" if wheel else f"maml_edu=={__version__}"
     more = " --allow-unsandboxed" if allow_unsandboxed else ""
+    more += " --private /autograder/source/private" if private else ""
     files = {
         "run_autograder": (RUN.format(chapter=shlex.quote(chapter), more=more).encode(), 0o755),
         "seed": (seed.encode(), 0o600),
@@ -470,6 +472,8 @@ def gradescope_bundle(
     }
     if wheel:
         files[wheel.name] = (wheel.read_bytes(), 0o644)
+    if private:
+        files[f"private/{chapter}.py"] = (private.read_bytes(), 0o600)
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, (content, mode) in sorted(files.items()):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
@@ -559,8 +563,8 @@ def _nbgrader_submission(book, mark, result, exercises, by_hand):
         place = graded[grade_cell(exercise)]
         grade = grades.get(place) or Grade(cell_id=place, notebook=notebook)
         grade.auto_score, value = checked.get(exercise), mark.parts.get(exercise)
-        if value is not None and value != grade.auto_score:
-            grade.manual_score = value
+        if value is not None:  # a score that the formgrader gave stays where there is none of ours
+            grade.manual_score = value if value != grade.auto_score else None
         grade.needs_manual_grade = grade.auto_score is None and grade.manual_score is None
         given = marks.given_for(result, exercise, by_hand)
         if given is not None and given.comment:

@@ -41,6 +41,8 @@ NEXT = {
     "raised": f"{_TRY} The last line of the error says what happened, the lines above it where.",
     "timeout": "Look for a loop that does not end, or for work that is done again and again. check() in the "
     "notebook uses small inputs; Kernel, Interrupt Kernel stops it.",
+    "not asked": "What came before took all the time that a notebook has: mend that first. It costs no points "
+    "yet, and your teacher can see it.",
     "crashed": "Look for exit(), for arrays that grow without end, and for a function that calls itself for "
     "ever; restart the kernel and run check() in the notebook.",
     "person": "There is nothing that you need to do.",

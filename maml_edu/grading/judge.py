@@ -24,7 +24,7 @@ from maml_edu.checks.exercise import judge as run_check
 from . import protocol
 from .box import Box, Limits, NoBox, Session
 from .results import Verdict
-from .submission import Cell, Submission, printable
+from .submission import Cell, Submission, printable, read
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
@@ -36,7 +36,7 @@ class Times:
 
     cell: float = 20.0
     question: float = 20.0
-    notebook: float = 90.0
+    notebook: float = 180.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class Task:
     exercises: list[Exercise]
     written: list[Written]
     given: str  # import statements of the notebook that was handed out
+    texts: frozenset[str] = frozenset()  # and its text cells
+
+    @property
+    def worth(self) -> dict[str, float]:
+        """Points by exercise."""
+        checked = {item.id: float(item.points) for item in self.exercises}
+        return checked | {question.id: question.points for question in self.written}
 
 
 # ------------------------------------------------------------------ a chapter
@@ -76,9 +83,14 @@ def task_of(chapter: str) -> Task:
     ]
     given = re.findall(r"^(?:import|from) .+$", text, flags=re.M)
     exercises = load_chapter(chapter)
-    return Task(
-        chapter, exercises, [Written(w.id, float(w.points)) for w in written], "\n".join(given)
-    )
+    own = [Written(w.id, float(w.points)) for w in written]
+    return Task(chapter, exercises, own, "\n".join(given), handed_out(chapter))
+
+
+def handed_out(chapter: str) -> frozenset[str]:
+    """The text cells of the notebook that students get."""
+    path = places.course_root() / "exercises" / f"{chapter}.ipynb"
+    return frozenset(cell.source.strip() for cell in read(path).cells if cell.kind != "code")
 
 
 def with_exercises() -> list[str]:
@@ -142,17 +154,20 @@ class Sitting:
         self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
         self.until = time.monotonic() + times.notebook
         self.deadly: dict[int, str] = {}  # cell → how it ended the box
+        self.failures = 0  # starts that ended before all cells were run
         self.session: Session | None = None
         self.bound: dict[str, int] = {}
 
     def ready(self):
         """The session, its cells run. Raises OutOfTime, or NoBox."""
-        for _ in range(RESTARTS):
-            if self.session is not None:
-                return self.session
+        while self.session is None:
+            if self.failures > RESTARTS or self.left() <= 0:
+                raise OutOfTime
+            start = time.monotonic()
             self.session = self.boxes.open(self.kind)
+            self.until += time.monotonic() - start  # a box's start is not the notebook's time
             self._run_cells()
-        raise Ended("the notebook's cells end its process again and again")
+        return self.session
 
     def _run_cells(self):
         at = -1
@@ -169,9 +184,11 @@ class Sitting:
             if self.left() <= 0:
                 raise OutOfTime from None
             self.deadly[at] = type(error).__name__
+            self.failures += 1
             self.close()
 
     def ask(self, do, seconds=None, **arguments):
+        assert self.session is not None  # see ready
         return self.session.ask(do, min(seconds or self.times.cell, self.left()), **arguments)
 
     def left(self) -> float:
@@ -184,7 +201,7 @@ class Sitting:
 
 
 class OutOfTime(Exception):
-    """The notebook's time is over."""
+    """The notebook's time is over, or its cells end its process again and again."""
 
 
 class Ended(Exception):
@@ -224,7 +241,7 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
         for item in task.exercises:
             start = time.monotonic()
             outcome, reason = judge_one(sitting, item, submission, secret, cases)
-            points = {"right": item.points, "grader-error": None}.get(outcome, 0)
+            points = {"right": item.points, "grader-error": None, "not asked": None}.get(outcome, 0)
             seconds = round(time.monotonic() - start, 3)
             verdicts.append(
                 Verdict(item.id, item.title, outcome, points, item.points, reason, seconds)
@@ -234,21 +251,34 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
     finally:
         sitting.close()
     for question in task.written:
-        verdicts.append(judge_written(submission, question))
+        verdicts.append(judge_written(submission, question, task.texts))
     return verdicts
 
 
-def judge_written(submission: Submission, question: Written) -> Verdict:
-    """A written answer waits for a person; an empty one is not done; a cell that was lost is told."""
+def judge_written(submission: Submission, question: Written, handed_out=frozenset()) -> Verdict:
+    """A written answer waits for a person; one that was left empty, with no text elsewhere, is not done."""
     cells = [cell for cell in submission.cells if cell.grade_id == question.id]
     title, points = "In your own words", question.points
-    if cells and all(cell.source.strip() in ("", "YOUR ANSWER HERE") for cell in cells):
+    texts = {cell.source.strip() for cell in submission.cells if cell.kind != "code"}
+    own = texts - handed_out - {"", "YOUR ANSWER HERE"}
+    if cells and not own:
         return Verdict(question.id, title, "not done", 0, points)
-    reason = "" if cells else "its cell was not found: look for the answer in the notebook"
+    found = any(cell.source.strip() in own for cell in cells)
+    reason = "" if found else "not in its cell: look for the answer in the notebook"
     return Verdict(question.id, title, "person", None, points, reason)
 
 
 def judge_one(sitting, item, submission, secret, cases) -> tuple[str, str]:
+    """(outcome, reason) of one exercise. Where its process ends, and has served another exercise, that one
+    may be to blame: asked again, in a process of its own."""
+    shared = sitting.session is not None
+    outcome = judge_once(sitting, item, submission, secret, cases)
+    if outcome[0] == "crashed" and shared:
+        outcome = judge_once(sitting, item, submission, secret, cases)
+    return outcome
+
+
+def judge_once(sitting, item, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of one exercise. Earlier definitions count where the last one is a stub."""
     try:
         sitting.ready()
@@ -262,9 +292,10 @@ def judge_one(sitting, item, submission, secret, cases) -> tuple[str, str]:
                 break
         return outcome
     except OutOfTime:
-        return "timeout", f"the notebook as a whole took more than {sitting.times.notebook:g} s"
-    except Ended as error:
-        return "crashed", str(error)
+        return (
+            "not asked",
+            "the notebook had used up its time, or its starts, before this was asked",
+        )
 
 
 def candidates_of(sitting, item) -> list[tuple[str, int]]:
@@ -290,7 +321,7 @@ def ask_check(sitting, item, name, which, submission, secret, cases) -> tuple[st
     except NotImplementedError:
         return answer.failed or ("not done", "")
     except WrongAnswer as wrong:
-        return answer.failed or ("wrong", wrong.reason)
+        return answer.failed or ("raised" if answer.raised else "wrong", wrong.reason)
     except NoBox:
         raise
     except Exception as error:
@@ -308,6 +339,7 @@ class StandIn:
         self.submission = submission
         self.until = time.monotonic() + sitting.times.question
         self.failed: tuple[str, str] | None = None
+        self.raised = False
 
     def __call__(self, *args):
         if self.failed:
@@ -350,11 +382,13 @@ class StandIn:
         if reply.get("too_large") is True:
             raise WrongAnswer("the result is far larger than what was asked for")
         if "raised" in reply:
+            self.raised = True
             raise WrongAnswer(f"your function raised {raised(reply['raised'], self.submission)}")
         try:
             return plain.from_json(reply["result"])
         except (ValueError, KeyError, RecursionError, MemoryError):
             self.failed = "crashed", "its process sent something that is no answer"
+            self.sitting.close()
             raise Ended from None
 
 

@@ -7,6 +7,7 @@ the rest. `grade_all` uses processes of this machine, `grade_on` an existing das
 from __future__ import annotations
 
 import concurrent.futures as futures
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -14,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from maml_edu import places
+from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
 from maml_edu.checks.exercise import load_private
 
@@ -54,7 +55,7 @@ class How:
     def key(self, chapter: str) -> str:
         """What a result depends on beside the notebook: another key, and it is graded again."""
         source = places.course_root() / "course" / chapter
-        parts = [self.secret, str(self.cases), str(self.sandbox)]
+        parts = [__version__, self.secret, str(self.cases), str(self.sandbox)]
         for path in (source / "checks.py", source / "exercises.py", self.private_checks(chapter)):
             parts.append(path.read_text(encoding="utf-8") if path and path.is_file() else "")
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -81,15 +82,34 @@ def grade_one(job: Job, how: How) -> Done:
         kept = already(job, how)
         if kept is not None:
             return Done(job, kept)
-        running = results.path_of(how.folder, job.chapter, f".{job.student}.running")
-        running.parent.mkdir(parents=True, exist_ok=True)
-        running.touch()
-        result = graded(job, how)
-        results.save(how.folder, result)
-        running.unlink(missing_ok=True)
+        with _running(job, how):
+            result = graded(job, how)
+            results.save(how.folder, result)
         return Done(job, result)
-    except OSError as error:  # a full disk is no mark
-        return Done(job, None, f"{error.strerror or error}: nothing was written, grade again")
+    except (OSError, UnicodeError) as error:  # a full disk is no mark, nor is a name of no letters
+        return not_written(job, error)
+
+
+def not_written(job: Job, error: OSError | UnicodeError) -> Done:
+    why = error.strerror if isinstance(error, OSError) else "its name is no text"
+    return Done(job, None, f"{why}: nothing was written, grade again")
+
+
+def marker(job: Job, how: How) -> Path:
+    """A file that is there while a submission is being graded, and after the death of who did."""
+    name = hashlib.sha256(os.fsencode(job.student)).hexdigest()[:16]
+    return how.folder / job.chapter / f".{name}.running"
+
+
+@contextlib.contextmanager
+def _running(job, how):
+    path = marker(job, how)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def already(job: Job, how: How) -> Result | None:
@@ -114,35 +134,50 @@ def located(job: Job) -> tuple[Path, list[str]]:
 def graded(job: Job, how: How) -> Result:
     """The result of a submission, whatever it is."""
     start = time.monotonic()
-    about = {"student": job.student, "chapter": job.chapter, "sandboxed": how.sandbox}
-    about["key"] = how.key(job.chapter)
+    base = Result(
+        job.student, job.chapter, "rejected", sandboxed=how.sandbox, key=how.key(job.chapter)
+    )
+    task = task_of(job.chapter)
     try:
         path, notes = located(job)
         submission = read(path)
+        of_this_chapter(submission, task)
     except Rejected as error:
-        return Result(status="rejected", problem=str(error), **about)
-    about |= {"file": submission.file, "sha256": submission.sha256}
-    about["notes"] = notes + submission.notes
+        return replace(base, problem=str(error))
+    base = replace(
+        base, file=submission.file, sha256=submission.sha256, notes=notes + submission.notes
+    )
     if private := how.private_checks(job.chapter):
         load_private(private)
     boxes = warm(how.sandbox)
     try:
-        verdicts = judge(submission, task_of(job.chapter), how.secret, boxes, how.times, how.cases)
+        verdicts = judge(submission, task, how.secret, boxes, how.times, how.cases)
     except NoBox as error:
-        return Result(status="grader-error", problem=str(error), **about)
+        return replace(base, status="grader-error", problem=str(error))
     status, problem = summary(verdicts)
     seconds = round(time.monotonic() - start, 3)
-    return Result(
-        status=status, verdicts=verdicts, problem=problem, seconds=seconds, versions=boxes.versions, **about
+    return replace(
+        base, status=status, verdicts=verdicts, problem=problem, seconds=seconds, versions=boxes.versions
     )  # fmt: skip
+
+
+def of_this_chapter(submission, task) -> None:
+    """Raise Rejected where nothing that was asked is in the notebook."""
+    asked = [item.name for item in task.exercises] + [question.id for question in task.written]
+    if not any(
+        name in cell.source or name == cell.grade_id for cell in submission.cells for name in asked
+    ):
+        raise Rejected("no exercise of this chapter is in it: is it the notebook of another one?")
 
 
 def summary(verdicts) -> tuple[str, str]:
     """(status, problem) of a submission, by the worst that happened in it."""
-    for outcome in ("grader-error", "timeout", "crashed"):
+    for outcome, status in (
+        ("grader-error", "grader-error"), ("not asked", "timeout"), ("timeout", "timeout"), ("crashed", "crashed"),
+    ):  # fmt: skip
         bad = [verdict for verdict in verdicts if verdict.outcome == outcome]
         if bad:
-            return outcome, "; ".join(f"{verdict.exercise}: {verdict.reason}" for verdict in bad)
+            return status, "; ".join(f"{verdict.exercise}: {verdict.reason}" for verdict in bad)
     return "graded", ""
 
 
@@ -177,14 +212,14 @@ def grade_all(
     is its result ("grader-error"), and no other's.
     """
     todo = list(jobs)
-    workers = min(workers or os.cpu_count() or 1, max(len(todo), 1))
+    workers = min(workers or cores(), max(len(todo), 1))
     finished: set[Job] = set()
     for done in _in_a_pool(todo, how, workers, one):
         finished.add(done.job)
         yield done
     left = [job for job in todo if job not in finished]
     while left:  # a worker died: whoever was being graded then is graded alone, the others together
-        suspects = [job for job in left if _was_running(job, how)]
+        suspects = [job for job in left if marker(job, how).exists()]
         for job in suspects:
             yield next(_in_a_pool([job], how, 1, one), None) or given_up(job, how)
         rest = [job for job in left if job not in suspects]
@@ -235,22 +270,26 @@ def _begin(parent: int):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _was_running(job, how) -> bool:
-    return results.path_of(how.folder, job.chapter, f".{job.student}.running").exists()
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 DIED = "the process that graded it died, twice: a person must look"
 
 
 def given_up(job: Job, how: How, problem: str = DIED) -> Done:
-    """The result of a submission that cannot be graded: no mark, and why."""
-    about = {"student": job.student, "chapter": job.chapter, "sandboxed": how.sandbox}
-    result = Result(status="grader-error", problem=problem, **about)
+    """The result of a submission that cannot be graded: no mark, and why. One that is there stays."""
     try:
-        results.save(how.folder, result)
-    except OSError as error:
-        return Done(job, None, f"{error.strerror or error}: nothing was written, grade again")
-    return Done(job, result)
+        kept = already(job, how)
+        if kept is None:
+            kept = Result(
+                job.student, job.chapter, "grader-error", problem=problem, sandboxed=how.sandbox
+            )
+            results.save(how.folder, kept)
+        return Done(job, kept)
+    except (OSError, UnicodeError) as error:
+        return not_written(job, error)
 
 
 # ------------------------------------------------------------------ a class, on a cluster
@@ -276,5 +315,5 @@ def grade_on(address: str, jobs: Iterable[Job], how: How, show: Callable = print
             if answer.status == "finished":
                 yield answer.result()
             else:
-                error = answer.exception()
-                yield given_up(asked[answer], how, f"{DIED} ({type(error).__name__})")
+                problem = f"{DIED} ({type(answer.exception()).__name__})"
+                yield given_up(asked[answer], how, problem)

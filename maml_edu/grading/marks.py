@@ -11,9 +11,8 @@ import difflib
 import math
 import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 from maml_edu.atomic import replacing
 
 from . import results, tables
+from .judge import task_of
 from .results import Result, Verdict
 
 COLUMNS = ["student", "exercise", "points", "comment"]
@@ -78,12 +78,15 @@ class Mark:
 
 
 def maxima(found: Iterable[Result]) -> dict[str, dict[str, float]]:
-    """What each exercise is worth, chapter by chapter, as far as results tell."""
+    """What each exercise is worth, chapter by chapter: from results, or else from the course."""
     worth: dict[str, dict[str, float]] = {}
     for result in found:
         chapter = worth.setdefault(result.chapter, {})
         for verdict in result.verdicts:
             chapter[verdict.exercise] = max(verdict.max_points, chapter.get(verdict.exercise, 0))
+    for name in [name for name, own in worth.items() if not own]:  # nothing of it could be graded
+        with suppress(ValueError):  # a chapter that the course has no longer
+            worth[name] = task_of(name).worth
     return worth
 
 
@@ -300,58 +303,14 @@ def sound_results(folder: Path) -> tuple[list[Result], list[str]]:
     """Every result of a folder that can be used, by chapter and student, and what is wrong with others."""
     found: dict[tuple[str, str], Result] = {}
     problems = []
-    for path in sorted(folder.glob("*/*.json")):
-        if path.name.startswith("."):
-            continue
+    for path in results.paths(folder):
         try:
             result = results.load(path)
-            _check_sound(result, path)
         except (results.DamagedResult, OSError) as error:
             problems.append(str(error))
         else:
             found[result.chapter, result.student] = result
     return [found[key] for key in sorted(found)], problems
-
-
-def _check_sound(result, path):
-    """Raise DamagedResult unless every field that marks are made of is what it should be."""
-    wrong = None
-    texts = [result.student, result.chapter, result.problem]
-    for verdict in result.verdicts:
-        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason]
-        if not _is_number(verdict.max_points) or not (
-            verdict.points is None or _is_number(verdict.points)
-        ):
-            wrong = f"points of {verdict.exercise!r}"
-        elif verdict.points is not None and verdict.points > verdict.max_points:
-            wrong = f"{verdict.exercise!r} has more points than it is worth"
-    if not all(isinstance(text, str) and _is_utf8(text) for text in texts):
-        wrong = "text that is none"
-    elif len({v.exercise for v in result.verdicts}) < len(result.verdicts):
-        wrong = "an exercise that is there twice"
-    elif [_composed(t) for t in texts[:2]] != [_composed(path.stem), _composed(path.parent.name)]:
-        wrong = f"it is that of {result.student!r} in {result.chapter!r}"
-    if wrong:
-        raise results.DamagedResult(
-            f"{path} is not a result of grading ({wrong}): delete it, and grade again."
-        )
-
-
-def _composed(text):  # some file systems give names back with accents apart from their letters
-    return unicodedata.normalize("NFC", text)
-
-
-def _is_number(value):
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
-
-
-def _is_utf8(text):
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _contradictions(marks, worth, given):

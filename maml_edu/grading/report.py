@@ -33,7 +33,8 @@ STATUS = {  # of a submission, in words
 # In the order of a bar; the colours are Okabe and Ito's, and the table beside a bar says the same in words.
 COLOURS = {
     "right": "#009e73", "wrong": "#e69f00", "raised": "#d55e00", "timeout": "#cc79a7", "crashed": "#7a4b9a",
-    "not done": "#999999", "missing": "#56b4e9", "person": "#0072b2", "grader-error": "#000000",
+    "not asked": "#b8a2c8", "not done": "#999999", "missing": "#56b4e9", "person": "#0072b2",
+    "grader-error": "#000000",
 }  # fmt: skip
 
 

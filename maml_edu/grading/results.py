@@ -7,6 +7,8 @@ files and can be made again. A grade that could not be given is None, never 0.
 from __future__ import annotations
 
 import json
+import math
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ OUTCOMES = {  # of one exercise → what it means to a reader
     "missing": "not found in the notebook",
     "raised": "stopped with an error",
     "timeout": "took too long",
+    "not asked": "the time was over before",
     "crashed": "ended its process",
     "person": "to be read by a person",
     "grader-error": "could not be graded",
@@ -116,13 +119,44 @@ def load(path: Path) -> Result:
             raise ValueError("another format")
         verdicts = [Verdict(**verdict) for verdict in found.pop("verdicts")]
         result = Result(verdicts=verdicts, **found)
-        if result.status not in STATUSES:
-            raise ValueError(result.status)
+        _check_sound(result, path)
         return result
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DamagedResult(
             f"{path} is not a result of grading ({error}): delete it, and grade again."
         ) from error
+
+
+def _check_sound(result: Result, path: Path) -> None:
+    """Raise ValueError unless every field that marks are made of is what it should be."""
+    if result.status not in STATUSES:
+        raise ValueError(f"status {result.status!r}")
+    texts = [result.student, result.chapter, result.problem]
+    for verdict in result.verdicts:
+        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason]
+        points = 0 if verdict.points is None else verdict.points
+        if not _is_number(verdict.max_points) or not _is_number(points):
+            raise ValueError(f"points of {verdict.exercise!r}")
+        if points > verdict.max_points:
+            raise ValueError(f"{verdict.exercise!r} has more points than it is worth")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("text that is none")
+    "".join(texts).encode()  # a UnicodeError is a ValueError
+    if len({v.exercise for v in result.verdicts}) < len(result.verdicts):
+        raise ValueError("an exercise that is there twice")
+    if [_composed(t) for t in texts[:2]] != [_composed(path.stem), _composed(path.parent.name)]:
+        raise ValueError(f"it is that of {result.student!r} in {result.chapter!r}")
+
+
+def _composed(
+    text: str,
+) -> str:  # some file systems give names back with accents apart from letters
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_number(value) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= 0
 
 
 def known(folder: Path, chapter: str, student: str) -> Result | None:
@@ -133,10 +167,14 @@ def known(folder: Path, chapter: str, student: str) -> Result | None:
         return None
 
 
-def load_all(folder: Path, chapter: str | None = None) -> list[Result]:
-    """Every result of a folder of results (of one chapter), by chapter and student."""
-    paths = sorted(folder.glob(f"{chapter or '*'}/*.json"))
-    return [load(path) for path in paths if not path.name.startswith(".")]
+def load_all(folder: Path) -> list[Result]:
+    """Every result of a folder of results, by chapter and student. Raises DamagedResult."""
+    return [load(path) for path in paths(folder)]
+
+
+def paths(folder: Path) -> list[Path]:
+    """The files of a folder of results."""
+    return [path for path in sorted(folder.glob("*/*.json")) if not path.name.startswith(".")]
 
 
 def table(results: list[Result]) -> list[dict[str, Any]]:

@@ -54,9 +54,9 @@ def find(folder: Path, chapter: str) -> tuple[Path, list[str]]:
     Its own name comes first, then what browsers and people make of it ("… (1).ipynb", "… - Copy.ipynb",
     "…_final.ipynb"), then the only notebook there is. Raises Rejected.
     """
-    if folder.is_symlink():
-        raise Rejected("the folder is a link to another place; hand in the files themselves")
     try:
+        if folder.is_symlink():
+            raise Rejected("the folder is a link to another place; hand in the files themselves")
         found = [entry for entry in os.scandir(folder) if _may_be_it(entry)]
     except OSError as error:
         raise Rejected(f"the folder cannot be read ({error.strerror})") from None
@@ -75,13 +75,16 @@ def find(folder: Path, chapter: str) -> tuple[Path, list[str]]:
     return Path(chosen.path), [note]
 
 
+ENDING = re.compile(r"\.ipynb(\.json|\.txt)?$", flags=re.I)  # some browsers add one of their own
+
+
 def _may_be_it(entry) -> bool:
-    return entry.name.lower().endswith(".ipynb") and not entry.name.startswith(".")
+    return bool(ENDING.search(entry.name)) and not entry.name.startswith(".")
 
 
 def plain_name(name: str) -> str:
     """A file's name without ending, case, numbers in brackets, "copy" and "final"."""
-    stem = re.sub(r"\.ipynb$", "", name, flags=re.I).lower()
+    stem = ENDING.sub("", name).lower()
     return re.sub(r"(\(\d+\)|\b|_|-)(copy|kopie|final|solved)\d*\b|\(\d+\)|[\s_\-]+", "", stem)
 
 
@@ -107,7 +110,13 @@ def read(path: Path) -> Submission:
         raise Rejected("the file is not JSON: no notebook, or one that was cut off") from None
     except RecursionError:
         raise Rejected("the file is nested too deeply to be a notebook") from None
-    return Submission(_cells(notebook), digest, path.name, notes)
+    return Submission(_cells(notebook), digest, printable(path.name), notes)
+
+
+def printable(text: str) -> str:
+    """Text of a student's that may be shown: nothing in it moves a cursor, turns a line or breaks a file."""
+    odd = "\N{REPLACEMENT CHARACTER}"
+    return "".join(c if c.isprintable() else odd for c in text.replace("\t", " "))
 
 
 def _bytes(path: Path) -> bytes:
@@ -119,19 +128,25 @@ def _bytes(path: Path) -> bytes:
         if path.is_symlink():
             raise Rejected("the file is a link to another place; hand in the file itself") from None
         raise Rejected(f"the file cannot be read ({error.strerror})") from None
-    with os.fdopen(number, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise Rejected("this is not an ordinary file")
-        if about.st_size > LARGEST:
-            megabytes = LARGEST >> 20
-            raise Rejected(
-                f"the file is larger than {megabytes} MB; clear its outputs and hand it in again"
-            )
-        try:
-            return file.read(LARGEST + 1)[:LARGEST]
-        except OSError as error:
-            raise Rejected(f"the file cannot be read ({error.strerror})") from None
+    try:
+        return _content(number)
+    except OSError as error:
+        raise Rejected(f"the file cannot be read ({error.strerror})") from None
+    finally:
+        os.close(number)
+
+
+def _content(number) -> bytes:
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode):
+        raise Rejected("this is not an ordinary file")
+    if about.st_size > LARGEST:
+        megabytes = LARGEST >> 20
+        raise Rejected(
+            f"the file is larger than {megabytes} MB; clear its outputs and hand it in again"
+        )
+    with open(number, "rb", closefd=False) as file:
+        return file.read(LARGEST)
 
 
 def _cells(notebook: Any) -> list[Cell]:
@@ -157,7 +172,8 @@ def _cell(cell: dict[str, Any]) -> Cell:
         source = "".join(line for line in source if isinstance(line, str))
     source = source if isinstance(source, str) else ""
     kind = cell.get("cell_type")
-    kind = kind if kind in ("code", "markdown", "raw") else "markdown"
+    if kind not in ("code", "markdown", "raw"):
+        kind = "code" if "outputs" in cell else "markdown"
     return Cell(kind, source.encode("utf-8", "replace").decode(), _grade_id(cell.get("metadata")))
 
 

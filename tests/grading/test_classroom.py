@@ -5,7 +5,6 @@ import json
 import os
 import stat
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,35 +189,174 @@ def test_a_person_gives_points_and_they_are_in_the_marks(graded):
     assert own["broken"]["points"] == ""
 
 
-def test_canvas_moodle_gradescope_and_nbgrader_are_given_the_same_marks(graded, tmp_path):
+def in_csv(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def out_of_csv(path):
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return list(csv.reader(file))
+
+
+def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     room, _ = graded
-    canvas = tmp_path / "canvas.csv"
     lines = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Chapter 04 (77)"]]
     lines += [["    Points Possible", "", "", "", "", "13"]]
-    lines += [[name, str(i), f"s{i}", name, "A", ""] for i, name in enumerate(NAMES)]
-    with open(canvas, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(lines)
-    into = ["--chapter", "04", "--partial", "--class", room.root]
-    run("classroom", "export", "canvas", "--into", canvas, "--assignment", "Chapter 04", *into)
-    with open(room.root / "exports" / f"canvas_{CHAPTER}.csv", newline="", encoding="utf-8") as f:
-        filled = list(csv.reader(f))
+    lines += [[name, str(i), f"s{i}", f"login{i}", "A", ""] for i, name in enumerate(NAMES)]
+    lines += [["Doe, Jane", "9", "s9", "jane", "A", "7"]]
+    into = ["--into", in_csv(tmp_path / "canvas.csv", lines), "--assignment", "Chapter 04"]
+    said = run("classroom", "export", "canvas", "--chapter", "04", "--partial", *into, *at(room))
+    assert "broken: could not be graded" in said or "not in that file: broken" in said
+    filled = out_of_csv(room.root / "exports" / f"canvas_{CHAPTER}.csv")
     assert [row[:5] for row in filled] == [row[:5] for row in lines]
-    assert all(float(row[5]) >= 11 for row in filled[2:5])
-    run("classroom", "export", "gradescope", *into)
-    with zipfile.ZipFile(room.root / "exports" / f"gradescope_{CHAPTER}.zip") as bundle:
-        assert {"setup.sh", "run_autograder"} <= set(bundle.namelist())
-    run("classroom", "export", "nbgrader", "--class", room.root)
+    assert [row[5] for row in filled[2:]] == [*map(str, marks_of(room)), "7"]
+
+
+def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
+    room, _ = graded
+    lines = [
+        [
+            "Identifier",
+            "Full name",
+            "Email address",
+            "Status",
+            "Grade",
+            "Maximum grade",
+            "Feedback comments",
+        ]
+    ]
+    lines += [
+        [f"Participant {i}", name, f"{i}@x.org", "Submitted", "", "13.00", ""]
+        for i, name in enumerate(NAMES)
+    ]
+    into = ["--into", in_csv(tmp_path / "moodle.csv", lines), "--chapter", "04", "--partial"]
+    run("classroom", "export", "moodle", *into, *at(room))
+    filled = out_of_csv(room.root / "exports" / f"moodle_{CHAPTER}.csv")
+    assert [row[4] for row in filled[1:]] == [*map(str, marks_of(room))]
+    assert [row[:4] for row in filled] == [row[:4] for row in lines]
+
+
+def test_nbgraders_gradebook_gets_the_marks(graded):
     from nbgrader.api import Gradebook
 
+    room, _ = graded
+    said = run("classroom", "export", "nbgrader", *at(room))
+    assert "broken" in said and "0" in said
     with Gradebook(f"sqlite:///{room.root / 'gradebook.db'}") as book:
-        assert book.find_submission(CHAPTER, "李雷").score >= 11
+        scores = [book.find_submission(CHAPTER, name).score for name in NAMES]
+    assert scores == marks_of(room)
+
+
+def test_gradescope_gets_an_autograder_with_what_it_needs(room, tmp_path):
+    wheel = tmp_path / "maml_edu-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"a wheel")
+    run("classroom", "export", "gradescope", "--chapter", "04", "--wheel", wheel, *at(room))
+    with zipfile.ZipFile(room.root / "exports" / f"gradescope_{CHAPTER}.zip") as bundle:
+        names = set(bundle.namelist())
+    assert {"setup.sh", "run_autograder", "seed", wheel.name, f"private/{CHAPTER}.py"} <= names
+
+
+def at(room):
+    return ["--class", room.root]
+
+
+def marks_of(room):
+    """Points of NAMES, those given by hand among them."""
+    run("classroom", "export", "csv", *at(room))
+    found = {
+        row[0].removeprefix("'"): row[3] for row in out_of_csv(room.root / "exports/marks.csv")
+    }
+    return [int(float(found[name])) for name in NAMES]
+
+
+def test_canvas_and_moodle_downloads_keep_students_of_one_name_apart(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    downloads = tmp_path / "downloads"
+    stub = json.dumps(notebook("exercises"))
+    for name in (
+        f"smithjohn_1235_98_{CHAPTER}.ipynb", f"smithjohn_LATE_1236_99_{CHAPTER}.ipynb",
+        f"Ada Lovelace_123_assignsubmission_file/{CHAPTER}.ipynb",
+        f"Ada Lovelace_124_assignsubmission_file/{CHAPTER}.ipynb",
+        f"Bo Li_125_assignsubmission_file/{CHAPTER}.ipynb.txt",
+        f"only a zip/{CHAPTER}.zip", "empty/.keep", f"{CHAPTER}.ipynb", "photo.png",
+    ):  # fmt: skip
+        (downloads / name).parent.mkdir(parents=True, exist_ok=True)
+        (downloads / name).write_text(stub)
+    os.symlink(downloads / "photo.png", downloads / "link_to.ipynb")
+    copied, left = classroom.collect(room, downloads, CHAPTER)
+    assert copied == [
+        "Ada Lovelace_123",
+        "Ada Lovelace_124",
+        "Bo Li",
+        "smithjohn_1235",
+        "smithjohn_1236",
+    ]
+    assert [line.split(":")[0] for line in left] == [
+        f"{CHAPTER}.ipynb", "empty", "link_to.ipynb", "only a zip", "photo.png",
+    ]  # fmt: skip
+    assert len(room.jobs()) == 5
+
+
+def test_what_is_newer_in_submitted_stays_and_that_is_told(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    downloads = tmp_path / "downloads" / "ada"
+    downloads.mkdir(parents=True)
+    (downloads / f"{CHAPTER}.ipynb").write_text("old")
+    os.utime(downloads / f"{CHAPTER}.ipynb", (1, 1))
+    target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"
+    target.parent.mkdir(parents=True)
+    target.write_text("new")
+    _, left = classroom.collect(room, downloads.parent, CHAPTER)
+    assert "newer" in left[0] and target.read_text() == "new"
+
+
+def test_what_is_no_submission_is_told(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    (room.root / "submitted" / "zoe" / "04").mkdir(parents=True)
+    (room.root / "submitted" / "lost.ipynb").write_text("{}")
+    lines = room.strangers()
+    assert lines == [
+        "submitted/lost.ipynb: not a student's folder", "submitted/zoe/04: not a chapter's folder",
+    ]  # fmt: skip
+
+
+def test_a_mistake_in_a_private_check_is_told_before_anything_is_graded(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    folder = room.root / "submitted" / "ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(notebook("exercises")))
+    (room.root / "private" / f"{CHAPTER}.py").write_text("from nowhere import nothing")
+    done = CliRunner().invoke(app, ["classroom", "grade", "--class", str(room.root)])
+    assert "ModuleNotFoundError" in str(done.exception) and not list(room.results.glob("*/*"))
+
+
+def test_feedback_on_a_notebook_that_was_replaced_since_does_not_show_the_new_one(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"
+    target.parent.mkdir(parents=True)
+    target.write_text(json.dumps(notebook("exercises")))
+    run("classroom", "grade", "--workers", "1", *at(room))
+    target.write_text(json.dumps(notebook("solutions")))
+    run("classroom", "feedback", *at(room))
+    page = (room.root / "feedback/ada" / CHAPTER / f"{CHAPTER}.html").read_text("utf-8")
+    assert "handed in since" in page and "return (1 - alpha * a)" not in page
 
 
 def test_the_report_is_one_page_without_script(graded):
     room, _ = graded
-    said = run("classroom", "report", "04", "--class", room.root).strip()
-    page = Path(said.replace("\n", "")).read_text(encoding="utf-8")
+    run("classroom", "report", "04", "--class", room.root)
+    page = (room.root / "exports" / f"report_{CHAPTER}.html").read_text(encoding="utf-8")
     assert "The meta-gradient by hand" in page and "<script" not in page and "cut off" in page
+
+
+def test_written_answers_can_be_read_in_a_row_below_the_rubric(graded):
+    room, _ = graded
+    room.by_hand.unlink()
+    run("classroom", "report", "04", "--class", room.root)
+    page = (room.root / "exports" / f"written_{CHAPTER}.html").read_text(encoding="utf-8")
+    assert "Rubric" in page and "李雷" in page and "mallory" not in page and "<script" not in page
 
 
 def test_gradescope_gets_its_file_for_one_submission(room, tmp_path):
@@ -258,6 +396,8 @@ def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path,
         (["classroom", "export", "canvas"], "takes one chapter"),
         (["classroom", "collect", "nowhere", "--chapter", "04"], "is no folder"),
         (["grade", "nowhere.ipynb"], "there is no nowhere.ipynb"),
+        (["grade", "nbgrader_config.py"], "is no class folder"),
+        (["classroom", "export", "gradescope", "--chapter", "04"], "from a wheel"),
     ],
 )
 def test_what_a_teacher_gets_wrong_is_one_clear_sentence(arguments, words, room, monkeypatch):

@@ -111,6 +111,7 @@ def test_every_outcome_has_words_and_all_but_right_say_what_to_do(outcome):
             "right": "3 of 3 points",
             "person": "3 points, open",
             "grader-error": "3 points, open",
+            "not asked": "3 points, open",
         }.get(outcome, "0 of 3 points"),
         "why",
     ]

@@ -1,6 +1,7 @@
 """Many submissions: each its own result, whatever is killed, full or run twice."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -100,9 +101,8 @@ def test_a_full_disk_is_an_error_and_no_mark(how, hand_in, monkeypatch):
 
 def kill_own_worker(job, how):
     """What a worker does when a submission is the end of it."""
-    running = results.path_of(how.folder, job.chapter, f".{job.student}.running")
-    running.parent.mkdir(parents=True, exist_ok=True)
-    running.touch()
+    many.marker(job, how).parent.mkdir(parents=True, exist_ok=True)
+    many.marker(job, how).touch()
     if job.student.startswith(DEADLY):
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -118,6 +118,18 @@ def test_a_submission_that_kills_its_workers_is_told_and_the_others_are_graded(h
         assert result.status == ("grader-error" if name.startswith(DEADLY) else "graded")
         assert (result.points is None) == name.startswith(DEADLY)
     assert len(rows(how)) == 6
+
+
+def test_a_name_that_is_no_text_is_told_and_stops_nobody(how, hand_in):
+    odd = hand_in(os.fsdecode(b"lat\xe9in"), stub())
+    done = {d.job: d for d in many.grade_all([odd, hand_in("ada", stub())], how, 2)}
+    assert done[odd].result is None and "name" in done[odd].error and len(rows(how)) == 1
+
+
+def test_the_notebook_of_another_chapter_is_refused_and_no_zero(how, hand_in):
+    other = places.course_root() / "solutions" / "07_maml_in_numpy.ipynb"
+    result = many.grade_one(hand_in("ada", other.read_bytes()), how).result
+    assert result.status == "rejected" and "another" in result.problem and result.points is None
 
 
 def raises(job, how):
@@ -238,3 +250,33 @@ def test_a_cluster_that_is_not_there_is_one_clear_error(how, monkeypatch):
     monkeypatch.setattr(many, "CONNECT", 1.0)
     with pytest.raises(OSError):
         list(many.grade_on("tcp://127.0.0.1:9", [], how))
+
+
+ENDLESS = """
+import os
+open({path!r}, "a").write(f"{{os.getpid()}} ")
+os.fork() or os.setpgid(0, 0)
+while True:
+    pass
+"""
+
+
+def test_without_a_sandbox_nothing_of_a_submission_is_left_alive(how, hand_in, tmp_path):
+    notebook = json.loads(stub())
+    pids = tmp_path / "pids"
+    notebook["cells"][1]["source"] = ENDLESS.format(path=str(pids))
+    times = Times(cell=1, question=1, notebook=6)
+    many.grade_one(
+        hand_in("ada", json.dumps(notebook).encode()), replace(how, sandbox=False, times=times)
+    )
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert started and not [pid for pid in started if os.path.exists(f"/proc/{pid}")]
+
+
+def test_a_warm_python_serves_many_without_a_sandbox_too(how):
+    with box.Box(sandbox=False) as own:
+        for _ in range(2):
+            with own.open() as session:
+                time.sleep(0.3)
+                assert session.ask("begin", 5, watch=[])["id"] == 1
+            assert own.reusable
