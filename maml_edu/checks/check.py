@@ -46,7 +46,11 @@ def check(exercise_id: str, answer, hidden: bool = False) -> None:
 
 def hidden_seed(exercise_id: str) -> int:
     """The seed of the hidden cases, made from MAML_EDU_SEED (any text; a teacher's own secret)."""
-    secret = os.environ.get("MAML_EDU_SEED", "maml_edu")
+    return seed_of(os.environ.get("MAML_EDU_SEED", "maml_edu"), exercise_id)
+
+
+def seed_of(secret: str, exercise_id: str) -> int:
+    """The seed of an exercise's hidden cases, from a teacher's secret."""
     return int.from_bytes(hashlib.sha256(f"{secret}/{exercise_id}".encode()).digest()[:8], "big")
 
 

@@ -192,7 +192,7 @@ def bubblewrap(limits: Limits) -> list[str]:
     devices = ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", *small, "/dev/shm"]
     devices += ["--remount-ro", "/dev"]
     return [
-        "bwrap", *keep, "--clearenv", *variables, *small, "/tmp", *system, *shown(python_parts()),
+        shutil.which("bwrap") or "bwrap", *keep, "--clearenv", *variables, *small, "/tmp", *system, *shown(python_parts()),
         "--perms", "0755", "--dir", "/maml", "--ro-bind", str(PACKAGE), "/maml/maml_edu",
         *hidden(), "--proc", "/proc", *devices, *small, inside.WORK,
         "--chdir", inside.WORK, "--remount-ro", "/",

@@ -16,7 +16,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pathlib import Path
 from maml_edu import places
 from maml_edu.atomic import replacing
 
+from .exports import scripts_on_path
 from .judge import with_exercises
 from .many import How, Job
 from .submission import ENDING, Rejected, plain_name, printable
@@ -211,21 +211,17 @@ def _refuse_secrets(folder: Path, seed: str) -> None:
 
 @contextlib.contextmanager
 def _nbgrader(classroom: Classroom):
-    """nbgrader's API for a class folder. It runs `alembic` by name, so our own bin must be on PATH."""
+    """nbgrader's API for a class folder."""
     try:
         from nbgrader.apps import NbGraderAPI
         from traitlets.config import Config
     except ImportError as error:
         raise ImportError("a class needs nbgrader: pip install 'maml_edu[teach]'") from error
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
     config = Config()
     config.CourseDirectory.root = str(classroom.root)
     config.Application.log_level = "ERROR"
-    try:
+    with scripts_on_path():
         yield NbGraderAPI(config=config)
-    finally:
-        os.environ["PATH"] = before
 
 
 # ------------------------------------------------------------------ collect

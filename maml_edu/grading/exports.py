@@ -506,7 +506,7 @@ def nbgrader_gradebook(
     try:
         # A URL object: in a string, a ? in the folder's name would begin something else.
         url = URL.create("sqlite", database=str(database))
-        with _scripts_on_path(), Gradebook(url) as book:
+        with scripts_on_path(), Gradebook(url) as book:
             for chapter, exercises in worth.items():
                 _nbgrader_assignment(book, chapter, exercises)
             for mark in sorted(found, key=lambda mark: (mark.chapter, mark.student)):
@@ -521,7 +521,7 @@ def nbgrader_gradebook(
 
 
 @contextlib.contextmanager
-def _scripts_on_path():
+def scripts_on_path():
     """nbgrader asks the program `alembic` when it makes a gradebook; an environment need not be activated."""
     before = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), before])

@@ -321,7 +321,7 @@ def limit(limits, walls, size) -> None:
         "RLIMIT_CPU": limits["cpu"],
         "RLIMIT_FSIZE": limits["disk"],
         "RLIMIT_NOFILE": 256,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CORE": 1,  # with 0, a program of the system may be handed the core, outside
     }
     if walls == "nested" or (walls == "given" and counted_alone(limits)):
         most["RLIMIT_NPROC"] = limits["processes"]

@@ -8,7 +8,6 @@ compared here, so nothing that a notebook does to its own process can change its
 from __future__ import annotations
 
 import builtins
-import hashlib
 import keyword
 import re
 import time
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from maml_edu import places
 from maml_edu.checks import plain
-from maml_edu.checks.check import HIDDEN_CASES
+from maml_edu.checks.check import HIDDEN_CASES, seed_of
 from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter
 from maml_edu.checks.exercise import judge as run_check
 
@@ -97,11 +96,6 @@ def with_exercises() -> list[str]:
     """The chapters that have exercises, in order."""
     root = places.course_root() / "course"
     return [name for name in places.chapters() if (root / name / "checks.py").is_file()]
-
-
-def seed_of(secret: str, exercise: str) -> int:
-    """The seed of an exercise's hidden cases, from a teacher's secret."""
-    return int.from_bytes(hashlib.sha256(f"{secret}/{exercise}".encode()).digest()[:8], "big")
 
 
 # ------------------------------------------------------------------ the boxes
