@@ -59,12 +59,18 @@ class Box:
         self._errors = open(os.path.join(self._folder.name, "errors"), "w+b")  # noqa: SIM115
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                command(theirs.fileno(), kind, limits, sandbox),
-                env=environment(self._folder.name), cwd=self._folder.name,
-                stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
-                pass_fds=[theirs.fileno()], start_new_session=True,
-            )  # fmt: skip
+            try:
+                self._process = subprocess.Popen(
+                    command(theirs.fileno(), kind, limits, sandbox),
+                    env=environment(self._folder.name), cwd=self._folder.name,
+                    stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
+                    pass_fds=[theirs.fileno()], start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                ours.close()
+                self._errors.close()
+                self._folder.cleanup()
+                raise NoBox(f"the box could not be started: {error}") from None
         self._control, self._sock = protocol.Channel(ours), ours
         try:
             ready = self._control.read(0, time.monotonic() + START)
@@ -192,7 +198,8 @@ def bubblewrap(limits: Limits) -> list[str]:
     devices = ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", *small, "/dev/shm"]
     devices += ["--remount-ro", "/dev"]
     return [
-        shutil.which("bwrap") or "bwrap", *keep, "--clearenv", *variables, *small, "/tmp", *system, *shown(python_parts()),
+        shutil.which("bwrap") or "bwrap", *keep, "--clearenv", *variables,
+        *small, "/tmp", *system, *shown(python_parts()),
         "--perms", "0755", "--dir", "/maml", "--ro-bind", str(PACKAGE), "/maml/maml_edu",
         *hidden(), "--proc", "/proc", *devices, *small, inside.WORK,
         "--chdir", inside.WORK, "--remount-ro", "/",

@@ -183,7 +183,7 @@ def release(classroom: Classroom, chapters: list[str] | None = None) -> list[Pat
     Raises RuntimeError when nbgrader fails, or leaves anything in that must not get out.
     """
     written = []
-    with _nbgrader(classroom) as api:
+    with nbgrader(classroom) as api:
         for chapter in chapters or [f.name for f in folders(classroom.root / "source")]:
             done = api.generate_assignment(chapter, force=True)
             if not done["success"]:
@@ -210,7 +210,7 @@ def _refuse_secrets(folder: Path, seed: str) -> None:
 
 
 @contextlib.contextmanager
-def _nbgrader(classroom: Classroom):
+def nbgrader(classroom: Classroom):
     """nbgrader's API for a class folder."""
     try:
         from nbgrader.apps import NbGraderAPI
