@@ -50,7 +50,9 @@ def verdict(
 ):
     title, worth = EXERCISES.get(exercise, ("In your own words", 2))
     if points == "by outcome":
-        points = {"right": worth, "person": None, "grader-error": None, "not asked": None}.get(outcome, 0)
+        points = {"right": worth, "person": None, "grader-error": None, "not asked": None}.get(
+            outcome, 0
+        )
     return Verdict(exercise, title, outcome, points, worth, reason, seconds)
 
 

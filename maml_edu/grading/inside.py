@@ -150,6 +150,8 @@ def _seated(channel, walls, limits, shell) -> int:
         os.setsid()  # a signal to a process group passes through walls
         if walls != "none":
             first_to_go()
+        elif sys.platform == "linux":
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it ends with the warm Python
         if walls == "nested":
             isolate(limits)
         limit(limits, walls, size)
