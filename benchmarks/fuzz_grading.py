@@ -4,9 +4,9 @@
     python benchmarks/fuzz_grading.py --part reader --seed 7
 
 Reader: real notebooks with bytes or parts changed, read as a submission. Protocol: real answers, changed
-likewise, sent as frames and taken through channel, plain data and the check of an exercise to a verdict.
-Prints how many inputs there were and what became of them; anything but a refusal or a verdict is kept in
---keep and makes the exit code 1.
+likewise, sent as frames and taken through channel, plain data and the check of an exercise to a verdict,
+which may be "right" for the right numbers only. Prints how many inputs there were and what became of them;
+what fell out, neither refused nor judged, is kept in --keep and makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -176,12 +176,13 @@ class Protocol:
     def __init__(self):
         from checks.answering_worker import answers_of
 
-        self.answers = []
+        self.answers = []  # (exercise, the JSON form of its right answer)
         for chapter in QUICK_CHAPTERS:
             with contextlib.redirect_stdout(io.StringIO()):
                 solved = answers_of(chapter)
             for item in load_chapter(chapter):
                 self.answers.append((item, plain.to_json(first_result(item, solved[item.id]))))
+        self.right = {item.id: plain.from_json(result) for item, result in self.answers}
 
     def make(self, rng) -> tuple:
         item, result = rng.choice(self.answers)
@@ -203,7 +204,24 @@ class Protocol:
         outcome, reason = judge.ask_check(Played(frame), item, item.name, 0, cells, "s", 1)
         assert reason.isprintable() and len(reason) < 1500, reason
         assert outcome != "grader-error", reason
+        assert outcome != "right" or close(received(frame), self.right[item.id])
         return outcome
+
+
+def received(frame):
+    """The answer in a frame that was judged right."""
+    (length,) = protocol.HEAD.unpack(frame[: protocol.HEAD.size])
+    body = frame[protocol.HEAD.size :][:length]
+    return plain.from_json(json.loads(body)["result"])
+
+
+def close(got, right) -> bool:
+    """Whether two pieces of plain data hold the same numbers, whatever their types."""
+    if isinstance(right, dict):
+        return got.keys() == right.keys() and all(close(got[key], right[key]) for key in right)
+    if isinstance(right, (list, tuple)):
+        return len(got) == len(right) and all(map(close, got, right))
+    return np.shape(got) == np.shape(right) and np.allclose(got, right, rtol=1e-5, atol=1e-8)
 
 
 def first_result(item, solution):
@@ -291,7 +309,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="for each part")
     parser.add_argument("--part", choices=("reader", "protocol", "both"), default="both")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "fuzz-findings")
     wanted = parser.parse_args()
     warnings.simplefilter("error", np.exceptions.VisibleDeprecationWarning)
     doors = {"reader": [Reader], "protocol": [Protocol], "both": [Reader, Protocol]}[wanted.part]

@@ -16,7 +16,6 @@ import importlib
 import json
 import os
 import re
-import resource
 import select
 import signal
 import socket
@@ -40,9 +39,9 @@ def main(control: int, kind: str, walls: str, limits: str) -> None:
     "none" (no sandbox, on this machine as it is).
     """
     own = json.loads(limits)
-    if walls != "none":
-        if os.geteuid() == 0:
-            become(own["user"])
+    if walls != "none" and os.geteuid() == 0:
+        become(own["user"])
+    if sys.platform == "linux":  # what a child leaves behind becomes ours to end
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if walls == "box":
         walls = "nested" if nesting_works(own) else "given"
@@ -183,15 +182,37 @@ def watched(child: int, sock, limits, walls) -> str:
             sock.recv(1)  # CLOSE, or b"" when the judge is no more
             why = "closed"
         elif os.waitpid(child, os.WNOHANG) != (0, 0):
-            return "its process ended"
+            why = "its process ended"
         elif walls != "none" and resident() > limits["resident"]:
             why = f"it used more than {limits['resident'] >> 20} MB of memory"
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-        if walls == "none":
-            os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)  # behind walls: returns when all that it started is gone, too
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)  # behind walls it is enough that the first is gone
+    end_all()
     return why
+
+
+def end_all() -> None:
+    """End all children, and theirs, which become ours: without walls they may have left their group."""
+    while True:
+        for child in children():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def children() -> list[int]:
+    """Process ids of this process's children; none where the system does not tell (macOS)."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()  # state, parent, …
+            if int(fields[1]) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 def resident() -> int:
@@ -317,6 +338,7 @@ def own_size() -> int:
 def limit(limits, walls, size) -> None:
     """Hard limits, of each process; `watched` looks at the sum of their memory. size: of address space,
     to begin with."""
+    import resource  # Windows has none: there, `box.probe` says that there is no box
 
     most = {
         "RLIMIT_AS": size + limits["memory"],

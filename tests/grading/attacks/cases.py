@@ -1,7 +1,8 @@
 """How a submission of the attack suite is declared, and how a notebook is made from it.
 
 Source text may name what a test owns: GROUND, its folder (a class of other students, a gradebook, a folder
-"escaped" where no file may appear), PORT, a server of the test on 127.0.0.1, to which nobody may connect.
+"escaped" where no file may appear), PORT, a server of the test on 127.0.0.1, to which nobody may connect,
+and CLONE, the folder of the course.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ READS = [
     """),
     spy("the course's solutions", """
         import glob
-        seen = [p for top in ('/maml', '/mnt', '/root', '/home', '/opt', '/srv', '/student', '/usr/local')
-                for p in glob.glob(top + '/**/solutions/04*.ipynb', recursive=True)]
-    """, marks=("ordinary",)),
+        seen = [p for top in ('CLONE', '/maml', '/mnt', '/root', '/home', '/opt', '/srv', '/student', '/usr/local')
+                for p in glob.glob(top + '/solutions/04*.ipynb') + glob.glob(top + '/*/**/solutions/04*.ipynb', recursive=True)]
+    """, marks=("ordinary", "given", "seen outside")),
     spy("the course's checks", """
         from maml_edu import places
         seen = (places.course_root() / 'course').is_dir()
