@@ -173,7 +173,9 @@ def command(control: int, kind: str, limits: Limits, sandbox: bool) -> list[str]
     code += "main(int(sys.argv[1]), *sys.argv[2:])"
     walls = "box" if sandbox else "none"
     python = [sys.executable, "-I", "-B", "-c", code]
-    python += [str(control), kind, walls, json.dumps(asdict(limits))]
+    below_tmp = [str(path) for path in python_parts() if path.is_relative_to("/tmp")]
+    more = {"below_tmp": below_tmp}  # which every submission's own /tmp would hide
+    python += [str(control), kind, walls, json.dumps(asdict(limits) | more)]
     return [*bubblewrap(limits), "--", *python] if sandbox else python
 
 

@@ -287,8 +287,11 @@ def isolate(limits) -> None:
     """Behind new walls: empty folders of limited size, and no rights, for ever."""
     _checked("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     size = f"size={limits['disk']},nr_inodes=2000,mode=700".encode()
+    kept = [(path, os.open(path, os.O_PATH)) for path in limits["below_tmp"]]
     for folder in (b"/tmp", b"/dev/shm", WORK.encode()):
         _checked("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, size)
+    for path, number in kept:
+        bind_again(path, number)
     try:
         _checked("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | 8, None)
     except OSError:  # not allowed where parts of the outer one are hidden: then none at all
@@ -298,6 +301,19 @@ def isolate(limits) -> None:
     with contextlib.suppress(OSError), open("/proc/sys/user/max_user_namespaces", "w") as file:
         file.write("0")
     without_rights()
+
+
+def bind_again(path: str, number: int) -> None:
+    """Show what was open as `number`, read-only as it was, at its path in a new /tmp: a Python lies there."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.isdir(f"/proc/self/fd/{number}"):
+        os.mkdir(path)
+    else:
+        os.close(os.open(path, os.O_CREAT))
+    _checked(
+        "mount", f"/proc/self/fd/{number}".encode(), path.encode(), None, MS_BIND | MS_REC, None
+    )
+    os.close(number)
 
 
 class _Header(ctypes.Structure):

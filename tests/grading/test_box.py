@@ -1,12 +1,14 @@
 """The box: what can be seen in it, what can be used up, and that nothing of a submission is left."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -201,7 +203,9 @@ def test_nothing_of_this_machine_is_in_sight_but_python_and_the_system(warm):
     }
     tops = {path.parts[1] for path in box.python_parts()}
     assert set(sights.pop("/")) <= allowed | tops
-    assert sights == {"/maml": ["maml_edu"], "/student": [], "/tmp": [], "/dev/shm": []}
+    below_tmp = {part.parts[2] for part in box.python_parts() if part.is_relative_to("/tmp")}
+    assert set(sights.pop("/tmp")) == below_tmp
+    assert sights == {"/maml": ["maml_edu"], "/student": [], "/dev/shm": []}
 
 
 @needs_box
@@ -449,3 +453,30 @@ def test_the_signal_that_ends_a_box_reaches_its_group_only():
         assert os.getpgid(one._process.pid) == one._process.pid != os.getpgid(0)
         os.killpg(one._process.pid, signal.SIGKILL)
         assert waits_until(lambda: not one.reusable)
+
+
+def test_a_python_below_tmp_is_seen_there_and_cannot_be_written(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        lib, one = Path(folder, "lib"), Path(folder, "pyvenv.cfg")
+        lib.mkdir()
+        (lib / "late.py").write_text("value = 7")
+        one.write_text("home")
+        parts = box.python_parts()
+        monkeypatch.setattr(box, "python_parts", lambda: [*parts, lib, one])
+        source = f"""
+import sys
+sys.path.append({str(lib)!r})
+import late
+def f():
+    try:
+        open({str(lib / "more.py")!r}, "w")
+    except OSError as error:
+        return [late.value, open({str(one)!r}).read(), error.errno]
+"""
+        with Box() as own, own.open() as session:
+            session.ask("begin", 5, watch=["f"])
+            assert session.ask("run", 5, cell=0, source=source)["error"] is None
+            args = {"name": "f", "which": 0, "args": {"list": []}, "interface": "plain"}
+            value, text, number = session.ask("call", 5, **args)["result"]["list"]
+    assert (value, text) == (7, "home") and number in (errno.EROFS, errno.EACCES)
