@@ -154,14 +154,15 @@ class Sitting:
 
     def ready(self):
         """The session, its cells run. Raises OutOfTime, or NoBox."""
-        while self.session is None:
-            if self.failures > RESTARTS or self.left() <= 0:
+        while True:
+            if self.left() <= 0 or (self.session is None and self.failures > RESTARTS):
                 raise OutOfTime
+            if self.session is not None:
+                return self.session
             start = time.monotonic()
             self.session = self.boxes.open(self.kind)
             self.until += time.monotonic() - start  # a box's start is not the notebook's time
             self._run_cells()
-        return self.session
 
     def _run_cells(self):
         at = -1
@@ -355,7 +356,7 @@ class StandIn:
         if isinstance(error, protocol.TooLate):
             if over:
                 return (
-                    "timeout",
+                    "not asked",  # to its end, that is: its own time was not over
                     f"the notebook as a whole took more than {self.sitting.times.notebook:g} s",
                 )
             return "timeout", (
