@@ -22,16 +22,17 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--count", type=int, default=60, help="students")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         room, _ = fill(Path(folder, "class"), options.count)
         done = list(many.grade_all(room.jobs(), room.how()))
-        after.write_feedback(room, [CHAPTER])
-        (report,) = after.write_reports(room, [CHAPTER])
+        built = after.graded(room, [CHAPTER])
+        after.write_feedback(room, built)
+        report, _ = after.write_reports(room, built)
         student = telling(one.result for one in done)
         page = room.root / "feedback" / student / CHAPTER / f"{CHAPTER}.html"
         photograph(page, options.out / "teaching_feedback.png", height=1000)

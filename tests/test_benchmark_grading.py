@@ -1,10 +1,11 @@
 """The benchmark of grading: its class of right, wrong, damaged and hostile submissions gets its marks."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
-from benchmarks import grading
+from benchmarks import grading, teaching_pictures
 from maml_edu.grading import box, many
 from maml_edu.grading.judge import Times
 
@@ -27,6 +28,15 @@ def test_a_wrong_mark_is_found(tmp_path):
     exercises[next(iter(exercises))] += 1
     bad = grading.wrong_marks(room, deserved | {"student0000": exercises})
     assert len(bad) == 2 and "no result" in bad[0] and "deserves" in bad[1]
+
+
+@pytest.mark.skipif(not any(map(shutil.which, teaching_pictures.BROWSERS)), reason="no Chromium")
+def test_the_pictures_of_the_docs_can_be_made_again(tmp_path):
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    teaching_pictures.main(["--count", "12", "--out", str(tmp_path)])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "teaching_feedback.png", "teaching_report.png",
+    }  # fmt: skip
 
 
 def test_the_same_class_is_made_again():

@@ -87,7 +87,7 @@ READS = [
     """, marks=("ordinary",)),
     spy("passwords and keys of the machine", """
         import os
-        for path in ('/etc/shadow', '/etc/passwd', '/root/.ssh', '/root/.bashrc', '/home', '/var', '/run',
+        for path in ('/etc/shadow', '/etc/passwd', *(os.path.join('/root', n) for n in ('.ssh', '.bashrc')), '/home', '/var', '/run',
                      '/sys/kernel', '/boot', '/etc/ssl', '/.dockerenv', '/proc/kcore', '/dev/mem'):
             seen = seen or os.access(path, os.R_OK) and path
     """, marks=("ordinary",)),
