@@ -209,7 +209,7 @@ def grade_all(
     """Grade all, in processes; yields what is done, in no order.
 
     A submission in whose company a worker dies is tried again alone; when its worker dies once more, that
-    is its result ("grader-error"), and no other's.
+    is its result ("grader-error"), and no other's. Raises RuntimeError when no worker even begins.
     """
     todo = list(jobs)
     workers = min(workers or cores(), max(len(todo), 1))
@@ -228,10 +228,11 @@ def grade_all(
             finished.add(done.job)
             yield done
         left = [job for job in rest if job not in finished]
-        if not suspects and len(left) == len(rest):  # nobody to blame: one at a time
-            for job in left:
-                yield next(_in_a_pool([job], how, 1, one), None) or given_up(job, how)
-            return
+        if not suspects and len(left) == len(rest):
+            raise RuntimeError(
+                "the processes that grade end before they begin: is there memory for them? (A script of your own "
+                "has to call this below `if __name__ == '__main__':`.) Nothing is lost; grade again."
+            )
 
 
 def _in_a_pool(jobs, how, workers, one) -> Iterator[Done]:

@@ -132,6 +132,17 @@ def test_the_notebook_of_another_chapter_is_refused_and_no_zero(how, hand_in):
     assert result.status == "rejected" and "another" in result.problem and result.points is None
 
 
+def dies_at_once(job, how):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_never_begin_are_one_error_and_nobodys_result(how, hand_in):
+    jobs = [hand_in(name, stub()) for name in ("ada", "bo", "cy")]
+    with pytest.raises(RuntimeError, match="before they begin"):
+        list(many.grade_all(jobs, how, 2, one=dies_at_once))
+    assert results.load_all(how.folder) == []
+
+
 def raises(job, how):
     raise RuntimeError("a bug of ours")
 
