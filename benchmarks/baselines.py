@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 import maml_edu.pytorch as mt
 from maml_edu import runs
-from maml_edu.pytorch.training import find_device
+from maml_edu.pytorch.arguments import find_device
 from maml_edu.runs.folder import Folder
 from maml_edu.runs.problems import images_of
 from maml_edu.tasks import FewShotImages, TaskBatch

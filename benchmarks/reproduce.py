@@ -150,7 +150,7 @@ def parse(arguments):
 
 
 def on_gpu(device) -> bool:
-    from maml_edu.pytorch.training import find_device
+    from maml_edu.pytorch.arguments import find_device
 
     return find_device(device).type == "cuda"
 

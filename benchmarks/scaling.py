@@ -96,7 +96,7 @@ def all_reduce(numbers):
     """What each process of `all_reduce_us` does."""
     import time
 
-    from maml_edu.pytorch.distributed import processes
+    from maml_edu.pytorch.training.distributed import processes
 
     with processes("cpu"):
         flat, times = torch.zeros(numbers), []

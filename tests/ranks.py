@@ -12,7 +12,7 @@ import torch
 from small_runs import Failing, Scaled, WithDropout, quiet, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.distributed import Distributed, processes
+from maml_edu.pytorch.training.distributed import Distributed, processes
 from maml_edu.tasks import Sinusoids
 
 # The server imports once what takes seconds; torch._dynamo is what the first vmap would import.

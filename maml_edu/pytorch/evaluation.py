@@ -14,9 +14,9 @@ from torch.func import vmap
 from tqdm.auto import tqdm
 
 from . import maml
+from .arguments import check_learner_and_tasks
 from .fast import threads
 from .learner import MAML
-from .training import check_learner_and_tasks
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
 AT_ONCE = 1000  # images at once, where each query goes through the model beside a support set

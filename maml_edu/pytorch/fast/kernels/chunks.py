@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernels import (
+from .perceptron import (
     add_slopes,
     add_slopes_of_rates,
     clear,

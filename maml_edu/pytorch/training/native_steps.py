@@ -16,12 +16,14 @@ from collections import deque
 import numpy as np
 import torch
 
-from ...tasks import TaskBatch
-from ...tasks.batch import FIELDS
+from maml_edu.tasks import TaskBatch
+from maml_edu.tasks.batch import FIELDS
+
 from .. import fast, maml
+from ..fast import closed, native, threads
+from ..fast.kernels import outer
 from ..learner import MAML
-from ..stepper import BLOWN_UP, PlainStepper
-from . import closed, native, outer, threads
+from .stepper import BLOWN_UP, PlainStepper
 
 STRIDE = 64  # the most outer steps in one call
 WORTH_A_THREAD = 2e6  # multiplications, about; less is done before another thread is awake

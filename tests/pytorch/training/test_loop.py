@@ -12,8 +12,8 @@ import torch
 from small_runs import Failing, Scaled, fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch import training
-from maml_edu.pytorch.stepper import PlainStepper, all_finite
+from maml_edu.pytorch.training import loop as training
+from maml_edu.pytorch.training.stepper import PlainStepper, all_finite
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 # ------------------------------------------------------------------ it learns

@@ -15,13 +15,16 @@ from both_ways import perceptron, with_new_parameters
 from small_runs import Failing, Scaled, same, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch import stepper, training
-from maml_edu.pytorch.history import History
+from maml_edu.pytorch.training import loop as training
+from maml_edu.pytorch.training import stepper
+from maml_edu.pytorch.training.history import History
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 pytest.importorskip("numba", reason="numba is not installed: there are no native steps")
 
-from maml_edu.pytorch.fast import atomics, native_steps, outer, threads
+from maml_edu.pytorch.fast import threads
+from maml_edu.pytorch.fast.kernels import atomics, outer
+from maml_edu.pytorch.training import native_steps
 
 quiet = {"progress": False, "device": "cpu", "meta_batch": 5}
 
@@ -241,7 +244,7 @@ def test_a_schedule_that_gives_no_number_is_named_with_its_iteration():
 
 def kind_for(own, **options):
     plan = stepper.Plan(10, 5, 1e-3, 0, **options)
-    return type(stepper.stepper_for(own, Sinusoids(4), plan, History()))
+    return type(training.stepper_for(own, Sinusoids(4), plan, History()))
 
 
 def test_perceptrons_with_adam_get_native_steps():

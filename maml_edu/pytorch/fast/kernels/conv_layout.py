@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import conv_kernels
-from .kernels import padded
+from .perceptron import padded
 
 
 class Block(NamedTuple):

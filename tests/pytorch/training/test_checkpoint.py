@@ -18,7 +18,7 @@ import torch
 from small_runs import Failing, Scaled, WithDropout, fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch import checkpoint
+from maml_edu.pytorch.training import checkpoint
 from maml_edu.tasks import Glyphs, Sinusoids
 
 

@@ -8,8 +8,8 @@ import torch
 from small_runs import fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch import optimisers
-from maml_edu.pytorch.optimisers import OPTIMISERS, make_schedule
+from maml_edu.pytorch.training import optimisers
+from maml_edu.pytorch.training.optimisers import OPTIMISERS, make_schedule
 from maml_edu.tasks import Sinusoids
 
 

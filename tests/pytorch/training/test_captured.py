@@ -16,14 +16,15 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch import training
-from maml_edu.pytorch.checkpoint import copied
-from maml_edu.pytorch.distributed import Distributed
-from maml_edu.pytorch.fast import captured
-from maml_edu.pytorch.fast.captured import CapturedStepper, NotCapturable
-from maml_edu.pytorch.history import History
-from maml_edu.pytorch.sampling import Stream, sampler_for
-from maml_edu.pytorch.stepper import PlainStepper, Plan, stepper_for
+from maml_edu.pytorch.training import loop as training
+from maml_edu.pytorch.training.checkpoint import copied
+from maml_edu.pytorch.training.distributed import Distributed
+from maml_edu.pytorch.training import captured
+from maml_edu.pytorch.training.captured import CapturedStepper, NotCapturable
+from maml_edu.pytorch.training.history import History
+from maml_edu.pytorch.training.sampling import Stream, sampler_for
+from maml_edu.pytorch.training.loop import stepper_for
+from maml_edu.pytorch.training.stepper import PlainStepper, Plan
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -11,7 +11,7 @@ from ranks import in_double, numbers, together
 from small_runs import fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.distributed import Alone, Distributed, meeting, processes
+from maml_edu.pytorch.training.distributed import Alone, Distributed, meeting, processes
 from maml_edu.tasks import Sinusoids
 
 

@@ -22,11 +22,11 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import FIELDS
 
 from .. import fast, maml
-from ..distributed import Distributed
+from .distributed import Distributed
 from ..learner import MAML
-from ..optimisers import make_optimiser
-from ..sampling import sampler_for
-from ..stepper import PlainStepper
+from .optimisers import make_optimiser
+from .sampling import sampler_for
+from .stepper import PlainStepper
 
 STRIDE = 100  # steps between two looks at the losses
 WARM_UP = 3  # steps on a side stream before the capture: libraries make their plans in these

@@ -14,7 +14,6 @@ of steps that cannot wait for a look are looked at by `meta_train`, after each r
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,6 @@ from maml_edu.tasks import TaskBatch
 
 from .distributed import part, undistributed
 from .history import History
-from .learner import MAML
 from .optimisers import Rates, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
 
@@ -175,22 +173,6 @@ class PlainStepper:
             self.draws = None  # NumPy has drawn so far, and goes on
         elif self.draws is not None:
             self.stream.load_state_dict(state["stream"])
-
-
-def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
-    """The quickest stepper that knows how to train this learner."""
-    kind: type[PlainStepper] = PlainStepper
-    if next(iter(learner.meta_params.values())).device.type == "cuda":
-        from .fast import captured
-
-        if captured.reason_against(learner, tasks, plan) is None:
-            kind = captured.CapturedStepper
-    elif isinstance(learner, MAML) and importlib.util.find_spec("numba"):
-        from .fast import native_steps
-
-        if native_steps.reason_against(learner, plan) is None:
-            kind = native_steps.NativeStepper
-    return kind(learner, tasks, plan, history)
 
 
 def is_usable(loss: float, history: History) -> bool:

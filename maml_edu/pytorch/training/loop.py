@@ -6,6 +6,7 @@ What it stands on: `stepper` (an outer step), `optimisers`, `checkpoint`, `histo
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import numbers
 import os
@@ -18,16 +19,16 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from . import fast
+from .. import fast
+from ..arguments import check_learner_and_tasks, find_device, is_count
+from ..evaluation import evaluate
+from ..fast import threads
+from ..learner import MAML
 from .checkpoint import Checkpoint, copied
 from .distributed import PeerLost, team_of, undistributed
-from .fast import threads
 from .history import History
 from .interrupt import CtrlC
-from .learner import MAML
-from .stepper import Plan, TrainingDiverged, is_usable, named, stepper_for
-
-__all__ = ["History", "TrainingDiverged", "check_learner_and_tasks", "find_device", "meta_train"]
+from .stepper import PlainStepper, Plan, TrainingDiverged, is_usable, named
 
 VALIDATION_SEED = 20170309  # tasks that neither training (seed) nor `evaluate` (1) draws
 REFRESH = 0.1  # seconds between two looks of the progress bar
@@ -104,8 +105,6 @@ class Validation:
 
     def scores(self, learner):
         """(metric, mean, ci95) after the last inner step, on the same tasks each time."""
-        from .evaluation import evaluate  # which itself imports this module
-
         result = evaluate(learner, self.tasks, self.episodes, seed=VALIDATION_SEED)
         return result.metric, float(result.mean[-1]), float(result.ci95[-1])
 
@@ -300,44 +299,11 @@ def each_with_its_period(callbacks) -> list[tuple[int, Callable]]:
     return found
 
 
-def is_count(value, least) -> bool:
-    """Is it a whole number, at least this?"""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value >= least
-
-
-def find_device(device: str | torch.device) -> torch.device:
-    """ "auto" as a device: a CUDA GPU where there is one, else the CPU. ValueError for one that is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f'device {device!r} cannot be used here ({reason}): use "auto" or "cpu".'
-        ) from None
-    return found
-
-
 def threads_for(learner):
     """A context in which a small net on the CPU has one task per thread, not several threads per operation."""
     small = sum(p.numel() for p in learner.params.values()) <= fast.SMALL
     on_cpu = next(learner.model.parameters()).device.type == "cpu"
     return threads.one_each() if small and on_cpu else contextlib.nullcontext()
-
-
-def check_learner_and_tasks(learner, tasks):
-    """ValueError unless these can be trained and evaluated."""
-    if not hasattr(learner, "meta_gradient"):
-        raise ValueError(
-            f"learner must be a MAML, such as MAML(model, loss); got {type(learner).__name__}."
-        )
-    if isinstance(tasks, type) or not hasattr(tasks, "sample"):
-        raise ValueError(
-            f"tasks must have sample(rng, tasks=n), as Sinusoids(shots=10) has; got {tasks!r}."
-        )
 
 
 def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, validation_episodes):
@@ -352,3 +318,19 @@ def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, va
             raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
     if not isinstance(meta_lr, numbers.Real) or not 0 < float(meta_lr) < math.inf:
         raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+
+
+def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
+    """The quickest stepper that knows how to train this learner."""
+    kind: type[PlainStepper] = PlainStepper
+    if next(iter(learner.meta_params.values())).device.type == "cuda":
+        from . import captured
+
+        if captured.reason_against(learner, tasks, plan) is None:
+            kind = captured.CapturedStepper
+    elif isinstance(learner, MAML) and importlib.util.find_spec("numba"):
+        from . import native_steps
+
+        if native_steps.reason_against(learner, plan) is None:
+            kind = native_steps.NativeStepper
+    return kind(learner, tasks, plan, history)

@@ -13,7 +13,7 @@ a task takes 10.7 µs in place of 12.0. NumPy's twin is in `closed_one_step.py`;
 
 from __future__ import annotations
 
-from .kernels import (
+from .perceptron import (
     BYTES,
     add_linear,
     add_outer,

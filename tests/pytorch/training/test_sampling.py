@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.sampling import Stream, everywhere, sampler_for
-from maml_edu.pytorch.stepper import PlainStepper, Plan
+from maml_edu.pytorch.training.sampling import Stream, everywhere, sampler_for
+from maml_edu.pytorch.training.stepper import PlainStepper, Plan
 from maml_edu.tasks import FewShotImages, Sinusoids
 from maml_edu.tasks.batch import FIELDS
 

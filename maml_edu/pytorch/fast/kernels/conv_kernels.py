@@ -29,7 +29,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .kernels import compiled, start_from_bias, transpose
+from .perceptron import compiled, start_from_bias, transpose
 from .tile import BYTES, columns_that_fit, tile
 
 ROWS = 4  # of a tile

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import atomics
 from .chunks import one_chunk, start_from
-from .kernels import collect, compiled
+from .perceptron import collect, compiled
 
 SPINS = 200  # looks at a counter before another thread may have the core
 PATIENCE = 1 << 20  # times a thread gives way before it goes home: thread 0 can do without it
