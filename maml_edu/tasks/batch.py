@@ -340,3 +340,44 @@ def _filled_up(arrays):
 def _places(mask):
     """Where the real examples are, in order: (tasks, n), for tasks that all have n of them."""
     return np.nonzero(mask)[1].reshape(len(mask), -1)
+
+
+# ------------------------------------------------------------------ families of tasks
+
+
+def may_be_drawn_ahead(tasks) -> bool:
+    """Does this family say that its tasks may be drawn before the training step that they are for?
+
+    A family says so with a class attribute `draws_ahead = True`, and promises that what it draws depends on
+    the generator alone: not on the learner, nor on when or how often it is asked. Nobody else's promise is
+    taken: one is void if a subclass, or the instance itself, replaces a method of the class that made it,
+    unless that subclass says `draws_ahead = True` again. An attribute of a family that draws ahead, such as
+    `shots`, must not be changed during training: tasks drawn before would still have the old value.
+    """
+    for cls in type(tasks).__mro__:
+        if "draws_ahead" in vars(cls):
+            said = cls.draws_ahead is True and getattr(tasks, "draws_ahead", None) is True
+            return said and draws_as(tasks, cls)
+    return False
+
+
+def draws_as(tasks, family: type) -> bool:
+    """Is `tasks` of this family, and does neither a subclass nor the instance replace any of its methods?"""
+    if not isinstance(tasks, family):
+        return False
+    later = [vars(cls) for cls in type(tasks).__mro__ if cls not in family.__mro__]
+    return not any(
+        _replaces(name, value, family)
+        for names in (*later, getattr(tasks, "__dict__", {}))
+        for name, value in names.items()
+    )
+
+
+def _replaces(name, value, family):
+    """Could an attribute that was added to a family change what it draws?"""
+    if name.startswith("__"):  # __init__ or __repr__, say
+        return name in ("__getattribute__", "__getattr__")
+    is_property = hasattr(
+        type(value), "__set__"
+    )  # perhaps in place of a plain attribute, as `shots`
+    return is_property or callable(getattr(family, name, None))
