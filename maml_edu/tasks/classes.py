@@ -22,6 +22,8 @@ class FewShotImages:
     Raises ValueError where the bank has not so many classes, or not so many examples of one.
     """
 
+    draws_ahead = True
+
     def __init__(self, bank, ways: int = 5, shots: int = 1, queries: int = 15, rotations=False):
         bank = np.asarray(bank)
         if bank.dtype != np.uint8 or bank.ndim != 4 or bank.shape[2] != bank.shape[3]:

@@ -18,6 +18,8 @@ class Sinusoids:
     the paper). Raises ValueError unless both are whole numbers ≥ 1.
     """
 
+    draws_ahead = True
+
     def __init__(self, shots: int = 10, queries: int | None = None):
         self.shots = whole("shots", shots)
         self.queries = self.shots if queries is None else whole("queries", queries)
