@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import small_runs
 import torch
 from small_runs import Failing, Scaled, WithDropout, fresh, quiet, same, theta
 
@@ -202,7 +203,7 @@ def started(folder, first="", iterations=100_000):
     """A real process that trains into a folder until it is killed."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(first=first), str(folder), str(iterations)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(small_runs.__file__).parent)},
         stdout=subprocess.PIPE,
         text=True,
     )
