@@ -5,11 +5,9 @@ Reptile   moves θ towards φ, no outer derivative at all
 ANIL      only the head adapts
 BOIL      all but the head adapts
 MetaSGD   learns an inner rate for every element of θ
-MAMLpp    MAML++: query losses of all steps at first, rates and batch norms for every step
-IMAML     implicit MAML: differentiates the solution of the inner problem, not the way to it
 
-All train with `meta_train`, are scored by `evaluate`, and go on from checkpoints as `MAML` does. For
-what they are compared with see `baselines.py`.
+MAML++ and implicit MAML are more than that: `mamlpp.py`, `imaml.py`. All train with `meta_train`, are scored by
+`evaluate`, and go on from checkpoints as `MAML` does. What they are compared with: `baselines.py`.
 """
 
 from __future__ import annotations
@@ -18,12 +16,13 @@ import numbers
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torch.func import grad, grad_and_value, vjp, vmap
+from torch import fx, nn
 
 from . import maml
-from .learner import MAML, TaskLoss, as_leaves, names_that_adapt
-from .networks import BatchNorm
+from .arguments import one_number
+from .learner import MAML, as_leaves, names_that_adapt
+from .networks import Conv4
+from .precision import in_own_precision
 
 
 class FOMAML(MAML):
@@ -61,17 +60,18 @@ class Reptile(MAML):
             raise ValueError(f"data must be 'support' or 'support+query'; got {data!r}.")
         self.data = data
 
+    @in_own_precision
     def meta_gradient(self, batch):
         """(mean query loss at φ, mean of (θ − φ)/α like θ)."""
-        theta, loop = self.detached(), (self.inner_lr, self.inner_steps, True)
+        theta, loop = self.detached(), self.loop().checked(self.params)
 
         def one_task(support_x, support_y, query_x, query_y):
             x, y = support_x, support_y
             if self.data == "support+query":
                 x, y = torch.cat([x, query_x]), torch.cat([y, query_y])
-            phi = maml.adaptation(self.loss, theta, x, y, *loop)[-1]
+            phi = maml.adaptation(self.task_loss, theta, x, y, loop)[-1]
             towards = {name: (theta[name] - phi[name]) / self.inner_lr for name in theta}
-            return maml.one_number(self.loss)(phi, query_x, query_y), towards
+            return one_number(self.task_loss)(phi, query_x, query_y), towards
 
         return mean_over_tasks(one_task, batch, theta)
 
@@ -82,16 +82,20 @@ class Reptile(MAML):
 class ANIL(MAML):
     """Almost no inner loop (Raghu et al. 2020): only the head adapts, the body is trained through it.
 
-    θ = (body, head), φ = (body, head − α ∇head L_support); the meta-gradient is of all θ. head: what the
-    names of its parameters begin with, such as "head."; None: the layer that holds the last parameter.
-    Other arguments as for `MAML`. Raises ValueError for a head that the model does not have.
+    θ = (body, head), φ = (body, head − α ∇head L_support); the meta-gradient is of all θ. head: the name of
+    its module or parameters, such as "head"; None: the layer that is both registered and called last, which
+    `head` names afterwards. Other arguments as for `MAML`. Raises ValueError for a head that the model does
+    not have, and where it would have to be guessed.
     """
 
     def __init__(
         self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=1, *, head=None, **options
     ):
-        adapting = head_names(model, head)
-        super().__init__(model, loss, inner_lr, inner_steps, adapting=adapting, **options)
+        self.head = head_of(model, head)
+        super().__init__(model, loss, inner_lr, inner_steps, adapting=self.head, **options)
+
+    def __repr__(self):
+        return f"{type(self).__name__}(head: {', '.join(self.head)})"
 
 
 class BOIL(MAML):
@@ -104,11 +108,13 @@ class BOIL(MAML):
     def __init__(
         self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=1, *, head=None, **options
     ):
-        inside = set(head_names(model, head) or ())
-        body = [name for name in trained(model) if name not in inside]
-        if inside and not body:
+        self.head = head_of(model, head)
+        body = [name for name in trained(model) if name not in set(self.head or ())]
+        if self.head and not body:
             raise ValueError("the model is nothing but a head: BOIL has no body to adapt.")
         super().__init__(model, loss, inner_lr, inner_steps, adapting=body or None, **options)
+
+    __repr__ = ANIL.__repr__
 
 
 class MetaSGD(MAML):
@@ -132,35 +138,37 @@ class MetaSGD(MAML):
 
 
 def mean_over_tasks(one_task, batch, params):
-    """Means over a batch of what one_task(support_x, support_y, query_x, query_y) gives: (value, grads)."""
-    with torch.no_grad():
-        arguments = maml.tensors_of(batch, params)
-        values, grads = vmap(one_task, randomness="different")(*arguments)  # (tasks, …)
-        return values.mean(), {name: slope.mean(0) for name, slope in grads.items()}
+    """Means over a batch of what one_task(support_x, support_y, query_x, query_y) gives: (value, grads).
+
+    All tasks side by side under vmap; where the model does what vmap cannot, one after the other.
+    """
+
+    def compute(tensors):
+        with torch.no_grad(), maml.math_attention():
+            try:
+                return maml.mean_over_tasks(one_task, tensors, params, 1, "different")
+            except RuntimeError:  # which vmap raises; what is wrong with a model is raised again below
+                results = [one_task(*task) for task in zip(*tensors, strict=True)]
+                return maml.mapped(lambda *parts: torch.stack(parts).detach().mean(0), *results)
+
+    return maml.over_groups(compute, batch, params)
 
 
-def is_count(value):
-    """Whether this is a whole number ≥ 0."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 0
+# ------------------------------------------------------------------ which layer is the head
 
 
-def trained(model):
-    """The names of a model's parameters that are not frozen; none for what is no model."""
-    named = model.named_parameters() if isinstance(model, nn.Module) else ()
-    return [name for name, parameter in named if parameter.requires_grad]
+def head_of(model, head):
+    """The names of the head's parameters: those that `head` names, or of the layer that is called last (None).
 
-
-def head_names(model, head):
-    """The names of the head's parameters: of those that begin with `head`, or of the last layer (None).
-
-    None where there are no parameters, which `MAML` refuses. ValueError for a head that is not there.
+    None where there are no parameters, which `MAML` refuses. ValueError for a head that is not there, and
+    where it would have to be guessed: the order of calls cannot be told, or the layer that is called last
+    is not the one that was registered last.
     """
     names = trained(model)
     if not names:
         return None
     if head is None:
-        layer = names[-1].rpartition(".")[0]
-        head = f"{layer}." if layer else names  # a single layer is all head
+        head = _last_layer(model, names)
     try:
         return names_that_adapt(head, names)
     except ValueError:
@@ -169,13 +177,66 @@ def head_names(model, head):
         ) from None
 
 
+def trained(model):
+    """The names of a model's parameters that are not frozen; none for what is no model."""
+    named = model.named_parameters() if isinstance(model, nn.Module) else ()
+    return [name for name, parameter in named if parameter.requires_grad]
+
+
+def _last_layer(model, names):
+    """The layer that holds the last parameter, once it is known to be the one that is called last."""
+    registered = names[-1].rpartition(".")[0]
+    if not registered:
+        if not any("." in name for name in names):
+            return names  # a single layer is all head
+        raise ValueError(
+            f"the last parameter, {names[-1]}, belongs to the model itself and to no layer: name the head, "
+            f"head=…"
+        )
+    called = _called_last(model)
+    if called != registered:
+        order = (
+            f"the layer that is called last is {called!r}"
+            if called
+            else "in which order its layers are called cannot be told from outside"
+        )
+        raise ValueError(
+            f"which layer is the head would be a guess: the layer registered last is {registered!r}, and "
+            f'{order}. Name it, such as head="{called or registered}".'
+        )
+    return registered
+
+
+def _called_last(model):
+    """The name of the last layer with parameters that a forward pass calls; None where it cannot be told."""
+    if isinstance(model, Conv4):
+        return "head" if model.head is not None else None
+    try:
+        graph = fx.symbolic_trace(model).graph
+    except Exception:  # control flow that depends on the data, a forward with other arguments
+        return None
+    layers = [node.target for node in graph.nodes if node.op == "call_module"]
+    direct = any(node.op == "get_attr" for node in graph.nodes)  # parameters that no layer's call shows
+    with_parameters = [n for n in layers if any(True for _ in model.get_submodule(n).parameters())]
+    if direct or not with_parameters:
+        return None
+    return _innermost(model, with_parameters[-1])
+
+
+def _innermost(model, name):
+    """The layer itself, where a module that was not traced into is a chain of layers."""
+    inner = model.get_submodule(name)
+    leaves = [n for n, m in inner.named_modules() if m._parameters]
+    return name if leaves in ([""], []) else None
+
+
 def start_at(inner_lr, name, shape):
     """A first value of the learned rates of one parameter: a number, or what has the shape, spread over it."""
-    own = inner_lr[name] if isinstance(inner_lr, dict) else inner_lr
-    own = torch.as_tensor(own, dtype=torch.float64)  # the parameters' precision comes later
-    if own.ndim and own.shape != shape:
+    start = inner_lr[name] if isinstance(inner_lr, dict) else inner_lr
+    start = torch.as_tensor(start, dtype=torch.float64)  # the parameters' precision comes later
+    if start.ndim and start.shape != shape:
         raise ValueError(
-            f"inner_lr for {name!r} has shape {tuple(own.shape)}, but its learned rates are "
+            f"inner_lr for {name!r} has shape {tuple(start.shape)}, but its learned rates are "
             f"{tuple(shape)}: give one number to start from."
         )
-    return own.expand(shape)
+    return start.expand(shape)

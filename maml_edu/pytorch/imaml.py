@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch.func import grad, grad_and_value, vjp
 
 from . import maml
-from .arguments import is_count
+from .arguments import is_count, one_number
 from .family import mean_over_tasks
 from .learner import MAML
+from .precision import in_own_precision
 
 
 class IMAML(MAML):
@@ -42,23 +43,24 @@ class IMAML(MAML):
         super().__init__(model, loss, inner_lr, inner_steps, inner_loss=inner_loss)
         if not isinstance(strength, numbers.Real) or not 0 < float(strength) < float("inf"):
             raise ValueError(f"strength (λ) must be a number > 0; got {strength!r}.")
-        if not is_count(cg_steps):
+        if not is_count(cg_steps, 0):
             raise ValueError(f"cg_steps must be a whole number ≥ 0; got {cg_steps!r}.")
         self.strength, self.cg_steps = float(strength), int(cg_steps)
 
     @property
     def inner_loss(self):
         """The support loss with the proximal term λ/2 ‖φ − θ‖²."""
-        return Proximal(super().inner_loss or self.loss, self.detached(), self.strength)
+        return Proximal(super().inner_loss or self.task_loss, self.detached(), self.strength)
 
+    @in_own_precision
     def meta_gradient(self, batch):
         """(mean query loss at φ, mean of (I + H/λ)⁻¹ ∇L_query(φ), like θ)."""
         theta, inner = self.detached(), self.inner_loss
-        loop = (self.inner_lr, self.inner_steps, True)
+        loop = self.loop()._replace(first_order=True).checked(self.params)
 
         def one_task(support_x, support_y, query_x, query_y):
-            phi = maml.adaptation(inner, theta, support_x, support_y, *loop)[-1]
-            slope, value = grad_and_value(maml.one_number(self.loss))(phi, query_x, query_y)
+            phi = maml.adaptation(inner, theta, support_x, support_y, loop)[-1]
+            slope, value = grad_and_value(one_number(self.task_loss))(phi, query_x, query_y)
             # v ↦ H v: H is symmetric, so the transposed derivative of the slope will do
             hessian = vjp(lambda at: grad(inner.loss)(at, support_x, support_y), phi)[1]
             solution, _ = conjugate_gradient(

@@ -102,6 +102,10 @@ class MAML:
         """All that the outer loop trains: θ, and with learn_inner_lr the rates ("inner_lr.…")."""
         return {**self.params, **self.learned_rates()}
 
+    def everything(self) -> dict[str, torch.Tensor]:
+        """`meta_params` and the frozen parameters, which the outer loop trains once they are no longer frozen."""
+        return {**dict(self.model.named_parameters()), **self.learned_rates()}
+
     def learned_rates(self) -> dict[str, torch.Tensor]:
         """The inner rates that are meta-parameters: "inner_lr", or "inner_lr.name" for each of a dict."""
         if not self.learn_inner_lr:
@@ -116,8 +120,8 @@ class MAML:
         moving = self.params  # without what has been frozen since
         if self.adapting is not None:
             loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
-        if isinstance(self.inner_lr, dict) and not self.learn_inner_lr:
-            rates = {n: r for n, r in self.inner_lr.items() if n in moving}
+        if isinstance(loop.inner_lr, dict):
+            rates = {n: rate for n, rate in loop.inner_lr.items() if n in moving}
             loop = loop._replace(inner_lr=rates)
         if steps is None:
             return loop
@@ -156,8 +160,8 @@ class MAML:
         """
         value, grads, *rate_slopes = fast.meta_gradient(self, batch)
         for slopes in rate_slopes:
-            rates = slopes.values() if isinstance(slopes, dict) else [slopes]
-            grads = grads | dict(zip(self.learned_rates(), rates, strict=True))
+            named = slopes.items() if isinstance(slopes, dict) else [("", slopes)]
+            grads |= {f"inner_lr.{name}".rstrip("."): slope for name, slope in named}
         return value, grads
 
     @in_own_precision
@@ -231,15 +235,17 @@ class MAML:
         both = forward(params, torch.cat([beside, x]))
         return pytree.tree_map(lambda part: _without_first(part, len(beside), len(x)), both)
 
-    def predictions(
-        self, support_x, support_y, query_x, steps, beside=None, slope_of=maml.slope_of
-    ):
+    def predictors(self, support_x, support_y, steps, slope_of=maml.slope_of):
+        """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
+        path = self.path(self.detached(), support_x, support_y, steps, slope_of)
+        return [functools.partial(self.output, phi) for phi in path]
+
+    def predictions(self, support_x, support_y, query_x, steps, beside=None):
         """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set].
 
-        beside: as in `predict`; slope_of: as in `maml.adaptation`.
+        beside: as in `predict`.
         """
-        path = self.path(self.detached(), support_x, support_y, steps, slope_of)
-        return [self.output(phi, query_x, beside) for phi in path]
+        return [f(query_x, beside) for f in self.predictors(support_x, support_y, steps)]
 
     def adapted(self, support_x, support_y, steps=None) -> nn.Module:
         """The model with φ of ONE task in it: an ordinary nn.Module of its own, to be used, saved and loaded.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import maml
+from . import arguments
 from .arguments import is_count
 from .family import start_at
 from .learner import MAML, TaskLoss, as_leaves, names_that_adapt
+from .maml import slope_of
 from .networks import BatchNorm
 
 
@@ -46,6 +49,7 @@ class MAMLpp(MAML):
         engine="auto",
     ):
         options = {"inner_steps": inner_steps, "inner_loss": inner_loss, "engine": engine}
+        self.stepwise: list[str] = []
         super().__init__(model, loss, **options)
         if self.inner_steps < 1:
             raise ValueError(f"MAMLpp needs at least one inner step; got {inner_steps}.")
@@ -60,7 +64,7 @@ class MAMLpp(MAML):
                 f"adapting may not name {', '.join(self.stepwise)}, of which each inner step has its own, "
                 f"and something has to adapt: leave them out, or choose per_step_norm=False."
             )
-        maml.check_inner_loop(self.params, inner_lr, self.inner_steps, self.adapting)
+        arguments.check_rates(inner_lr, self.adapting)
         starts = {name: start_at(inner_lr, name, (self.inner_steps,)) for name in self.adapting}
         self.inner_lr, self.learn_inner_lr = as_leaves(starts, self.params), True
         give_steps({name: norms[name] for name in self.stepwise}, self.inner_steps)
@@ -89,8 +93,10 @@ class MAMLpp(MAML):
         if not isinstance(self.rates, dict):
             return self.rates
         return {
-            name: own[:, None].expand(-1, len(own)) if own.shape == self.params[name].shape else own
-            for name, own in self.rates.items()
+            name: rate[:, None].expand(-1, len(rate))
+            if rate.shape == self.params[name].shape
+            else rate
+            for name, rate in self.rates.items()
         }
 
     @inner_lr.setter
@@ -98,14 +104,13 @@ class MAMLpp(MAML):
         self.rates = rates
 
     def learned_rates(self):
-        return {f"inner_lr.{name}": own for name, own in self.rates.items()}
+        return {f"inner_lr.{name}": rate for name, rate in self.rates.items()}
 
     def meta_gradient(self, batch):
         """(meta-loss, gradients like `meta_params`)."""
         value, grads = super().meta_gradient(batch)
-        spread = {
-            name for name, own in self.learned_rates().items() if own.shape != grads[name].shape
-        }
+        rates = self.learned_rates().items()
+        spread = {n for n, rate in rates if n in grads and rate.shape != grads[n].shape}
         return value, grads | {name: grads[name].sum(1) for name in spread}
 
     def check_steps(self, steps):
@@ -117,18 +122,13 @@ class MAMLpp(MAML):
             )
         return steps
 
-    def first_rates(self, steps):
-        """The rates of the first `steps` inner steps, without a graph."""
-        rates = maml.detached(self.inner_lr)
-        return {name: own[: self.check_steps(steps)] for name, own in rates.items()}
-
     # -------------------------------------------------------------- a batch norm for each step
 
     @property
-    def loss(self):
+    def task_loss(self):
         """Losses at φ₀ … φ_K for a query set: at φᵢ with the batch norms of the step that led there."""
         if not self.stepwise:
-            return super().loss
+            return super().task_loss
         steps = [0, *range(self.inner_steps)]
         return StepLosses(self.at_step(self.loss_function, step) for step in steps)
 
@@ -143,23 +143,24 @@ class MAMLpp(MAML):
     def at_step(self, function, step):
         return StepLoss(self.model, function, self.stepwise, step)
 
-    def predictions(self, support_x, support_y, query_x, steps, beside=None):
-        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set]."""
-        loop = (self.first_rates(steps), steps, False, self.adapting)
-        loss = self.inner_loss or self.loss
-        path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
+    def loop(self, steps=None):
+        """As `MAML.loop`; fewer steps than in training have the rates of the first ones."""
+        loop = super().loop(steps)
+        rates = {name: rate[: loop.inner_steps] for name, rate in loop.inner_lr.items()}
+        return loop._replace(inner_lr=rates)
+
+    def predictors(self, support_x, support_y, steps, slope_of=slope_of):
+        """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
+        path = self.path(self.detached(), support_x, support_y, steps, slope_of)
         norms = [max(step - 1, 0) for step in range(steps + 1)]
         return [
-            self.predict_beside(at_step(phi, self.stepwise, norm), query_x, beside)
+            functools.partial(self.output, at_step(phi, self.stepwise, norm))
             for phi, norm in zip(path, norms, strict=True)
         ]
 
-    def adapt(self, support_x, support_y, steps=None):
-        """φ for ONE task, as `MAML.adapt` gives it; batch norms keep their axis of steps."""
-        steps = self.inner_steps if steps is None else steps
-        arguments = (self.detached(), support_x, support_y, self.first_rates(steps), steps)
-        loss = self.inner_loss or self.loss
-        return maml.detached(maml.adapt(loss, *arguments, adapting=self.adapting))
+    def at_end(self, phi):
+        """φ with the batch norms of the last step."""
+        return at_step(phi, self.stepwise, -1)
 
 
 # ------------------------------------------------------------------ what it is made of
@@ -180,7 +181,7 @@ def multi_step_weights(iteration, until, inner_steps):
 
 def check_until(name, until):
     """A share of the run (a float from 0 to 1) or a number of iterations (an int ≥ 0)."""
-    if not is_count(until) and not (isinstance(until, float) and 0 <= until <= 1):
+    if not is_count(until, 0) and not (isinstance(until, float) and 0 <= until <= 1):
         raise ValueError(
             f"{name} must be a share of the run, from 0.0 to 1.0, or a whole number of iterations; got "
             f"{until!r}."
@@ -196,24 +197,24 @@ def in_iterations(until, iterations):
 def batch_norms(model):
     """The weights and biases of a model's BatchNorm layers: full name → (layer, "weight" or "bias")."""
     return {
-        f"{prefix}.{own}".lstrip("."): (layer, own)
+        f"{prefix}.{name}".lstrip("."): (layer, name)
         for prefix, layer in model.named_modules()
         if isinstance(layer, BatchNorm)
-        for own in ("weight", "bias")
+        for name in ("weight", "bias")
     }
 
 
 def give_steps(norms, inner_steps):
     """Parameters (features,) of batch norms become (inner_steps, features), all steps alike."""
-    for name, (layer, own) in norms.items():
-        value = getattr(layer, own)
+    for name, (layer, kind) in norms.items():
+        value = getattr(layer, kind)
         if value.ndim == 2 and len(value) != inner_steps:
             raise ValueError(
                 f"{name} already holds batch norms for {len(value)} inner steps, not {inner_steps}: start "
                 f"from a new model."
             )
         if value.ndim == 1:
-            setattr(layer, own, nn.Parameter(value.detach().expand(inner_steps, -1).clone()))
+            setattr(layer, kind, nn.Parameter(value.detach().expand(inner_steps, -1).clone()))
 
 
 def at_step(params, stepwise, step):
@@ -228,15 +229,11 @@ class StepLoss(TaskLoss):
         super().__init__(model, function)
         self.stepwise, self.step = tuple(stepwise), step
 
+    def _key(self):  # what was compiled for one step must not serve another
+        return *super()._key(), self.stepwise, self.step
+
     def __call__(self, params, x, y):
         return super().__call__(at_step(params, self.stepwise, self.step), x, y)
-
-    def __eq__(self, other):  # what was compiled for one step must not serve another
-        own = (self.stepwise, self.step)
-        return super().__eq__(other) and own == (other.stepwise, other.step)
-
-    def __hash__(self):
-        return hash((super().__hash__(), self.stepwise, self.step))
 
 
 class StepLosses(tuple):

@@ -62,20 +62,15 @@ def _of_one_size(learner, params, tensors, loop):
     learner.ran = name
     if network is not None:
         return _engine(name)(network, params, tensors, loop)
-    with structure.nothing_left_in(learner.model):
+    with structure.nothing_left_in(learner.model), maml.math_attention():
         return _engine(name)(learner.task_loss, params, tensors, loop)
 
 
 def _engine(name):
     """The function (loss or network, params, tensors, loop) of an engine; imported when first asked for."""
     if name == "plain":
-        return _plain
+        return maml.mean_of_gradients
     return importlib.import_module(f".{name}", __package__).meta_gradient
-
-
-def _plain(loss, params, tensors, loop):
-    with maml.math_attention():
-        return maml.mean_of_gradients(loss, params, tensors, loop)
 
 
 def check_engine(engine):

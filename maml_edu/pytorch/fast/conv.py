@@ -62,7 +62,7 @@ def recognised(model, kinds):
         len(names) == used  # none is shared, or belongs to no layer
         and {p.dtype for p in names} in ({torch.float32}, {torch.float64})
         and all(map(is_untouched, model.modules()))
-        and all(m.forward.__func__ is _FORWARD[type(m)] for m in (model, *layers) if type(m) in _FORWARD)
+        and all(type(m).forward is _FORWARD[type(m)] for m in (model, *layers) if type(m) in _FORWARD)
     )
     if not blocks or not known:
         return None

@@ -58,8 +58,8 @@ def _linear_layers(model):
     linear, between = flat[::2], flat[1::2]
     plain = (
         len(flat) % 2
-        and all(type(m) is nn.Linear and m.forward.__func__ is _LINEAR for m in linear)
-        and all(type(m) is nn.ReLU and m.forward.__func__ is _RELU for m in between)
+        and all(type(m) is nn.Linear and type(m).forward is _LINEAR for m in linear)
+        and all(type(m) is nn.ReLU and type(m).forward is _RELU for m in between)
         and all(map(is_untouched, model.modules()))
         and len(list(model.parameters()))
         == sum(len(m._parameters) - (m.bias is None) for m in linear)

@@ -140,7 +140,7 @@ class Trial:
         """
         expected, noise = self.expected()
         try:
-            with self._untouched():
+            with self._untouched(), maml.math_attention():
                 result = run(what, self.params, self.tensors, self.loop)
         except Exception as error:
             return f"here it ends in {type(error).__name__}: {_first_line(error)}"

@@ -199,7 +199,7 @@ class CapturedStepper(PlainStepper):
         if self.draws is None:
             self.inputs = Inputs(maml.tensors_of(batch, self.learner.params))
         with self._nothing_happens():
-            engine, _ = fast.engine_for(self.learner, self._batch())
+            engine = fast.engine_for(self.learner, self._batch()).name
         if engine != "lean":
             self._give_up(f"the meta-gradient is computed by {engine!r}", warn=False)
             return
@@ -257,7 +257,7 @@ class CapturedStepper(PlainStepper):
         tensors += [value for _, value in rates if isinstance(value, torch.Tensor)]
         places = tuple((id(tensor), tensor.data_ptr()) for tensor in tensors)
         numbers = [f"{name}: {v!r}" for name, v in rates if not isinstance(v, torch.Tensor)]
-        losses = (own.loss, own.inner_loss, str(own.query_weights))
+        losses = (own.task_loss, own.inner_loss, str(own.query_weights))
         loop = (own.inner_steps, own.first_order, own.precision, own.engine, str(own.adapting))
         modes = tuple(module.training for module in own.model.modules())
         return places, numbers, losses, loop, modes

@@ -20,7 +20,7 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import FIELDS
 
 from .. import fast, maml
-from ..fast import closed, native, threads
+from ..fast import native, perceptron, threads
 from ..fast.kernels import outer
 from ..learner import MAML
 from .stepper import BLOWN_UP, PlainStepper
@@ -41,10 +41,12 @@ def reason_against(learner, plan) -> str | None:
         return "it does not compute in bfloat16"
     if learner.learn_inner_lr:
         return "the inner rates are trained, too"
+    if not learner.loop().is_descent:
+        return "it knows gradient descent without clipping, and no other inner step"
     asked = fast.preferences(learner, ())
     if asked[0] != "native" or any(p.device.type != "cpu" for p in learner.params.values()):
         return "engine 'native' is not the first choice here"
-    if closed.network_of(learner) is None:
+    if perceptron.network_of(learner) is None:
         return "the closed form does not fit"
     return None
 
@@ -112,7 +114,7 @@ class NativeStepper(PlainStepper):
         data = []
         for role, kind in enumerate((None, network.support_kind, None, network.query_kind)):
             arrays = [own[role] for own in parts[:alike]]
-            if kind == closed.CROSS_ENTROPY:
+            if kind == perceptron.CROSS_ENTROPY:
                 classes = np.eye(network.widths[-1], dtype=dtype)
                 arrays = [classes[own] for own in arrays]
             stacked = np.empty((alike, *arrays[0].shape), dtype)
@@ -126,7 +128,7 @@ class NativeStepper(PlainStepper):
         if [array.shape for array in arrays] != shapes:
             return False
         kinds = ((1, network.support_kind), (3, network.query_kind))
-        labels = [arrays[role] for role, kind in kinds if kind == closed.CROSS_ENTROPY]
+        labels = [arrays[role] for role, kind in kinds if kind == perceptron.CROSS_ENTROPY]
         return all(own.min() >= 0 and own.max() < network.widths[-1] for own in labels)
 
     # ---------------------------------------------------------------- the call
@@ -143,27 +145,23 @@ class NativeStepper(PlainStepper):
 
     def _work(self, network, data, adam, sizes, values):
         """A function of a thread's number: its part in these outer steps; see `outer.outer_steps`."""
-        own, (steps, tasks), dtype = self.learner, data[0].shape[:2], data[0].dtype.str
-        weights = np.array(maml.check_query_weights(own.query_weights, own.inner_steps))
-        chunks, kinds = min(native.CHUNKS, tasks), (network.support_kind, network.query_kind)
-        size = (network.widths, chunks, 1, tasks, dtype)
-        room = native.kept("call", native.room_for_call, *size)
+        (steps, tasks), dtype, params = data[0].shape[:2], data[0].dtype, self.learner.params
+        loop = self.learner.loop().checked(params)
+        kinds = (network.support_kind, network.query_kind)
+        room = native.room_for(network, tasks, dtype)
+        chunks = len(room.sums[0])
         outer.spread(adam.theta, *room.theta, room.widths)
-        rates = native.padded_rates(
-            network, own.params, own.inner_lr, own.inner_steps, own.adapting
-        )
+        rates = native.padded_rates(network, params, loop)
         counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
         losses, slope = np.zeros((steps, tasks), dtype), np.empty_like(adam.theta)
         results = (losses, values, slope, adam, sizes, self._limits())
-        shots, each = data[0].shape[2], rates[2].ravel()
-        products = closed.by_outer_products(network, weights, False, shots, each)
-        flags = (bool(own.first_order), False, products)
-        fixed = (room.widths, weights, flags, room.theta, rates)
-        examples = max(data[0].shape[2], data[2].shape[2])
-        task = (network.widths, own.inner_steps, examples, dtype, 1, shots * products)
+        shots, examples = data[0].shape[2], max(data[0].shape[2], data[2].shape[2])
+        products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
+        flags = (loop.first_order, False, products)
+        fixed = (room.widths, np.array(loop.query_weights), flags, room.theta, rates)
 
         def work(rank):
-            ws = native.kept("task", native.kernels.workspace, *task)
+            ws = native.workspace_for(network, loop, examples, dtype, shots=shots * products)
             what = (rank, counters, chunks, tuple(data), kinds, *fixed, ws, room.sums, results)
             try:
                 return outer.outer_steps(*what)
