@@ -86,10 +86,10 @@ class MAML:
         self.first_order, self.learn_inner_lr = first_order, learn_inner_lr
         self.query_weights = query_weights
         self.inner_optimiser, self.inner_clip = inner_optimiser, inner_clip
+        self.precision = check_precision(precision, self.params)
         Loop(inner_lr, **self._of_loop()).checked(self.params)
         self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
         self.engine = fast.check_engine(engine)
-        self.precision = check_precision(precision, self.params)
         self.ran = ""  # the engine of the last meta-gradient
 
     @property

@@ -97,15 +97,15 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     memory = _memory(learner)
     key = _circumstances(learner, tensors, loop, memory)
     if key not in memory.choices:
-        if len(memory.choices) >= _MANY:
-            memory.choices.clear()
-        memory.choices[key] = _Chooser(learner, tensors, loop, key[0]).first()
+        choice = _Chooser(learner, tensors, loop, key[0]).first()
+        key = _circumstances(learner, tensors, loop, memory)  # without what has turned out volatile
+        memory.remember(key, choice)
     choice = memory.choices[key]
     if choice.network is not None and not _labels_within(choice.network, tensors):
         # labels that the loss ignores, or an error that torch words best
         key = (*key, "labels beyond the outputs")
         if key not in memory.choices:
-            memory.choices[key] = _Chooser(learner, tensors, loop, key[0], BY_HAND).first()
+            memory.remember(key, _Chooser(learner, tensors, loop, key[0], BY_HAND).first())
         choice = memory.choices[key]
     return choice
 
@@ -134,6 +134,13 @@ class _Memory:
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
         self.volatile = frozenset()
+
+    def remember(self, key, choice):
+        if len(self.choices) >= _MANY:
+            self.choices.clear()
+            self.facts.clear()
+            self.reasons.clear()
+        self.choices[key] = choice
 
 
 def _memory(learner) -> _Memory:

@@ -20,13 +20,17 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 _DEEP = 3  # containers in containers that are looked into
+_LONG = 100  # items of one
 
 
 def structure_of(thing, volatile=frozenset()):
     """A hashable description of a model, a loss, or a learner's loss that holds both.
 
-    volatile: (id of a module, attribute) of what a forward pass itself changes, which is left out.
+    volatile: what a forward pass itself changes, which is left out: (id of a module, attribute), or the id of
+    a loss.
     """
+    if id(thing) in volatile:
+        return id(thing)
     if isinstance(thing, nn.Module):
         return (_global_hooks(), *(_module(m, volatile) for m in thing.modules()))
     return _frozen(thing, volatile, 0)
@@ -67,6 +71,8 @@ def _frozen(value, volatile, depth):
     if isinstance(value, torch.Tensor):
         return id(value), value.shape, value.dtype, value._version
     deeper = lambda item: _frozen(item, volatile, depth + 1)
+    if isinstance(value, (list, tuple, dict)) and len(value) > _LONG:
+        return type(value), id(value)  # data, rather than settings
     if depth < _DEEP and isinstance(value, (list, tuple)):
         return type(value), tuple(map(deeper, value))
     if depth < _DEEP and isinstance(value, dict):

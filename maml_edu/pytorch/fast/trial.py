@@ -18,7 +18,7 @@ import torch
 from .. import maml
 from . import structure, textbook
 
-TASKS = 2  # that an engine is tried with
+TASKS, STEPS = 2, 3  # tasks that an engine is tried with, and inner steps, at most
 EXACT = {torch.float64: 1e-8}  # the relative error that is put down to rounding in any case
 ROUGH = 3e-4  # the same in float32 and below
 NOISE = 30.0  # times the textbook loop's own distance from float64
@@ -28,7 +28,7 @@ class Facts(NamedTuple):
     """What a forward pass does beside computing."""
 
     random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
-    volatile: frozenset  # (id of a module, attribute) that it changes
+    volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
 
 
 # ------------------------------------------------------------------ one forward pass, looked at
@@ -38,11 +38,13 @@ def observe(learner, tensors) -> Facts:
     """The Facts of a learner's forward passes, from two looks at one task."""
     task = [tensor[0] for tensor in tensors]
     with generators_untouched(learner.model):
-        before = structure.attributes_of(learner.model)
+        before, losses = structure.attributes_of(learner.model), _loss_structures(learner)
         states = _states()
         first = _losses(learner, task)
         drawn = [name for name, a, b in _pairs(states, _states()) if a != b]
         after = structure.attributes_of(learner.model)
+        changed = structure.volatile_in(before, after)
+        changed |= {i for i, now in _loss_structures(learner).items() if now != losses[i]}
         second = _losses(learner, task)
         structure.restore(before, everything=True)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
@@ -50,7 +52,12 @@ def observe(learner, tensors) -> Facts:
         draws = "torch"
     else:
         draws = "other" if drawn or not same else ""
-    return Facts(draws, frozenset(structure.volatile_in(before, after)))
+    return Facts(draws, frozenset(changed))
+
+
+def _loss_structures(learner):
+    functions = (learner.loss_function, learner.inner_loss_function)
+    return {id(f): structure.structure_of(f) for f in functions if f is not None}
 
 
 def _losses(learner, task):
@@ -128,7 +135,7 @@ class Trial:
     """Tries engines on the first tasks of a batch, beside the textbook loop, which runs once for all."""
 
     def __init__(self, learner, tensors, loop):
-        self.learner, self.loop = learner, loop
+        self.learner, self.loop = learner, _shortened(loop, learner.params)
         self.params = learner.params
         self.tensors = tuple(tensor[:TASKS] for tensor in tensors)
         self._expected = None
@@ -189,6 +196,25 @@ class Trial:
                 structure.restore(before, everything=True)
 
 
+def _shortened(loop, params):
+    """The loop with `STEPS` inner steps at most: the textbook loop keeps the graph of them all."""
+    steps = min(STEPS, loop.inner_steps)
+    if steps == loop.inner_steps:
+        return loop
+
+    def fewer(rate, shape):
+        by_step = tuple(getattr(rate, "shape", ())) not in ((), shape)
+        return rate[:steps] if by_step else rate
+
+    rates = loop.inner_lr
+    if isinstance(rates, dict):
+        rates = {name: fewer(rate, tuple(params[name].shape)) for name, rate in rates.items()}
+    elif np.ndim(rates if not isinstance(rates, torch.Tensor) else rates.detach().cpu()):
+        rates = rates[:steps]
+    weights = loop.query_weights[-steps - 1 :]
+    return loop._replace(inner_lr=rates, inner_steps=steps, query_weights=weights)
+
+
 def _distance(result, expected):
     """The largest relative distance of the value, θ's gradient and the rates' one, each as one vector."""
     gaps = [0.0]
@@ -212,7 +238,7 @@ def _first_line(error):
 
 def foreign_leaves(learner, tensors, loop):
     """Tensors that the query loss of a task depends on, that want a gradient, and that nothing trains."""
-    task = [tensor[0] for tensor in tensors]
+    task, loop = [tensor[0] for tensor in tensors], _shortened(loop, learner.params)
     value, theta, rates = textbook.query_graph(learner.task_loss, learner.params, task, loop)
     ours = {id(leaf) for leaf in theta.values()}
     if loop.learn_rates:
