@@ -356,8 +356,8 @@ def may_be_drawn_ahead(tasks) -> bool:
     """
     for cls in type(tasks).__mro__:
         if "draws_ahead" in vars(cls):
-            said = cls.draws_ahead is True and getattr(tasks, "draws_ahead", None) is True
-            return said and draws_as(tasks, cls)
+            promised = vars(cls)["draws_ahead"] is True and tasks.draws_ahead is True
+            return promised and draws_as(tasks, cls)
     return False
 
 
