@@ -59,7 +59,7 @@ class Bank:
             flat, sizes = array.reshape(-1, *array.shape[2:]), np.full(len(array), array.shape[1])
         if flat.size == 0 or not sizes.all():
             raise ValueError(f"{_EXPECTED}; got one that is empty, or has an empty class.")
-        flat = channels_first(flat, channels)
+        flat = _channels_first(flat, channels)
         bank = cls(
             np.ascontiguousarray(as_pixels(flat)), sizes, None if names is None else list(names)
         )
@@ -110,7 +110,7 @@ def named(number, names) -> str:
     return f"class {number}" if names is None else f"class {names[number]!r}"
 
 
-def channels_first(images, channels: str | None):
+def _channels_first(images, channels: str | None):
     """Images (total, height, width) as they are; those with channels as (total, channels, height, width)."""
     shape = images.shape[1:]
     if channels not in (None, "first", "last"):
