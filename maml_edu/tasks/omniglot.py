@@ -96,8 +96,8 @@ def _in_split(data, split):
 def load(data_dir=None, resize: str = "nearest") -> dict[str, np.ndarray]:
     """The images, uint8 (classes, 20, 28, 28), where 1 is ink, and what is known about the classes.
 
-    Each (classes,): alphabet, character: names; is_background: bool; vinyals_split: 0 train, 1 val, 2 test. If only the
-    archives are there, they are packed first, and the packed file is kept next to them if possible.
+    Of each class: alphabet, character (names), is_background (bool), vinyals_split (0 train, 1 val, 2 test).
+    If only the archives are there, they are packed first, and the packed file is kept next to them if possible.
     """
     packed = packed_file(data_dir, resize)
     if packed is not None:
