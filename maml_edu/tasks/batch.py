@@ -135,6 +135,11 @@ class TaskBatch:
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any, Any]]:
         """(support_x, support_y, query_x, query_y) of one task after the other, without its padding."""
+        if self.support_mask is None and self.query_mask is None:
+            return zip(*self.arrays, strict=True)
+        return self._without_padding()
+
+    def _without_padding(self):
         real = self._real("support"), self._real("query")
         for task in range(len(self)):
             support, query = (
