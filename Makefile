@@ -48,15 +48,15 @@ test: lint
 
 # Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
 bench: $(STAMP)
-	@$(BIN)/python benchmarks/bench.py $(ARGS)
+	@$(BIN)/python benchmarks/compare/bench.py $(ARGS)
 
 # With the Python that has a PyTorch for the GPU, if that is not $(VENV): make bench-gpu PYTHON=python3
 bench-gpu: $(if $(PYTHON),,$(STAMP))
-	@$(or $(PYTHON),$(BIN)/python) benchmarks/bench.py --device cuda $(ARGS)
+	@$(or $(PYTHON),$(BIN)/python) benchmarks/compare/bench.py --device cuda $(ARGS)
 
 # Omniglot has to be there: maml-edu data get omniglot. ARGS="--list" shows what is run, "--write" updates docs/results.md.
 reproduce: $(if $(PYTHON),,$(STAMP))
-	@$(or $(PYTHON),$(BIN)/python) benchmarks/reproduce.py $(ARGS)
+	@$(or $(PYTHON),$(BIN)/python) benchmarks/reproduce/reproduce.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

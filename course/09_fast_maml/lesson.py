@@ -553,7 +553,7 @@ SCRIPT = """
 import sys
 import numpy as np, torch
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.distributed import Distributed, processes
+from maml_edu.pytorch.training.distributed import Distributed, processes
 from maml_edu.tasks import Sinusoids
 
 torch.manual_seed(9)

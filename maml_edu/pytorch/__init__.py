@@ -6,11 +6,14 @@ Start with `maml.py`; `MAML`, `meta_train` and `evaluate` are what a project of 
 
 from .baselines import FineTuning, NearestCentroid, NearestNeighbour, ProtoNet
 from .evaluation import Evaluation, evaluate
-from .family import ANIL, BOIL, FOMAML, IMAML, MAMLpp, MetaSGD, Reptile
+from .family import ANIL, BOIL, FOMAML, MetaSGD, Reptile
+from .imaml import IMAML
 from .learner import MAML
 from .maml import adapt, meta_gradient, meta_loss
+from .mamlpp import MAMLpp
 from .networks import MLP, BatchNorm, Conv4, LayerNorm
 from .training import History, TrainingDiverged, meta_train
+from .training.distributed import Distributed, processes
 
 __all__ = [
     "ANIL",
@@ -21,6 +24,7 @@ __all__ = [
     "MLP",
     "BatchNorm",
     "Conv4",
+    "Distributed",
     "Evaluation",
     "FineTuning",
     "History",
@@ -37,4 +41,5 @@ __all__ = [
     "meta_gradient",
     "meta_loss",
     "meta_train",
+    "processes",
 ]

@@ -11,11 +11,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call, grad_and_value
+from torch.func import grad_and_value
 
 from . import maml
+from .arguments import one_number
 from .family import mean_over_tasks
-from .learner import MAML
+from .learner import MAML, Forward
+from .precision import in_own_precision
 
 
 class ProtoNet(MAML):
@@ -35,12 +37,16 @@ class ProtoNet(MAML):
     def __init__(self, model, loss=F.cross_entropy):
         super().__init__(model, loss, inner_lr=0.0, inner_steps=0)
 
-    def predictions(self, support_x, support_y, query_x, steps, beside=None):
-        """[logits (queries, shots)] steps + 1 times: there is nothing to adapt.
+    def predictors(self, support_x, support_y, steps, slope_of=None):
+        """[function x → logits (queries, shots)] steps + 1 times: there is nothing to adapt.
 
         The support set goes through the model beside the queries in any case.
         """
-        return [self.logits(self.detached(), support_x, support_y, query_x)] * (steps + 1)
+
+        def logits(x, beside=None):
+            return self.logits(self.detached(), support_x, support_y, x)
+
+        return [logits] * (steps + 1)
 
     def logits(self, params, support_x, support_y, query_x):
         """−‖f(x) − c_k‖² for ONE task's query_x and each class k: (queries, shots)."""
@@ -48,7 +54,7 @@ class ProtoNet(MAML):
             maml.like_params(values, params) for values in (support_x, support_y, query_x)
         )
         refuse_regression(support_y)
-        both = functional_call(self.model, params, (torch.cat([support_x, query_x]),)).flatten(1)
+        both = Forward(self.model)(params, torch.cat([support_x, query_x])).flatten(1)
         keys, queries = both[: len(support_x)], both[len(support_x) :]  # (examples, features)
         classes = torch.arange(len(support_x), device=support_y.device)
         member = (support_y[:, None] == classes).to(keys.dtype)  # (shots, classes)
@@ -56,21 +62,23 @@ class ProtoNet(MAML):
         centres = member.T @ keys / count.clamp(min=1)[:, None]  # (classes, features)
         return torch.where(count > 0, -squared_distances(queries, centres), -torch.inf)
 
-    def task_loss(self, params, support_x, support_y, query_x, query_y):
+    def episode_loss(self, params, support_x, support_y, query_x, query_y):
         """The loss of ONE task's query examples."""
 
         def loss(params, x, y):
             return self.loss_function(self.logits(params, support_x, support_y, x), y)
 
-        return maml.one_number(loss)(params, query_x, query_y)
+        return one_number(loss)(params, query_x, query_y)
 
+    @in_own_precision
     def meta_gradient(self, batch):
         """(mean loss over tasks, its gradient like θ)."""
         theta = self.detached()
-        check_classes(*maml.tensors_of(batch, theta))
+        for group in maml.groups_of(batch):
+            check_classes(*maml.tensors_of(group, theta))
 
         def one_task(*data):
-            slope, value = grad_and_value(self.task_loss)(theta, *data)
+            slope, value = grad_and_value(self.episode_loss)(theta, *data)
             return value, slope
 
         return mean_over_tasks(one_task, batch, theta)
@@ -78,7 +86,7 @@ class ProtoNet(MAML):
     def meta_loss(self, batch):
         """Mean loss over the tasks of a batch."""
         theta = self.detached()
-        return mean_over_tasks(lambda *data: (self.task_loss(theta, *data), {}), batch, theta)[0]
+        return mean_over_tasks(lambda *data: (self.episode_loss(theta, *data), {}), batch, theta)[0]
 
     def adapt(self, support_x, support_y, steps=None):
         raise ValueError("a ProtoNet has no inner loop: ask for its predictions.")
@@ -122,8 +130,8 @@ class FineTuning(MAML):
     on support and query examples together and nothing adapts. In evaluation θ takes gradient steps on the
     support set like a MAML; adapting="head." then trains the head alone. Arguments as for `MAML`.
 
-    Where labels number the classes of an episode, joint training means nothing: class 0 is another in each
-    task. It is refused, unless shared_labels=True says that a label means the same in all tasks. For a
+    Where labels number the classes of an episode, joint training means nothing: class 0 is a different class
+    in every task. It is refused, unless shared_labels=True says that a label means the same in all tasks. For a
     fair baseline there train the body as a ProtoNet, and fine-tune:
 
         model = Conv4(ways=5)
@@ -144,15 +152,16 @@ class FineTuning(MAML):
         super().__init__(model, loss, inner_lr, inner_steps, adapting=adapting)
         self.shared_labels = shared_labels
 
+    @in_own_precision
     def meta_gradient(self, batch):
         """(mean over tasks of the loss at θ on support and query together, its gradient like θ)."""
-        theta, loss = self.detached(), maml.one_number(self.loss)
+        theta, loss = self.detached(), one_number(self.task_loss)
 
         def one_task(support_x, support_y, query_x, query_y):
             if not (support_y.is_floating_point() or self.shared_labels):
                 raise ValueError(
                     "labels that number the classes of an episode cannot be learned jointly, because "
-                    "class 0 is another in each task: pretrain with ProtoNet(body) and fine-tune, or say "
+                    "class 0 is a different class in every task: pretrain with ProtoNet(body) and fine-tune, or say "
                     "shared_labels=True where a label means the same in all tasks."
                 )
             x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])

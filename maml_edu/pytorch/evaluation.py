@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import queue
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.func import vmap
+from torch.utils import _pytree as pytree
 from tqdm.auto import tqdm
 
-from . import maml
-from .fast import threads
+from . import maml, modes
+from .arguments import check_batch_size, check_learner_and_tasks, checked_steps, is_count
+from .fast import textbook, threads
 from .learner import MAML
-from .training import check_learner_and_tasks
+from .metrics import Metric, metric_for
+from .precision import applied
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
 AT_ONCE = 1000  # images at once, where each query goes through the model beside a support set
+_EXACT, _ROUGH = 1e-6, 1e-2  # relative differences that are put down to rounding, in float64 and below
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Evaluation:
     """Scores after 0, 1, … inner steps on the query sets of new tasks.
 
     values: (episodes, steps + 1); mean and ci95: (steps + 1,). The interval is mean ± ci95, with
-    ci95 = 1.96 · standard error over episodes. metric: "mse" (the learner's loss) or "accuracy".
+    ci95 = 1.96 · standard error over episodes. metric: what was scored, such as "accuracy", "mse" or "loss".
     """
 
     metric: str
@@ -61,84 +66,159 @@ def evaluate(
     steps: int | None = None,
     seed: int = 1,
     *,
+    metric: str | Callable | None = None,
     transductive: bool = True,
     progress: bool = False,
 ) -> Evaluation:
     """Adapt θ to `episodes` new tasks and score the query sets after 0, 1, …, `steps` inner steps.
 
-    steps: None takes as many as in training; more are allowed where inner_lr has no step axis. The
-    score is accuracy where query_y holds class labels (integers), else the learner's loss. seed: of the
+    steps: None takes as many as in training; more are allowed where inner_lr has no step axis. seed: of the
     tasks; another than in training, so that they are new. progress: show a bar.
+
+    metric: "accuracy", "mse", "loss" (the learner's), or a function (output, y) → a number for the task, or
+    one for each of its examples; output is what the model returns, a tuple or dict as it is. None: the
+    loss where y is real; accuracy where output and y have the shapes of class scores (examples, classes) and
+    class numbers (examples,); anything else is refused. Labels that the loss ignores, and the padding of
+    tasks of unequal size, do not count.
 
     transductive: the whole query set goes through the model at once, as in the experiments of Finn et al.
     (2017); where batch norm takes its statistics from the batch, each query then gains from the others.
     False asks about one query at a time, in a batch with the support set alone, as Nichol et al. (2018)
     do in their non-transductive setting. Without batch norm the two are the same.
-    The model is in eval mode meanwhile. Raises ValueError for bad arguments.
+
+    Meanwhile nothing is dropped out, and no buffer is written; batch norms use the batch at hand, unless
+    their owner put them into eval mode. All tasks go side by side where the model allows it, else one after
+    the other. Raises ValueError for bad arguments and for a metric that makes no sense.
     """
     check_learner_and_tasks(learner, tasks)
-    if isinstance(episodes, bool) or not isinstance(episodes, (int, np.integer)) or episodes < 2:
+    if not is_count(episodes, 2):
         raise ValueError(
             f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
         )
-    steps = learner.check_steps(learner.inner_steps if steps is None else steps)
-    params, rng = learner.detached(), np.random.default_rng(seed)
-    values, metric = [], "loss"
+    steps = learner.check_steps(learner.inner_steps if steps is None else checked_steps(steps))
+    modes.refuse_unwritten_statistics(learner.model)
+    rng, values = np.random.default_rng(seed), []
+    scoring = _Scoring(learner, steps, metric, transductive)
     bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
-    with _evaluating(learner.model), bar:
+    with modes.in_evaluation(learner.model), applied(learner.precision), torch.no_grad(), bar:
         for first in range(0, episodes, CHUNK):
-            batch = tasks.sample(rng, tasks=min(CHUNK, episodes - first))
-            tensors = maml.tensors_of(batch, params)
-            metric = "loss" if tensors[3].is_floating_point() else "accuracy"
-            for scores in _by_parts(learner, tensors, steps, metric, transductive):
-                values.append(scores)
-                bar.update(len(scores))
-    if metric == "loss" and learner.loss_function is torch.nn.functional.mse_loss:
-        metric = "mse"
-    return Evaluation(metric, np.concatenate(values))
+            count = min(CHUNK, episodes - first)
+            batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))
+            check_batch_size(batch, count)
+            values.append(np.empty((count, steps + 1)))
+            for numbers, group in batch.groups():
+                values[-1][list(numbers)] = scoring.of(group, bar)
+    return Evaluation(scoring.name, np.concatenate(values))
 
 
-@contextlib.contextmanager
-def _evaluating(model):
-    """Dropout and the like are off while a model is evaluated; its mode is put back."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+class _Scoring:
+    """How the tasks of one evaluation are scored: found out from the first ones."""
 
+    def __init__(self, learner, steps, metric, transductive):
+        self.learner, self.steps, self.transductive = learner, steps, transductive
+        self.wanted, self.metric, self.way = metric, None, None
+        self.params = learner.detached()
 
-def _by_parts(learner, tensors, steps, metric, transductive):
-    """Scores (tasks, steps + 1) of a batch, a part of its tasks after the other.
+    @property
+    def name(self):
+        return self.metric.name
 
-    Under vmap each task has weights of its own, and convolutions with such are slow on a CPU (4 times, measured
-    with Conv4): there one task after the other, on several threads.
-    """
-    images = tensors[2].shape[1] * (tensors[0].shape[1] + 1)
-    size = CHUNK if transductive else max(1, AT_ONCE // images)
-    if not _large(learner):
+    def of(self, batch, bar):
+        """Scores (tasks, steps + 1) of tasks of one size."""
+        tensors, scores = maml.tensors_of(batch, self.params), []
+        if self.way is None:
+            self.way = self._way_for(tensors)
+        for part, outputs in self.way(tensors):
+            query_y = part[3]
+            for y, of_task in zip(query_y, outputs, strict=True):
+                self.metric = metric_for(self.wanted, self.learner.loss_function, of_task[-1], y)
+                scores.append([float(self.metric.score(output, y)) for output in of_task])
+            bar.update(len(query_y))
+        return np.array(scores)
+
+    # -------------------------------------------------------------- ways through the tasks
+
+    def _way_for(self, tensors):
+        """The quickest way that gives the outputs which a task by itself has."""
+        few = tuple(tensor[:2] for tensor in tensors)
+        expected = [outputs for _, part in self._one_by_one(few) for outputs in part]
+        for way in (self._in_threads if _convolves(self.learner) else self._side_by_side,):
+            try:
+                outputs = [outputs for _, part in way(few) for outputs in part]
+            except Exception:  # whatever vmap, or a copy of the model, cannot do
+                continue
+            if _alike(outputs, expected):
+                return way
+        return self._one_by_one
+
+    def _one_by_one(self, tensors):
+        """(part, outputs of its tasks, each a list over steps): plain autograd, a task at a time."""
+        for part in _parts(tensors, 1):
+            task = [tensor[0] for tensor in part]
+            yield part, [self._outputs(self.learner, *task[:3], textbook.detached_slope_of)]
+
+    def _side_by_side(self, tensors):
+        """All tasks of a part at once, under vmap."""
+        images = tensors[2].shape[1] * (tensors[0].shape[1] + 1)
+        size = CHUNK if self.transductive else max(1, AT_ONCE // images)
         for part in _parts(tensors, size):
-            yield _scores(learner, part, steps, metric, transductive)
-        return
-    twins = queue.SimpleQueue[MAML]()  # functional_call swaps a module's parameters in place
-    for _ in range(threads.budget()):
-        twins.put(_twin(learner))
+            run = vmap(
+                lambda *task: self._outputs(self.learner, *task, maml.slope_of),
+                randomness="different",
+            )
+            stacked = run(*part[:3])
+            yield part, [_item(stacked, number) for number in range(len(part[0]))]
 
-    def work(part):
-        twin = twins.get()
-        try:
-            return _scores(twin, part, steps, metric, transductive)
-        finally:
-            twins.put(twin)
+    def _in_threads(self, tensors):
+        """A task at a time, on several threads.
 
-    parts, at_once = list(_parts(tensors, 1)), threads.budget()
-    with threads.one_each():
-        for first in range(0, len(parts), at_once):
-            yield np.concatenate(threads.in_threads(work, parts[first : first + at_once]))
+        Under vmap each task has weights of its own, and convolutions with such are slow on a CPU (4 times,
+        measured with Conv4).
+        """
+        twins = queue.SimpleQueue[MAML]()  # functional_call swaps a module's parameters in place
+        for _ in range(threads.budget()):
+            twins.put(_twin(self.learner))
+
+        def work(part):
+            twin = twins.get()
+            try:
+                task = [tensor[0] for tensor in part]
+                with torch.no_grad():  # a thread has its own
+                    return self._outputs(twin, *task[:3], textbook.detached_slope_of)
+            finally:
+                twins.put(twin)
+
+        parts, at_once = list(_parts(tensors, 1)), threads.budget()
+        with threads.one_each():
+            for first in range(0, len(parts), at_once):
+                now = parts[first : first + at_once]
+                for part, outputs in zip(now, threads.in_threads(work, now), strict=True):
+                    yield part, [outputs]
+
+    def _outputs(self, learner, support_x, support_y, query_x, slope_of):
+        """[output for ONE task's query_x after 0, 1, …, steps inner steps]."""
+        predictors = learner.predictors(support_x, support_y, self.steps, slope_of)
+        if self.transductive:
+            return [predict(query_x) for predict in predictors]
+        alone = lambda predict: _one_at_a_time(predict, query_x, support_x)
+        return [alone(predict) for predict in predictors]
 
 
-def _large(learner):
+def _one_at_a_time(predict, query_x, support_x):
+    """The outputs of each query in a batch with the support set alone, put together again."""
+
+    def output(x):
+        return pytree.tree_map(lambda part: part[0], predict(x[None], beside=support_x))
+
+    few = max(1, AT_ONCE // (len(support_x) + 1))  # more need gigabytes
+    try:
+        return vmap(output, randomness="different", chunk_size=few)(query_x)
+    except RuntimeError:
+        outputs = [output(x) for x in query_x]
+        return pytree.tree_map(lambda *parts: torch.stack(parts), *outputs)
+
+
+def _convolves(learner):
     """Whether a task at a time is quicker: convolutions, on a CPU."""
     on_cpu = all(p.device.type == "cpu" for p in learner.params.values())
     return on_cpu and any(isinstance(m, nn.modules.conv._ConvNd) for m in learner.model.modules())
@@ -147,8 +227,7 @@ def _large(learner):
 def _twin(learner):
     """The learner with a copy of its modules, around the same tensors."""
     twin = copy.copy(learner)
-    shared = [*learner.model.parameters(), *learner.model.buffers()]
-    twin.model = copy.deepcopy(learner.model, {id(tensor): tensor for tensor in shared})
+    twin.model = threads.model_twin(learner.model)
     return twin
 
 
@@ -157,29 +236,23 @@ def _parts(tensors, size):
     return zip(*(tensor.split(size) for tensor in tensors), strict=True)
 
 
-def _scores(learner, tensors, steps, metric, transductive):
-    """Scores (tasks, steps + 1) of one batch."""
+def _item(stacked: Any, number):
+    """The outputs of one task, from those of all stacked on a first axis."""
+    return pytree.tree_map(lambda part: part[number], stacked)
 
-    def one_task(support_x, support_y, query_x, query_y):
-        if transductive:
-            outputs = learner.predictions(support_x, support_y, query_x, steps)
-        else:
-            outputs = one_at_a_time(support_x, support_y, query_x)
-        return torch.stack([score(output, query_y) for output in outputs])
 
-    def one_at_a_time(support_x, support_y, query_x):
-        def outputs(x):
-            own = learner.predictions(support_x, support_y, x[None], steps, beside=support_x)
-            return tuple(output[0] for output in own)
-
-        few = max(1, AT_ONCE // (len(support_x) + 1))  # more need gigabytes
-        # steps + 1 times (queries, …)
-        return vmap(outputs, randomness="different", chunk_size=few)(query_x)
-
-    def score(output, y):
-        if metric == "loss":
-            return learner.loss_function(output, y)
-        return (output.argmax(-1) == y).double().mean()
-
-    with torch.no_grad():  # no graph where rates are learned
-        return vmap(one_task, randomness="different")(*tensors).cpu().double().numpy()
+def _alike(outputs, expected):
+    """Whether two lists of outputs are the same, up to rounding."""
+    mine, theirs = pytree.tree_leaves(outputs), pytree.tree_leaves(expected)
+    if len(mine) != len(theirs):
+        return False
+    for a, b in zip(mine, theirs, strict=True):
+        if not isinstance(a, torch.Tensor):
+            continue
+        a, b, exact = a.double(), b.double(), b.dtype == torch.float64
+        if a.shape != b.shape or not torch.equal(a.isfinite(), b.isfinite()):
+            return False
+        a, b = a[a.isfinite()], b[b.isfinite()]
+        if float((a - b).norm()) > (_EXACT if exact else _ROUGH) * float(b.norm()):
+            return False
+    return True

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import copy
+import fnmatch
+import functools
+import types
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
+from torch.utils import _pytree as pytree
 
-from . import fast, maml
-from .precision import check_precision, forward_in_bf16, kept
+from . import fast, maml, modes
+from .arguments import check_examples, checked_steps, refuse_unknown
+from .fast import textbook
+from .loop import Loop
+from .precision import check_precision, forward_in_bf16, in_own_precision
 
 
 class MAML:
     """Learns an initialisation θ of `model` from which a few gradient steps solve a new task.
 
-    model: any nn.Module without data-dependent control flow; its own parameters are θ, so after
-    training the model is the meta-trained one. loss(prediction, target): one number for one task, such
-    as F.mse_loss or F.cross_entropy. inner_lr, inner_steps, first_order: as in `adapt`.
+    model: any nn.Module that autograd can differentiate twice; its own parameters are θ, so after training
+    the model is the meta-trained one. loss(prediction, target): one number for one task, such as F.mse_loss
+    or F.cross_entropy. inner_lr, inner_steps, first_order: as in `adapt`.
 
-    adapting: names of the parameters that the inner loop changes, or what they begin with ("head.");
-    None: all. learn_inner_lr: the rates become meta-parameters, trained with θ. inner_loss: another
-    loss(prediction, target) for the support set. query_weights: as in `meta_loss`. engine: which way the
-    meta-gradient is computed, "auto" or one or several of `maml_edu.pytorch.fast.ENGINES` in order of
-    preference; "plain" switches every fast path off. All give the same numbers.
+    adapting: what the inner loop changes, as names of parameters or modules ("head", "1") or patterns
+    ("features.conv*"); None: all. learn_inner_lr: the rates become meta-parameters, trained with θ.
+    inner_loss: another loss(prediction, target) for the support set. query_weights: as in `meta_loss`.
+    inner_optimiser, inner_clip: the rule of an inner step, and what its slopes are cut to; as in `adapt`.
+    engine: which way the meta-gradient is computed, "auto" or one or several of `fast.ENGINES` in order of
+    preference. All give the same numbers; "auto" ends with "textbook", which runs whatever autograd can.
+    `explain(batch)` says which one runs, and why not the others.
 
     precision: "float32" means what it says: torch is kept from rounding to TF32, which it does in
     convolutions on a GPU unless told otherwise. "tf32" allows it. "bf16" runs the model's forward pass, and
     with it the backward passes through it, in bfloat16 under autocast; parameters, losses, inner steps and
     means over tasks stay float32 (closed forms are not used then). What that costs: `PRECISIONS`.
 
-    Raises ValueError for a model without parameters, or with layers whose second derivatives torch gets
-    wrong (nn.BatchNorm: use mt.BatchNorm; nn.LayerNorm: use mt.LayerNorm). Layers that torch.func cannot
-    run (cuDNN-style recurrent layers, buffers changed in place) end in torch's own error.
+    Buffers, such as the running statistics of nn.BatchNorm, are read and never written: not by a
+    meta-gradient, nor in adaptation or evaluation. Batch norms use the statistics of the batch at hand,
+    unless their owner put them into eval mode; then they use what their buffers hold, as in a pretrained
+    backbone. Dropout draws in training only.
+
+    Raises ValueError for a model without parameters, for a loss with parameters of its own, which would
+    never be trained, and for arguments that make no sense.
 
         learner = MAML(MLP(1, 40, 40, 1), loss=F.mse_loss, inner_lr=0.01, inner_steps=1)
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
@@ -49,37 +64,33 @@ class MAML:
         learn_inner_lr=False,
         inner_loss=None,
         query_weights=None,
+        inner_optimiser="sgd",
+        inner_clip=None,
         engine="auto",
         precision="float32",
+        **unknown,
     ):
+        refuse_unknown(type(self).__init__, unknown)
         if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
                 f"model must be an nn.Module with parameters that are not frozen; got "
                 f"{type(model).__name__}."
             )
-        for function in (loss, inner_loss or loss):
-            if not callable(function):
-                raise ValueError(
-                    f"loss must be a function (prediction, target) → number; got {function!r}."
-                )
-        refuse_inexact_layers(model)
+        for name, function in (("loss", loss), ("inner_loss", inner_loss or loss)):
+            _check_loss(name, function, model)
         self.model, self.loss_function, self.inner_loss_function = model, loss, inner_loss
         self.adapting = names_that_adapt(adapting, self.params)
-        self.inner_steps = maml.check_inner_loop(self.params, inner_lr, inner_steps, self.adapting)
-        self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
+        self.inner_steps = checked_steps(inner_steps)
+        if not learn_inner_lr:
+            _refuse_rates_nobody_learns(inner_lr)
         self.first_order, self.learn_inner_lr = first_order, learn_inner_lr
         self.query_weights = query_weights
-        maml.check_query_weights(query_weights, self.inner_steps)
+        self.inner_optimiser, self.inner_clip = inner_optimiser, inner_clip
+        Loop(inner_lr, **self._of_loop()).checked(self.params)
+        self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
         self.engine = fast.check_engine(engine)
         self.precision = check_precision(precision, self.params)
-
-    def __init_subclass__(cls, **options):
-        """What a variant computes in its own way is computed in the learner's precision, too."""
-        super().__init_subclass__(**options)
-        for name in {"meta_gradient", "meta_loss", "adapt", "predict", "predictions"} & vars(
-            cls
-        ).keys():
-            setattr(cls, name, kept(vars(cls)[name]))
+        self.ran = ""  # the engine of the last meta-gradient
 
     @property
     def params(self) -> dict[str, torch.Tensor]:
@@ -91,92 +102,186 @@ class MAML:
         """All that the outer loop trains: θ, and with learn_inner_lr the rates ("inner_lr.…")."""
         return {**self.params, **self.learned_rates()}
 
+    def everything(self) -> dict[str, torch.Tensor]:
+        """`meta_params` and the frozen parameters, which the outer loop trains once they are no longer frozen."""
+        return {**dict(self.model.named_parameters()), **self.learned_rates()}
+
     def learned_rates(self) -> dict[str, torch.Tensor]:
         """The inner rates that are meta-parameters: "inner_lr", or "inner_lr.name" for each of a dict."""
         if not self.learn_inner_lr:
             return {}
         if isinstance(self.inner_lr, dict):
-            return {f"inner_lr.{name}": own for name, own in self.inner_lr.items()}
+            return {f"inner_lr.{name}": rate for name, rate in self.inner_lr.items()}
         return {"inner_lr": self.inner_lr}
 
+    def loop(self, steps=None) -> Loop:
+        """The inner loop's settings; steps: another number of inner steps than in training."""
+        loop = Loop(self.inner_lr, **self._of_loop())
+        moving = self.params  # without what has been frozen since
+        if self.adapting is not None:
+            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
+        if isinstance(loop.inner_lr, dict):
+            rates = {n: rate for n, rate in loop.inner_lr.items() if n in moving}
+            loop = loop._replace(inner_lr=rates)
+        if steps is None:
+            return loop
+        return loop._replace(inner_steps=steps, query_weights=None)
+
+    def _of_loop(self):
+        return {
+            "inner_steps": self.inner_steps,
+            "first_order": self.first_order,
+            "adapting": self.adapting,
+            "inner_loss": self.inner_loss,
+            "query_weights": self.query_weights,
+            "learn_rates": self.learn_inner_lr,
+            "inner_optimiser": self.inner_optimiser,
+            "inner_clip": self.inner_clip,
+        }
+
     @property
-    def loss(self):
+    def task_loss(self):
         """loss(params, x, y): the loss on one task's examples at the given parameters, one number."""
         return TaskLoss(self.model, self.loss_function, self.precision)
 
     @property
     def inner_loss(self):
-        """The same for the support set; None where it is `loss`."""
+        """The same for the support set; None where it is `task_loss`."""
         function = self.inner_loss_function
         return function and TaskLoss(self.model, function, self.precision)
 
-    @kept
-    def predict(self, params, x):
-        """The model's output for one task's x at the given parameters; arrays are taken too."""
-        return call(self.model, params, x, self.precision)
+    # -------------------------------------------------------------- the meta-gradient
 
-    @kept
-    def predictions(self, support_x, support_y, query_x, steps, beside=None):
-        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set].
-
-        beside (examples, …): what goes through the model together with query_x, and whose outputs are
-        left out: batch norms then normalise by both.
-        """
-        loop = (self.inner_lr, steps, False, self.adapting)
-        loss = self.inner_loss or self.loss
-        path = maml.adaptation(loss, self.detached(), support_x, support_y, *loop)
-        return [self.predict_beside(phi, query_x, beside) for phi in path]
-
-    def predict_beside(self, params, x, beside):
-        """`predict` for x in one batch with the examples `beside`; None: alone."""
-        if beside is None:
-            return self.predict(params, x)
-        return self.predict(params, torch.cat([maml.like_params(beside, params), x]))[len(beside) :]
-
-    @kept
-    def meta_loss(self, batch):
-        """Mean query loss after adaptation over the tasks of a batch (a number without a graph)."""
-        loop = (self.detached(), batch, self.inner_lr, self.inner_steps)
-        with torch.no_grad():
-            return maml.meta_loss(self.loss, *loop, **self.options())
-
-    @kept
+    @in_own_precision
     def meta_gradient(self, batch):
-        """(meta-loss, gradients like `meta_params`) for a batch; see `mt.meta_gradient`."""
+        """(meta-loss, gradients like `meta_params`) for a batch; see `mt.meta_gradient`.
+
+        batch: a TaskBatch, or a tuple (support_x, support_y, query_x, query_y).
+        """
         value, grads, *rate_slopes = fast.meta_gradient(self, batch)
         for slopes in rate_slopes:
-            rates = slopes.values() if isinstance(slopes, dict) else [slopes]
-            grads = grads | dict(zip(self.learned_rates(), rates, strict=True))
+            named = slopes.items() if isinstance(slopes, dict) else [("", slopes)]
+            grads |= {f"inner_lr.{name}".rstrip("."): slope for name, slope in named}
         return value, grads
 
-    @kept
+    @in_own_precision
+    def meta_loss(self, batch):
+        """Mean query loss after adaptation over the tasks of a batch (a number without a graph)."""
+        theta, loop = self.detached(), self.loop().checked(self.params)
+
+        def mean_loss(tensors):
+            losses = [
+                maml.query_loss(self.task_loss, theta, task, loop, textbook.detached_slope_of)
+                for task in zip(*tensors, strict=True)
+            ]
+            return (torch.stack(losses).mean(),)
+
+        with torch.no_grad():
+            return maml.over_groups(mean_loss, batch, theta)[0]
+
+    def explain(self, batch):
+        """Which engine computes the meta-gradient of such a batch, and for each of the others why it does not.
+
+        Returns an Explanation: `engine`, `reasons` (by engine); printed, a line for each.
+        """
+        return fast.explain(self, batch)
+
+    # -------------------------------------------------------------- one task
+
+    @in_own_precision
     def adapt(self, support_x, support_y, steps=None):
         """φ for ONE task: θ after `steps` inner steps (None: as many as in training) on its support set.
 
         support_x (shots, …), support_y (shots, …): arrays or tensors. The result is free of any graph.
+        Nothing is dropped out, and no buffer is written.
         """
-        steps = self.inner_steps if steps is None else steps
-        arguments = (self.detached(), support_x, support_y, self.inner_lr, steps)
-        params = maml.adapt(self.inner_loss or self.loss, *arguments, adapting=self.adapting)
-        return maml.detached(params)
+        return self._path(support_x, support_y, steps)[-1]
+
+    def _path(self, support_x, support_y, steps):
+        """[φ₀ … φ_K] of one task, from what a user gives."""
+        steps = self.check_steps(self.inner_steps if steps is None else steps)
+        theta = self.detached()
+        support_x, support_y = (maml.like_params(a, theta) for a in (support_x, support_y))
+        check_examples("support", support_x, support_y)
+        modes.refuse_unwritten_statistics(self.model)
+        with modes.in_evaluation(self.model), torch.no_grad():
+            return self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
+
+    def path(self, theta, support_x, support_y, steps, slope_of=maml.slope_of):
+        """[φ₀ = θ, φ₁, …, φ_steps] of ONE task; see `maml.adaptation`."""
+        loop, loss = self.loop(steps).checked(theta), self.inner_loss or self.task_loss
+        return maml.adaptation(loss, theta, support_x, support_y, loop, slope_of)
+
+    @in_own_precision
+    def predict(self, params, x, beside=None):
+        """The model's output for one task's x at the given parameters; arrays are taken too.
+
+        beside (examples, …): what goes through the model together with x, and whose outputs are left out:
+        batch norms then normalise by both. Without it, one example by itself is warned of. Nothing is
+        dropped out. Raises ValueError for batch norms in eval mode whose statistics were never written.
+        """
+        modes.refuse_unwritten_statistics(self.model)
+        if beside is None:
+            modes.warn_of_one_example(self.model, x)
+        with modes.in_evaluation(self.model):
+            return self.output(params, x, beside)
+
+    def output(self, params, x, beside=None):
+        """The model's output for x (examples, …), in whatever mode it is; beside: as in `predict`."""
+        forward = Forward(self.model, self.precision)
+        if beside is None:
+            return forward(params, x)
+        x, beside = maml.like_params(x, params), maml.like_params(beside, params)
+        both = forward(params, torch.cat([beside, x]))
+        return pytree.tree_map(lambda part: _without_first(part, len(beside), len(x)), both)
+
+    def predictors(self, support_x, support_y, steps, slope_of=maml.slope_of):
+        """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
+        path = self.path(self.detached(), support_x, support_y, steps, slope_of)
+        return [functools.partial(self.output, phi) for phi in path]
+
+    def predictions(self, support_x, support_y, query_x, steps, beside=None):
+        """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set].
+
+        beside: as in `predict`.
+        """
+        return [f(query_x, beside) for f in self.predictors(support_x, support_y, steps)]
+
+    def adapted(self, support_x, support_y, steps=None) -> nn.Module:
+        """The model with φ of ONE task in it: an ordinary nn.Module of its own, to be used, saved and loaded.
+
+        In eval mode, but for batch norms that use the statistics of the batch at hand: these go on doing so,
+        and want more than one example at a time. Arguments as in `adapt`. Raises ValueError for a model that
+        cannot be copied.
+        """
+        phi = self.at_end(self.adapt(support_x, support_y, steps))
+        try:
+            module = copy.deepcopy(self.model)
+        except Exception as error:
+            raise ValueError(
+                f"the model cannot be copied ({type(error).__name__}: {error}): use adapt and predict."
+            ) from error
+        for part in module.modules():
+            part.training = part.training and modes.is_norm(part)
+        for name, value in phi.items():
+            owner, _, last = name.rpartition(".")
+            frozen = nn.Parameter(value.clone())
+            setattr(module.get_submodule(owner), last, frozen)
+        return module
+
+    def at_end(self, phi):
+        """φ as the model itself has it: where a variant keeps something for each step, what the last one has."""
+        return phi
+
+    # -------------------------------------------------------------- θ and its settings
 
     def detached(self):
         """θ as tensors without a graph."""
         return maml.detached(self.params)
 
-    def options(self):
-        """What `mt.meta_loss` and `mt.meta_gradient` take by keyword."""
-        return {
-            "adapting": self.adapting,
-            "inner_loss": self.inner_loss,
-            "query_weights": self.query_weights,
-        }
-
     def check_steps(self, steps):
         """A number of inner steps for evaluation as an int; ValueError where it makes no sense."""
-        return maml.check_inner_loop(self.params, self.inner_lr, steps, self.adapting)
-
-    # -------------------------------------------------------------- what meta_train asks for
+        return self.loop(checked_steps(steps)).checked(self.params).inner_steps
 
     def before_iteration(self, iteration, iterations):
         """Called before each outer step: where a variant anneals something. A function of its arguments."""
@@ -184,8 +289,8 @@ class MAML:
     def to(self, device):
         """The learner with its meta-parameters and buffers on a device; the same tensors stay in use."""
         self.model.to(device)
-        for own in self.learned_rates().values():
-            own.data = own.data.to(device)
+        for rate in self.learned_rates().values():
+            rate.data = rate.data.to(device)
         return self
 
     def state_dict(self):
@@ -196,13 +301,14 @@ class MAML:
         """Take over what `state_dict` gave. Raises RuntimeError or KeyError where it does not fit."""
         self.model.load_state_dict(state["model"])
         with torch.no_grad():
-            for name, own in self.learned_rates().items():
-                own.copy_(state["inner_lr"][name])
+            for name, rate in self.learned_rates().items():
+                rate.copy_(state["inner_lr"][name])
 
     def settings(self):
         """The configuration in plain values: what a run must share with one that it goes on from."""
         plain = isinstance(self.inner_lr, (int, float))
-        return {
+        rule = self.inner_optimiser
+        settings = {
             "learner": type(self).__name__,
             "inner_lr": self.inner_lr if plain else "learned or listed",
             "inner_steps": self.inner_steps,
@@ -211,22 +317,59 @@ class MAML:
             "query_weights": "last" if self.query_weights is None else list(self.query_weights),
             "precision": self.precision,
         }
+        if rule != "sgd" or self.inner_clip is not None:
+            settings["inner_optimiser"] = rule if isinstance(rule, str) else rule.__qualname__
+            settings["inner_clip"] = self.inner_clip
+        return settings
+
+    def __getstate__(self):
+        """Without what was found out about engines, which is found out again where it is wanted."""
+        return {name: value for name, value in vars(self).items() if name != "_choices"}
 
 
-def call(model, params, x, precision="float32"):
-    """The model's output for x at the given parameters; x, and a tensor that comes out, in their precision.
+class Forward:
+    """A model called with given parameters: buffers are read, and what is written to them is thrown away.
 
-    Where one module stands in a model twice, functional_call (torch 2.13) would leave plain tensors in the
-    place of its parameters when it looks for shared weights; there is nothing to look for then.
+    Batch norms in training mode have no running statistics meanwhile, which they would only write.
     """
-    names = [id(own) for _, own in model.named_modules(remove_duplicate=False)]
-    once = len(names) == len(set(names))
-    x = maml.like_params(x, params)
-    if precision != "bf16":
-        return functional_call(model, params, (x,), tie_weights=once)
-    with forward_in_bf16(x.device):
-        output = functional_call(model, params, (x,), tie_weights=once)
-    return maml.like_params(output, params) if isinstance(output, torch.Tensor) else output
+
+    def __init__(self, model, precision="float32"):
+        self.model, self.precision = model, precision
+        names = [id(module) for _, module in model.named_modules(remove_duplicate=False)]
+        # Where one module stands in a model twice, functional_call (torch 2.13) would leave plain tensors in
+        # the place of its parameters when it looks for shared weights; there is nothing to look for then.
+        self.tie = len(names) == len(set(names))
+        self.unwritten = {
+            f"{prefix}.{name}".lstrip("."): None
+            for prefix, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._NormBase) and module.training
+            for name in ("running_mean", "running_var", "num_batches_tracked")
+            if name in module._buffers
+        }
+        self.rest = {
+            name: tensor
+            for name, tensor in model.named_buffers()
+            if name not in self.unwritten and tensor is not None
+        }
+        self.frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
+        self.dtype = next(model.parameters()).dtype
+
+    def __call__(self, params, x):
+        """The output for x (examples, …); x, and a tensor that comes out, in the parameters' precision."""
+        x, dtype = maml.like_params(x, params), next(iter(params.values())).dtype
+        held = {name: tensor.clone() for name, tensor in self.rest.items()}
+        if dtype != self.dtype:  # everything in the precision that is asked for
+            held = {n: t.to(dtype) if t.dtype == self.dtype else t for n, t in held.items()}
+            held |= {n: p.to(dtype) for n, p in self.frozen.items()}
+        tensors = {**held, **self.unwritten, **params}
+        if self.precision != "bf16":
+            return functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+        with forward_in_bf16(x.device):
+            output = functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+        back = lambda part: (
+            maml.like_params(part, params) if isinstance(part, torch.Tensor) else part
+        )
+        return pytree.tree_map(back, output)
 
 
 class TaskLoss:
@@ -235,59 +378,118 @@ class TaskLoss:
     def __init__(self, model, function, precision="float32"):
         self.model, self.function, self.precision = model, function, precision
 
+    @functools.cached_property
+    def forward(self):
+        return Forward(self.model, self.precision)
+
     def __call__(self, params, x, y):
-        prediction = call(self.model, params, x, self.precision)
-        return self.function(prediction, maml.like_params(y, params))
+        return self.function(self.forward(params, x), maml.like_params(y, params))
+
+    def _key(self):
+        return self.model, self.function, self.precision
 
     def __eq__(self, other):
-        return isinstance(other, TaskLoss) and vars(self) == vars(other)
+        return type(other) is type(self) and self._key() == other._key()
 
     def __hash__(self):
-        return hash((self.model, self.function, self.precision))
+        return hash(self._key())
+
+
+# ------------------------------------------------------------------ what is asked of the arguments
 
 
 def names_that_adapt(adapting, params):
-    """The names in params that are given, or begin with what is given; None for all. ValueError if unknown."""
+    """The names in params that are given: parameters, modules, or patterns with *; None for all.
+
+    "1" means the parameters of the module "1", not those of "10"; "conv*" whatever begins so. ValueError for
+    what is not there.
+    """
     if adapting is None:
         return None
     given = (adapting,) if isinstance(adapting, str) else tuple(adapting)
-    for own in given:
-        if not any(name == own or name.startswith(own) for name in params):
+    chosen = set()
+    for pattern in given:
+        module = f"{pattern.removesuffix('.')}."
+        names = {n for n in params if n == pattern or n.startswith(module)}
+        names |= {n for n in params if "*" in pattern and fnmatch.fnmatchcase(n, pattern)}
+        if not names:
             raise ValueError(
-                f"adapting names {own!r}, but the model's parameters are {', '.join(params)}."
+                f"adapting names {pattern!r}, but the model's parameters are {', '.join(params)}: name "
+                f'parameters, modules ("head") or patterns ("conv*").'
             )
-    return [n for n in params if any(n == own or n.startswith(own) for own in given)]
+        chosen |= names
+    return [name for name in params if name in chosen]
 
 
 def as_leaves(inner_lr, params):
     """Rates as tensors that can be trained, on the device and in the precision of the parameters."""
     example = next(iter(params.values()))
 
-    def leaf(own):
-        values = torch.as_tensor(own, dtype=example.dtype, device=example.device)
+    def leaf(rate):
+        values = torch.as_tensor(rate, dtype=example.dtype, device=example.device)
         return values.detach().clone().requires_grad_()
 
-    return (
-        {n: leaf(v) for n, v in inner_lr.items()} if isinstance(inner_lr, dict) else leaf(inner_lr)
-    )
+    if isinstance(inner_lr, dict):
+        return {name: leaf(rate) for name, rate in inner_lr.items()}
+    return leaf(inner_lr)
 
 
-def refuse_inexact_layers(model):
-    """ValueError for normalisation layers whose second derivatives are silently wrong under vmap.
+def _refuse_rates_nobody_learns(inner_lr):
+    rates = inner_lr.values() if isinstance(inner_lr, dict) else [inner_lr]
+    if any(isinstance(rate, torch.Tensor) and rate.requires_grad for rate in rates):
+        raise ValueError(
+            "inner_lr is a tensor with requires_grad, which nothing would train: say learn_inner_lr=True, or "
+            "give inner_lr.detach()."
+        )
 
-    Measured with torch 2.13 in float64 against double backward without vmap: relative error 1e-3 to
-    2e-2 for these, below 1e-13 for GroupNorm, RMSNorm and layers written from elementary operations.
-    """
-    for name, module in model.named_modules():
-        use = None
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            use = f"maml_edu.pytorch.BatchNorm({module.num_features})"
-        elif isinstance(module, nn.LayerNorm) and module.elementwise_affine:
-            use = f"maml_edu.pytorch.LayerNorm({tuple(module.normalized_shape)})"
-        elif isinstance(module, nn.modules.instancenorm._InstanceNorm) and module.affine:
-            use = f"torch.nn.GroupNorm({module.num_features}, {module.num_features})"
-        if use:
-            raise ValueError(
-                f"{name or 'model'} is {type(module).__name__}: under torch.func.vmap its second-order "
-                f"gradient is silently wrong. Use {use} in its place."
-            )
+
+def _check_loss(name, function, model):
+    """ValueError unless a loss is a function without trainable parameters of its own."""
+    if not callable(function):
+        raise ValueError(f"{name} must be a function (prediction, target) → number; got {function!r}.")
+    ours = {id(p) for p in model.parameters()}
+    for part in _modules_behind(function):
+        for parameter_name, p in part.named_parameters():
+            if p.requires_grad and id(p) not in ours:
+                raise ValueError(
+                    f"{name} has parameters of its own ({parameter_name}), which MAML would never train: "
+                    f"requires_grad_(False) keeps them as they are; to train them, use mt.meta_gradient(loss, "
+                    f"params, …) with a params dict that holds them, too."
+                )
+
+
+def _modules_behind(function, depth=0):
+    """The nn.Modules that a loss is, is a method of, or closes over."""
+    if isinstance(function, nn.Module):
+        return [function]
+    inside = []
+    if isinstance(function, types.MethodType):
+        inside = [function.__self__]
+    elif isinstance(function, functools.partial):
+        inside = [function.func, *function.args, *function.keywords.values()]
+    elif isinstance(function, types.FunctionType):
+        inside = [c.cell_contents for c in function.__closure__ or () if _is_filled(c)]
+    elif hasattr(function, "__dict__") and not isinstance(function, type):
+        inside = list(vars(function).values())
+    deep = [item for item in inside if depth < 3]
+    return [module for item in deep for module in _modules_behind(item, depth + 1)]
+
+
+def _is_filled(cell):
+    try:
+        cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _without_first(part, first, rest):
+    """A part of an output for first + rest examples, without the first ones."""
+    if not isinstance(part, torch.Tensor):
+        return part
+    if part.ndim == 0 or len(part) != first + rest:
+        raise ValueError(
+            f"the model's output has shape {tuple(part.shape)} for {first + rest} examples: with beside= "
+            f"each tensor that comes out must have the examples on its first axis."
+        )
+    return part[first:]

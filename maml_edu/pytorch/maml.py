@@ -1,24 +1,42 @@
-"""MAML on tensors, all tasks of a meta-batch at once: start with `meta_gradient`.
+"""MAML on tensors: start with `meta_gradient`, the gradient of each task and then the mean.
 
-The functions of `maml_edu.reference.maml`, line by line the same, with `torch.func` in place of our own
-`grad`: `vmap` runs the inner loop of every task side by side, `grad` goes through it. `loss(params, x,
-y)` is one number for ONE task; `params` (θ) a dict of tensors; batches may hold arrays or tensors.
+The functions of `maml_edu.reference.maml` in the same order, with `torch.func` in place of our own `grad`
+and with three additions: losses of their own for each step (MAML++), a subset that adapts (ANIL), and an
+open rule for the inner step. `loss(params, x, y)` is one number for ONE task; `params` (θ) a dict of
+tensors; batches may hold arrays or tensors.
+
+The order matters. `vmap` of each task's gradient is exact for every layer that torch can differentiate
+twice. The gradient of a vmap is not: torch (2.13) then differentiates the batched forms of batch_norm,
+layer_norm and embedding, whose second derivatives are silently wrong (relative error 1e-3 to 2e-2).
 """
 
 from __future__ import annotations
 
-import operator
-
-import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import FIELDS
 
+from .arguments import check_examples, one_number
+from .loop import Loop
+
+ROOM = 1 << 28  # numbers that the gradients and parameters of the tasks at work may take
+
 
 def adapt(
-    loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False, *, adapting=None
+    loss,
+    params,
+    support_x,
+    support_y,
+    inner_lr,
+    inner_steps,
+    first_order=False,
+    *,
+    adapting=None,
+    inner_optimiser="sgd",
+    inner_clip=None,
 ):
     """φ: `params` after `inner_steps` of gradient descent on one task's support set.
 
@@ -26,37 +44,55 @@ def adapt(
     (inner_steps,) of one rate per step; or a dict like params of either, or of tensors shaped like the
     parameter (one rate per element), or with a step axis in front of that. first_order takes each slope
     for a constant. adapting: the names of the parameters that take part (None: all), as in ANIL; a dict
-    of rates then names these. Differentiable with respect to params and inner_lr. Raises ValueError for
-    rates, steps or data that make no sense.
+    of rates then names these. inner_optimiser: "sgd", "momentum", "adam", or a pure function (params,
+    slopes, state, rate) → (params, state), see `inner_optimisers`. inner_clip: the largest norm of the
+    slopes, or ("value", x), their largest element. Differentiable with respect to params and inner_lr.
+    Raises ValueError for rates, steps or data that make no sense.
     """
-    inner_steps = check_inner_loop(params, inner_lr, inner_steps, adapting)
+    loop = Loop(inner_lr, inner_steps, first_order, adapting).checked(params)
+    loop = loop._replace(inner_optimiser=inner_optimiser, inner_clip=inner_clip).checked(params)
     support_x, support_y = (like_params(a, params) for a in (support_x, support_y))
     check_examples("support", support_x, support_y)
-    data = (support_x, support_y)
-    return adaptation(loss, params, *data, inner_lr, inner_steps, first_order, adapting)[-1]
-
-
-def adaptation(
-    loss, params, support_x, support_y, inner_lr, inner_steps, first_order=False, adapting=None
-):
-    """[φ₀ = θ, φ₁, …, φ_K]: the parameters before and after each inner step. Inputs are not checked."""
-    losses, path = per_step(loss, inner_steps), [params]
-    for step in range(inner_steps):
-        moving = {name: params[name] for name in adapting or params}
-        slope = slope_of(losses[step], params, moving, support_x, support_y)
-        if first_order:
-            slope = {name: value.detach() for name, value in slope.items()}
-        params = params | {
-            name: value - rate(inner_lr, name, value, step, inner_steps) * slope[name]
-            for name, value in moving.items()
-        }
-        path.append(params)
-    return path
+    with math_attention():
+        return adaptation(loss, params, support_x, support_y, loop)[-1]
 
 
 def slope_of(loss, params, moving, x, y):
     """The gradient of one task's loss at `params`, with respect to those of them that are `moving`."""
     return grad(lambda part: loss(params | part, x, y))(moving)
+
+
+def adaptation(loss, params, support_x, support_y, loop, slope_of=slope_of):
+    """[φ₀ = θ, φ₁, …, φ_K]: the parameters before and after each inner step. Inputs are not checked.
+
+    loss: one for all steps, or a sequence of one for each (`per_step`). slope_of: how slopes are taken,
+    where not by `torch.func`.
+    """
+    losses, path, state = per_step(loss, loop.inner_steps), [params], None
+    for step in range(loop.inner_steps):
+        moving = {name: params[name] for name in loop.adapting or params}
+        slopes = slope_of(losses[step], params, moving, support_x, support_y)
+        if loop.first_order:
+            slopes = detached(slopes)
+        moved, state = loop.step(moving, slopes, state, step)
+        params = params | moved
+        path.append(params)
+    return path
+
+
+def query_loss(loss, params, task, loop, slope_of=slope_of):
+    """The query loss of ONE task at φ, or the weighted sum of those at φ₀ … φ_K.
+
+    task: support x and y, query x and y, each (examples, …).
+    """
+    support_x, support_y, query_x, query_y = task
+    inner_loss, losses = loop.inner_loss or loss, per_step(loss, loop.inner_steps)
+    path = adaptation(inner_loss, params, support_x, support_y, loop, slope_of)
+    return sum(
+        weight * losses[step](path[step], query_x, query_y)
+        for step, weight in enumerate(loop.query_weights)
+        if weight
+    )
 
 
 def meta_loss(
@@ -70,24 +106,25 @@ def meta_loss(
     adapting=None,
     inner_loss=None,
     query_weights=None,
+    inner_optimiser="sgd",
+    inner_clip=None,
 ):
     """Mean over tasks of the query loss at φ, the parameters adapted to the task's support set.
 
-    adapting: as in `adapt`. inner_loss: the loss of the support set, where it is another one.
-    query_weights (inner_steps + 1,): weights of the query losses at φ₀, φ₁, …, φ_K (None: only φ_K counts),
-    the multi-step loss of MAML++ (Antoniou et al. 2019, equation 5).
+    batch: a TaskBatch, or a tuple of its four arrays; tasks of unequal size as `TaskBatch` describes them.
+    adapting, inner_optimiser, inner_clip: as in `adapt`. inner_loss: the loss of the support set, where it
+    is another one. query_weights (inner_steps + 1,): weights of the query losses at φ₀, φ₁, …, φ_K (None:
+    only φ_K counts), the multi-step loss of MAML++ (Antoniou et al. 2019, equation 5).
     """
-    inner_steps = check_inner_loop(params, inner_lr, inner_steps, adapting)
-    weights = check_query_weights(query_weights, inner_steps)
-    losses = per_step(loss, inner_steps)
-    loop = (inner_lr, inner_steps, first_order, adapting)
+    loop = Loop(inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights)
+    loop = loop._replace(inner_optimiser=inner_optimiser, inner_clip=inner_clip).checked(params)
 
-    def query_loss(support_x, support_y, query_x, query_y):
-        path = adaptation(inner_loss or loss, params, support_x, support_y, *loop)
-        counted = [step for step, weight in enumerate(weights) if weight]
-        return sum(weights[step] * losses[step](path[step], query_x, query_y) for step in counted)
+    def mean_loss(tensors):
+        losses = vmap(lambda *task: query_loss(loss, params, task, loop), randomness="different")
+        return (losses(*tensors).mean(),)
 
-    return vmap(query_loss, randomness="different")(*tensors_of(batch, params)).mean()
+    with math_attention():
+        return over_groups(mean_loss, batch, params)[0]
 
 
 def meta_gradient(
@@ -102,26 +139,72 @@ def meta_gradient(
     inner_loss=None,
     query_weights=None,
     learn_rates=False,
+    inner_optimiser="sgd",
+    inner_clip=None,
 ):
     """(meta-loss, its gradient with respect to θ, like params): what the outer loop descends.
 
     The gradient goes through every inner step (Algorithm 1, line 8). first_order=True leaves out the
     second derivatives (first-order MAML, section 5.2): the query gradient at φ stands for that at θ.
-    adapting, inner_loss, query_weights: as in `meta_loss`. learn_rates=True gives a third result: the
-    gradient with respect to inner_lr, a tensor or a dict of tensors (Meta-SGD). The results are free of
-    any graph. The same on other ways, which may be faster: `maml_edu.pytorch.fast`.
+    batch and the other arguments: as in `meta_loss`. learn_rates=True gives a third result: the gradient
+    with respect to inner_lr, a tensor or a dict of tensors (Meta-SGD). The results are free of any graph.
+
+    Each task's gradient is as large as θ: memory grows with tasks × |θ| × (inner_steps + 2), and beyond
+    2²⁸ numbers (1 GiB in float32) the tasks go in chunks. Faster ways to the same: `maml_edu.pytorch.fast`.
     """
-    check_inner_loop(params, inner_lr, inner_steps, adapting)
-    options = {"adapting": adapting, "inner_loss": inner_loss, "query_weights": query_weights}
+    loop = Loop(inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights, learn_rates)
+    loop = loop._replace(inner_optimiser=inner_optimiser, inner_clip=inner_clip).checked(params)
+    with math_attention():
+        return over_groups(
+            lambda tensors: mean_of_gradients(loss, params, tensors, loop), batch, params
+        )
 
-    def value_at(theta, rates):
-        return meta_loss(loss, theta, batch, rates, inner_steps, first_order, **options)
 
-    wanted = (0, 1) if learn_rates else (0,)
-    slopes, value = grad_and_value(value_at, argnums=wanted)(
-        detached(params), detached(inner_lr) if learn_rates else inner_lr
-    )
-    return (value.detach(), *(detached(slope) for slope in slopes))
+def mean_of_gradients(loss, params, tensors, loop):
+    """(meta-loss, gradient like params[, gradient like inner_lr]) of tasks of one size, all at once.
+
+    tensors: support x and y, query x and y, each (tasks, examples, …).
+    """
+    theta = detached(params)
+    rates = detached(loop.inner_lr) if loop.learn_rates else loop.inner_lr
+    wanted = (0, 1) if loop.learn_rates else (0,)
+
+    def task_gradient(*task):
+        at = lambda theta, rates: query_loss(loss, theta, task, loop._replace(inner_lr=rates))
+        slopes, value = grad_and_value(at, argnums=wanted)(theta, rates)
+        return value, *slopes
+
+    return mean_over_tasks(task_gradient, tensors, theta, loop.inner_steps, "different")
+
+
+def mean_over_tasks(one_task, tensors, theta, inner_steps, randomness):
+    """The mean of one_task(support_x, support_y, query_x, query_y) → (numbers and dicts of tensors).
+
+    All tasks side by side under vmap, in chunks where their parameters take more than `ROOM` numbers.
+    """
+    numbers = sum(p.numel() for p in theta.values()) * (inner_steps + 2)
+    tasks, size = len(tensors[0]), max(1, ROOM // numbers)
+    run = vmap(one_task, randomness=randomness)
+    if tasks <= size:
+        return mapped(lambda results: results.detach().mean(0), run(*tensors))
+    total = None
+    for part in zip(*(tensor.split(size) for tensor in tensors), strict=True):
+        sums = mapped(lambda results: results.detach().sum(0), run(*part))
+        total = sums if total is None else mapped(torch.add, total, sums)
+    return mapped(lambda sums: sums / tasks, total)
+
+
+def mapped(function, *trees):
+    """function of the tensors of one or several alike tuples or dicts, nested or not."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {key: mapped(function, *(tree[key] for tree in trees)) for key in first}
+    if isinstance(first, tuple):
+        return tuple(mapped(function, *parts) for parts in zip(*trees, strict=True))
+    return function(*trees)
+
+
+# ------------------------------------------------------------------ what they share
 
 
 def detached(tensors):
@@ -138,139 +221,51 @@ def per_step(loss, inner_steps):
     """
     if not isinstance(loss, (list, tuple)):
         return [one_number(loss)] * (inner_steps + 1)
-    losses = [one_number(own) for own in loss]
+    losses = [one_number(item) for item in loss]
     return losses + losses[-1:] * (inner_steps + 1 - len(losses))
 
 
-def rate(inner_lr, name, value, step, inner_steps):
-    """The inner rate of one parameter at one step: a number or a tensor like the parameter.
+def math_attention():
+    """A context in which scaled-dot-product attention has a second derivative: its fused forms have none."""
+    return sdpa_kernel(SDPBackend.MATH)
 
-    A tensor of the parameter's own shape has no step axis; else its leading axis counts steps.
+
+def groups_of(batch):
+    """[TaskBatch], each of tasks of one size: the batch itself, unless it has masks."""
+    return [group for _, group in TaskBatch.of(batch).groups()]
+
+
+def over_groups(compute, batch, params):
+    """compute(tensors) → a tuple of means over tasks, for a batch whose tasks may be of unequal size.
+
+    Tasks of one size go together; the means of the groups are weighted by their numbers of tasks.
     """
-    own = inner_lr[name] if isinstance(inner_lr, dict) else inner_lr
-    if isinstance(own, (np.ndarray, list, tuple)):
-        own = torch.as_tensor(own, dtype=value.dtype, device=value.device)
-    shape = tuple(getattr(own, "shape", ()))
-    if shape == () or (isinstance(inner_lr, dict) and shape == tuple(value.shape)):
-        return own
-    if shape[0] != inner_steps or shape[1:] not in ((), tuple(value.shape)):
-        raise ValueError(
-            f"inner_lr for {name!r} has shape {shape}, which fits neither the parameter "
-            f"{tuple(value.shape)} nor {inner_steps} inner steps: give a number, a tensor like the "
-            f"parameter, or put an axis of {inner_steps} steps in front."
-        )
-    return own[step]
-
-
-# ------------------------------------------------------------------ what goes in is looked at first
-
-
-def check_inner_loop(params, inner_lr, inner_steps, adapting=None):
-    """`inner_steps` as an int; ValueError where steps, rates or names make no sense.
-
-    The sign of a tensor's elements is not looked at: a learned rate may become negative.
-    """
-    try:
-        steps = operator.index(inner_steps)
-    except TypeError:
-        steps = -1
-    if steps < 0 or isinstance(inner_steps, bool):
-        raise ValueError(
-            f"inner_steps must be a whole number ≥ 0 (0: no adaptation); got {inner_steps!r}."
-        )
-    check_params(params)
-    if adapting is not None and (not adapting or not set(adapting) <= set(params)):
-        raise ValueError(
-            f"adapting must name some of the parameters {sorted(params)}; got {adapting!r}."
-        )
-    moving = sorted(adapting or params)
-    if isinstance(inner_lr, dict) and sorted(inner_lr) != moving:
-        raise ValueError(
-            f"inner_lr has keys {sorted(inner_lr)} but params has {moving}: give a rate for "
-            f"every parameter, or one number."
-        )
-    for own in inner_lr.values() if isinstance(inner_lr, dict) else [inner_lr]:
-        if isinstance(own, torch.Tensor):
-            continue
-        known = np.asarray(own)
-        if known.dtype.kind not in "fiu" or not np.all(np.isfinite(known)) or np.any(known < 0):
-            raise ValueError(f"inner_lr must be finite and ≥ 0; got {own!r}.")
-    return steps
-
-
-def check_query_weights(query_weights, inner_steps):
-    """Weights of the query losses at φ₀ … φ_K as numbers; ValueError where they do not fit."""
-    if query_weights is None:
-        return [0.0] * inner_steps + [1.0]
-    weights = np.asarray(query_weights, float)
-    if weights.shape != (inner_steps + 1,) or not np.isfinite(weights).all() or not weights.any():
-        raise ValueError(
-            f"query_weights must be {inner_steps + 1} finite numbers, not all 0, for the query losses "
-            f"after 0 to {inner_steps} inner steps; got {query_weights!r}."
-        )
-    return weights.tolist()
-
-
-def check_params(params):
-    """ValueError unless params is a dict of floating-point tensors, at least one."""
-    if not isinstance(params, dict) or not params:
-        raise ValueError(
-            f"params must be a dict name → tensor, such as dict(model.named_parameters()); got "
-            f"{params if params == {} else type(params).__name__}."
-        )
-    for name, value in params.items():
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            kind = value.dtype if hasattr(value, "dtype") else type(value).__name__
-            raise ValueError(f"params[{name!r}] must be a floating-point tensor, not {kind}.")
-
-
-def one_number(loss):
-    """`loss`, with a clear ValueError when it does not return one number (a tensor without axes)."""
-
-    def checked(params, x, y):
-        value = loss(params, x, y)
-        if not isinstance(value, torch.Tensor) or value.ndim:
-            got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
-            raise ValueError(
-                f"loss must return one number for one task, a tensor without axes, but returned {got}: "
-                f"take the mean over the examples, and return a tensor."
-            )
-        return value
-
-    return checked
-
-
-def check_examples(role, x, y):
-    """ValueError unless x and y hold the same number (≥ 1) of finite examples."""
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            f"{role}_x has shape {tuple(x.shape)} and {role}_y {tuple(y.shape)}: both need the same "
-            f"number of examples, at least one, on their first axis."
-        )
-    for name, values in ((f"{role}_x", x), (f"{role}_y", y)):
-        if values.device.type != "cpu":  # looking at values would make a GPU wait for Python
-            continue
-        try:
-            finite = bool(torch.isfinite(values).all())
-        except RuntimeError:  # inside vmap there are no values to look at
-            return
-        if not finite:
-            raise ValueError(f"{name} contains NaN or infinity: look at the data before training.")
+    groups = groups_of(batch)
+    results = [compute(tensors_of(group, params)) for group in groups]
+    if len(results) == 1:
+        return results[0]
+    tasks = sum(map(len, groups))
+    shares = [len(group) / tasks for group in groups]
+    weighted = [
+        mapped(lambda mean, share=share: share * mean, result)
+        for share, result in zip(shares, results, strict=True)
+    ]
+    return mapped(lambda *parts: sum(parts), *weighted)
 
 
 def tensors_of(batch, params):
-    """The four parts of a batch as tensors on the device, and in the precision, of params.
-
-    A tuple is taken for what this function gave before.
-    """
-    if isinstance(batch, tuple):
-        return batch
-    if not isinstance(batch, TaskBatch):  # its constructor checks shapes and values
-        if not all(hasattr(batch, name) for name in FIELDS):
+    """The four parts of a batch as tensors on the device, and in the precision, of params."""
+    batch = TaskBatch.of(batch)
+    if batch.support_mask is not None or batch.query_mask is not None:
+        raise ValueError(
+            "the batch has masks, for tasks of unequal size: take its groups(), each of one size."
+        )
+    for role in ("support_x", "query_x"):
+        if str(getattr(batch, role).dtype).endswith("uint8"):
             raise ValueError(
-                f"batch must have {', '.join(FIELDS)}, as TaskBatch has; got {type(batch).__name__}."
+                f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
+                f"for the numbers of tokens)."
             )
-        batch = TaskBatch(*(getattr(batch, name) for name in FIELDS))
     return tuple(like_params(getattr(batch, name), params) for name in FIELDS)
 
 

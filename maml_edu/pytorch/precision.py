@@ -52,7 +52,7 @@ def forward_in_bf16(device: torch.device):
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
-def kept(method: Callable) -> Callable:
+def in_own_precision(method: Callable) -> Callable:
     """A learner's method, within the learner's precision."""
 
     @functools.wraps(method)

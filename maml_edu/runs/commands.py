@@ -445,7 +445,7 @@ def check_name(name):
 
 
 def device_named(device):
-    from maml_edu.pytorch.training import find_device
+    from maml_edu.pytorch.arguments import find_device
 
     return find_device(device)
 

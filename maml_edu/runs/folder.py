@@ -205,7 +205,7 @@ def plain(found):
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What the last checkpoint of a run holds. Raises ValueError where it is damaged, OSError without one."""
-    from maml_edu.pytorch import checkpoint
+    from maml_edu.pytorch.training import checkpoint
 
     return checkpoint.read(path / checkpoint.NAME)
 

@@ -55,7 +55,7 @@ def train(
     import torch
 
     import maml_edu.pytorch as mt
-    from maml_edu.pytorch.distributed import Distributed, processes
+    from maml_edu.pytorch.training.distributed import Distributed, processes
 
     if threads:
         torch.set_num_threads(threads)
@@ -113,7 +113,7 @@ def check_test(learner, settings: Settings, test: bool):
 
 def begin(settings: Settings, out, resume: bool, previous: bool, data_dir) -> tuple[bool, str]:
     """(whether it is new, folder) of a run, begun unless it goes on. ValueError where there is one already."""
-    from maml_edu.pytorch.checkpoint import fall_back
+    from maml_edu.pytorch.training.checkpoint import fall_back
 
     folder = Folder(out or free_folder(settings))
     if not folder.begun():

@@ -1,8 +1,8 @@
 """N-way K-shot episodes from a bank of images: start with `FewShotImages`.
 
 A bank holds some examples of each of many classes. An episode takes N of the classes at random, numbers
-them 0 … N − 1, and takes K + queries different examples of each. The sampling of `maml_edu.pytorch` does the
-same index arithmetic on the device that trains.
+them 0 … N − 1, and takes K + queries different examples of each. `maml_edu.pytorch.training.sampling` does the same
+index arithmetic on the device that trains.
 """
 
 from __future__ import annotations

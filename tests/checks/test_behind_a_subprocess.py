@@ -17,7 +17,7 @@ from maml_edu.checks import plain
 from maml_edu.checks.check import PUBLIC_SEED, hidden_seed
 from maml_edu.checks.exercise import WrongAnswer, find, judge, load_chapter, wrong_answers
 
-WORKER = Path(__file__).parent / "answering_worker.py"
+WORKER = Path(__file__).parents[1] / "helpers" / "answering_worker.py"
 CHAPTERS = [chapter for chapter in found_chapters() if exercise_ids(chapter)]
 EXERCISES = [(chapter, id) for chapter in CHAPTERS for id in exercise_ids(chapter)]
 WRONG = [(c, id, n) for c in CHAPTERS for id, n, _ in wrong_answer_places(c)]

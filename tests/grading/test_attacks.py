@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
-from grading.attacks import grounds
-from grading.attacks.cases import (
+from attacks import grounds
+from attacks.cases import (
     ANY,
     CHAPTER,
     IMAGES,

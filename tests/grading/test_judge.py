@@ -6,7 +6,7 @@ import textwrap
 import time
 
 import pytest
-from grading.attacks.cases import CHAPTER, IMAGES, TORCH, code, solutions, solved, stub
+from attacks.cases import CHAPTER, IMAGES, TORCH, code, solutions, solved, stub
 
 from maml_edu.checks import exercise
 from maml_edu.grading import box, judge

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from grading.attacks import files
-from grading.attacks.cases import CHAPTER, solved
+from attacks import files
+from attacks.cases import CHAPTER, solved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

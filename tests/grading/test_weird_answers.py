@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from checks.answering_worker import answers_of
+from answering_worker import answers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

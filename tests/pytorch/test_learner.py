@@ -67,7 +67,7 @@ def test_predict_and_loss_take_arrays_at_any_parameters():
     x, y = np.random.default_rng(0).normal(size=(4, 2)), np.ones((4, 1))
     prediction = learner.predict(learner.params, x)
     np.testing.assert_allclose(prediction.detach(), ref.mlp(params, x), rtol=1e-12)
-    assert learner.loss(learner.params, x, y).item() == pytest.approx(ref.mse(params, x, y))
+    assert learner.task_loss(learner.params, x, y).item() == pytest.approx(ref.mse(params, x, y))
     zeros = {k: torch.zeros_like(v) for k, v in learner.params.items()}
     assert not learner.predict(zeros, x).any()
 
@@ -146,7 +146,7 @@ def test_a_normalisation_layer_that_is_let_in_is_exact_to_second_order(layer):
     batch = TaskBatch(*parts)
     learner = mt.MAML(model, F.mse_loss, inner_lr=0.1, inner_steps=2)
     params = {name: p.detach().numpy() for name, p in model.named_parameters()}
-    by_loop = maml_by_autograd(learner.loss, params, batch, 0.1, 2)[1]
+    by_loop = maml_by_autograd(learner.task_loss, params, batch, 0.1, 2)[1]
     ours = learner.meta_gradient(batch)[1]
     size = max(np.abs(slope).max() for slope in by_loop.values())
     assert max(np.abs(ours[n].numpy() - by_loop[n]).max() for n in ours) < 1e-9 * size

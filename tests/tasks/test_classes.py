@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maml_edu.pytorch.sampling import Stream, sampler_for
+from maml_edu.pytorch.training.sampling import Stream, sampler_for
 from maml_edu.tasks import FewShotImages, TaskBatch
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

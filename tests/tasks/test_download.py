@@ -1,6 +1,6 @@
 """Downloads end whole or not at all, go on where they were interrupted, and say what to do when they fail.
 
-Nothing leaves this machine: tests/loopback.py serves small archives that are made here.
+Nothing leaves this machine: tests/helpers/loopback.py serves small archives that are made here.
 """
 
 import contextlib

@@ -13,6 +13,7 @@ import torch
 
 from .. import maml
 from . import lean
+from .structure import settings_of
 
 
 def missing() -> str | None:
@@ -24,32 +25,28 @@ def missing() -> str | None:
     return None
 
 
-def meta_gradient(
-    loss,
-    params,
-    batch,
-    inner_lr,
-    inner_steps,
-    first_order=False,
-    *,
-    adapting=None,
-    inner_loss=None,
-    query_weights=None,
-    learn_rates=False,
-):
-    """As `maml_edu.pytorch.meta_gradient`, to rounding. loss: hashable, as a learner's is."""
-    inner_steps = maml.check_inner_loop(params, inner_lr, inner_steps, adapting)
-    weights = tuple(maml.check_query_weights(query_weights, inner_steps))
-    moving = tuple(adapting or params)
-    step = compiled_step(loss, inner_loss or loss, bool(first_order), moving, weights, learn_rates)
-    rates = maml.detached(inner_lr) if learn_rates else inner_lr
-    value, grads, slopes = step(maml.detached(params), rates, maml.tensors_of(batch, params))
-    return (value, grads, lean.fold(slopes, rates)) if learn_rates else (value, grads)
+def meta_gradient(loss, params, tensors, loop):
+    """(meta-loss, gradient like params[, gradient like inner_lr]), as `maml.meta_gradient`.
+
+    loss: hashable, as a learner's is.
+    """
+    theta, rates = maml.detached(params), loop.inner_lr
+    rates = maml.detached(rates) if loop.learn_rates else rates
+    compiled = _compiled(loss, loop._replace(inner_lr=None), _modes(loss))
+    value, grads, slopes = compiled(theta, rates, tensors)
+    return (value, grads, lean.fold(slopes, rates)) if loop.learn_rates else (value, grads)
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_step(loss, inner_loss, first_order, moving, weights, learn_rates):
+def _compiled(loss, loop, modes):
     """The compiled function (θ, rates, tensors) → (value, grads, slopes) of one configuration."""
-    losses = [maml.per_step(own, len(weights) - 1) for own in (loss, inner_loss)]
-    fixed = (*losses, first_order, list(moving), list(weights), learn_rates)
-    return torch.compile(lambda *inputs: lean.all_tasks(*inputs, *fixed), dynamic=False)
+
+    def step(theta, rates, tensors):
+        return lean.all_tasks(loss, theta, tensors, loop._replace(inner_lr=rates))
+
+    return torch.compile(step, dynamic=False)
+
+
+def _modes(loss):
+    """What may be changed in a model or loss and must not serve what was compiled before."""
+    return settings_of(loss)

@@ -1,4 +1,4 @@
-"""Convolutional networks on the CPU: `conv_kernels.py` behind the signature of `closed.meta_gradient`.
+"""Convolutional networks on the CPU: `conv_kernels.py` behind the same signature as `closed.py`.
 
 `network_of` recognises [convolution → (batch norm) → ReLU → (max-pooling)] one or several times, then the
 mean over places or Flatten, then a linear layer: Conv4, or an nn.Sequential of the same. Then one task at
@@ -8,6 +8,7 @@ disk for later ones. Needs `pip install "maml_edu[fast]"`; importing this module
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -15,14 +16,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import maml
 from ..networks import BatchNorm, Conv4, SpatialMean
-from . import closed, lean, native, threads
-from .conv_kernels import Net, backward, backward_along, forward, forward_along, unfold
-from .conv_layout import Block, Network, Workspace, layouts, parts_of, sizes_of, views, workspace
-from .kernels import loss_curvature, loss_slope
+from ..loop import Loop
+from . import lean, native, perceptron, threads
+from .kernels.conv_kernels import Net, backward, backward_along, forward, forward_along, unfold
+from .kernels.conv_layout import Block, Network, Workspace, layouts, parts_of, sizes_of, views, workspace
+from .kernels.perceptron import loss_curvature, loss_slope
+from .structure import flattened, is_untouched
 
 KEEP = 5  # inner steps, the last ones, whose passes are kept for the way back
+_NORMS = (BatchNorm, nn.BatchNorm2d)  # the latter in training mode, when it uses the batch's statistics
+_KINDS = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Linear, *_NORMS, SpatialMean, Conv4)
+_FORWARD = {kind: kind.forward for kind in _KINDS}  # as torch, and this library, have them
 
 
 # ------------------------------------------------------------------ which networks
@@ -30,14 +35,13 @@ KEEP = 5  # inner steps, the last ones, whose passes are kept for the way back
 
 def network_of(learner, tensors):
     """(Network, None), or (None, the reason why the kernels cannot be used)."""
-    losses = (learner.inner_loss or learner.loss, learner.loss)
-    kinds = [closed.kind_of(getattr(own, "function", None)) for own in losses]
+    kinds = perceptron.kinds_of_losses(learner)
     if None in kinds:
         return None, "it needs mse_loss or cross_entropy in its plain form"
     if not all(p.requires_grad for p in learner.model.parameters()):
         return None, "some parameters are frozen"
     norms = [m for m in learner.model.modules() if type(m) is BatchNorm]
-    if any(own.ndim == 2 for norm in norms for own in norm.parameters()):
+    if any(p.ndim == 2 for norm in norms for p in norm.parameters()):
         return None, "its batch norms have weights for each inner step"
     network = recognised(learner.model, kinds)
     if network is None:
@@ -57,7 +61,8 @@ def recognised(model, kinds):
     known = (
         len(names) == used  # none is shared, or belongs to no layer
         and {p.dtype for p in names} in ({torch.float32}, {torch.float64})
-        and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+        and all(map(is_untouched, model.modules()))
+        and all(type(m).forward is _FORWARD[type(m)] for m in (model, *layers) if type(m) in _FORWARD)
     )
     if not blocks or not known:
         return None
@@ -75,14 +80,14 @@ def recognised(model, kinds):
 def layers_of(model):
     """The layers of a Conv4 or of nested nn.Sequentials, in order."""
     if type(model) is Conv4:
-        yield from closed.flattened(model.features)
+        yield from flattened(model.features)
         yield model.head
     else:
-        yield from closed.flattened(model)
+        yield from flattened(model)
 
 
 def is_end(vector, linear):
-    return type(linear) is nn.Linear and (type(vector) is SpatialMean or closed.is_flatten(vector))
+    return type(linear) is nn.Linear and (type(vector) is SpatialMean or perceptron.is_flatten(vector))
 
 
 def blocks_of(layers, names):
@@ -90,7 +95,7 @@ def blocks_of(layers, names):
     blocks: list[Block] = []
     while layers:
         conv, *layers = layers
-        norm = layers.pop(0) if layers and type(layers[0]) is BatchNorm else None
+        norm = layers.pop(0) if layers and type(layers[0]) in _NORMS else None
         if not layers or type(layers.pop(0)) is not nn.ReLU:
             return None
         pool = layers.pop(0) if layers and type(layers[0]) is nn.MaxPool2d else None
@@ -131,6 +136,8 @@ def is_plain_norm(layer, conv):
     """Whether a batch norm has a weight and a bias, or neither: no axis of steps as in MAML++."""
     if layer is None:
         return True
+    if type(layer) is nn.BatchNorm2d and not (layer.training or layer.running_mean is None):
+        return False
     shapes = [None if own is None else tuple(own.shape) for own in (layer.weight, layer.bias)]
     filters = (conv.out_channels,)
     return layer.num_features == filters[0] and shapes in ([None, None], [filters, filters])
@@ -165,9 +172,9 @@ def fits(network, tensors):
         features = network.blocks[-1].filters * (1 if network.mean else math.prod(last.after))
         if min(last.after) < 1 or features != network.widths[0]:
             return False
-        if kind == closed.MSE and tuple(y.shape) != (*x.shape[:2], network.widths[-1]):
+        if kind == perceptron.MSE and tuple(y.shape) != (*x.shape[:2], network.widths[-1]):
             return False
-        if kind == closed.CROSS_ENTROPY and (y.is_floating_point() or y.shape != x.shape[:2]):
+        if kind == perceptron.CROSS_ENTROPY and (y.is_floating_point() or y.shape != x.shape[:2]):
             return False
     return True
 
@@ -175,51 +182,40 @@ def fits(network, tensors):
 # ------------------------------------------------------------------ the meta-gradient
 
 
-def meta_gradient(
-    network,
-    params,
-    batch,
-    inner_lr,
-    inner_steps,
-    first_order=False,
-    *,
-    adapting=None,
-    query_weights=None,
-    learn_rates=False,
-    **_,
-):
-    """As `maml_edu.pytorch.meta_gradient`, to rounding, with a Network in the place of the loss."""
-    weights = maml.check_query_weights(query_weights, inner_steps)
-    data = [np.ascontiguousarray(a) for a in closed.arrays_of_batch(network, batch, params)]
-    tasks, dtype = len(data[0]), data[0].dtype
-    nets, room = layouts(network, tuple(batch[0].shape[3:]), *(x.shape[1] for x in data[::2]))
-    moving = list(params if adapting is None else adapting)
-    rates = packed_rates(network, params, inner_lr, inner_steps, moving, room.parameters)
-    job = Job(network, nets, data, weights, bool(first_order), learn_rates, rates)
+def meta_gradient(network, params, tensors, loop):
+    """(meta-loss, gradient like params[, gradient like inner_lr]), as `maml.meta_gradient`.
+
+    network: a `Network`, in the place of the loss.
+    """
+    data = [np.ascontiguousarray(a) for a in perceptron.arrays_of_batch(network, tensors)]
+    tasks, dtype, steps = len(data[0]), data[0].dtype, loop.inner_steps
+    nets, room = layouts(network, tuple(tensors[0].shape[3:]), *(x.shape[1] for x in data[::2]))
+    rates = _packed_rates(network, params, loop, room.parameters)
+    job = Job(network, nets, data, loop, rates)
     chunks = min(native.CHUNKS, tasks)
     sums = np.zeros((chunks, room.parameters), dtype)
-    rate_sums = np.zeros((chunks, inner_steps * learn_rates, room.parameters), dtype)
+    rate_sums = np.zeros((chunks, steps * loop.learn_rates, room.parameters), dtype)
     losses = np.zeros(tasks, dtype)
-    theta = packed(network, params, room.parameters, dtype)
-    kept = min(KEEP, inner_steps) if learn_rates or not first_order else 1
+    theta = _packed(network, params, room.parameters, dtype)
+    passes = min(KEEP, steps) if loop.learn_rates or not loop.first_order else 1
 
     def work(share):
-        size = (room, inner_steps, max(1, kept), dtype.str)
-        walk = Walk(job, native.kept("convolutions", workspace, *size), theta)
+        size = (room, steps, max(1, passes), dtype.str)
+        walk = Walk(job, native.cached_per_thread("convolutions", workspace, *size), theta)
         for chunk in share:
             for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
                 losses[task] = walk.task(task, sums[chunk], rate_sums[chunk])
 
     count = min(threads.budget(), chunks)
     edges = [chunks * part // count for part in range(count + 1)]
-    threads.in_threads(work, [range(a, b) for a, b in zip(edges, edges[1:], strict=False)])
+    threads.in_threads(work, [range(a, b) for a, b in itertools.pairwise(edges)])
     value = torch.tensor(losses.mean())
-    grads = unpacked(network, sums.sum(0) / dtype.type(tasks), params, params)
-    if not learn_rates:
+    grads = _unpacked(network, sums.sum(0) / dtype.type(tasks), params, params)
+    if not loop.learn_rates:
         return value, grads
-    each = enumerate(rate_sums.sum(0) / dtype.type(tasks))
-    slopes = {step: unpacked(network, own, params, moving) for step, own in each}
-    return value, grads, lean.fold(slopes, inner_lr)
+    each, moving = enumerate(rate_sums.sum(0) / dtype.type(tasks)), loop.moving(params)
+    slopes = {step: _unpacked(network, vector, params, moving) for step, vector in each}
+    return value, grads, lean.fold(slopes, loop.inner_lr)
 
 
 class Job(NamedTuple):
@@ -228,9 +224,7 @@ class Job(NamedTuple):
     network: Network
     nets: tuple[Net, Net, Net]  # of a pass on the support set, of one differentiated, of a query
     data: list[np.ndarray]  # support x and y, query x and y, (tasks, examples, …)
-    weights: list[float]  # (K + 1,), of the query losses
-    first_order: bool
-    learn_rates: bool
+    loop: Loop
     rates: list[np.ndarray]  # α of each step, one number for each of the parameters
 
 
@@ -238,7 +232,7 @@ class Walk:
     """One thread's way through its tasks: forward over the inner steps, then back, as in `lean`."""
 
     def __init__(self, job: Job, ws: Workspace, theta):
-        self.job, self.ws, self.steps = job, ws, len(job.weights) - 1
+        self.job, self.ws, self.steps = job, ws, job.loop.inner_steps
         ws.phi[0] = theta
 
     def task(self, number, total, rate_total):
@@ -253,9 +247,9 @@ class Walk:
             np.subtract(ws.phi[step], ws.u, out=ws.phi[step + 1])
         ws.v[:] = 0
         for step in range(self.steps, -1, -1):
-            if step < self.steps and (job.learn_rates or not job.first_order):
+            if step < self.steps and (job.loop.learn_rates or not job.loop.first_order):
                 self.back(step, rate_total)
-            if job.weights[step]:
+            if job.loop.query_weights[step]:
                 value += self.query(step)
         total += ws.v
         return value
@@ -277,7 +271,7 @@ class Walk:
         place = (job.nets[2], ws.phi[step], ws.Q, ws.query, ws.query_passed)
         out, d = forward(*place)
         kind, width = job.network.query_kind, job.network.widths[-1]
-        loss = loss_slope(out, y, d, kind, job.weights[step], len(y), width)
+        loss = loss_slope(out, y, d, kind, job.loop.query_weights[step], len(y), width)
         backward(*place, ws.v, ws.turned)
         return loss
 
@@ -286,9 +280,9 @@ class Walk:
         job, ws, slot = self.job, self.ws, step % len(self.ws.slope)
         if step < self.steps - len(ws.slope):
             self.support(step)
-        if job.learn_rates:
+        if job.loop.learn_rates:
             rate_total[step] -= ws.v * ws.slope[slot]
-        if job.first_order:
+        if job.loop.first_order:
             return
         np.multiply(job.rates[step], ws.v, out=ws.u)
         np.negative(ws.u, out=ws.u)
@@ -303,7 +297,7 @@ class Walk:
 # ------------------------------------------------------------------ tensors in, tensors out
 
 
-def packed(network, params, count, dtype):
+def _packed(network, params, count, dtype):
     """θ in one vector; a batch norm without weights has the scale 1."""
     vector = np.zeros(count, dtype)
     for block, at in zip(network.blocks, parts_of(network), strict=False):
@@ -313,21 +307,21 @@ def packed(network, params, count, dtype):
     return vector
 
 
-def packed_rates(network, params, inner_lr, steps, moving, count):
+def _packed_rates(network, params, loop, count):
     """α of each step as a vector like θ's, with 0 for what does not adapt."""
-    dtype = next(iter(params.values())).detach().numpy().dtype
-    alike = isinstance(inner_lr, (int, float))  # then one vector serves all steps
+    dtype, steps = next(iter(params.values())).detach().numpy().dtype, loop.inner_steps
+    alike = isinstance(loop.inner_lr, (int, float))  # then one vector serves all steps
     vectors = np.zeros((min(1, steps) if alike else steps, count), dtype)
     for step, vector in enumerate(vectors):
         places = views(network, vector)
-        for name in moving:
-            own = maml.rate(inner_lr, name, params[name], step, steps)
-            own = own.detach().numpy() if isinstance(own, torch.Tensor) else np.asarray(own)
-            places[name][...] = own.reshape(places[name].shape) if own.ndim else own
+        for name in loop.moving(params):
+            rate = loop.rate(name, params[name], step)
+            rate = rate.detach().numpy() if isinstance(rate, torch.Tensor) else np.asarray(rate)
+            places[name][...] = rate.reshape(places[name].shape) if rate.ndim else rate
     return list(vectors) * (steps if alike else 1)
 
 
-def unpacked(network, vector, params, wanted):
+def _unpacked(network, vector, params, wanted):
     """The tensors, like the parameters, that a vector holds."""
     found = views(network, vector)
     return {n: torch.from_numpy(found[n].reshape(params[n].shape).copy()) for n in wanted}

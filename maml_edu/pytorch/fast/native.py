@@ -1,4 +1,4 @@
-"""The closed form in native code: `chunks.py` behind the signature of `closed.meta_gradient`.
+"""The closed form in native code: `chunks.py` behind the same signature as `closed.py`.
 
 One task at a time, everything in a core's cache, tasks spread over threads. numba compiles the kernels at
 the first call (about 15 s for each precision) and keeps the result on disk for later ones. Needs
@@ -15,62 +15,50 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import maml
-from . import chunks as chunks_of_tasks
-from . import closed, kernels, lean, threads
+from . import lean, perceptron, threads
+from .kernels import chunks as chunks_of_tasks
+from .kernels import perceptron as kernels
 
 CHUNKS = (
     16  # sums over tasks are made in this many parts, so that they do not depend on the threads
 )
 
 
-def meta_gradient(
-    network,
-    params,
-    batch,
-    inner_lr,
-    inner_steps,
-    first_order=False,
-    *,
-    adapting=None,
-    query_weights=None,
-    learn_rates=False,
-    **_,
-):
-    """As `maml_edu.pytorch.meta_gradient`, to rounding, with a Network in the place of the loss."""
-    weights = np.array(maml.check_query_weights(query_weights, inner_steps))
-    data = tuple(np.ascontiguousarray(a) for a in closed.arrays_of_batch(network, batch, params))
-    tasks, dtype = len(data[0]), data[0].dtype
-    rates = padded_rates(network, params, inner_lr, inner_steps, adapting)
-    chunks, slots = min(CHUNKS, tasks), inner_steps if learn_rates else 1
-    room = kept("call", room_for_call, network.widths, chunks, slots, tasks, dtype.str)
-    put(network, closed.arrays_of(network, params), *room.theta)
-    shots = data[0].shape[1]
-    products = closed.by_outer_products(network, weights, learn_rates, shots, rates[2].ravel())
-    kinds = (network.support_kind, network.query_kind)
-    flags = (bool(first_order), bool(learn_rates), products)
-    examples = max(data[0].shape[1], data[2].shape[1])
+def meta_gradient(network, params, tensors, loop):
+    """(meta-loss, gradient like params[, gradient like inner_lr]), as `maml.meta_gradient`.
+
+    network: a `perceptron.Network`, in the place of the loss.
+    """
+    data = tuple(map(np.ascontiguousarray, perceptron.arrays_of_batch(network, tensors)))
+    (tasks, shots), dtype = data[0].shape[:2], data[0].dtype
+    rates = padded_rates(network, params, loop)
+    slots = loop.inner_steps if loop.learn_rates else 1
+    room = room_for(network, tasks, dtype, slots)
+    put(network, perceptron.arrays_of(network, params), *room.theta)
+    products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
+    flags = (loop.first_order, loop.learn_rates, products)
+    kinds, weights = (network.support_kind, network.query_kind), np.array(loop.query_weights)
+    examples, chunks = max(shots, data[2].shape[1]), len(room.sums[0])
 
     def work(share):
-        size = (network.widths, inner_steps, examples, dtype.str, slots, shots * products)
-        ws = kept("task", kernels.workspace, *size)
+        ws = workspace_for(network, loop, examples, dtype, slots, shots * products)
         part = (share.start, share.stop, chunks)
         fixed = (data, kinds, room.widths, weights, flags, room.theta, rates)
         chunks_of_tasks.share(*part, *fixed, ws, room.sums, room.losses)
 
     count = min(threads.budget(), chunks)
     edges = [chunks * part // count for part in range(count + 1)]
-    threads.in_threads(work, [range(a, b) for a, b in zip(edges, edges[1:], strict=False)])
+    threads.in_threads(work, [range(a, b) for a, b in itertools.pairwise(edges)])
     value = torch.tensor(room.losses.mean())
     grads = unpadded(network, room, room.sums[0], room.sums[1])
     grads = {name: grads[name] for name in params}
-    if not learn_rates:
+    if not loop.learn_rates:
         return value, grads
     slopes = {}
-    for step in range(inner_steps):
-        own = unpadded(network, room, room.sums[2][:, step], room.sums[3][:, step])
-        slopes[step] = {name: own[name] for name in adapting or params}
-    return value, grads, lean.fold(slopes, inner_lr)
+    for step in range(loop.inner_steps):
+        all_of_step = unpadded(network, room, room.sums[2][:, step], room.sums[3][:, step])
+        slopes[step] = {name: all_of_step[name] for name in loop.moving(params)}
+    return value, grads, lean.fold(slopes, loop.inner_lr)
 
 
 class Room(NamedTuple):
@@ -86,24 +74,36 @@ class Room(NamedTuple):
     losses: np.ndarray  # (tasks,)
 
 
-def room_for_call(widths, chunks, slots, tasks, dtype):
+def room_for(network, tasks, dtype, slots=1):
+    """The Room of a call, that of this thread's last one where it fits. slots: of the rates' slopes."""
+    size = (network.widths, min(CHUNKS, tasks), slots, tasks, dtype.str)
+    return cached_per_thread("call", _make_room, *size)
+
+
+def _make_room(widths, chunks, slots, tasks, dtype):
     layers, wide = len(widths) - 1, kernels.padded(max(widths))
     theta = np.zeros((layers, wide, wide), dtype), np.zeros((layers, wide), dtype)
-    sums = [np.zeros((chunks, *own.shape), dtype) for own in theta]
-    sums += [np.zeros((chunks, slots, *own.shape), dtype) for own in theta]
+    sums = [np.zeros((chunks, *array.shape), dtype) for array in theta]
+    sums += [np.zeros((chunks, slots, *array.shape), dtype) for array in theta]
     return Room(np.array(widths), theta, tuple(sums), np.zeros(tasks, dtype))
 
 
-_kept = threading.local()
+def workspace_for(network, loop, examples, dtype, slots=1, shots=0):
+    """What a thread needs for one task, from its last call where it fits; see `kernels.workspace`."""
+    size = (network.widths, loop.inner_steps, examples, dtype.str, slots, shots)
+    return cached_per_thread("task", kernels.workspace, *size)
 
 
-def kept(what, make, *size):
+_last = threading.local()
+
+
+def cached_per_thread(what, make, *size):
     """make(*size), the one that this thread made for its last call where the size is the same."""
-    found = getattr(_kept, what, None)
-    if found is None or found[0] != size:
-        found = (size, make(*size))
-        setattr(_kept, what, found)
-    return found[1]
+    last = getattr(_last, what, None)
+    if last is None or last[0] != size:
+        last = (size, make(*size))
+        setattr(_last, what, last)
+    return last[1]
 
 
 def put(network, arrays, W, B):
@@ -114,27 +114,28 @@ def put(network, arrays, W, B):
         B[layer, :outputs] = bias[0] if np.ndim(bias) else bias
 
 
-def padded_rates(network, params, inner_lr, steps, adapting):
+def padded_rates(network, params, loop):
     """α of every weight and bias at every step, (K, layers, wide, wide) and (K, layers, wide).
 
     And of whole layers at the first step: (layers, 2), weights' and biases'; NaN where the elements of one
     parameter have rates of their own.
     """
-    dtype = next(iter(params.values())).dtype
-    everything = adapting is None and len(params) == len(closed.names_of(network))
-    if isinstance(inner_lr, (int, float)) and everything:
-        return kept("rates", one_rate, network.widths, float(inner_lr), steps, numpy_dtype(dtype))
-    layers, wide = len(network.weights), kernels.padded(max(network.widths))
-    W = np.zeros((steps, layers, wide, wide), numpy_dtype(dtype))
-    B = np.zeros((steps, layers, wide), W.dtype)
-    each = [closed.rates_of(network, params, inner_lr, k, steps, adapting) for k in range(steps)]
-    for own, to_W, to_B in zip(each, W, B, strict=True):
-        put(network, own, to_W, to_B)
-    first = [own if np.ndim(own) == 0 else math.nan for own in each[0]] if each else []
+    dtype = numpy_dtype(next(iter(params.values())).dtype)
+    everything = loop.adapting is None and len(params) == len(perceptron.names_of(network))
+    if isinstance(loop.inner_lr, (int, float)) and everything:
+        size = (network.widths, float(loop.inner_lr), loop.inner_steps, dtype)
+        return cached_per_thread("rates", _one_rate, *size)
+    layers, wide, steps = len(network.weights), kernels.padded(max(network.widths)), loop.inner_steps
+    W, B = np.zeros((steps, layers, wide, wide), dtype), np.zeros((steps, layers, wide), dtype)
+    each = [perceptron.rates_of(network, params, loop, step) for step in range(steps)]
+    for rates, to_W, to_B in zip(each, W, B, strict=True):
+        put(network, rates, to_W, to_B)
+    first = [rate if np.ndim(rate) == 0 else math.nan for rate in each[0]] if each else []
     return W, B, np.array(first).reshape(-1, 2)
 
 
-def one_rate(widths, rate, steps, dtype):
+def _one_rate(widths, rate, steps, dtype):
+    """`padded_rates` where one number is the rate of all."""
     layers, wide = len(widths) - 1, kernels.padded(max(widths))
     W = np.full((steps, layers, wide, wide), rate, dtype)
     return W, np.full((steps, layers, wide), rate, dtype), np.full((layers, 2), float(rate))
@@ -150,7 +151,7 @@ def unpadded(network, room, W, B):
     flat = np.empty(sum(map(math.prod, shapes)), W.dtype)
     kernels.collect(flat, W, B, room.widths, len(room.losses))
     parts = torch.from_numpy(flat).split([math.prod(shape) for shape in shapes])
-    named = zip(closed.names_of(network), parts, shapes, strict=True)
+    named = zip(perceptron.names_of(network), parts, shapes, strict=True)
     return {name: part.view(shape) for name, part, shape in named if name is not None}
 
 
@@ -164,4 +165,4 @@ def places(network):
     """(name or None, slice) of [W₁, b₁, W₂, …] in one vector."""
     ends = list(itertools.accumulate(math.prod(shape) for shape in shapes_of(network)))
     slices = [slice(a, b) for a, b in itertools.pairwise([0, *ends])]
-    return zip(closed.names_of(network), slices, strict=True)
+    return zip(perceptron.names_of(network), slices, strict=True)

@@ -15,7 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from .. import maml
-from . import lean
+from . import lean, textbook
+
+KEEP = 5  # inner steps, the last ones, whose graphs are kept for the way back
 
 _budget: int | None = None  # threads to compute with, while torch itself is held to one
 _held = 0  # how many hold it so; several Python threads may
@@ -45,7 +47,8 @@ def one_each():
         torch.set_num_threads(threads)
         with _lock:
             _held -= 1
-            _budget = _budget if _held else None
+            if not _held:  # the last one that held torch to one thread
+                _budget = None
 
 
 _pool: ThreadPoolExecutor | None = None
@@ -61,106 +64,90 @@ def in_threads(work, shares):
         return [work(shares[0]), *(future.result() for future in waiting)]
     finally:  # after an error or Ctrl-C nothing goes on behind the caller's back
         for future in waiting:
-            future.cancel()
-            future.exception() if not future.cancelled() else None
+            if not future.cancel():
+                future.exception()  # waits for it
 
 
-def meta_gradient(loss, params, batch, inner_lr, inner_steps, first_order=False, **options):
-    """As `maml_edu.pytorch.meta_gradient`, to rounding; the tasks side by side, `budget()` at a time."""
-    learn_rates = options.pop("learn_rates", False)
-    adapting, inner_loss = options.get("adapting"), options.get("inner_loss") or loss
-    inner_steps = maml.check_inner_loop(params, inner_lr, inner_steps, adapting)
-    weights = maml.check_query_weights(options.get("query_weights"), inner_steps)
+def meta_gradient(loss, params, tensors, loop):
+    """(meta-loss, gradient like params[, gradient like inner_lr]), as `maml.meta_gradient`.
+
+    The tasks go side by side, `budget()` at a time.
+    """
     theta = maml.detached(params)
-    rates = maml.detached(inner_lr) if learn_rates else inner_lr
-    tasks = list(zip(*maml.tensors_of(batch, params), strict=True))
+    if loop.learn_rates:
+        loop = loop._replace(inner_lr=maml.detached(loop.inner_lr))
+    tasks = list(zip(*tensors, strict=True))
 
     def work(numbers):
-        walk = _Walk(
-            theta,
-            rates,
-            maml.per_step(own_copy(loss), inner_steps),
-            maml.per_step(own_copy(inner_loss), inner_steps),
-            first_order,
-            list(adapting or params),
-            weights,
-            learn_rates,
-        )
+        inner_loss = None if loop.inner_loss is None else twin_of(loop.inner_loss)
+        walk = _Walk(twin_of(loss), theta, loop._replace(inner_loss=inner_loss), keep=KEEP)
         return [walk.task(*tasks[number]) for number in numbers]
 
     count = min(budget(), len(tasks))
     with one_each():
-        found = in_threads(work, [range(first, len(tasks), count) for first in range(count)])
-    results = [found[number % count][number // count] for number in range(len(tasks))]
-    value, grads, slopes = lean.mean_over_tasks(stacked(results))
-    return (value, grads, lean.fold(slopes, rates)) if learn_rates else (value, grads)
+        parts = in_threads(work, [range(first, len(tasks), count) for first in range(count)])
+    results = [parts[number % count][number // count] for number in range(len(tasks))]
+    value, grads, slopes = maml.mapped(_mean, *results)
+    return (value, grads, lean.fold(slopes, loop.inner_lr)) if loop.learn_rates else (value, grads)
+
+
+def _mean(*tensors):
+    """The mean of one tensor for each task."""
+    return torch.stack(tensors).detach().mean(0)
 
 
 class _Walk(lean.BackWalk):
     """The walk with plain autograd, which costs less per operation than torch.func."""
 
-    keep = 5
-
     def slope(self, loss, params, x, y, names=None):
-        leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
+        leaves = {n: textbook.as_leaf(p) for n, p in params.items()}
         if names is None:  # a query set: many images at once, channels last
-            x, leaves = images_last(x), {n: as_leaf(p) for n, p in params.items()}
+            x, leaves = _images_last(x), {n: _image_leaf(p) for n, p in params.items()}
         moving = {n: leaves[n] for n in names or leaves}
         value = loss(leaves, x, y)
-        return dict(zip(moving, gradients(value, moving.values()), strict=True)), value.detach()
+        slopes = textbook.gradients(value, moving.values())
+        return dict(zip(moving, slopes, strict=True)), value.detach()
 
     def linearised(self, loss, params, x, y):
-        leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
+        leaves = {n: textbook.as_leaf(p) for n, p in params.items()}
         moving = [leaves[name] for name in self.moving]
-        slope = gradients(loss(leaves, x, y), moving, create_graph=True)
+        slope = textbook.gradients(loss(leaves, x, y), moving, create_graph=True)
 
         def pull(u):
             directions = [u[name] for name in self.moving]
             pairs = [(s, d) for s, d in zip(slope, directions, strict=True) if s.requires_grad]
             if not pairs:  # a loss that is linear in the parameters
                 return {}
-            pulled = gradients([s for s, _ in pairs], leaves.values(), [d for _, d in pairs])
+            pulled = textbook.gradients(
+                [s for s, _ in pairs], leaves.values(), [d for _, d in pairs]
+            )
             return dict(zip(leaves, pulled, strict=True))
 
         return {n: s.detach() for n, s in zip(self.moving, slope, strict=True)}, pull
 
 
-def gradients(outputs, inputs, directions=None, create_graph=False):
-    """torch.autograd.grad, with zeros for inputs that play no part."""
-    inputs = list(inputs)
-    found = torch.autograd.grad(
-        outputs, inputs, directions, create_graph=create_graph, allow_unused=True
-    )
-    return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
+def _image_leaf(parameter):
+    return _images_last(parameter.detach()).requires_grad_()
 
 
-def as_leaf(parameter):
-    return images_last(parameter.detach()).requires_grad_()
-
-
-def images_last(tensor):
+def _images_last(tensor):
     """Images (n, channels, height, width) with channels innermost in memory; the rest as it is."""
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
-def stacked(results):
-    """Results of single tasks, put together along a leading axis."""
-    values, grads, slopes = zip(*results, strict=True)
-    join = lambda dicts: {name: torch.stack([d[name] for d in dicts]) for name in dicts[0]}
-    return (
-        torch.stack(values),
-        join(grads),
-        {step: join([own[step] for own in slopes]) for step in slopes[0]},
-    )
-
-
-def own_copy(loss):
+def twin_of(loss):
     """`loss` for one thread: functional_call swaps a module's parameters in place, so each has its own."""
     if isinstance(loss, (list, tuple)):
-        return [own_copy(own) for own in loss]
+        return [twin_of(item) for item in loss]
     if not hasattr(loss, "model"):
         return loss
     twin = copy.copy(loss)
-    shared = [*loss.model.parameters(), *loss.model.buffers()]
-    twin.model = copy.deepcopy(loss.model, {id(tensor): tensor for tensor in shared})
+    twin.model = model_twin(loss.model)
+    vars(twin).pop("forward", None)  # of the other model
     return twin
+
+
+def model_twin(model):
+    """A copy of a model's modules around the same parameters and buffers."""
+    shared = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})

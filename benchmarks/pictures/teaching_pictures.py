@@ -1,0 +1,64 @@
+"""The pictures in docs/teaching.md: a student's feedback and the report on a class of sixty, graded here.
+
+    python benchmarks/pictures/teaching_pictures.py        # about a minute; writes docs/images/teaching_*.png
+
+Needs bubblewrap and Chromium. Students and their answers are those of benchmarks/grading/grading.py.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)
+
+from benchmarks.grading.grading import CHAPTER, fill  # noqa: E402
+from maml_edu.grading import after, many  # noqa: E402
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--count", type=int, default=60, help="students")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        room, _ = fill(Path(folder, "class"), options.count)
+        done = list(many.grade_all(room.jobs(), room.how()))
+        built = after.graded(room, [CHAPTER])
+        after.write_feedback(room, built)
+        report, _ = after.write_reports(room, built)
+        student = telling(one.result for one in done)
+        page = room.root / "feedback" / student / CHAPTER / f"{CHAPTER}.html"
+        photograph(page, options.out / "teaching_feedback.png", height=1000)
+        photograph(report, options.out / "teaching_report.png", height=1300)
+
+
+def telling(found):
+    """A student with a right, a wrong and an empty answer, whose feedback shows each."""
+    for result in sorted(found, key=lambda result: result.student):
+        if {"right", "wrong", "not done"} <= {v.outcome for v in result.verdicts}:
+            return result.student
+    raise SystemExit("no student of these has a right, a wrong and an empty answer")
+
+
+def photograph(page: Path, path: Path, height: int):
+    """The upper part of a page, as a browser shows it."""
+    from playwright.sync_api import sync_playwright
+
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        view = browser.new_page(viewport={"width": 900, "height": height})
+        view.goto(page.as_uri())
+        view.screenshot(path=path)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

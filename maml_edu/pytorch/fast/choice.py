@@ -1,0 +1,292 @@
+"""Which way to the gradient is taken, and why not another: start with `meta_gradient`.
+
+What can be told from a model's structure is asked first (`_applies`). What is left is tried on a task or two
+beside the textbook loop (`trial.py`), once for each structure of model, loss and inner loop; so is whatever
+has been changed since, because the structure is looked at before every step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from .. import maml
+from ..modes import in_evaluation
+from . import structure, trial
+
+ENGINES = ("plain", "lean", "threads", "closed", "native", "conv", "compiled", "textbook")
+BY_HAND = ("closed", "native", "conv")  # derivatives of known layers, in the parameters' precision
+ONE_LOOK = ("plain", "textbook")  # go through each inner step once, with the graph of all of them
+SMALL = 100_000  # parameters; below, operations are too short to be worth a thread
+_MANY = 64  # choices that are remembered for a learner
+_NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
+
+
+class Choice(NamedTuple):
+    """An engine for batches of these shapes."""
+
+    name: str
+    network: Any  # as the engine by hand knows it; None for the others
+
+
+class Explanation(NamedTuple):
+    """Which engine runs, and for each of the others why it does not."""
+
+    engine: str
+    reasons: dict[str, str]
+
+    def __repr__(self):
+        width = max(map(len, self.reasons))
+        lines = [f"{name:<{width}}  {reason}" for name, reason in self.reasons.items()]
+        return "\n".join(lines)
+
+    __str__ = __repr__
+
+
+def meta_gradient(learner, batch):
+    """(meta-loss, gradients like θ[, gradients like inner_lr]) by the first engine that applies."""
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+        params = learner.params
+        loop = learner.loop().checked(params)
+        compute = lambda tensors: _of_one_size(learner, params, tensors, loop)
+        return maml.over_groups(compute, batch, params)
+
+
+def _of_one_size(learner, params, tensors, loop):
+    name, network = engine_for(learner, tensors, loop)
+    learner.ran = name
+    if network is not None:
+        return _engine(name)(network, params, tensors, loop)
+    with structure.nothing_left_in(learner.model), maml.math_attention():
+        return _engine(name)(learner.task_loss, params, tensors, loop)
+
+
+def _engine(name):
+    """The function (loss or network, params, tensors, loop) of an engine; imported when first asked for."""
+    if name == "plain":
+        return maml.mean_of_gradients
+    return importlib.import_module(f".{name}", __package__).meta_gradient
+
+
+def check_engine(engine):
+    """`engine` as given, once it is known to name engines. ValueError otherwise."""
+    names = (engine,) if isinstance(engine, str) else tuple(engine)
+    unknown = [name for name in names if name not in (*ENGINES, "auto")]
+    if unknown or not names:
+        raise ValueError(
+            f"engine must be 'auto' or one or several of {', '.join(ENGINES)}; got {engine!r}."
+        )
+    return engine
+
+
+# ------------------------------------------------------------------ the choice
+
+
+def engine_for(learner, tensors, loop=None) -> Choice:
+    """The first engine that applies to these tensors (tasks, examples, …).
+
+    Raises ValueError with every engine's reason where none of those asked for does, and where the loss
+    depends on something that would never be trained.
+    """
+    loop = learner.loop().checked(learner.params) if loop is None else loop
+    memory = _memory(learner)
+    key = _circumstances(learner, tensors, loop, memory)
+    if key not in memory.choices:
+        if len(memory.choices) >= _MANY:
+            memory.choices.clear()
+        memory.choices[key] = _Chooser(learner, tensors, loop, key[0]).first()
+    choice = memory.choices[key]
+    if choice.network is not None and not _labels_within(choice.network, tensors):
+        # labels that the loss ignores, or an error that torch words best
+        key = (*key, "labels beyond the outputs")
+        if key not in memory.choices:
+            memory.choices[key] = _Chooser(learner, tensors, loop, key[0], BY_HAND).first()
+        choice = memory.choices[key]
+    return choice
+
+
+def explain(learner, batch) -> Explanation:
+    """The Explanation for a batch (for tasks of unequal size: for the first of its groups)."""
+    with torch.inference_mode(False), torch.enable_grad():
+        params = learner.params
+        loop = learner.loop().checked(params)
+        tensors = maml.tensors_of(maml.groups_of(batch)[0], params)
+        name = engine_for(learner, tensors, loop).name
+        key = _circumstances(learner, tensors, loop, _memory(learner))
+        chooser = _Chooser(learner, tensors, loop, key[0])
+        reasons = {n: chooser.reason_against(n)[1] for n in chooser.preferences}
+    others = [n for n in ENGINES if n not in reasons]
+    reasons = {n: r or f"would do, but {name} comes first" for n, r in reasons.items()}
+    reasons |= dict.fromkeys(others, f"not asked for: engine={learner.engine!r}")
+    return Explanation(name, {**reasons, name: "runs"})
+
+
+class _Memory:
+    """What has been found out about a learner; kept with it, since it is of no use without."""
+
+    def __init__(self):
+        self.choices = {}  # circumstances: Choice
+        self.facts = {}  # structure: trial.Facts
+        self.reasons = {}  # (structure, engine): why not, or None
+        self.volatile = frozenset()
+
+
+def _memory(learner) -> _Memory:
+    return vars(learner).setdefault("_choices", _Memory())
+
+
+def _circumstances(learner, tensors, loop, memory):
+    """((structure and kinds of tensors), shapes): everything that the choice depends on."""
+    rates = loop.inner_lr if isinstance(loop.inner_lr, dict) else {"": loop.inner_lr}
+    held = (
+        learner.engine,
+        learner.precision,
+        torch.is_autocast_enabled(tensors[0].device.type),
+        tuple((t.ndim, t.dtype, t.device.type) for t in tensors),
+        loop._replace(
+            inner_lr=tuple((n, type(r), getattr(r, "shape", ())) for n, r in rates.items()),
+            inner_loss=None,
+            query_weights=tuple(map(bool, loop.query_weights)),
+        ),
+        structure.structure_of(learner.model, memory.volatile),
+        structure.structure_of(learner.loss_function, memory.volatile),
+        structure.structure_of(learner.inner_loss_function, memory.volatile),
+    )
+    return held, tuple(t.shape for t in tensors)
+
+
+class _Chooser:
+    """One choice: asks the engines in order of preference. `held`: the structure, known from before or not."""
+
+    def __init__(self, learner, tensors, loop, held, without=()):
+        self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, held
+        self.memory = _memory(learner)
+        self.preferences = [n for n in preferences(learner, tensors) if n not in without]
+        self._trial = None
+
+    def first(self) -> Choice:
+        reasons = {}
+        for name in self.preferences:
+            network, reasons[name] = self.reason_against(name)
+            if reasons[name] is None:
+                return Choice(name, network)
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise ValueError(
+            f"no engine of those asked for applies here ({listed}). Try engine='auto'."
+        )
+
+    def reason_against(self, name):
+        """(network or None, None), or (None, why this engine cannot be used here)."""
+        network, reason = self._applies(name)
+        if reason is not None or name == "textbook":
+            return network, reason
+        place = (self.held, name)
+        if place not in self.memory.reasons:
+            self.memory.reasons[place] = self._tried(name, network)
+        return network, self.memory.reasons[place]
+
+    def _tried(self, name, network):
+        what = self.learner.task_loss if network is None else network
+        quiet = contextlib.nullcontext()
+        if network is None and self.facts().random:
+            # what is drawn differs from look to look: tried with dropout and the like switched off
+            quiet = in_evaluation(self.learner.model)
+        with quiet:
+            if network is None and self.facts().random:
+                if trial.observe(self.learner, self.tensors).random:
+                    return "it draws random numbers that cannot be switched off for a trial"
+                attempt = trial.Trial(self.learner, self.tensors, self.loop)
+                return attempt.reason_against(_engine(name), what)
+            if self._trial is None:
+                self._trial = trial.Trial(self.learner, self.tensors, self.loop)
+            return self._trial.reason_against(_engine(name), what)
+
+    def facts(self) -> trial.Facts:
+        """What the forward pass does beside computing; looked at once for each structure."""
+        if self.held not in self.memory.facts:
+            self._refuse_foreign_parameters()
+            facts = trial.observe(self.learner, self.tensors)
+            self.memory.facts[self.held] = facts
+            self.memory.volatile |= facts.volatile
+        return self.memory.facts[self.held]
+
+    def _refuse_foreign_parameters(self):
+        model = self.learner.model
+        with trial.generators_untouched(model), structure.nothing_left_in(model):
+            foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
+        if foreign:
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in foreign[:3])
+            raise ValueError(
+                f"the loss depends on {len(foreign)} tensor(s) that want a gradient and are no part of the "
+                f"model's parameters (of shapes {shapes}): they would never be trained. Register them in the "
+                f"model, say requires_grad_(False), or use mt.meta_gradient(loss, params, …), where params "
+                f"may hold whatever is to be trained."
+            )
+
+    # -------------------------------------------------------------- what can be told without trying
+
+    def _applies(self, name):
+        """(network or None, None), or (None, the reason why this engine cannot be used here)."""
+        if name not in ONE_LOOK and not self.loop.is_descent:
+            return None, "it knows gradient descent without clipping, and no other inner step"
+        if name in ("threads", *BY_HAND) and any(t.device.type != "cpu" for t in self.tensors):
+            return None, "it is for the CPU"
+        if name in BY_HAND:
+            return self._by_hand(name)
+        if name == "compiled":
+            from .compiled import missing
+
+            if reason := missing():
+                return None, reason
+        if name == "threads" and not hasattr(self.learner.task_loss, "model"):
+            return None, "it needs a loss that says which module it calls"
+        draws = self.facts().random
+        if draws and name not in ONE_LOOK:
+            return None, "the forward pass is not the same twice (dropout?), and it looks twice"
+        if draws == "other" and name == "plain":
+            return None, "the forward pass draws outside of torch: all tasks would share one draw"
+        return None, None
+
+    def _by_hand(self, name):
+        learner = self.learner
+        if learner.precision == "bf16" or torch.is_autocast_enabled("cpu"):
+            return None, "it does not compute in bfloat16"
+        if name != "closed" and importlib.util.find_spec("numba") is None:
+            return None, _NO_NUMBA
+        if name == "conv":
+            from . import conv
+
+            return conv.network_of(learner, self.tensors)
+        from . import perceptron
+
+        network = perceptron.network_of(learner)
+        if network is None or not perceptron.fits(network, self.tensors):
+            needs = "Linear and ReLU layers as torch has them, and mse_loss or cross_entropy in plain form"
+            return None, f"it needs {needs}"
+        if name == "native" and max(network.widths) > 512:
+            return None, "a layer is wider than 512"
+        return network, None
+
+
+def preferences(learner, tensors):
+    """The names to try, in order; "auto" stands for what is known to be fastest, and ends with "textbook"."""
+    asked = (learner.engine,) if isinstance(learner.engine, str) else tuple(learner.engine)
+    if "auto" not in asked:
+        return list(dict.fromkeys(asked))
+    large = sum(p.numel() for p in learner.params.values()) > SMALL
+    convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in learner.model.modules())
+    suited = [*(["conv"] if convolves else []), *(["threads"] if large or convolves else [])]
+    auto = ("native", "closed", *suited, "lean", "plain", "textbook")
+    names = [name for entry in asked for name in (auto if entry == "auto" else (entry,))]
+    return list(dict.fromkeys(names))
+
+
+def _labels_within(network, tensors):
+    """Whether every class label is one of the network's outputs."""
+    labels = [y for y in tensors[1::2] if not y.is_floating_point()]
+    return all(0 <= int(y.min()) and int(y.max()) < network.widths[-1] for y in labels)

@@ -1,0 +1,1 @@
+"""What numba compiles: `perceptron.py` and `conv_kernels.py` hold the formulas, the rest calls them."""

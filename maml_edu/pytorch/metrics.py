@@ -1,0 +1,126 @@
+"""What an output is worth: accuracy, mean squared error, the loss, or a function of your own. Start with `Metric`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+BUILT_IN = ("accuracy", "mse", "loss")
+_BY_CLASS_AXIS = (F.cross_entropy, F.nll_loss)  # class scores (n, classes, …), labels (n, …)
+_MODULES_BY_CLASS_AXIS = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+class Metric(NamedTuple):
+    """A metric by name, and score(output, y) → a number for one task."""
+
+    name: str
+    score: Callable
+
+    @property
+    def rises(self) -> bool | None:
+        """Whether more is better; None where nobody has said."""
+        return {"accuracy": True, "mse": False, "loss": False}.get(self.name)
+
+
+def metric_for(metric, loss, output, y) -> Metric:
+    """The Metric that is asked for, once it is known to make sense of ONE task's output and labels.
+
+    None: the learner's loss for real y ("mse" where that is what it is); accuracy for whole-number y, where
+    output and labels have the shapes of class scores and class numbers. Raises ValueError where neither is so.
+    """
+    if metric is None and y.is_floating_point():
+        return Metric("mse" if _is_mse(loss) else "loss", loss)
+    if metric is None or metric == "accuracy":
+        check_class_scores(output, y, loss, asked=metric is not None)
+        ignored = getattr(loss, "ignore_index", -100)
+        return Metric("accuracy", lambda output, y: accuracy(output, y, ignored))
+    if metric == "loss":
+        return Metric("loss", loss)
+    if metric == "mse":
+        _check_same_shape(output, y)
+        return Metric("mse", lambda output, y: F.mse_loss(output, y.to(output.dtype)))
+    if callable(metric):
+        return Metric(getattr(metric, "__name__", type(metric).__name__), _one_number(metric))
+    raise ValueError(
+        f"metric must be one of {', '.join(BUILT_IN)}, or a function (output, y) → a number, or a number for "
+        f"each example; got {metric!r}."
+    )
+
+
+def accuracy(output, y, ignored=-100):
+    """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count."""
+    counts = y != ignored
+    right = (output.argmax(1) == y) & counts
+    return right.sum() / counts.sum()
+
+
+def check_class_scores(output, y, loss, asked=False):
+    """ValueError unless output and labels of one task have the shapes of class scores and class numbers."""
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    advice = (
+        "Say what is right: metric=f, with f(output, y) → a number for the task, or one for each example"
+        + ("" if asked else ' (or metric="loss", "mse")')
+        + "."
+    )
+    problem = None
+    if not isinstance(output, torch.Tensor):
+        problem = f"the model's output is a {shape}"
+    elif y.is_floating_point() or y.dtype == torch.bool:
+        problem = f"y is {y.dtype}, and class numbers are whole"
+    elif output.ndim < 2 or (output.shape[0], *output.shape[2:]) != tuple(y.shape):
+        problem = f"the output has shape {shape}, and y {tuple(y.shape)}"
+    elif output.shape[1] < 2:
+        problem = f"the output has shape {shape}: one number for each example, not one for each class"
+    elif output.ndim > 2 and not _has_class_axis(loss):
+        problem = f"the output has shape {shape}, and which axis counts classes is not known"
+    if problem is None:
+        problem = _problem_of_labels(output, y, getattr(loss, "ignore_index", -100))
+    if problem:
+        raise ValueError(f"accuracy makes no sense here: {problem}. {advice}")
+
+
+def _problem_of_labels(output, y, ignored):
+    counted = y[y != ignored]
+    if not len(counted):
+        return "every label of a task is to be ignored"
+    low, high = int(counted.min()), int(counted.max())
+    if low < 0 or high >= output.shape[1]:
+        return f"labels go from {low} to {high}, and there are {output.shape[1]} class scores"
+    return None
+
+
+def _has_class_axis(loss):
+    return loss in _BY_CLASS_AXIS or isinstance(loss, _MODULES_BY_CLASS_AXIS)
+
+
+def _is_mse(loss):
+    return loss is F.mse_loss or (type(loss) is nn.MSELoss and loss.reduction == "mean")
+
+
+def _check_same_shape(output, y):
+    if not isinstance(output, torch.Tensor) or output.shape != y.shape:
+        shape = (
+            tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        )
+        raise ValueError(
+            f'metric="mse" compares numbers one by one: the output is {shape}, y {tuple(y.shape)}.'
+        )
+
+
+def _one_number(metric):
+    """metric(output, y), averaged where it gives a number for each example; ValueError for anything else."""
+
+    def score(output, y):
+        value = torch.as_tensor(metric(output, y))
+        if value.ndim == 0 or (value.ndim == 1 and len(value) == len(y)):
+            return value.double().mean()
+        raise ValueError(
+            f"metric must return one number for the task, or one for each of its {len(y)} examples; got "
+            f"shape {tuple(value.shape)}."
+        )
+
+    return score

@@ -1,0 +1,192 @@
+"""Outer steps: what `meta_train` repeats. Start with `PlainStepper`.
+
+A stepper owns the state that a step changes beside the learner, and does one or several steps when it
+is told to. `meta_train` knows only this much of it:
+
+    stride                  the most steps that one `run` may do; the losses are looked at after each run
+    run(done, n)            n outer steps, of iterations done … done + n − 1 (from 0): their n meta-losses
+    state_dict()            what a checkpoint keeps of it; load_state_dict(state) takes it up again
+
+It raises TrainingDiverged where it sees a divergence itself, before it changes a parameter; the losses
+of steps that cannot wait for a look are looked at by `meta_train`, after each run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from maml_edu.tasks import TaskBatch
+
+from .distributed import part, undistributed
+from .history import History
+from .optimisers import Rates, make_clip, make_optimiser, make_schedule
+from .sampling import Stream, everywhere
+
+BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
+
+
+class TrainingDiverged(RuntimeError):
+    """The meta-loss or its gradient became NaN, infinite or absurdly large.
+
+    iteration: where, counted from 1; the learner keeps the parameters from before that iteration, where
+    the message says so. history: what was reached until then.
+    """
+
+    def __init__(self, iteration: int, what: str, kept: bool = True):
+        where = (
+            "The parameters are those from before it."
+            if kept
+            else "The parameters are no longer of use: go on from the last checkpoint."
+        )
+        super().__init__(
+            f"training diverged at iteration {iteration}: {what}. {where} Try a smaller inner_lr or "
+            f"meta_lr, fewer inner steps, clip=10, or look at the tasks' scale."
+        )
+        self.iteration = iteration
+        self.history: Any = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `meta_train` was asked for, as far as a step needs it."""
+
+    iterations: int
+    meta_batch: int
+    meta_lr: float
+    seed: int
+    optimiser: Any = "adam"
+    schedule: Any = None
+    clip: Any = None
+
+    def config(self) -> dict[str, str]:
+        """The same as plain text."""
+        return {name: named(value) for name, value in vars(self).items()}
+
+
+def named(value) -> str:
+    """A value as text that is the same in the next run: functions and classes by their names."""
+    if isinstance(value, (int, float, str, tuple, list, type(None))):
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+class PlainStepper:
+    """One outer step at a time: sample, meta-gradient, look at it, clip, update θ."""
+
+    stride = 1
+
+    def __init__(self, learner, tasks, plan: Plan, history: History):
+        self.learner, self.tasks, self.plan, self.history = learner, tasks, plan, history
+        self.rng = np.random.default_rng(plan.seed)
+        self.params = list(learner.meta_params.items())
+        tensors = [parameter for _, parameter in self.params]
+        self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
+        key = np.random.default_rng(plan.seed).bit_generator.random_raw()
+        self.stream = Stream(int(key), tensors[0].device, tensors[0].dtype)
+        self.optimiser = make_optimiser(plan.optimiser, tensors, plan.meta_lr)
+        self.rates = Rates(self.optimiser, make_schedule(plan.schedule, plan.iterations))
+        self.clip = make_clip(plan.clip)
+
+    def run(self, done: int, n: int) -> list[float]:
+        """The meta-losses of n outer steps, each before it. TrainingDiverged or ValueError on the way."""
+        return [self._step(iteration) for iteration in range(done, done + n)]
+
+    def _step(self, iteration):
+        """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
+        self.learner.before_iteration(iteration, self.plan.iterations)
+        try:
+            batch = self.sample()
+            value, grads = self.learner.meta_gradient(batch)
+            if self.rates.schedule is not None:
+                self.rates.set(iteration)
+        except ValueError as error:
+            where = f"This was iteration {iteration + 1}; the parameters are those from before it."
+            error.add_note(where)
+            raise
+        loss = float(value)
+        if not is_usable(loss, self.history) or not all_finite(grads.values()):
+            raise TrainingDiverged(iteration + 1, self._what_is_wrong(batch, loss, grads))
+        self._update(grads)
+        return loss
+
+    def sample(self):
+        """The next meta-batch."""
+        if self.draws is None:
+            return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
+        return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
+
+    def position(self) -> dict:
+        """How far the tasks have been drawn."""
+        if self.draws is None:
+            return {"tasks_rng": self.rng.bit_generator.state}
+        stream = self.stream.state_dict()
+        # who draws with NumPy from here on should not begin anew
+        onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
+        return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
+
+    def _update(self, grads):
+        for name, parameter in self.params:
+            parameter.grad = grads[name]
+        if self.clip is not None:
+            self.clip([parameter for _, parameter in self.params])
+        self.optimiser.step()
+        for _, parameter in self.params:
+            parameter.grad = None
+
+    def _what_is_wrong(self, batch, loss, grads):
+        """The loss, the parameters whose slopes are not finite, and the tasks that it comes from."""
+        bad = [name for name, slope in grads.items() if not torch.isfinite(slope).all()]
+        nan = f", its gradient NaN or infinite at {', '.join(bad)}" if bad else ""
+        last = f" (it was {self.history.loss[-1]:.4g} before)" if self.history.loss else ""
+        return f"the meta-loss is {loss:.4g}{last}{nan}{self._where(batch)}"
+
+    def _where(self, batch):
+        """Which tasks of the batch diverge by themselves, as far as that can be told."""
+        alone = undistributed(self.learner)
+        bad = []
+        with contextlib.suppress(Exception):  # the divergence is the news, not what looks for it
+            for number in range(len(batch)):
+                value, grads = alone.meta_gradient(part(batch, number, number + 1))
+                if not is_usable(float(value), self.history) or not all_finite(grads.values()):
+                    bad.append(str(number))
+            if len(bad) == len(batch):
+                return f", in all {len(batch)} tasks of the batch"
+        shown = ", ".join(bad[:5]) + (", …" if len(bad) > 5 else "")
+        return f", in {len(bad)} of {len(batch)} tasks (number {shown} from 0)" if bad else ""
+
+    def state_dict(self) -> dict:
+        """The optimiser, and how far the tasks have been drawn."""
+        return {"optimiser": self.optimiser.state_dict(), **self.position()}
+
+    def load_state_dict(self, state: dict):
+        """Take over what `state_dict` gave; the rate stays the one asked for now."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rates.multiply(1.0)
+        self.rng.bit_generator.state = state["tasks_rng"]
+        if "stream" not in state:
+            self.draws = None  # NumPy has drawn so far, and goes on
+        elif self.draws is not None:
+            self.stream.load_state_dict(state["stream"])
+
+
+def is_usable(loss: float, history: History) -> bool:
+    """False for a loss that is NaN, infinite, or `BLOWN_UP` times the first one of the run."""
+    if not history.loss:
+        return math.isfinite(loss)
+    return abs(loss) <= BLOWN_UP * max(1.0, abs(history.loss[0]))
+
+
+def all_finite(tensors) -> bool:
+    """True where no element is NaN or infinite: one look at the squared norm of all tensors."""
+    tensors = list(tensors)
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    if math.isfinite(torch.dot(flat, flat)):
+        return True
+    # not finite, or large enough for its square to overflow
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)

@@ -1,0 +1,80 @@
+"""environment.yml, pyproject.toml and constraints.txt say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+CLONE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((CLONE / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def conda():
+    return yaml.safe_load((CLONE / "environment.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def pins():
+    lines = (CLONE / "constraints.txt").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pip_lines(conda):
+    [part] = [part["pip"] for part in conda["dependencies"] if isinstance(part, dict)]
+    return part
+
+
+def all_requirements(project):
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group]
+
+
+def test_conda_takes_python_in_the_range_of_pyproject(project, conda):
+    [python] = [part for part in conda["dependencies"] if str(part).startswith("python")]
+    assert SpecifierSet(python.removeprefix("python")) == SpecifierSet(project["requires-python"])
+
+
+def test_conda_names_pip_and_leaves_the_packages_to_it(conda):
+    names = {part for part in conda["dependencies"] if isinstance(part, str)}
+    assert names == {"python>=3.11", "pip"}, "a package named twice could differ twice"
+
+
+def test_conda_installs_the_clone_with_every_extra_under_the_constraints(project, conda):
+    constraints, clone = pip_lines(conda)
+    assert constraints == "-c constraints.txt"
+    [extras] = re.fullmatch(r"-e \.\[(.*)\]", clone).groups()
+    assert set(extras.split(",")) == set(project["optional-dependencies"])
+
+
+def test_the_constraints_are_pins_within_pyprojects_ranges(project, pins):
+    for pin in pins:
+        [specifier] = pin.specifier
+        assert specifier.operator == "=="
+        wanted = [need for need in all_requirements(project) if need.name == pin.name]
+        assert wanted, f"nothing in pyproject.toml asks for {pin.name}"
+        assert all(need.specifier.contains(specifier.version) for need in wanted)
+
+
+def test_torch_is_a_range_for_users_and_one_version_for_us(project, pins):
+    [torch] = [need for need in all_requirements(project) if need.name == "torch"]
+    assert str(torch.specifier) == ">=2.6"
+    assert "torch==2.13.0" in map(str, pins)
+
+
+def test_the_licence_files_and_the_citation_agree_with_pyproject(project):
+    citation = yaml.safe_load((CLONE / "CITATION.cff").read_text())
+    assert project["license"] == " AND ".join(citation["license"])
+    assert "MIT License" in (CLONE / "LICENSE").read_text()
+    assert "CC BY 4.0" in (CLONE / "LICENSE-TEXT").read_text()
+    from maml_edu import __version__
+
+    assert citation["version"] == __version__
