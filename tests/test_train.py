@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import maml_edu.pytorch as mt
 from maml_edu import train
-from maml_edu.runs.problems import METHODS
+from maml_edu.runs.settings import METHODS
 from maml_edu.tasks import Sinusoids
 
 SMALL = ["--hidden", "8", "--meta-batch", "5", "--engine", "plain", "--device", "cpu", "--no-progress",

@@ -172,7 +172,7 @@ def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(monkeypatch):
     result = run("evaluate", "a", "--episodes", 4, "--steps", 1)
     assert (
         "accuracy on 4 new tasks" in result.stdout
-        and "Not kept: a cannot be written" in result.stderr
+        and "Not saved: a cannot be written" in result.stderr
     )
 
 

@@ -117,5 +117,5 @@ def test_methods_begin_with_rates_and_steps_that_suit_them():
 def test_test_steps_that_the_method_cannot_take_are_refused_before_training(tmp_path):
     settings = runs.resolve("glyphs", method="maml++", test_steps=9, alphabets=1, filters=2)
     with pytest.raises(ValueError, match="--test-steps: there are learned rates for 3 inner steps"):
-        runs.train(settings, tmp_path / "a", device="cpu", progress=False)
+        runs.run(settings, tmp_path / "a", device="cpu", progress=False)
     assert not (tmp_path / "a").exists()
