@@ -23,6 +23,8 @@ def option(help: str, *, default: str = "", panel: str | None = None, **more) ->
     panel: under which heading the help lists it.
     more: as for `typer.Option`.
     """
+    if default:
+        more["show_default"] = False  # what typer would add: it knows only that it is None
     return typer.Option(help=_with_default(help, default), rich_help_panel=panel, **more)
 
 
