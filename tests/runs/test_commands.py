@@ -52,14 +52,14 @@ def test_evaluate_prints_a_table_and_writes_json_and_a_picture():
     run(*TRAIN, "--out", "a")
     said = run("evaluate", "a", "--episodes", 6, "--steps", "0:2", "--no-progress").output
     assert "accuracy on 6 new tasks" in said and "one query at a time" in said
-    found = json.loads(open("a/evaluation.json").read())
-    assert found["steps"] == [0, 1, 2] and found["scores"].keys() == {
+    results = json.loads(open("a/evaluation.json").read())
+    assert results["steps"] == [0, 1, 2] and results["scores"].keys() == {
         "transductive",
         "one query at a time",
     }
     assert open("a/evaluation.png", "rb").read(4) == b"\x89PNG"
     printed = json.loads(run("evaluate", "a", "--episodes", 6, "--steps", "0:2", "--json").stdout)
-    assert printed["scores"] == found["scores"]
+    assert printed["scores"] == results["scores"]
 
 
 def test_evaluate_on_another_split_and_with_other_shots():
@@ -101,8 +101,8 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_goes_on():
         run("train", "--resume", "--out", "a")
     again = run("train", "--resume", "--previous", "--out", "a", "--json", "--device", "cpu")
     assert "Going on from a checkpoint of iteration 2" in again.stderr
-    found = json.loads(again.stdout)
-    assert found["evaluation"] == whole["evaluation"] and found["loss"] == whole["loss"]
+    results = json.loads(again.stdout)
+    assert results["evaluation"] == whole["evaluation"] and results["loss"] == whole["loss"]
 
 
 def test_without_its_data_omniglot_says_how_to_get_it():
@@ -140,8 +140,8 @@ def test_a_preset_can_be_left_with_one_option_changed():
 
 def test_glyphs_of_the_three_splits_are_what_a_run_trains_validates_and_tests_on():
     run(*TRAIN, "--out", "a")
-    found = json.loads(open("a/results.json").read())
-    assert found["tasks"] == repr(Glyphs("test", 3, 1, 5))
+    results = json.loads(open("a/results.json").read())
+    assert results["tasks"] == repr(Glyphs("test", 3, 1, 5))
 
 
 def test_evaluate_keeps_its_hands_off_the_files_of_the_run():
@@ -211,15 +211,15 @@ def test_resume_takes_the_run_that_was_last_trained_not_the_one_last_evaluated()
     run(*TRAIN, "--out", "runs/old", "--no-test")
     run(*TRAIN, "--out", "runs/new", "--no-test", "--seed", 3)
     run("evaluate", "runs/old", "--episodes", 4, "--steps", 1)
-    found = json.loads(run("train", "--resume", "--json", "--no-test", "--device", "cpu").stdout)
-    assert found["folder"] == "runs/new"
+    results = json.loads(run("train", "--resume", "--json", "--no-test", "--device", "cpu").stdout)
+    assert results["folder"] == "runs/new"
 
 
 def test_a_prototypical_network_is_tested_with_other_ways_and_maml_is_not():
     run(*TRAIN, "--method", "protonet", "--out", "a", "--no-test")
     arguments = ("--episodes", 4, "--json", "--no-progress")
-    found = json.loads(run("evaluate", "a", "--ways", 5, *arguments).stdout)
-    assert "ways=5" in found["tasks"] and found["steps"] == [0]
+    results = json.loads(run("evaluate", "a", "--ways", 5, *arguments).stdout)
+    assert "ways=5" in results["tasks"] and results["steps"] == [0]
     run(*TRAIN, "--out", "b", "--no-test")
     with pytest.raises(ValueError, match="an output for each of its 3 ways"):
         run("evaluate", "b", "--ways", 5)

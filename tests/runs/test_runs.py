@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer
 from safetensors.torch import load_file
 
 import maml_edu.pytorch as mt
 from maml_edu import runs
-from maml_edu.runs import options
 from maml_edu.runs.experiment import warn_of_a_rising_loss
 from maml_edu.runs.folder import Folder, free_folder, latest
 from maml_edu.tasks import Sinusoids
@@ -60,16 +58,16 @@ def test_a_folder_holds_settings_environment_history_curves_parameters_and_resul
         "last.safetensors", "checkpoint.pt", "checkpoint.previous.pt", "results.json", "results.png",
     }  # fmt: skip
     assert Folder(outcome.folder).settings() == settings
-    known = json.loads((outcome.folder / "environment.json").read_text())
-    assert known["torch"] == torch.__version__ and known["cores"] == os.cpu_count()
+    environment = json.loads((outcome.folder / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__ and environment["cores"] == os.cpu_count()
     for picture in ("curves.png", "results.png"):
         assert (outcome.folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_history_is_there_as_json_and_as_csv(finished):
     outcome, _ = finished
-    found = json.loads((outcome.folder / "history.json").read_text())
-    assert found["loss"] == outcome.history.loss and found["metric"] == "accuracy"
+    results = json.loads((outcome.folder / "history.json").read_text())
+    assert results["loss"] == outcome.history.loss and results["metric"] == "accuracy"
     with open(outcome.folder / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["meta_loss"]) for row in rows] == outcome.history.loss
@@ -100,10 +98,11 @@ def test_the_report_has_both_ways_of_asking_and_equals_evaluate(finished):
     for way, together in zip(outcome.report.ways, (True, False), strict=True):
         expected = mt.evaluate(learner, tasks, 6, 3, transductive=together)
         assert np.array_equal(outcome.report.ways[way].values, expected.values)
-    found = json.loads((outcome.folder / "results.json").read_text())
-    assert found["steps"] == [0, 1, 2, 3] and found["episodes"] == 6
+    results = json.loads((outcome.folder / "results.json").read_text())
+    assert results["steps"] == [0, 1, 2, 3] and results["episodes"] == 6
     assert (
-        found["scores"]["transductive"]["mean"] == outcome.report.ways["transductive"].mean.tolist()
+        results["scores"]["transductive"]["mean"]
+        == outcome.report.ways["transductive"].mean.tolist()
     )
 
 
@@ -123,6 +122,12 @@ def test_methods_that_learn_per_step_norms_or_an_embedding_can_be_loaded(tmp_pat
         outcome = runs.run(settings, tmp_path / method, **QUIET)
         learner, _ = runs.load(outcome.folder, "last")
         assert theta(learner).keys() == load_file(outcome.folder / "last.safetensors").keys()
+
+
+def test_no_file_of_a_run_names_the_home_folder(finished):
+    outcome, _ = finished
+    for path in outcome.folder.glob("*.json"):
+        assert str(Path.home()) not in path.read_text()
 
 
 # ------------------------------------------------------------------ interrupted, killed, damaged
@@ -241,9 +246,9 @@ def test_the_best_parameters_are_those_of_the_history_after_falling_back(tmp_pat
     runs.run(settings, tmp_path / "a", checkpoint_every=4, test=False, **QUIET)
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"damaged")
     shorter = settings.changed(iterations=9)
-    found = runs.run(shorter, tmp_path / "a", resume=True, previous=True, test=False, **QUIET)
+    outcome = runs.run(shorter, tmp_path / "a", resume=True, previous=True, test=False, **QUIET)
     whole = runs.run(shorter, tmp_path / "b", test=False, **QUIET)
-    assert found.history.loss == whole.history.loss
+    assert outcome.history.loss == whole.history.loss
     for which in ("best", "last"):
         one, other = (runs.load(tmp_path / name, which)[0] for name in "ab")
         assert same(theta(one), theta(other))
@@ -282,7 +287,7 @@ def test_the_files_of_a_run_can_be_read_by_others(tmp_path):
 
 
 def history_of(*losses):
-    return mt.History(loss=[float(own) for own in losses])
+    return mt.History(loss=[float(loss) for loss in losses])
 
 
 def test_a_loss_that_rises_is_spoken_of_once_and_early():
@@ -304,25 +309,3 @@ def test_training_that_diverges_ends_with_words_and_keeps_the_folder(tmp_path):
     with pytest.raises(mt.TrainingDiverged, match="training diverged at iteration"):
         runs.run(settings, tmp_path / "a", **QUIET)
     assert Folder(tmp_path / "a").settings() == settings
-
-
-# ------------------------------------------------------------------ the options of the command
-
-
-@pytest.mark.parametrize(("text", "expected"), [
-    ("3", (0, 1, 2, 3)), ("0:2", (0, 1, 2)), ("1:3", (1, 2, 3)), ("0,1,5", (0, 1, 5)),
-])  # fmt: skip
-def test_inner_steps_to_show_are_a_number_a_range_or_a_list(text, expected):
-    assert options.inner_steps(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "1:b", "-1,2", "1;2"])
-def test_other_words_for_inner_steps_are_refused(text):
-    with pytest.raises(typer.BadParameter):
-        options.inner_steps(text)
-
-
-def test_no_file_of_a_run_names_the_home_folder(finished):
-    outcome, _ = finished
-    for path in outcome.folder.glob("*.json"):
-        assert str(Path.home()) not in path.read_text()
