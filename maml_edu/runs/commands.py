@@ -29,13 +29,7 @@ from .problems import images_of, make_problem
 from .settings import LOOK, TASKS, Settings, relevant, resolve
 
 _RUN = "Run"  # the last panel of the help
-_OWN_FILES = (
-    "config",
-    "environment",
-    "history",
-    "curves",
-    "results",
-)  # of a run, without their endings
+_FILES_OF_A_RUN = ("config", "environment", "history", "curves", "results")
 
 
 @with_settings
@@ -69,7 +63,7 @@ def train(
     previous: Annotated[
         bool,
         option(
-            "With --resume: from the checkpoint before the last, if that is damaged.",
+            "With --resume: from the checkpoint before the last, if the last is damaged.",
             panel=_RUN, show_default=False,
         ),
     ] = False,
@@ -293,10 +287,10 @@ def evaluate(
 
 def _check_name(name):
     """ValueError for a name of files that are the run's own, or that lie elsewhere."""
-    if name in _OWN_FILES or not re.fullmatch(r"\w[\w.-]*", name):
+    if name in _FILES_OF_A_RUN or not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"--name must be letters, digits, - and _, and none of {', '.join(_OWN_FILES)}, which are files of "
-            f"the run itself; got {name!r}."
+            f"--name must be letters, digits, - and _, and none of {', '.join(_FILES_OF_A_RUN)}, which are "
+            f"files of the run itself; got {name!r}."
         )
 
 

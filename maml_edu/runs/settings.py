@@ -24,13 +24,8 @@ METHODS = {  # name → class of maml_edu.pytorch
     "protonet": "ProtoNet",
     "fine-tuning": "FineTuning",
 }
-_MAY_CHANGE = (
-    "iterations",
-    "validation_episodes",
-    "episodes",
-    "test_steps",
-    "engine",
-)  # on resuming
+# what may be another in a resumed run
+_MAY_CHANGE = ("iterations", "validation_episodes", "episodes", "test_steps", "engine")
 TASKS, NET, INNER, OUTER, LOOK = (
     "Tasks", "Network", "Inner loop", "Outer loop", "Validation and test",
 )  # fmt: skip
