@@ -109,6 +109,7 @@ def evaluate(
     Raises ValueError as `mt.evaluate` does.
     """
     import maml_edu.pytorch as mt
+    from maml_edu.pytorch.modes import uses_batch_statistics
 
     if steps is None:
         steps = learner.inner_steps
@@ -120,7 +121,7 @@ def evaluate(
     def asked(way):
         return mt.evaluate(learner, tasks, episodes, transductive=way == _TOGETHER, **how)
 
-    if any(isinstance(module, mt.BatchNorm) for module in learner.model.modules()):
+    if uses_batch_statistics(learner.model):
         ways = {way: asked(way) for way in ((_TOGETHER, _ALONE) if alone else (_TOGETHER,))}
     else:
         ways = {"score": asked(_TOGETHER)}
