@@ -273,6 +273,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def transpose(self, *axes):
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
+    def clip(self, min=None, max=None, **options):
+        return np.clip(self, min, max, **options)  # by position: np.clip(x, min=…) came with NumPy 2.1
+
     def copy(self):
         return self + 0.0
 
@@ -296,7 +299,6 @@ for _name in (
     "ravel",
     "squeeze",
     "swapaxes",
-    "clip",
     "dot",
 ):
     _function = getattr(np, _name)
