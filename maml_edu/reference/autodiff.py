@@ -274,7 +274,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     def clip(self, min=None, max=None, **options):
-        return np.clip(self, min, max, **options)  # by position: np.clip(x, min=…) came with NumPy 2.1
+        # By position: the function has these keywords since NumPy 2.1 only.
+        return np.clip(self, min, max, **options)
 
     def copy(self):
         return self + 0.0
