@@ -151,8 +151,7 @@ class Run:
             goal = self._next_event(done)
             while done < goal and not stop:
                 losses = self.stepper.run(done, min(self.stepper.stride, goal - done))
-                self._look(done, losses)
-                self.history.loss.extend(losses)
+                self._record(losses)
                 done += len(losses)
                 bar.show(done)
                 stop = self.team.agreed(ctrl_c.asked)
@@ -168,11 +167,16 @@ class Run:
         """The next iteration after which there is something to do, or the last."""
         return min(self.plan.iterations, *((done // n + 1) * n for n in self.periods))
 
-    def _look(self, done, losses):
-        """TrainingDiverged where a loss is of no use: steps of a long stride have not looked themselves."""
-        for iteration, loss in enumerate(losses, start=done + 1):
+    def _record(self, losses):
+        """Losses into the history. TrainingDiverged at the first bad one, with those before it recorded.
+
+        A long stride of steps does not look at its losses itself; each is compared with the first of the run.
+        """
+        for loss in losses:
             if not is_usable(loss, self.history):
-                raise TrainingDiverged(iteration, f"the meta-loss is {loss:.4g}", kept=False)
+                iteration, what = len(self.history) + 1, f"the meta-loss is {loss:.4g}"
+                raise TrainingDiverged(iteration, what, usable=False)
+            self.history.loss.append(loss)
 
     def _events(self, done):
         """Validation, callbacks and checkpoint, each at its iterations."""

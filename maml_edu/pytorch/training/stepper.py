@@ -34,15 +34,15 @@ BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from
 class TrainingDiverged(RuntimeError):
     """The meta-loss or its gradient became NaN, infinite or absurdly large.
 
-    iteration: where, counted from 1; the learner keeps the parameters from before that iteration, where
-    the message says so. history: what was reached until then.
+    iteration: where, counted from 1. history: what was reached before it. usable: whether the learner still
+    has the parameters from before that iteration; the message says which is the case.
     """
 
-    def __init__(self, iteration: int, what: str, kept: bool = True):
+    def __init__(self, iteration: int, what: str, usable: bool = True):
         where = (
             "The parameters are those from before it."
-            if kept
-            else "The parameters are no longer of use: go on from the last checkpoint."
+            if usable
+            else "The parameters are no longer usable: go on from the last checkpoint."
         )
         super().__init__(
             f"training diverged at iteration {iteration}: {what}. {where} Try a smaller inner_lr or "

@@ -288,14 +288,20 @@ def test_a_stepper_with_long_strides_still_meets_every_event_at_its_iteration(
     assert lengths == {0: 4, 4: 1, 5: 1, 6: 3, 9: 1, 10: 2, 12: 3, 15: 2}
 
 
-def test_a_bad_loss_in_the_middle_of_a_stride_is_named_with_its_iteration(monkeypatch):
+@pytest.mark.parametrize("bad", [float("nan"), 1e30])
+def test_a_bad_loss_in_the_middle_of_a_stride_is_named_and_those_before_it_are_kept(
+    bad, monkeypatch
+):
     class Blind(InStrides):
         def run(self, done, n):
-            return [1.0, 1.0, float("nan"), float("nan")][:n]
+            return [1.0, 2.0, bad, bad][:n]
 
     monkeypatch.setattr(training, "stepper_for", Blind)
-    with pytest.raises(mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"):
+    with pytest.raises(
+        mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"
+    ) as caught:
         mt.meta_train(fresh(), Sinusoids(5), 10, **quiet)
+    assert caught.value.history.loss == [1.0, 2.0]
 
 
 # ------------------------------------------------------------------ it says when it fails
