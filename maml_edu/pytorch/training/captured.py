@@ -22,8 +22,8 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import FIELDS
 
 from .. import fast, maml
-from .distributed import Distributed
 from ..learner import MAML
+from .distributed import Distributed
 from .optimisers import make_optimiser
 from .sampling import sampler_for
 from .stepper import PlainStepper

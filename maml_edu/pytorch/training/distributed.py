@@ -32,6 +32,8 @@ from ..arguments import find_device
 from .checkpoint import copied
 
 TIMEOUT = 300.0  # seconds; longer than a validation, which the other ranks wait for
+# Objects (a checkpoint, a validation's scores) go round as CPU tensors, also where gradients are on GPUs.
+_BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 class PeerLost(RuntimeError):
@@ -46,23 +48,21 @@ def processes(device="auto", timeout: float = TIMEOUT) -> Iterator[torch.device 
     timeout: seconds after which a rank that does not answer counts as lost. Raises PeerLost when the
     processes do not find one another.
     """
-    if (
-        "WORLD_SIZE" not in os.environ
-    ):  # torchrun sets it, RANK, LOCAL_RANK and the master's address
+    # torchrun sets WORLD_SIZE, RANK, LOCAL_RANK and the master's address
+    if "WORLD_SIZE" not in os.environ:
         yield device
         return
     device = _own_device(device)
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
-        os.environ.setdefault(
-            "TORCH_NCCL_BLOCKING_WAIT", "1"
-        )  # a lost rank is an error, not an abort
+        # a lost rank is an error then, not an abort
+        os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     limit = datetime.timedelta(seconds=timeout)
     with _naming_who_is_lost():
         store, rank, ranks = next(dist.rendezvous("env://", timeout=limit))
         store = dist.PrefixStore(meeting(store, rank, ranks, timeout), store)
-        backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+        backend = _BACKENDS["cuda" if on_gpu else "cpu"]
         dist.init_process_group(backend, store=store, rank=rank, world_size=ranks, timeout=limit)
     try:
         yield device
