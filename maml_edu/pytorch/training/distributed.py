@@ -26,7 +26,6 @@ import torch
 import torch.distributed as dist
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS
 
 from ..arguments import find_device
 from .checkpoint import copied
@@ -128,8 +127,9 @@ class Distributed:
         """(meta-loss, gradients like meta_params) of the whole batch, of which each rank does a share."""
         if self.team.ranks == 1:
             return self.learner.meta_gradient(batch)
+        batch = TaskBatch.of(batch)
         first, last = self.share(len(batch))
-        value, grads = self.learner.meta_gradient(part(batch, first, last))
+        value, grads = self.learner.meta_gradient(batch.part(first, last))
         tensors = [*grads.values(), torch.as_tensor(value)]
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # (all of meta_params + 1,)
         flat = self.team.sum(flat * ((last - first) / len(batch)))
@@ -148,11 +148,6 @@ class Distributed:
                 f"at most {tasks} processes, or give meta_batch={ranks} or more."
             )
         return rank * tasks // ranks, (rank + 1) * tasks // ranks
-
-
-def part(batch, first: int, last: int) -> TaskBatch:
-    """Tasks first … last − 1 of a batch."""
-    return TaskBatch(*(getattr(batch, name)[first:last] for name in FIELDS))
 
 
 def team_of(learner):

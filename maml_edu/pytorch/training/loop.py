@@ -263,8 +263,13 @@ class Run:
             )
 
     def _call(self, callback, done):
-        arguments = (done, self.history, undistributed(self.learner))
-        answer = self.team.from_first(lambda: callback(*arguments))
+        alone = undistributed(self.learner)
+
+        def work():
+            return callback(done, self.history, alone), _frozen(alone)
+
+        answer, frozen = self.team.from_first(work)
+        _freeze(alone, frozen)  # what rank 0 froze, on all ranks
         if isinstance(answer, (bool, np.bool_)) and answer:
             self.history.stopped = named(callback)
 
@@ -346,6 +351,18 @@ class Run:
         device = next(iter(self.learner.meta_params.values())).device
         machine = {"device": device.type, "processes": str(self.team.ranks)}
         return {name: plan[name] for name in names} | machine
+
+
+def _frozen(learner) -> list[str]:
+    """The names of the parameters that are not trained."""
+    return [name for name, p in learner.model.named_parameters() if not p.requires_grad]
+
+
+def _freeze(learner, names):
+    """Train all of the learner's parameters but these."""
+    for name, parameter in learner.model.named_parameters():
+        if parameter.requires_grad == (name in names):
+            parameter.requires_grad_(name not in names)
 
 
 def _with_periods(callbacks) -> list[tuple[int, Callable]]:

@@ -1,14 +1,14 @@
 """Outer steps: what `meta_train` repeats. Start with `PlainStepper`.
 
-A stepper owns the state that a step changes beside the learner, and does one or several steps when it
-is told to. `meta_train` knows only this much of it:
+A stepper owns the state that a step changes together with the learner, and takes one or several steps when
+it is told to. `meta_train` knows only this much of it:
 
     stride                  the most steps that one `run` may do; the losses are looked at after each run
     run(done, n)            n outer steps, of iterations done … done + n − 1 (from 0): their n meta-losses
     state_dict()            what a checkpoint keeps of it; load_state_dict(state) takes it up again
 
-It raises TrainingDiverged where it sees a divergence itself, before it changes a parameter; the losses
-of steps that cannot wait for a look are looked at by `meta_train`, after each run.
+It raises TrainingDiverged as soon as it detects divergence, before changing a parameter. Losses of steps that
+run without such a test are tested by `meta_train` after each run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 
 from maml_edu.tasks import TaskBatch
 
-from .distributed import part, undistributed
+from ..arguments import check_batch_size
+from .distributed import undistributed
 from .history import History
 from .optimisers import Rates, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
@@ -116,17 +117,18 @@ class PlainStepper:
         return loss
 
     def sample(self):
-        """The next meta-batch."""
-        if self.draws is None:
-            return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
-        return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
+        """The next meta-batch. ValueError unless it is one, of as many tasks as were asked for."""
+        draw, source = self.draws or self.tasks.sample, self.stream if self.draws else self.rng
+        batch = TaskBatch.of(draw(source, tasks=self.plan.meta_batch))
+        check_batch_size(batch, self.plan.meta_batch)
+        return batch
 
     def position(self) -> dict:
         """How far the tasks have been drawn."""
         if self.draws is None:
             return {"tasks_rng": self.rng.bit_generator.state}
         stream = self.stream.state_dict()
-        # who draws with NumPy from here on should not begin anew
+        # if NumPy draws from here on, it should not draw the same tasks again
         onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
         return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
@@ -152,7 +154,7 @@ class PlainStepper:
         bad = []
         with contextlib.suppress(Exception):  # the divergence is the news, not what looks for it
             for number in range(len(batch)):
-                value, grads = alone.meta_gradient(part(batch, number, number + 1))
+                value, grads = alone.meta_gradient(batch.part(number, number + 1))
                 if not is_usable(float(value), self.history) or not all_finite(grads.values()):
                     bad.append(str(number))
             if len(bad) == len(batch):
@@ -170,7 +172,7 @@ class PlainStepper:
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
         if "stream" not in state:
-            self.draws = None  # NumPy has drawn so far, and goes on
+            self.draws = None  # NumPy has drawn up to now, and goes on
         elif self.draws is not None:
             self.stream.load_state_dict(state["stream"])
 
