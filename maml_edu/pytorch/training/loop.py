@@ -24,6 +24,7 @@ import math
 import numbers
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -147,6 +148,7 @@ class Run:
         self.validation, self.callbacks, self.save_every = validation, callbacks, save_every
         self.team, self.history = team_of(learner), History()
         self.best: dict | None = None  # iteration, mean and learner's state of the best validation
+        self.frozen_at_start = _frozen(undistributed(learner))
         self.stepper = stepper_for(learner, tasks, plan, self.history)
         self.periods = [save_every, *(n for n, _ in callbacks)]
         self.periods += [validation.every] if validation.tasks is not None else []
@@ -290,6 +292,10 @@ class Run:
             "generators": self.team.gather(generators()),
             "history": vars(self.history) | {"loss": loss},
             "best": self.best,
+            "frozen": {
+                "at_start": self.frozen_at_start,
+                "now": _frozen(undistributed(self.learner)),
+            },
         }
 
     def take(self, state: dict):
@@ -303,6 +309,22 @@ class Run:
         self.best = state["best"]
         if self.validation.metric is not None:
             self._refuse_another_metric(name_of(self.validation.metric))
+        if "frozen" in state:  # not in files of earlier versions
+            self._freeze_as_before(**state["frozen"])
+
+    def _freeze_as_before(self, at_start, now):
+        """Freeze what was frozen when a state was written, by a callback say.
+
+        Not if the model came with other frozen parameters than to that run: then that is what is wanted.
+        """
+        if self.frozen_at_start == at_start:
+            _freeze(undistributed(self.learner), now)
+        elif self.frozen_at_start != now and not self.team.rank:
+            warnings.warn(
+                f"the checkpoint {self.store.path} was written with {_listed(now)} frozen (now "
+                f"{_listed(self.frozen_at_start)}): training goes on from it with what is frozen now.",
+                stacklevel=7,
+            )
 
     def _resume(self):
         """Take over the checkpoint's state, if there is one. ValueError, and no change, if it does not fit."""
@@ -356,6 +378,12 @@ class Run:
 def _frozen(learner) -> list[str]:
     """The names of the parameters that are not trained."""
     return [name for name, p in learner.model.named_parameters() if not p.requires_grad]
+
+
+def _listed(names):
+    """Some names in few words."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (", ".join(names[:3]) + more) or "nothing"
 
 
 def _freeze(learner, names):

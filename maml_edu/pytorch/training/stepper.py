@@ -14,6 +14,7 @@ run without such a test are tested by `meta_train` after each run.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ class PlainStepper:
     def __init__(self, learner, tasks, plan: Plan, history: History):
         self.learner, self.tasks, self.plan, self.history = learner, tasks, plan, history
         self.rng = np.random.default_rng(plan.seed)
-        self.params = list(learner.meta_params.items())
+        self.params = list(learner.everything().items())  # frozen ones wait until they are trained
         tensors = [parameter for _, parameter in self.params]
         self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
         key = np.random.default_rng(plan.seed).bit_generator.random_raw()
@@ -103,6 +104,7 @@ class PlainStepper:
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
             batch = self.sample()
+            self._adopt_parameters()
             value, grads = self.learner.meta_gradient(batch)
             if self.rates.schedule is not None:
                 self.rates.set(iteration)
@@ -132,9 +134,27 @@ class PlainStepper:
         onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
         return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
+    def _adopt_parameters(self):
+        """Let the optimiser train the tensors that the learner has now, where they have been replaced."""
+        now = self.learner.everything()
+        if len(now) == len(self.params) and all(now.get(n) is before for n, before in self.params):
+            return
+        shapes = {name: before.shape for name, before in self.params}
+        if shapes != {name: parameter.shape for name, parameter in now.items()}:
+            raise ValueError(
+                "the model's parameters are others, by their names or shapes, than those that the optimiser "
+                "was made for: begin a new training with this model."
+            )
+        for name, before in self.params:
+            for group in self.optimiser.param_groups:
+                group["params"] = [now[name] if p is before else p for p in group["params"]]
+            if before in self.optimiser.state:
+                self.optimiser.state[now[name]] = self.optimiser.state.pop(before)
+        self.params = list(now.items())
+
     def _update(self, grads):
         for name, parameter in self.params:
-            parameter.grad = grads[name]
+            parameter.grad = grads.get(name)  # None: frozen, the optimiser passes it over
         if self.clip is not None:
             self.clip([parameter for _, parameter in self.params])
         self.optimiser.step()
@@ -168,13 +188,31 @@ class PlainStepper:
 
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(self._with_places_for_frozen(state["optimiser"]))
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
         if "stream" not in state:
             self.draws = None  # NumPy has drawn up to now, and goes on
         elif self.draws is not None:
             self.stream.load_state_dict(state["stream"])
+
+    def _with_places_for_frozen(self, saved):
+        """An optimiser's state for this one's parameters. ValueError if it is of other groups.
+
+        Earlier versions gave the optimiser no frozen parameters, so that theirs have other numbers.
+        """
+        groups, state, first = [], {}, 0
+        for ours, theirs in zip(self.optimiser.param_groups, saved["param_groups"], strict=True):
+            places = range(first, first + len(ours["params"]))
+            first += len(places)
+            groups.append({**theirs, "params": list(places)})
+            if len(theirs["params"]) != len(places):
+                trained = [p.requires_grad for p in ours["params"]]
+                places = itertools.compress(places, trained)
+            for old, new in zip(theirs["params"], places, strict=True):
+                if old in saved["state"]:
+                    state[new] = saved["state"][old]
+        return {**saved, "state": state, "param_groups": groups}
 
 
 def is_usable(loss: float, history: History) -> bool:
