@@ -82,7 +82,9 @@ def _of_one_size(learner, params, tensors, loop):
                 reason = "the forward pass has drawn random numbers, and it looks twice"
             except torch.OutOfMemoryError:
                 raise
-            except (RuntimeError, TypeError, ValueError) as error:
+            except Exception as error:
+                if [name] == preferences(learner, tensors):
+                    raise
                 reason = trial.said(error)
         generators.put_back()
         _rule_out(learner, tensors, loop, name, reason)
