@@ -10,8 +10,6 @@ Environment variables that move a place: MAML_EDU_HOME (the learner's record), M
 import os
 from pathlib import Path
 
-import platformdirs
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -43,9 +41,12 @@ def chapters() -> list[str]:
 
 def user_data() -> Path:
     """The folder of the learner's record: MAML_EDU_HOME, else the system's usual place."""
-    return _from_environment("MAML_EDU_HOME") or Path(
-        platformdirs.user_data_dir("maml_edu", appauthor=False)
-    )
+    named = _from_environment("MAML_EDU_HOME")
+    if named is not None:
+        return named
+    import platformdirs  # needed here alone: tasks and networks do without it
+
+    return Path(platformdirs.user_data_dir("maml_edu", appauthor=False))
 
 
 def data_folder() -> Path:
