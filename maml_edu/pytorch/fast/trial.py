@@ -27,7 +27,9 @@ NOISE = 30.0  # times the textbook loop's own distance from float64
 class Facts(NamedTuple):
     """What a forward pass does beside computing."""
 
-    random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    random: (
+        str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    )
     volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
 
 
@@ -72,17 +74,16 @@ class Generators:
     """The states of torch's, NumPy's and Python's generators, and of those that a model's modules hold."""
 
     def __init__(self, model):
-        self.model, self.on_gpu = model, torch.cuda.is_available() and torch.cuda.is_initialized()
-        self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state() if self.on_gpu else None
+        self.model, self.torch = model, torch.get_rng_state()
+        self.cuda = {device: torch.cuda.get_rng_state(device) for device in _gpus_of(model)}
         self.numpy, self.python = np.random.get_state(), random.getstate()
         held = (g for m in model.modules() for g in vars(m).values())
         self.held = [(g, state) for g in held if (state := _state(g)) is not None]
 
     def put_back(self):
         torch.set_rng_state(self.torch)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda)
+        for device, state in self.cuda.items():
+            torch.cuda.set_rng_state(state, device)
         np.random.set_state(self.numpy)
         random.setstate(self.python)
         for generator, state in self.held:
@@ -96,8 +97,24 @@ class Generators:
         held = [repr(state) for _, state in self.held] != [repr(state) for _, state in now.held]
         if legacy or held or self.python != now.python:
             return "other"
-        on_gpu = self.cuda is not None and not torch.equal(self.cuda, now.cuda)
-        return "torch" if on_gpu or not torch.equal(self.torch, now.torch) else ""
+        drawn = not torch.equal(self.torch, now.torch) or any(
+            not torch.equal(state, now.cuda[device])
+            for device, state in self.cuda.items()
+            if device in now.cuda
+        )
+        return "torch" if drawn else ""
+
+
+def _gpus_of(model):
+    """The GPUs that a model may draw on: its own, and the one in use.
+
+    None while a CUDA graph is captured: torch then refuses to tell a generator's state, and the same steps
+    were watched before.
+    """
+    if not torch.cuda.is_initialized() or torch.cuda.is_current_stream_capturing():
+        return set()
+    in_use = torch.device("cuda", torch.cuda.current_device())
+    return {in_use, *(p.device for p in model.parameters() if p.is_cuda)}
 
 
 @contextlib.contextmanager
@@ -182,9 +199,7 @@ class Trial:
         arguments = {n: double(p) for n, p in self.params.items()}, tuple(map(double, self.tensors))
         try:
             with self._untouched():
-                return textbook.meta_gradient(
-                    loss, *arguments, self.loop._replace(inner_lr=rates)
-                )
+                return textbook.meta_gradient(loss, *arguments, self.loop._replace(inner_lr=rates))
         except Exception:  # a layer that insists on its own precision
             return None
 
