@@ -82,6 +82,8 @@ def _of_one_size(learner, params, tensors, loop):
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, TypeError, ValueError) as error:
+                if trial.is_capturing():  # what a CUDA graph cannot hold is no fault of the engine
+                    raise
                 reason = trial.said(error)
         generators.put_back()
         _rule_out(learner, tensors, loop, name, reason)

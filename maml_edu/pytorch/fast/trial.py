@@ -111,10 +111,15 @@ def _gpus_of(model):
     None while a CUDA graph is captured: torch then refuses to tell a generator's state, and the same steps
     were watched before.
     """
-    if not torch.cuda.is_initialized() or torch.cuda.is_current_stream_capturing():
+    if not torch.cuda.is_initialized() or is_capturing():
         return set()
     in_use = torch.device("cuda", torch.cuda.current_device())
     return {in_use, *(p.device for p in model.parameters() if p.is_cuda)}
+
+
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being captured, in which much is refused that runs otherwise."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 @contextlib.contextmanager

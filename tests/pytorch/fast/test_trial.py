@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+import maml_edu.pytorch as mt
 from maml_edu.pytorch.fast import trial
 
 
@@ -28,6 +30,27 @@ def test_a_gpus_generator_is_left_alone_while_a_graph_is_captured(pretended_gpu)
     assert generators.drawn_since() == "torch"
     generators.put_back()
     assert generators.drawn_since() == ""
+
+
+def test_an_error_within_a_capture_is_the_callers_and_rules_no_engine_out(monkeypatch):
+    def waits(prediction, target):
+        torch.cuda.synchronize()
+        return F.mse_loss(prediction, target)
+
+    def refuse():
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    learner = mt.MAML(nn.Linear(2, 1), waits, engine=("lean", "plain"))
+    batch = [torch.rand(2, 4, n) for n in (2, 1, 2, 1)]
+    learner.meta_gradient(batch)
+    with monkeypatch.context() as capture:
+        capture.setattr(torch.cuda, "synchronize", refuse)
+        capture.setattr(trial, "is_capturing", lambda: True)
+        with pytest.raises(RuntimeError, match="capturing"):
+            learner.meta_gradient(batch)
+    learner.meta_gradient(batch)
+    assert learner.ran == "lean"
 
 
 def test_draws_on_a_gpu_are_noticed_and_put_back(pretended_gpu, monkeypatch):
