@@ -163,8 +163,7 @@ def test_an_adapted_module_stays_on_the_gpu_and_gives_what_predict_gives():
 
 @on_gpu
 def test_draws_on_the_gpu_are_noticed_and_put_back():
-    model = nn.Linear(1, 1).to(GPU)
-    generators = trial.Generators(model)
+    generators = trial.Generators()
     first = torch.rand(3, device=GPU)
     assert generators.drawn_since() == "torch"
     generators.put_back()
