@@ -76,7 +76,7 @@ def _module(module, volatile):
     hooks = tuple(h for name in _HOOKS if attributes[name] for h in attributes[name].values())
     parameters = tuple(map(_tensor, module._parameters.values()))
     names = _SETTINGS.get(kind)
-    if names is not None and len(attributes) == _attributes_of_kind(kind):  # nothing has been added
+    if names is not None and len(attributes) == _attributes_of_kind(kind):  # type: ignore[arg-type]  # nothing has been added
         rest = tuple(map(attributes.get, names))
     else:
         rest = tuple(
@@ -92,7 +92,7 @@ def _module(module, volatile):
 
 
 # What may be set in layers that are met often; looking at everything in them would take most of the time.
-_SETTINGS = {
+_SETTINGS: dict[type, tuple[str, ...]] = {
     nn.Linear: ("training", "in_features", "out_features"),
     nn.ReLU: ("training", "inplace"),
     nn.Tanh: ("training",),
@@ -108,7 +108,13 @@ def _attributes_of_kind(kind):
 def _tensor(tensor):
     if tensor is None:
         return None
-    return id(tensor), tensor.shape, tensor.dtype, tensor.requires_grad, bool(tensor._backward_hooks)
+    return (
+        id(tensor),
+        tensor.shape,
+        tensor.dtype,
+        tensor.requires_grad,
+        bool(tensor._backward_hooks),
+    )
 
 
 def _frozen(value, volatile, depth):
@@ -163,11 +169,8 @@ def generators_in(model, *losses) -> list:
             generators[id(value)] = value
         elif depth < _DEEP and not isinstance(value, (nn.Module, torch.Tensor, type, *_PLAIN)):
             if isinstance(value, dict):
-                inside = value.values()
-            elif isinstance(value, (list, tuple, set)):
-                inside = value
-            else:
-                inside = _inside(value)
+                value = list(value.values())
+            inside = value if isinstance(value, (list, tuple, set)) else _inside(value)
             for item in itertools.islice(inside or (), _LONG):
                 walk(item, depth + 1)
 
@@ -290,19 +293,21 @@ def restore(before, everything=False):
                 continue
             if name not in attributes:
                 del now[name]
-            elif isinstance(value, (list, dict)) and type(value) is type(attributes[name]):
+            elif isinstance(value, list) and isinstance(attributes[name], list):
+                value[:] = attributes[name]
+            elif isinstance(value, dict) and isinstance(attributes[name], dict):
                 value.clear()
-                value.extend(attributes[name]) if isinstance(value, list) else value.update(
-                    attributes[name]
-                )
+                value.update(attributes[name])
             else:
                 now[name] = attributes[name]
 
 
 def _unchanged(value, before):
-    if isinstance(value, (list, dict)) and type(value) is type(before):
-        pairs = zip(value.values(), before.values()) if isinstance(value, dict) else zip(value, before)  # noqa: B905
-        return len(value) == len(before) and all(a is b for a, b in pairs)
+    if isinstance(value, dict) and isinstance(before, dict):
+        return value.keys() == before.keys() and all(value[key] is before[key] for key in value)
+    if isinstance(value, list) and isinstance(before, list):
+        same = (a is b for a, b in zip(value, before, strict=False))
+        return len(value) == len(before) and all(same)
     return value is before
 
 

@@ -28,7 +28,9 @@ NOISE = 30.0  # times the textbook loop's own distance from float64
 class Facts(NamedTuple):
     """What a forward pass does beside computing."""
 
-    random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    random: (
+        str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    )
     volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
     recomputes: bool  # whether the way back calls layers once more
     generators: list  # random generators that the model and the losses hold
@@ -46,7 +48,9 @@ def observe(learner, tensors) -> Facts:
         first = _losses(learner, task)
         drawn = generators.drawn_since()
         now = _settings(learner)
-        changed = {place for place in settings.keys() | now.keys() if settings.get(place) != now.get(place)}
+        changed = {
+            place for place in settings.keys() | now.keys() if settings.get(place) != now.get(place)
+        }
         second = _losses(learner, task)
         structure.restore(before, everything=True)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
@@ -217,9 +221,7 @@ class Trial:
         arguments = {n: double(p) for n, p in self.params.items()}, tuple(map(double, self.tensors))
         try:
             with self._untouched():
-                return textbook.meta_gradient(
-                    loss, *arguments, self.loop._replace(inner_lr=rates)
-                )
+                return textbook.meta_gradient(loss, *arguments, self.loop._replace(inner_lr=rates))
         except Exception:  # a layer that insists on its own precision
             return None
 
