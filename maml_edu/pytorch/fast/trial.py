@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import random
 from typing import NamedTuple
 
@@ -118,10 +119,16 @@ class Generators:
     def drawn_since(self) -> str:
         """What has been drawn from since: "", "torch", or "other" where not from torch's generators alone."""
         now = Generators(self.held)
-        if [repr(state) for _, state in self.others] != [repr(state) for _, state in now.others]:
+        if _as_bytes(self.others) != _as_bytes(now.others):
             return "other"
         pairs = [(self.torch, now.torch), *zip(self.cuda, now.cuda, strict=False)]
         return "" if all(torch.equal(before, after) for before, after in pairs) else "torch"
+
+
+def _as_bytes(others):
+    """The states of generators, to be compared: as text a long one would be cut short."""
+    states = (state for _, state in others)
+    return [pickle.dumps(s.numpy() if isinstance(s, torch.Tensor) else s) for s in states]
 
 
 def is_capturing() -> bool:

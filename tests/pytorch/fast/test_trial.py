@@ -1,5 +1,8 @@
 """What is put back after a look at a model, and where a look is refused."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -64,3 +67,20 @@ def test_draws_on_any_gpu_are_noticed_and_put_back(pretended_gpu, monkeypatch):
     assert generators.drawn_since() == "torch"
     generators.put_back()
     assert generators.drawn_since() == "" and states[1] == 1
+
+
+def test_a_draw_from_any_kind_of_generator_is_noticed():
+    kinds = [
+        torch.Generator(),
+        np.random.default_rng(0),
+        np.random.RandomState(0),
+        random.Random(0),
+    ]
+    draws = [lambda g: torch.rand(1, generator=g), *[lambda g: g.random()] * 3]
+    for generator, draw in zip(kinds, draws, strict=True):
+        watched = trial.Generators([generator])
+        assert watched.drawn_since() == ""
+        draw(generator)
+        assert watched.drawn_since() == "other"
+        watched.put_back()
+        assert watched.drawn_since() == ""
