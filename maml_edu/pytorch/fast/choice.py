@@ -83,7 +83,8 @@ def _of_one_size(learner, params, tensors, loop):
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
-                if [name] == preferences(learner, tensors):
+                # what a CUDA graph cannot hold is no fault of the engine
+                if [name] == preferences(learner, tensors) or trial.is_capturing():
                     raise
                 reason = trial.said(error)
         generators.put_back()

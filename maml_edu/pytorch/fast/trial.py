@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import random
 from typing import NamedTuple
 
@@ -107,27 +108,39 @@ class Generators:
 
     def __init__(self, held=()):
         self.held = held
-        on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
         self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state() if on_gpu else None
+        # while a CUDA graph is captured torch refuses to tell; the same steps were watched before
+        look = torch.cuda.is_initialized() and not is_capturing()
+        self.cuda = torch.cuda.get_rng_state_all() if look else []
         self.others = []
         if held is not None:
             self.others = [(g, _state(g)) for g in (np.random, random, *held)]
 
     def put_back(self):
         torch.set_rng_state(self.torch)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
         for generator, state in self.others:
             _set_state(generator, state)
 
     def drawn_since(self) -> str:
         """What has been drawn from since: "", "torch", or "other" where not from torch's generators alone."""
         now = Generators(self.held)
-        if [repr(state) for _, state in self.others] != [repr(state) for _, state in now.others]:
+        if _as_bytes(self.others) != _as_bytes(now.others):
             return "other"
-        on_gpu = self.cuda is not None and not torch.equal(self.cuda, now.cuda)
-        return "torch" if on_gpu or not torch.equal(self.torch, now.torch) else ""
+        pairs = [(self.torch, now.torch), *zip(self.cuda, now.cuda, strict=False)]
+        return "" if all(torch.equal(before, after) for before, after in pairs) else "torch"
+
+
+def _as_bytes(others):
+    """The states of generators, to be compared: as text a long one would be cut short."""
+    states = (state for _, state in others)
+    return [pickle.dumps(s.numpy() if isinstance(s, torch.Tensor) else s) for s in states]
+
+
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being captured, in which much is refused that runs otherwise."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 @contextlib.contextmanager
