@@ -7,6 +7,7 @@ the data, `.item()`. Every other engine is tried against it before it is used.
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import torch
 from torch import nn
@@ -18,7 +19,15 @@ def meta_gradient(loss, params, tensors, loop):
     """(meta-loss, gradient like params[, gradient like inner_lr]): means over tasks. See `maml.meta_gradient`."""
     total = None
     for task in zip(*tensors, strict=True):
-        result = task_gradient(loss, params, task, loop)
+        try:
+            result = task_gradient(loss, params, task, loop)
+        except RuntimeError as error:
+            if "is not implemented" not in str(error) or loop.first_order:
+                raise
+            raise ValueError(
+                f"torch has no second derivative of something in this model or loss ({str(error).strip()}): "
+                f"write it from other operations, or say first_order=True."
+            ) from error
         total = result if total is None else maml.mapped(torch.add, total, result)
     return maml.mapped(lambda sums: sums / len(tensors[0]), total)
 
@@ -44,18 +53,20 @@ def query_graph(loss, params, task, loop):
         return maml.query_loss(loss, theta, task, loop, slope_of), theta, rates
 
 
-def slope_of(loss, params, moving, x, y):
-    """As `maml.slope_of`, by autograd: differentiable in turn."""
-    value = loss(params, x, y)
-    return dict(zip(moving, gradients(value, moving.values(), create_graph=True), strict=True))
-
-
-def detached_slope_of(loss, params, moving, x, y):
-    """As `maml.slope_of`, by autograd and without a graph, in a context without one, too."""
+def slope_of(loss, params, moving, x, y, graph=True):
+    """As `maml.slope_of`, by autograd. graph: whether it can be differentiated in turn."""
+    if graph:
+        value = loss(params, x, y)
+        return dict(zip(moving, gradients(value, moving.values(), create_graph=True), strict=True))
     with torch.enable_grad(), twice_differentiable(loss):
         leaves = {name: as_leaf(p) for name, p in moving.items()}
         slopes = gradients(loss({**params, **leaves}, x, y), leaves.values())
     return dict(zip(moving, slopes, strict=True))
+
+
+detached_slope_of = functools.partial(
+    slope_of, graph=False
+)  # where nobody keeps a graph, as under no_grad
 
 
 def as_leaf(tensor):
