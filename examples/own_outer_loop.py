@@ -1,8 +1,8 @@
 """An outer loop of your own: torch.optim around `meta_gradient`, then the same with `mt.OuterStep`.
 
 The first form may be anything: another optimiser, noise on the gradient, two learners in turn. The second is one
-call per step, which `meta_train` would not do faster: in native code where the network allows it. The losses are
-the same.
+call per step, which `meta_train` would not do faster: in native code where the network allows it. Their losses are
+the same at first; later they part as rounding does.
 """
 
 import argparse
