@@ -82,7 +82,10 @@ def _of_one_size(learner, params, tensors, loop):
                 reason = "the forward pass has drawn random numbers, and it looks twice"
             except torch.OutOfMemoryError:
                 raise
-            except (RuntimeError, TypeError, ValueError) as error:
+            except Exception as error:
+                # what a CUDA graph cannot hold is no fault of the engine
+                if [name] == preferences(learner, tensors) or trial.is_capturing():
+                    raise
                 reason = trial.said(error)
         generators.put_back()
         _rule_out(learner, tensors, loop, name, reason)

@@ -199,8 +199,9 @@ def _is_stateless(value, depth=0) -> bool:
         return True
     if isinstance(value, nn.Module):
         return type(value).__module__.startswith("torch.nn.") and is_untouched(value)
-    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
-        return True  # a copy of the module is bound to itself
+    if depth == 0 and isinstance(value, types.MethodType):
+        if isinstance(value.__self__, nn.Module):
+            return True  # a copy of the module is bound to itself
     functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
     if depth >= _DEEP or not isinstance(value, functions):
         return False
@@ -289,7 +290,7 @@ def restore(before, everything=False):
         for name in [n for n in now if n not in _OF_EVERY_MODULE]:
             value = now[name]
             changed = name not in attributes or not _unchanged(value, attributes[name])
-            if not changed or not (everything or _holds_tensor(value)):
+            if not changed or not (everything or holds_tensor(value)):
                 continue
             if name not in attributes:
                 del now[name]
@@ -311,13 +312,13 @@ def _unchanged(value, before):
     return value is before
 
 
-def _holds_tensor(value, depth=0):
+def holds_tensor(value, depth=0):
     if isinstance(value, torch.Tensor):
         return True
     if depth < _DEEP and isinstance(value, (list, tuple)):
-        return any(_holds_tensor(item, depth + 1) for item in value)
+        return any(holds_tensor(item, depth + 1) for item in value)
     if depth < _DEEP and isinstance(value, dict):
-        return any(_holds_tensor(item, depth + 1) for item in value.values())
+        return any(holds_tensor(item, depth + 1) for item in value.values())
     return False
 
 
