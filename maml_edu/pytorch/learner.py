@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from . import fast, maml, modes
-from .arguments import check_examples, checked_steps, refuse_unknown
+from .arguments import check_examples, checked_steps, keywords_of, refuse_unknown
 from .fast import structure, textbook
 from .loop import Loop
 from .precision import check_precision, forward_in_bf16, in_own_precision
@@ -53,6 +53,11 @@ class MAML:
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
     """
 
+    def __new__(cls, *arguments, **options):
+        """Before a constructor of the family is called: what is misspelt is answered with what was meant."""
+        refuse_unknown(cls, options, keywords_of(cls))
+        return super().__new__(cls)
+
     def __init__(
         self,
         model,
@@ -69,9 +74,7 @@ class MAML:
         inner_clip=None,
         engine="auto",
         precision="float32",
-        **unknown,
     ):
-        refuse_unknown(type(self).__init__, unknown)
         if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
                 f"model must be an nn.Module with parameters that are not frozen; got "
@@ -155,6 +158,12 @@ class MAML:
         """The same for the support set; None where it is `task_loss`."""
         function = self.inner_loss_function
         return function and TaskLoss(self.model, function, self.precision)
+
+    def example_losses(self, theta, task):
+        """The losses of ONE task at θ, with their graphs: of the support set and of the query set."""
+        support_x, support_y, query_x, query_y = task
+        support = [(self.inner_loss or self.task_loss)(theta, support_x, support_y)]
+        return [*(support if self.inner_steps else []), self.task_loss(theta, query_x, query_y)]
 
     # -------------------------------------------------------------- the meta-gradient
 
@@ -446,7 +455,13 @@ def names_that_adapt(adapting, params):
     """
     if adapting is None:
         return None
-    given = (adapting,) if isinstance(adapting, str) else tuple(adapting)
+    given = (adapting,) if isinstance(adapting, str) else adapting
+    given = tuple(given) if isinstance(given, (list, tuple, set, dict)) else (given,)
+    if not all(isinstance(pattern, str) for pattern in given):
+        raise ValueError(
+            f'adapting must name parameters or modules, such as "head" or ("conv*", "head.bias"); got '
+            f"{adapting!r}."
+        )
     chosen = set()
     for pattern in given:
         module = f"{pattern.removesuffix('.')}."
@@ -454,7 +469,7 @@ def names_that_adapt(adapting, params):
         names |= {n for n in params if "*" in pattern and fnmatch.fnmatchcase(n, pattern)}
         if not names:
             raise ValueError(
-                f"adapting names {pattern!r}, but the model's parameters are {', '.join(params)}: name "
+                f"adapting names {pattern!r}, but the parameters that are not frozen are {', '.join(params)}: name "
                 f'parameters, modules ("head") or patterns ("conv*").'
             )
         chosen |= names
