@@ -133,7 +133,8 @@ def _frozen(value, volatile, depth):
     if depth < _DEEP and isinstance(value, dict):
         return tuple((key, deeper(item)) for key, item in value.items())
     inside = _inside(value) if depth < _DEEP else None
-    return type(value), id(value), None if inside is None else tuple(map(deeper, inside))
+    identity = value if isinstance(value, types.FunctionType) else id(value)
+    return type(value), identity, None if inside is None else tuple(map(deeper, inside))
 
 
 def _inside(value):
@@ -184,14 +185,41 @@ def generators_in(model, *losses) -> list:
 
 
 def shares_state(model, *losses) -> bool:
-    """Whether hooks, patches or losses hold on to something that several threads would change together."""
+    """Whether code or losses reach something that several threads would change together.
+
+    Copies of a model for each thread share what is in closures, in globals and on classes.
+    """
     for module in model.modules():
+        if not _is_stateless_class(type(module)):
+            return True
         attributes = vars(module)
         hooks = [h for name in _HOOKS for h in attributes.get(name, {}).values()]
         patches = [v for n, v in attributes.items() if callable(v) and n not in _OF_EVERY_MODULE]
         if not all(map(_is_stateless, [*hooks, *patches])):
             return True
     return not all(map(_is_stateless, losses))
+
+
+def _is_stateless_class(kind) -> bool:
+    """Whether the methods of a class that is not torch's reach nothing that could be changed."""
+    for parent in kind.__mro__:
+        if parent.__module__.startswith(("torch.", "maml_edu.pytorch.", "builtins")):
+            continue
+        for value in vars(parent).values():
+            if isinstance(value, (list, dict, set)):
+                return False
+            function = getattr(value, "__func__", value)  # of a static or class method
+            if isinstance(function, types.FunctionType) and not _is_stateless(function):
+                return False
+    return True
+
+
+def _globals_of(function):
+    """What a function reads from its module, modules and classes apart."""
+    values = (function.__globals__.get(name) for name in function.__code__.co_names)
+    passive = (types.ModuleType, types.BuiltinFunctionType, type, *_PLAIN)
+    foreign = [value for value in values if not isinstance(value, passive)]
+    return [v for v in foreign if not getattr(v, "__module__", "").startswith("torch")]
 
 
 def _is_stateless(value, depth=0) -> bool:
@@ -205,7 +233,12 @@ def _is_stateless(value, depth=0) -> bool:
     functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
     if depth >= _DEEP or not isinstance(value, functions):
         return False
-    inside = value if isinstance(value, tuple) else _inside(value)
+    inside = list(value) if isinstance(value, tuple) else _inside(value)
+    if isinstance(value, types.FunctionType):
+        if value.__module__ is None or value.__module__.startswith("torch"):
+            return True
+        inside = [*inside, *_globals_of(value)]
+    inside = [item for item in inside if item is not value]  # a function that calls itself
     return all(_is_stateless(item, depth + 1) for item in inside)
 
 
