@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import fnmatch
 import functools
@@ -227,10 +228,28 @@ class MAML:
         dropped out. Raises ValueError for batch norms in eval mode whose statistics were never written.
         """
         modes.refuse_unwritten_statistics(self.model)
-        if beside is None:
-            modes.warn_of_one_example(self.model, x)
         with modes.in_evaluation(self.model):
-            return self.output(params, x, beside)
+            output = self.output(params, x, beside)
+            if beside is None and len(x) == 1:
+                self._warn_of_one_example(params, x, output)
+        return output
+
+    def _warn_of_one_example(self, params, x, output):
+        """A warning where what comes out for one example depends on what else is in its batch."""
+        if structure.made_of_torch(self.model):
+            modes.warn_of_one_example(self.model, x)
+            return
+        x = maml.like_params(x, params)
+        if not x.is_floating_point():
+            return
+        with (
+            torch.no_grad(),
+            contextlib.suppress(Exception),
+        ):  # a model that wants one example at a time
+            again = self.output(params, x, beside=x.flip(-1) * 0.5 + 1)
+            parts = zip(pytree.tree_leaves(output), pytree.tree_leaves(again), strict=True)
+            if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in parts):
+                modes.warn_of_batch_statistics()
 
     def output(self, params, x, beside=None):
         """The model's output for x (examples, …), in whatever mode it is; beside: as in `predict`."""
@@ -372,13 +391,25 @@ class Forward:
             held |= {n: p.to(dtype) for n, p in self.frozen.items()}
         tensors = {**held, **self.unwritten, **params}
         if self.precision != "bf16":
-            return functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+            return self._call(tensors, x)
         with forward_in_bf16(x.device):
-            output = functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+            output = self._call(tensors, x)
         back = lambda part: (
             maml.like_params(part, params) if isinstance(part, torch.Tensor) else part
         )
         return pytree.tree_map(back, output)
+
+    def _call(self, tensors, x):
+        try:
+            return functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                f"a batch norm is asked about one example at a time, which it cannot normalise ({error}). "
+                f"Instead: {modes.BESIDE}; evaluate(…, transductive=False) does so. Tasks need two support "
+                f"examples at least, or norms in eval mode, or another norm."
+            ) from error
 
 
 class TaskLoss:

@@ -110,7 +110,7 @@ class Generators:
         self.held = held
         self.torch = torch.get_rng_state()
         # while a CUDA graph is captured torch refuses to tell; the same steps were watched before
-        look = torch.cuda.is_initialized() and not is_capturing()
+        look = _cuda_in_use() and not is_capturing()
         self.cuda = torch.cuda.get_rng_state_all() if look else []
         self.others = []
         if held is not None:
@@ -140,7 +140,11 @@ def _as_bytes(others):
 
 def is_capturing() -> bool:
     """Whether a CUDA graph is being captured, in which much is refused that runs otherwise."""
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    return _cuda_in_use() and torch.cuda.is_current_stream_capturing()
+
+
+def _cuda_in_use() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_available()
 
 
 @contextlib.contextmanager
