@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from . import maml, modes
 from .arguments import check_batch_size, check_learner_and_tasks, checked_steps, is_count
-from .fast import textbook, threads
+from .fast import structure, textbook, threads
 from .learner import MAML
 from .metrics import Metric, metric_for
 from .precision import applied
@@ -100,7 +100,9 @@ def evaluate(
     rng, values = np.random.default_rng(seed), []
     scoring = _Scoring(learner, steps, metric, transductive)
     bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
-    with modes.in_evaluation(learner.model), applied(learner.precision), torch.no_grad(), bar:
+    clean = structure.nothing_left_in(learner.model)
+    mode = modes.in_evaluation(learner.model)
+    with mode, clean, applied(learner.precision), torch.no_grad(), bar:
         for first in range(0, episodes, CHUNK):
             count = min(CHUNK, episodes - first)
             batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))
@@ -155,7 +157,9 @@ class _Scoring:
         """(part, outputs of its tasks, each a list over steps): plain autograd, a task at a time."""
         for part in _parts(tensors, 1):
             task = [tensor[0] for tensor in part]
-            yield part, [self._outputs(self.learner, *task[:3], textbook.detached_slope_of)]
+            with torch.enable_grad():  # which a model may ask for in its forward pass
+                outputs = self._outputs(self.learner, *task[:3], textbook.detached_slope_of)
+            yield part, [pytree.tree_map(_detached, outputs)]
 
     def _side_by_side(self, tensors):
         """All tasks of a part at once, under vmap."""
@@ -202,6 +206,10 @@ class _Scoring:
             return [predict(query_x) for predict in predictors]
         alone = lambda predict: _one_at_a_time(predict, query_x, support_x)
         return [alone(predict) for predict in predictors]
+
+
+def _detached(part):
+    return part.detach() if isinstance(part, torch.Tensor) else part
 
 
 def _one_at_a_time(predict, query_x, support_x):

@@ -212,7 +212,7 @@ def _called_last(model):
     if isinstance(model, Conv4):
         return "head" if model.head is not None else None
     try:
-        graph = fx.symbolic_trace(model).graph
+        graph = _Calls().trace(model)
     except Exception:  # control flow that depends on the data, a forward with other arguments
         return None
     layers = [node.target for node in graph.nodes if node.op == "call_module"]
@@ -221,6 +221,15 @@ def _called_last(model):
     if direct or not with_parameters:
         return None
     return _innermost(model, with_parameters[-1])
+
+
+class _Calls(fx.Tracer):
+    """Traces which layers are called, without looking into them."""
+
+    def is_leaf_module(self, m, module_qualified_name):
+        return not any(True for _ in m.children()) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _innermost(model, name):

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from . import fast, maml, modes
 from .arguments import check_examples, checked_steps, refuse_unknown
-from .fast import textbook
+from .fast import structure, textbook
 from .loop import Loop
 from .precision import check_precision, forward_in_bf16, in_own_precision
 
@@ -86,10 +86,10 @@ class MAML:
         self.first_order, self.learn_inner_lr = first_order, learn_inner_lr
         self.query_weights = query_weights
         self.inner_optimiser, self.inner_clip = inner_optimiser, inner_clip
+        self.precision = check_precision(precision, self.params)
         Loop(inner_lr, **self._of_loop()).checked(self.params)
         self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
         self.engine = fast.check_engine(engine)
-        self.precision = check_precision(precision, self.params)
         self.ran = ""  # the engine of the last meta-gradient
 
     @property
@@ -174,9 +174,9 @@ class MAML:
                 maml.query_loss(self.task_loss, theta, task, loop, textbook.detached_slope_of)
                 for task in zip(*tensors, strict=True)
             ]
-            return (torch.stack(losses).mean(),)
+            return (torch.stack(losses).mean().detach(),)
 
-        with torch.no_grad():
+        with structure.nothing_left_in(self.model):
             return maml.over_groups(mean_loss, batch, theta)[0]
 
     def explain(self, batch):
@@ -204,8 +204,9 @@ class MAML:
         support_x, support_y = (maml.like_params(a, theta) for a in (support_x, support_y))
         check_examples("support", support_x, support_y)
         modes.refuse_unwritten_statistics(self.model)
-        with modes.in_evaluation(self.model), torch.no_grad():
-            return self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
+        with modes.in_evaluation(self.model), structure.nothing_left_in(self.model):
+            path = self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
+        return [maml.detached(phi) for phi in path]
 
     def path(self, theta, support_x, support_y, steps, slope_of=maml.slope_of):
         """[φ₀ = θ, φ₁, …, φ_steps] of ONE task; see `maml.adaptation`."""

@@ -17,7 +17,6 @@ from torch.func import grad, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS
 
 from .arguments import check_examples, one_number
 from .loop import Loop
@@ -266,7 +265,7 @@ def tensors_of(batch, params):
                 f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
                 f"for the numbers of tokens)."
             )
-    return tuple(like_params(getattr(batch, name), params) for name in FIELDS)
+    return tuple(like_params(values, params) for values in batch.arrays)
 
 
 def like_params(values, params):

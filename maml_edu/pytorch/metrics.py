@@ -55,7 +55,7 @@ def accuracy(output, y, ignored=-100):
     """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count."""
     counts = y != ignored
     right = (output.argmax(1) == y) & counts
-    return right.sum() / counts.sum()
+    return right.sum().double() / counts.sum()
 
 
 def check_class_scores(output, y, loss, asked=False):

@@ -11,7 +11,8 @@ from torch import nn
 from torch.func import functional_call
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.family import conjugate_gradient, multi_step_weights
+from maml_edu.pytorch.imaml import conjugate_gradient
+from maml_edu.pytorch.mamlpp import multi_step_weights
 from maml_edu.tasks import TaskBatch
 
 RATE = 0.1

@@ -58,12 +58,33 @@ def meta_gradient(learner, batch):
 
 
 def _of_one_size(learner, params, tensors, loop):
-    name, network = engine_for(learner, tensors, loop)
-    learner.ran = name
-    if network is not None:
-        return _engine(name)(network, params, tensors, loop)
-    with structure.nothing_left_in(learner.model), maml.math_attention():
-        return _engine(name)(learner.task_loss, params, tensors, loop)
+    """The result of the engine that is chosen; of the next one where it turns out not to apply after all.
+
+    No look at a model from outside sees everything that its forward pass may depend on. So each run is
+    watched: an engine that ends in an error, or has drawn where each draw must be looked at twice, is not
+    used for this structure from then on.
+    """
+    while True:
+        name, network = engine_for(learner, tensors, loop)
+        learner.ran = name
+        if network is not None:
+            return _engine(name)(network, params, tensors, loop)
+        generators = trial.Generators(learner.model)
+        with structure.nothing_left_in(learner.model), maml.math_attention():
+            if name == "textbook":
+                return _engine(name)(learner.task_loss, params, tensors, loop)
+            try:
+                result = _engine(name)(learner.task_loss, params, tensors, loop)
+                drawn = generators.drawn_since()
+                if not drawn or (drawn == "torch" and name == "plain"):
+                    return result
+                reason = "the forward pass has drawn random numbers, and it looks twice"
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, TypeError, ValueError) as error:
+                reason = trial.said(error)
+        generators.put_back()
+        _rule_out(learner, tensors, loop, name, reason)
 
 
 def _engine(name):
@@ -97,15 +118,15 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     memory = _memory(learner)
     key = _circumstances(learner, tensors, loop, memory)
     if key not in memory.choices:
-        if len(memory.choices) >= _MANY:
-            memory.choices.clear()
-        memory.choices[key] = _Chooser(learner, tensors, loop, key[0]).first()
+        choice = _Chooser(learner, tensors, loop, key[0]).first()
+        key = _circumstances(learner, tensors, loop, memory)  # without what has turned out volatile
+        memory.remember(key, choice)
     choice = memory.choices[key]
     if choice.network is not None and not _labels_within(choice.network, tensors):
         # labels that the loss ignores, or an error that torch words best
         key = (*key, "labels beyond the outputs")
         if key not in memory.choices:
-            memory.choices[key] = _Chooser(learner, tensors, loop, key[0], BY_HAND).first()
+            memory.remember(key, _Chooser(learner, tensors, loop, key[0], BY_HAND).first())
         choice = memory.choices[key]
     return choice
 
@@ -126,6 +147,11 @@ def explain(learner, batch) -> Explanation:
     return Explanation(name, {**reasons, name: "runs"})
 
 
+def _rule_out(learner, tensors, loop, name, reason):
+    memory = _memory(learner)
+    memory.rule_out(_circumstances(learner, tensors, loop, memory), name, reason)
+
+
 class _Memory:
     """What has been found out about a learner; kept with it, since it is of no use without."""
 
@@ -134,6 +160,18 @@ class _Memory:
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
         self.volatile = frozenset()
+
+    def rule_out(self, key, name, reason):
+        """From now on `name` is not an engine for this structure."""
+        self.reasons[key[0], name] = reason
+        self.choices = {k: c for k, c in self.choices.items() if (k[0], c.name) != (key[0], name)}
+
+    def remember(self, key, choice):
+        if len(self.choices) >= _MANY:
+            self.choices.clear()
+            self.facts.clear()
+            self.reasons.clear()
+        self.choices[key] = choice
 
 
 def _memory(learner) -> _Memory:
@@ -216,9 +254,7 @@ class _Chooser:
         return self.memory.facts[self.held]
 
     def _refuse_foreign_parameters(self):
-        model = self.learner.model
-        with trial.generators_untouched(model), structure.nothing_left_in(model):
-            foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
+        foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
         if foreign:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in foreign[:3])
             raise ValueError(

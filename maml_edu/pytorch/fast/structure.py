@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as torch_module
 
@@ -20,15 +21,19 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 _DEEP = 3  # containers in containers that are looked into
+_LONG = 100  # items of one
 
 
 def structure_of(thing, volatile=frozenset()):
     """A hashable description of a model, a loss, or a learner's loss that holds both.
 
-    volatile: (id of a module, attribute) of what a forward pass itself changes, which is left out.
+    volatile: what a forward pass itself changes, which is left out: (id of a module, attribute), or the id of
+    a loss.
     """
+    if id(thing) in volatile:
+        return id(thing)
     if isinstance(thing, nn.Module):
-        return (_global_hooks(), *(_module(m, volatile) for m in thing.modules()))
+        return (_global_hooks(), _torch_now(), *(_module(m, volatile) for m in thing.modules()))
     return _frozen(thing, volatile, 0)
 
 
@@ -37,19 +42,30 @@ def _global_hooks():
     return tuple(hook for each in hooks for hook in each.values())
 
 
+def _torch_now():
+    """What layers are made of, as torch has it now: a profiler or a tracer may have put something in its place."""
+    functions = (F.linear, F.relu, F.conv2d, F.batch_norm, F.max_pool2d)
+    losses = (F.mse_loss, F.cross_entropy)
+    return *functions, *losses, nn.Module.__call__, nn.Module._call_impl, torch.flatten
+
+
+_TORCH = _torch_now()
+
+
 def _module(module, volatile):
     """Kind, identity, children, hooks, parameters, buffers and attributes of one module."""
     attributes = vars(module)
     hooks = tuple(h for name in _HOOKS if attributes[name] for h in attributes[name].values())
     parameters = tuple(_tensor(p) for p in module._parameters.values())
-    buffers = tuple(module._buffers)
+    buffers = tuple((name, _tensor(b)) for name, b in module._buffers.items())
     children = tuple(map(id, module._modules.values()))
     rest = tuple(
         (name, _frozen(value, volatile, 0))
         for name, value in attributes.items()
         if name not in _OF_EVERY_MODULE and (id(module), name) not in volatile
     )
-    return type(module), type(module).forward, id(module), children, hooks, parameters, buffers, rest
+    kind = (type(module), type(module).forward, type(module).__call__)
+    return kind, id(module), children, hooks, parameters, buffers, rest
 
 
 def _tensor(tensor):
@@ -67,6 +83,8 @@ def _frozen(value, volatile, depth):
     if isinstance(value, torch.Tensor):
         return id(value), value.shape, value.dtype, value._version
     deeper = lambda item: _frozen(item, volatile, depth + 1)
+    if isinstance(value, (list, tuple, dict)) and len(value) > _LONG:
+        return type(value), id(value)  # data, rather than settings
     if depth < _DEEP and isinstance(value, (list, tuple)):
         return type(value), tuple(map(deeper, value))
     if depth < _DEEP and isinstance(value, dict):
@@ -101,7 +119,8 @@ def is_untouched(module) -> bool:
     plain = type(module).__call__ is nn.Module.__call__
     parameters = [p for p in module._parameters.values() if p is not None]
     standard = all(type(p) is nn.Parameter and not p._backward_hooks for p in parameters)
-    return plain and standard and not (hooked or patched or _global_hooks())
+    changed = hooked or patched or _global_hooks() or _torch_now() != _TORCH
+    return plain and standard and not changed
 
 
 def flattened(module):
@@ -113,7 +132,6 @@ def flattened(module):
         yield module
 
 
-@functools.cache
 def _only_chains(kind):
     """Whether a subclass of nn.Sequential changes nothing but how it is constructed."""
     between = kind.__mro__[: kind.__mro__.index(nn.Sequential)]

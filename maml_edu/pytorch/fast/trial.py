@@ -18,7 +18,7 @@ import torch
 from .. import maml
 from . import structure, textbook
 
-TASKS = 2  # that an engine is tried with
+TASKS, STEPS = 2, 3  # tasks that an engine is tried with, and inner steps, at most
 EXACT = {torch.float64: 1e-8}  # the relative error that is put down to rounding in any case
 ROUGH = 3e-4  # the same in float32 and below
 NOISE = 30.0  # times the textbook loop's own distance from float64
@@ -28,7 +28,7 @@ class Facts(NamedTuple):
     """What a forward pass does beside computing."""
 
     random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
-    volatile: frozenset  # (id of a module, attribute) that it changes
+    volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
 
 
 # ------------------------------------------------------------------ one forward pass, looked at
@@ -37,27 +37,30 @@ class Facts(NamedTuple):
 def observe(learner, tensors) -> Facts:
     """The Facts of a learner's forward passes, from two looks at one task."""
     task = [tensor[0] for tensor in tensors]
-    with generators_untouched(learner.model):
-        before = structure.attributes_of(learner.model)
-        states = _states()
+    with generators_untouched(learner.model) as generators:
+        before, losses = structure.attributes_of(learner.model), _loss_structures(learner)
         first = _losses(learner, task)
-        drawn = [name for name, a, b in _pairs(states, _states()) if a != b]
+        drawn = generators.drawn_since()
         after = structure.attributes_of(learner.model)
+        changed = structure.volatile_in(before, after)
+        changed |= {i for i, now in _loss_structures(learner).items() if now != losses[i]}
         second = _losses(learner, task)
         structure.restore(before, everything=True)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
-    if drawn and set(drawn) <= {"torch", "cuda"}:
-        draws = "torch"
-    else:
-        draws = "other" if drawn or not same else ""
-    return Facts(draws, frozenset(structure.volatile_in(before, after)))
+    draws = drawn or ("" if same else "other")
+    return Facts(draws, frozenset(changed))
+
+
+def _loss_structures(learner):
+    functions = (learner.loss_function, learner.inner_loss_function)
+    return {id(f): structure.structure_of(f) for f in functions if f is not None}
 
 
 def _losses(learner, task):
     """The losses of support and query set at θ, as numbers."""
     support_x, support_y, query_x, query_y = task
     params, loss = learner.detached(), learner.task_loss
-    with torch.no_grad():
+    with torch.enable_grad():  # which a model may ask for in its forward pass
         values = [
             (learner.inner_loss or loss)(params, support_x, support_y),
             loss(params, query_x, query_y),
@@ -65,40 +68,46 @@ def _losses(learner, task):
     return [float(value) if value.numel() == 1 else math.nan for value in values]
 
 
-def _states():
-    """The states of the generators that a forward pass may draw from, in what can be compared."""
-    states = {
-        "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": repr(np.random.get_state(legacy=False)),
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state().numpy().tobytes()
-    return states
+class Generators:
+    """The states of torch's, NumPy's and Python's generators, and of those that a model's modules hold."""
 
+    def __init__(self, model):
+        self.model, self.on_gpu = model, torch.cuda.is_available() and torch.cuda.is_initialized()
+        self.torch = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state() if self.on_gpu else None
+        self.numpy, self.python = np.random.get_state(), random.getstate()
+        held = (g for m in model.modules() for g in vars(m).values())
+        self.held = [(g, state) for g in held if (state := _state(g)) is not None]
 
-def _pairs(one, other):
-    return [(name, one[name], other.get(name)) for name in one]
+    def put_back(self):
+        torch.set_rng_state(self.torch)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda)
+        np.random.set_state(self.numpy)
+        random.setstate(self.python)
+        for generator, state in self.held:
+            _set_state(generator, state)
+
+    def drawn_since(self) -> str:
+        """What has been drawn from since: "", "torch", or "other" where not from torch's generators alone."""
+        now = Generators(self.model)
+        mine, theirs = self.numpy, now.numpy
+        legacy = mine[2] != theirs[2] or not np.array_equal(mine[1], theirs[1])
+        held = [repr(state) for _, state in self.held] != [repr(state) for _, state in now.held]
+        if legacy or held or self.python != now.python:
+            return "other"
+        on_gpu = self.cuda is not None and not torch.equal(self.cuda, now.cuda)
+        return "torch" if on_gpu or not torch.equal(self.torch, now.torch) else ""
 
 
 @contextlib.contextmanager
 def generators_untouched(model):
-    """Put back torch's, NumPy's and Python's generators, and those that the model's modules hold."""
-    cpu, legacy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
-    cuda = torch.cuda.get_rng_state() if on_gpu else None
-    held = [g for m in model.modules() for g in vars(m).values() if _state(g) is not None]
-    states = [_state(generator) for generator in held]
+    """Put back the generators of `Generators`."""
+    generators = Generators(model)
     try:
-        yield
+        yield generators
     finally:
-        torch.set_rng_state(cpu)
-        np.random.set_state(legacy)
-        random.setstate(python)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda)
-        for generator, state in zip(held, states, strict=True):
-            _set_state(generator, state)
+        generators.put_back()
 
 
 def _state(thing):
@@ -128,7 +137,7 @@ class Trial:
     """Tries engines on the first tasks of a batch, beside the textbook loop, which runs once for all."""
 
     def __init__(self, learner, tensors, loop):
-        self.learner, self.loop = learner, loop
+        self.learner, self.loop = learner, _shortened(loop, learner.params)
         self.params = learner.params
         self.tensors = tuple(tensor[:TASKS] for tensor in tensors)
         self._expected = None
@@ -143,7 +152,7 @@ class Trial:
             with self._untouched(), maml.math_attention():
                 result = run(what, self.params, self.tensors, self.loop)
         except Exception as error:
-            return f"here it ends in {type(error).__name__}: {_first_line(error)}"
+            return said(error)
         gap = _distance(result, expected)
         rounding = EXACT.get(next(iter(self.params.values())).dtype, ROUGH)
         if gap <= max(rounding, NOISE * noise):
@@ -189,6 +198,25 @@ class Trial:
                 structure.restore(before, everything=True)
 
 
+def _shortened(loop, params):
+    """The loop with `STEPS` inner steps at most: the textbook loop keeps the graph of them all."""
+    steps = min(STEPS, loop.inner_steps)
+    if steps == loop.inner_steps:
+        return loop
+
+    def fewer(rate, shape):
+        by_step = tuple(getattr(rate, "shape", ())) not in ((), shape)
+        return rate[:steps] if by_step else rate
+
+    rates = loop.inner_lr
+    if isinstance(rates, dict):
+        rates = {name: fewer(rate, tuple(params[name].shape)) for name, rate in rates.items()}
+    elif np.ndim(rates if not isinstance(rates, torch.Tensor) else rates.detach().cpu()):
+        rates = rates[:steps]
+    weights = loop.query_weights[-steps - 1 :]
+    return loop._replace(inner_lr=rates, inner_steps=steps, query_weights=weights)
+
+
 def _distance(result, expected):
     """The largest relative distance of the value, θ's gradient and the rates' one, each as one vector."""
     gaps = [0.0]
@@ -206,18 +234,33 @@ def _vector(tree):
     return torch.cat([part.detach().double().cpu().reshape(-1) for part in parts])
 
 
-def _first_line(error):
-    return (str(error).strip().splitlines() or ["no message"])[0][:200]
+def said(error) -> str:
+    """Why an engine is not used that has raised an error."""
+    line = (str(error).strip().splitlines() or ["no message"])[0][:200]
+    return f"here it ends in {type(error).__name__}: {line}"
 
 
 def foreign_leaves(learner, tensors, loop):
-    """Tensors that the query loss of a task depends on, that want a gradient, and that nothing trains."""
-    task = [tensor[0] for tensor in tensors]
+    """Tensors that the query loss of a task depends on, that want a gradient, and that nothing trains.
+
+    A leaf that a forward pass makes for itself is another one each time, and is none of them.
+    """
+    task, loop = [tensor[0] for tensor in tensors], _shortened(loop, learner.params)
+    before = structure.attributes_of(learner.model)
+    with generators_untouched(learner.model):
+        try:
+            leaves = [_leaves_but_ours(learner, task, loop) for _ in range(2)]
+        finally:
+            structure.restore(before, everything=True)
+    return [leaf for leaf in leaves[0] if any(leaf is other for other in leaves[1])]
+
+
+def _leaves_but_ours(learner, task, loop):
     value, theta, rates = textbook.query_graph(learner.task_loss, learner.params, task, loop)
     ours = {id(leaf) for leaf in theta.values()}
     if loop.learn_rates:
         ours |= {id(leaf) for leaf in (rates.values() if isinstance(rates, dict) else [rates])}
-    seen, waiting, foreign = set(), [value.grad_fn], []
+    seen, waiting, leaves = set(), [value.grad_fn], []
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
@@ -225,6 +268,6 @@ def foreign_leaves(learner, tensors, loop):
         seen.add(node)
         leaf = getattr(node, "variable", None)
         if leaf is not None and id(leaf) not in ours:
-            foreign.append(leaf)
+            leaves.append(leaf)
         waiting.extend(parent for parent, _ in node.next_functions)
-    return foreign
+    return leaves

@@ -46,8 +46,8 @@ class Failure(Exception):
 
 
 def fails_at(call, error):
-    """A loss that raises `error` at its `call`-th call, counted over all threads."""
-    calls, lock = [0], threading.Lock()
+    """A loss that raises `error` at its `call`-th call after `loss.calls[0] = 0`, over all threads."""
+    calls, lock = [-(10**9)], threading.Lock()
 
     def loss(prediction, target):
         with lock:
@@ -57,7 +57,16 @@ def fails_at(call, error):
             raise error
         return F.mse_loss(prediction, target)
 
+    loss.calls = calls
     return loss
+
+
+def problem_that_fails(call, error):
+    """(learner, batch) whose meta-gradient fails, once the engine has been chosen."""
+    learner, batch = problem("threads", loss=fails_at(call, error))
+    learner.meta_gradient(batch)
+    learner.loss_function.calls[0] = 0
+    return learner, batch
 
 
 def in_a_thread(work):
@@ -93,8 +102,8 @@ def test_the_number_of_threads_is_put_back_after_success(engine):
 @pytest.mark.parametrize("call", [2, 5, 17, 40])
 @pytest.mark.parametrize("error", [Failure("here"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
 def test_the_number_of_threads_is_put_back_after_an_error_or_an_interruption(call, error):
-    """Call 1 is the trial whether the model draws random numbers; 40 is far within the tasks."""
-    learner, batch = problem("threads", loss=fails_at(call, error))
+    """Call 40 is far within the tasks."""
+    learner, batch = problem_that_fails(call, error)
     with pytest.raises(type(error)):
         learner.meta_gradient(batch)
     assert torch.get_num_threads() == 3
@@ -113,7 +122,7 @@ def test_threads_that_start_later_have_the_same_number(engine):
 
 def test_an_error_within_any_thread_surfaces_with_its_own_words():
     for call in range(2, 30, 3):
-        learner, batch = problem("threads", loss=fails_at(call, Failure(f"at call {call}")))
+        learner, batch = problem_that_fails(call, Failure(f"at call {call}"))
         with pytest.raises(Failure, match=f"at call {call}$"):
             learner.meta_gradient(batch)
 
