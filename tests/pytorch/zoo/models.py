@@ -1,10 +1,7 @@
 """Models that a plain nn.Sequential cannot say: what people write in `forward`."""
 
-import random
-import threading
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -23,6 +20,11 @@ class Calls(nn.Module):
         return self.function(self, x)
 
 
+def linear(before, **attributes):
+    """A linear layer of before(module, x)."""
+    return Calls(lambda m, x: m.layer(before(m, x)), layer=nn.Linear(4, 2), **attributes)
+
+
 class Residual(nn.Module):
     """x + f(x)."""
 
@@ -34,14 +36,17 @@ class Residual(nn.Module):
         return x + self.branch(x)
 
 
+# ------------------------------------------------------------------ sequences
+
+
 class LastOf(nn.Module):
     """A linear layer on the last output of a recurrent layer; x (examples, length, features)."""
 
-    def __init__(self, recurrent, outputs):
+    def __init__(self, recurrent, outputs, width=None):
         super().__init__()
         self.recurrent = recurrent
-        width = recurrent.hidden_size * (2 if recurrent.bidirectional else 1)
-        self.head = nn.Linear(width, outputs)
+        directions = 2 if recurrent.bidirectional else 1
+        self.head = nn.Linear(width or recurrent.hidden_size * directions, outputs)
 
     def forward(self, x):
         return self.head(self.recurrent(x)[0][:, -1])
@@ -101,18 +106,7 @@ class TiedWords(nn.Module):
         return self.decoder(torch.tanh(self.encoder(tokens)).mean(1))
 
 
-class Keeps(nn.Module):
-    """Keeps its feature map, and a list of all that were ever kept."""
-
-    def __init__(self, convolves=False):
-        super().__init__()
-        self.features = nn.Conv2d(2, 3, 3) if convolves else nn.Linear(4, 5)
-        self.head, self.map, self.all = nn.Linear(12 if convolves else 5, 2), None, []
-
-    def forward(self, x):
-        self.map = torch.tanh(self.features(x))
-        self.all.append(self.map)
-        return self.head(self.map.flatten(1))
+# ------------------------------------------------------------------ Sequentials that are none
 
 
 class Shifts(nn.Sequential):
@@ -129,7 +123,93 @@ class Doubles(nn.Sequential):
         return 2 * super().__call__(*arguments, **options)
 
 
-class CountsInPlace(nn.Module):
+# ------------------------------------------------------------------ what modules hold
+
+
+class Keeps(nn.Module):
+    """Keeps its feature map, and a list of all that were ever kept."""
+
+    def __init__(self, convolves=False):
+        super().__init__()
+        self.features = nn.Conv2d(2, 3, 3) if convolves else nn.Linear(4, 5)
+        self.head, self.map, self.all = nn.Linear(12 if convolves else 5, 2), None, []
+
+    def forward(self, x):
+        self.map = torch.tanh(self.features(x))
+        self.all.append(self.map)
+        return self.head(self.map.flatten(1))
+
+
+class CannotBeCopied(nn.Module):
+    """Holds a lock, or whatever else copy.deepcopy refuses."""
+
+    def __init__(self, thing, convolves):
+        super().__init__()
+        self.first = nn.Sequential(
+            nn.Conv2d(2, 3, 3) if convolves else nn.Linear(4, 12), nn.Flatten()
+        )
+        self.head, self.thing = nn.Linear(12, 2), thing
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.first(x)))
+
+
+class IsItsOwnCopy(nn.Module):
+    """Says that a copy of it is itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Conv2d(2, 3, 3), nn.Linear(12, 2)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.first(x)).flatten(1))
+
+
+class InACircle(nn.Module):
+    """Attributes that lead back to themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.all, self.settings = nn.Linear(4, 2), [self], {}
+        self.settings["settings"] = self.settings
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class PassesOn(nn.Module):
+    """A wrapper that passes on what it does not have."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class HiddenParts(nn.Module):
+    """Frozen modules in a plain list and in a closure, where nn.Module does not see them."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.head, self.parts = nn.Linear(5, 2), [first]
+        self.closure = lambda x: second(x)
+
+    def forward(self, x):
+        return self.head(self.closure(torch.tanh(self.parts[0](x))))
+
+
+class CountsInBuffer(nn.Module):
     """A counter that each forward pass raises, and reads."""
 
     def __init__(self, reassigns=False):
@@ -145,63 +225,62 @@ class CountsInPlace(nn.Module):
         return self.layer(x) / self.count
 
 
-class CountsCalls(nn.Module):
-    """Behaves differently at its first call, and at every third."""
+class SharesBuffer(nn.Module):
+    """One buffer in two modules: written by way of one, read by way of the other."""
 
     def __init__(self):
         super().__init__()
-        self.layer, self.calls = nn.Linear(4, 2), 0
+        self.layer, self.one, self.other = nn.Linear(4, 2), nn.Module(), nn.Module()
+        shared = torch.rand(2)
+        for part in (self.one, self.other):
+            part.register_buffer("shared", shared)
 
     def forward(self, x):
-        self.calls += 1
-        return self.layer(x) * (2.0 if self.calls == 1 else 1.0 + 0.1 * (self.calls % 3))
+        self.one.shared.add_(1)
+        return self.layer(x) * self.other.shared
 
 
-class InitialisesByData(nn.Module):
-    """Takes the scale of its inputs from the first ones that it sees (ActNorm)."""
+class SwitchesModes(nn.Module):
+    """Is in eval mode while it computes, and puts its mode back."""
 
     def __init__(self):
         super().__init__()
-        self.layer, self.ready, self.scale = nn.Linear(4, 2), False, 1.0
+        self.layer, self.dropout = nn.Linear(4, 2), nn.Dropout()
 
     def forward(self, x):
-        if not self.ready:
-            self.scale, self.ready = float(x.detach().std()), True
-        return torch.tanh(self.layer(x / self.scale))
+        self.eval()
+        out = self.layer(self.dropout(x))
+        self.train()
+        return out
 
 
-class Draws(nn.Module):
-    """Noise on the inputs from Python's, NumPy's, or a generator of its own."""
+class Parametric(nn.Module):
+    """Parameters directly on the model, in a list and in a dict; one is a scalar, one is never used."""
 
-    def __init__(self, source):
+    def __init__(self):
         super().__init__()
-        self.source, self.layer = source, nn.Linear(4, 2)
-        self.rng = np.random.default_rng(0) if source == "own NumPy" else None
-        self.generator = torch.Generator().manual_seed(0) if source == "own torch" else None
-
-    def factor(self, x):
-        if self.source == "python":
-            return random.random()
-        if self.source == "numpy":
-            return float(np.random.rand())
-        if self.source == "own NumPy":
-            return float(self.rng.random())
-        return torch.rand(x.shape, generator=self.generator, dtype=x.dtype)
+        self.weight = nn.Parameter(torch.randn(4, 2))
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.biases = nn.ParameterList([nn.Parameter(torch.randn(2)) for _ in range(2)])
+        self.named = nn.ParameterDict({"slope": nn.Parameter(torch.randn(2))})
+        self.idle = nn.Parameter(torch.randn(3))
 
     def forward(self, x):
-        return self.layer(x * self.factor(x))
+        out = torch.tanh(self.scale * (x @ self.weight) + self.biases[0])
+        return out * self.named["slope"] + self.biases[1]
+
+
+# ------------------------------------------------------------------ control flow, outputs
 
 
 class Branches(nn.Module):
-    """Control flow that depends on the data."""
+    """One of two layers, which the data decide."""
 
-    def __init__(self, by_item=False):
+    def __init__(self):
         super().__init__()
-        self.layer, self.other, self.by_item = nn.Linear(4, 2), nn.Linear(4, 2), by_item
+        self.layer, self.other = nn.Linear(4, 2), nn.Linear(4, 2)
 
     def forward(self, x):
-        if self.by_item:
-            return torch.tanh(self.layer(x)) * (1 + abs(x.sum().item()))
         return self.layer(x).tanh() if x.sum() > 0 else self.other(x)
 
 
@@ -217,6 +296,18 @@ class Halting(nn.Module):
         while passes < 5 and float(x.detach().norm()) > 1.5:
             x, passes = torch.tanh(self.layer(x)), passes + 1
         return self.head(x)
+
+
+class Energy(nn.Module):
+    """The force −dE/dx of a network's energy: autograd inside forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.energy = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        return -torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
 
 
 @dataclass
@@ -240,56 +331,3 @@ class Returns(nn.Module):
         if self.form == "dataclass":
             return Answer(scores, features)
         return (scores, features) if self.form == "tuple" else scores.mean()
-
-
-class Parametric(nn.Module):
-    """Parameters directly on the model, in a list and in a dict; one is a scalar, one is never used."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(4, 2))
-        self.scale = nn.Parameter(torch.tensor(0.7))
-        self.biases = nn.ParameterList([nn.Parameter(torch.randn(2)) for _ in range(2)])
-        self.named = nn.ParameterDict({"slope": nn.Parameter(torch.randn(2))})
-        self.idle = nn.Parameter(torch.randn(3))
-
-    def forward(self, x):
-        out = torch.tanh(self.scale * (x @ self.weight) + self.biases[0])
-        return out * self.named["slope"] + self.biases[1]
-
-
-class CannotBeCopied(nn.Module):
-    """Holds a lock, or whatever else copy.deepcopy refuses."""
-
-    def __init__(self, thing=None, convolves=False):
-        super().__init__()
-        first = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten()) if convolves else nn.Linear(4, 12)
-        self.first, self.head = first, nn.Linear(12, 2)
-        self.thing = threading.Lock() if thing is None else thing
-
-    def forward(self, x):
-        return self.head(torch.tanh(self.first(x)))
-
-
-class Energy(nn.Module):
-    """The force −dE/dx of a network's energy: autograd inside forward."""
-
-    def __init__(self):
-        super().__init__()
-        self.energy = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
-
-    def forward(self, x):
-        x = x.detach().requires_grad_()
-        return -torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
-
-
-class HiddenParts(nn.Module):
-    """Frozen modules in a plain list and in a closure, where nn.Module does not see them."""
-
-    def __init__(self, *parts):
-        super().__init__()
-        self.head, self.parts = nn.Linear(5, 2), list(parts[:1])
-        self.closure = lambda x: parts[1](x)
-
-    def forward(self, x):
-        return self.head(self.closure(torch.tanh(self.parts[0](x))))

@@ -15,16 +15,19 @@ from torch.func import functional_call
 def meta_gradient(case):
     """(meta-loss, {name: gradient}) as tensors; the names are those of a learner's `meta_params`."""
     options = case.options
-    theta = {n: p for n, p in case.model.named_parameters() if p.requires_grad}
+    model = case.model if case.reference is None else case.reference
+    theta = {n: p for n, p in model.named_parameters() if p.requires_grad}
     rates = options.get("inner_lr", 0.01)
     learned = _leaves_of(rates, theta) if options.get("learn_inner_lr") else {}
     if learned:
-        rates = learned.get("inner_lr", {n.removeprefix("inner_lr."): r for n, r in learned.items()})
+        rates = learned.get(
+            "inner_lr", {n.removeprefix("inner_lr."): r for n, r in learned.items()}
+        )
     wanted = {**theta, **learned}
     values, total = [], {name: torch.zeros_like(leaf) for name, leaf in wanted.items()}
     with torch.inference_mode(False), torch.enable_grad(), _second_derivatives():
         for task in tasks_of(case.batch, theta):
-            value = _query_loss(case, theta, rates, task)
+            value = _query_loss(case, model, theta, rates, task)
             slopes = _slopes(value, wanted, create_graph=False)
             total = {name: total[name] + slopes[name] for name in wanted}
             values.append(value.detach())
@@ -32,7 +35,7 @@ def meta_gradient(case):
     return torch.stack(values).mean(), mean
 
 
-def _query_loss(case, theta, rates, task):
+def _query_loss(case, model, theta, rates, task):
     support_x, support_y, query_x, query_y = task
     options, steps = case.options, case.options.get("inner_steps", 1)
     inner_loss = options.get("inner_loss") or case.loss
@@ -41,17 +44,19 @@ def _query_loss(case, theta, rates, task):
     path, state = [dict(theta)], None
     for step in range(steps):
         phi = path[-1]
-        value = inner_loss(_output(case.model, phi, support_x), support_y)
+        value = inner_loss(_output(model, phi, support_x), support_y)
         adapting = {name: phi[name] for name in moving}
         slopes = _slopes(value, adapting, create_graph=True)
         if options.get("first_order"):
             slopes = {name: slope.detach() for name, slope in slopes.items()}
         slopes = _clipped(slopes, options.get("inner_clip"))
         rate = {name: _rate(rates, name, theta[name], step, steps) for name in moving}
-        moved, state = _stepped(options.get("inner_optimiser", "sgd"), adapting, slopes, state, rate)
+        moved, state = _stepped(
+            options.get("inner_optimiser", "sgd"), adapting, slopes, state, rate
+        )
         path.append({**phi, **moved})
     return sum(
-        weight * case.loss(_output(case.model, phi, query_x), query_y)
+        weight * case.loss(_output(model, phi, query_x), query_y)
         for phi, weight in zip(path, weights, strict=True)
         if weight
     )
@@ -90,11 +95,16 @@ def _stepped(rule, params, slopes, state, rate):
         first = {n: 0.9 * first[n] + 0.1 * g for n, g in slopes.items()}
         second = {n: 0.999 * second[n] + 0.001 * g**2 for n, g in slopes.items()}
         direction = {
-            n: (first[n] / (1 - 0.9**count)) / ((second[n] / (1 - 0.999**count)).sqrt() + 1e-8)
+            n: (first[n] / (1 - 0.9**count)) / (_root(second[n] / (1 - 0.999**count)) + 1e-8)
             for n in slopes
         }
         return {n: p - rate[n] * direction[n] for n, p in params.items()}, (count, first, second)
     return {n: p - rate[n] * slopes[n] for n, p in params.items()}, state
+
+
+def _root(values):
+    """√values, and 0 at 0 with slope 0, where a unit is dead."""
+    return torch.where(values > 0, torch.where(values > 0, values, 1.0).sqrt(), 0.0)
 
 
 def _clipped(slopes, limit):
@@ -133,10 +143,16 @@ def tasks_of(batch, theta):
     for number in range(len(fields[0])):
         task = []
         for field, mask in zip(fields, [masks[0]] * 2 + [masks[1]] * 2, strict=True):
-            values = torch.as_tensor(field[number])
+            values = _tensor(field[number])
             values = values if mask is None else values[torch.as_tensor(np.asarray(mask[number]))]
             task.append(values.to(dtype) if values.is_floating_point() else values)
         yield task
+
+
+def _tensor(values):
+    if isinstance(values, torch.Tensor):
+        return values.detach().clone()
+    return torch.as_tensor(np.ascontiguousarray(values))
 
 
 @contextlib.contextmanager

@@ -14,10 +14,13 @@ import torch
 import maml_edu.pytorch as mt
 
 from . import oracle
-from .cases import build, seed
+from .case import seed
+from .cases import build
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
-REFUSAL = re.compile(r"no engine of those asked for applies here \((\w+: .+)\)\. Try engine='auto'\.")
+REFUSAL = re.compile(
+    r"no engine of those asked for applies here \((\w+: .+)\)\. Try engine='auto'\."
+)
 
 
 class Outcome(NamedTuple):
@@ -94,15 +97,21 @@ def distance(result, expected):
         like = true_slopes[name]
         assert (slope.shape, slope.dtype) == (like.shape, like.dtype), name
         assert not slope.requires_grad, name
-    groups = [[value], [true_value]], *(
-        [[s for n, s in each.items() if n.startswith("inner_lr") == rates] for each in (slopes, true_slopes)]
-        for rates in (False, True)
+    groups = (
+        [[value], [true_value]],
+        *(
+            [
+                [s for n, s in each.items() if n.startswith("inner_lr") == rates]
+                for each in (slopes, true_slopes)
+            ]
+            for rates in (False, True)
+        ),
     )
     return max(_relative(mine, theirs) for mine, theirs in groups if mine)
 
 
 def _relative(mine, theirs):
-    a, b = (torch.cat([t.reshape(-1).double() for t in each]) for each in (mine, theirs))
+    a, b = (torch.cat([t.to_dense().reshape(-1).double() for t in each]) for each in (mine, theirs))
     assert torch.isfinite(b).all(), "the textbook loop has no finite numbers here"
     gap, size = float((a - b).norm()), float(b.norm())
     return gap / size if size else gap
@@ -135,9 +144,7 @@ def _left(case, before):
     for what in ("modes", "frozen"):
         if now[what] != before[what]:
             left.append(f"{what} changed")
-    for what in ("buffers", "parameters"):
-        if what == "parameters" and case.writes_parameters:
-            continue
+    for what in {"buffers", "parameters"} - set(case.writes):
         old, new = before[what], now[what]
         if old.keys() != new.keys() or not all(torch.equal(old[n], new[n]) for n in old):
             left.append(f"{what} changed")

@@ -7,7 +7,7 @@ from .runs import outcome, tolerance
 
 
 def cell(name, engine):
-    """"exact" with the distance from the oracle, "refused: why", or what went wrong in capitals."""
+    """ "exact" with the distance from the oracle, "refused: why", or what went wrong in capitals."""
     try:
         result = outcome(name, engine)
     except Exception as error:
