@@ -14,7 +14,7 @@ import torch
 import maml_edu.pytorch as mt
 
 from . import oracle
-from .case import seed
+from .case import built, seed
 from .cases import build
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -75,6 +75,21 @@ def outcome(name, engine) -> Outcome:
     if ran == "textbook" and not _same_generators(_generators(), expected.generators):
         left.append("generators are not where the textbook loop leaves them")
     return Outcome(gap, "", ran, left)
+
+
+def gap_after(make, change):
+    """(distance from the right numbers after a change between two calls of one learner, engine that ran)."""
+    case, expected = built(make), built(make)
+    learner = mt.MAML(case.model, case.loss, **case.options)
+    learner.meta_gradient(case.batch)
+    change(case)
+    change(expected)
+    seed()
+    result = learner.meta_gradient(case.batch)
+    if case.linear and learner.ran != "textbook":
+        return _homogeneous(case, *result), learner.ran
+    seed()
+    return distance(result, oracle.meta_gradient(expected)), learner.ran
 
 
 def tolerance(name) -> float:
