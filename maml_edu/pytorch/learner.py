@@ -117,15 +117,20 @@ class MAML:
     def loop(self, steps=None) -> Loop:
         """The inner loop's settings; steps: another number of inner steps than in training."""
         loop = Loop(self.inner_lr, **self._of_loop())
-        moving = self.params  # without what has been frozen since
-        if self.adapting is not None:
-            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
-        if isinstance(loop.inner_lr, dict):
-            rates = {n: rate for n, rate in loop.inner_lr.items() if n in moving}
-            loop = loop._replace(inner_lr=rates)
+        if self.adapting is not None or isinstance(loop.inner_lr, dict):
+            loop = self._without_frozen(loop)
         if steps is None:
             return loop
         return loop._replace(inner_steps=steps, query_weights=None)
+
+    def _without_frozen(self, loop):
+        """The loop without what has been frozen since the learner was made."""
+        moving, rates = self.params, loop.inner_lr
+        if self.adapting is not None:
+            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
+        if isinstance(rates, dict):
+            loop = loop._replace(inner_lr={n: r for n, r in rates.items() if n in moving})
+        return loop
 
     def _of_loop(self):
         return {
@@ -343,7 +348,10 @@ class Forward:
         self.unwritten = {
             f"{prefix}.{name}".lstrip("."): None
             for prefix, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._NormBase) and module.training
+            if isinstance(module, nn.modules.batchnorm._NormBase)
+            and module.training
+            and type(module).__module__.startswith("torch.nn.")
+            and structure.is_untouched(module)
             for name in ("running_mean", "running_var", "num_batches_tracked")
             if name in module._buffers
         }
@@ -353,7 +361,7 @@ class Forward:
             if name not in self.unwritten and tensor is not None
         }
         self.frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
-        self.dtype = next(model.parameters()).dtype
+        self.dtype = next(p for p in model.parameters() if p.requires_grad).dtype
 
     def __call__(self, params, x):
         """The output for x (examples, …); x, and a tensor that comes out, in the parameters' precision."""

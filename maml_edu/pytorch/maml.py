@@ -12,6 +12,7 @@ layer_norm and embedding, whose second derivatives are silently wrong (relative 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,6 +22,7 @@ from maml_edu.tasks import TaskBatch
 from .arguments import check_examples, one_number
 from .loop import Loop
 
+_BYTES = (torch.uint8, np.dtype("uint8"))
 ROOM = 1 << 28  # numbers that the gradients and parameters of the tasks at work may take
 
 
@@ -260,18 +262,23 @@ def tensors_of(batch, params):
             "the batch has masks, for tasks of unequal size: take its groups(), each of one size."
         )
     for role in ("support_x", "query_x"):
-        if str(getattr(batch, role).dtype).endswith("uint8"):
+        if getattr(batch, role).dtype in _BYTES:
             raise ValueError(
                 f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
                 f"for the numbers of tokens)."
             )
-    return tuple(like_params(values, params) for values in batch.arrays)
+    tensors = (like_params(values, params) for values in batch.arrays)
+    return tuple(t.detach() if t.requires_grad else t for t in tensors)
 
 
 def like_params(values, params):
     """An array or tensor on the device of params; real numbers in their precision, labels as they are."""
     example = next(iter(params.values()))
+    if isinstance(values, np.ndarray) and any(stride < 0 for stride in values.strides):
+        values = values.copy()  # torch knows no negative strides
     values = torch.as_tensor(values, device=example.device)
+    if values.is_inference():
+        values = values.clone()
     if values.is_floating_point():
         return values.to(example.dtype)
     return values if values.dtype == torch.bool else values.long()  # labels; losses want int64

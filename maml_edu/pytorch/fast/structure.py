@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import random
 import types
 
@@ -30,16 +31,31 @@ def structure_of(thing, volatile=frozenset()):
     volatile: what a forward pass itself changes, which is left out: (id of a module, attribute), or the id of
     a loss.
     """
+    if isinstance(thing, types.FunctionType) and thing.__closure__ is None:
+        return thing
     if id(thing) in volatile:
         return id(thing)
     if isinstance(thing, nn.Module):
-        return (_global_hooks(), _torch_now(), *(_module(m, volatile) for m in thing.modules()))
+        parts = [_global_hooks(), _torch_now()]
+        _describe(thing, volatile, parts, set())
+        return tuple(parts)
     return _frozen(thing, volatile, 0)
 
 
+def _describe(module, volatile, parts, seen):
+    """Append the description of a module, and of those within it, each once."""
+    seen.add(id(module))
+    parts.append(_module(module, volatile))
+    for child in module._modules.values():
+        if child is not None and id(child) not in seen:
+            _describe(child, volatile, parts, seen)
+
+
+_GLOBAL_HOOKS = [getattr(torch_module, f"_global{name}") for name in _HOOKS]
+
+
 def _global_hooks():
-    hooks = (getattr(torch_module, f"_global{name}") for name in _HOOKS)
-    return tuple(hook for each in hooks for hook in each.values())
+    return tuple(hook for hooks in _GLOBAL_HOOKS if hooks for hook in hooks.values())
 
 
 def _torch_now():
@@ -54,18 +70,39 @@ _TORCH = _torch_now()
 
 def _module(module, volatile):
     """Kind, identity, children, hooks, parameters, buffers and attributes of one module."""
-    attributes = vars(module)
+    attributes, kind = vars(module), type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return kind, id(module), module.training
     hooks = tuple(h for name in _HOOKS if attributes[name] for h in attributes[name].values())
-    parameters = tuple(_tensor(p) for p in module._parameters.values())
+    parameters = tuple(map(_tensor, module._parameters.values()))
+    names = _SETTINGS.get(kind)
+    if names is not None and len(attributes) == _attributes_of_kind(kind):  # nothing has been added
+        rest = tuple(map(attributes.get, names))
+    else:
+        rest = tuple(
+            (name, _frozen(value, volatile, 0))
+            for name, value in attributes.items()
+            if name not in _OF_EVERY_MODULE and (id(module), name) not in volatile
+        )
+    known = (kind, kind.forward, kind.__call__, id(module), hooks, parameters, rest)
+    if not attributes["_buffers"] and not attributes["_modules"]:
+        return known
     buffers = tuple((name, _tensor(b)) for name, b in module._buffers.items())
-    children = tuple(map(id, module._modules.values()))
-    rest = tuple(
-        (name, _frozen(value, volatile, 0))
-        for name, value in attributes.items()
-        if name not in _OF_EVERY_MODULE and (id(module), name) not in volatile
-    )
-    kind = (type(module), type(module).forward, type(module).__call__)
-    return kind, id(module), children, hooks, parameters, buffers, rest
+    return *known, buffers, tuple(map(id, module._modules.values()))
+
+
+# What may be set in layers that are met often; looking at everything in them would take most of the time.
+_SETTINGS = {
+    nn.Linear: ("training", "in_features", "out_features"),
+    nn.ReLU: ("training", "inplace"),
+    nn.Tanh: ("training",),
+}
+
+
+@functools.cache
+def _attributes_of_kind(kind):
+    """How many attributes such a layer has when it is new."""
+    return len(vars(nn.Linear(1, 1) if kind is nn.Linear else kind()))
 
 
 def _tensor(tensor):
@@ -89,23 +126,83 @@ def _frozen(value, volatile, depth):
         return type(value), tuple(map(deeper, value))
     if depth < _DEEP and isinstance(value, dict):
         return tuple((key, deeper(item)) for key, item in value.items())
+    inside = _inside(value) if depth < _DEEP else None
+    return type(value), id(value), None if inside is None else tuple(map(deeper, inside))
+
+
+def _inside(value):
+    """What a function, a method, a partial or another object holds on to; None where nothing is to be seen."""
     if isinstance(value, functools.partial):
-        return deeper(value.func), deeper(value.args), deeper(value.keywords)
+        return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, types.MethodType):
-        return value.__func__, deeper(value.__self__)
+        return [value.__self__]
     if isinstance(value, types.FunctionType):
-        cells = [_content(cell) for cell in value.__closure__ or ()]
-        return value, tuple(map(deeper, cells)), deeper(value.__defaults__)
-    if depth < _DEEP and isinstance(value, random.Random | np.random.Generator):
-        return id(value)
-    if depth < _DEEP and hasattr(value, "__dict__"):
-        return type(value), id(value), deeper(vars(value))
-    return type(value), id(value)
+        return [*map(_content, value.__closure__ or ()), value.__defaults__, value.__kwdefaults__]
+    if is_generator(value) or not hasattr(value, "__dict__"):
+        return None
+    return list(vars(value).values())
 
 
 def _content(cell):
     with contextlib.suppress(ValueError):  # a cell may still be empty
         return cell.cell_contents
+
+
+def is_generator(value) -> bool:
+    """Whether it draws random numbers."""
+    kinds = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+    return isinstance(value, kinds)
+
+
+def generators_in(model, *losses) -> list:
+    """The random generators that modules, hooks and losses hold on to, as far as can be seen."""
+    generators: dict = {}
+
+    def walk(value, depth):
+        if is_generator(value):
+            generators[id(value)] = value
+        elif depth < _DEEP and not isinstance(value, (nn.Module, torch.Tensor, type, *_PLAIN)):
+            if isinstance(value, dict):
+                inside = value.values()
+            elif isinstance(value, (list, tuple, set)):
+                inside = value
+            else:
+                inside = _inside(value)
+            for item in itertools.islice(inside or (), _LONG):
+                walk(item, depth + 1)
+
+    for module in (*model.modules(), *(loss for loss in losses if isinstance(loss, nn.Module))):
+        for name, value in vars(module).items():
+            if name not in _OF_EVERY_MODULE or name in _HOOKS:
+                walk(value, 0)
+    for loss in losses:
+        walk(loss, 0)
+    return list(generators.values())
+
+
+def shares_state(model, *losses) -> bool:
+    """Whether hooks, patches or losses hold on to something that several threads would change together."""
+    for module in model.modules():
+        attributes = vars(module)
+        hooks = [h for name in _HOOKS for h in attributes.get(name, {}).values()]
+        patches = [v for n, v in attributes.items() if callable(v) and n not in _OF_EVERY_MODULE]
+        if not all(map(_is_stateless, [*hooks, *patches])):
+            return True
+    return not all(map(_is_stateless, losses))
+
+
+def _is_stateless(value, depth=0) -> bool:
+    if isinstance(value, (*_PLAIN, torch.Tensor, type, types.BuiltinFunctionType)):
+        return True
+    if isinstance(value, nn.Module):
+        return type(value).__module__.startswith("torch.nn.") and is_untouched(value)
+    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
+        return True  # a copy of the module is bound to itself
+    functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
+    if depth >= _DEEP or not isinstance(value, functions):
+        return False
+    inside = value if isinstance(value, tuple) else _inside(value)
+    return all(_is_stateless(item, depth + 1) for item in inside)
 
 
 # ------------------------------------------------------------------ layers that are what they seem
@@ -121,6 +218,18 @@ def is_untouched(module) -> bool:
     standard = all(type(p) is nn.Parameter and not p._backward_hooks for p in parameters)
     changed = hooked or patched or _global_hooks() or _torch_now() != _TORCH
     return plain and standard and not changed
+
+
+def made_of_torch(model, *losses) -> bool:
+    """Whether nothing but torch's and this library's code runs in a forward pass, unhooked and unpatched."""
+    known = ("torch.nn.", "torch._C._nn", "maml_edu.pytorch.networks")
+    modules = [*model.modules(), *(loss for loss in losses if isinstance(loss, nn.Module))]
+    functions = [loss for loss in losses if loss is not None and not isinstance(loss, nn.Module)]
+    return (
+        all(type(m).__module__.startswith(known) and is_untouched(m) for m in modules)
+        and all(getattr(f, "__module__", None) == "torch.nn.functional" for f in functions)
+        and not _global_hooks()
+    )
 
 
 def flattened(module):
@@ -156,18 +265,14 @@ def attributes_of(model):
     }
 
 
-def volatile_in(before, after):
-    """(id of a module, attribute) of what differs between two looks with `attributes_of`."""
+def frozen_attributes(model):
+    """{(id of a module, attribute): what it is set to now}, to be compared later."""
     return {
-        (id(module), name)
-        for module, now in after.items()
-        for name in before.get(module, {}).keys() | now.keys()
-        if not _same(before.get(module, {}).get(name), now.get(name))
+        (id(module), name): _frozen(value, frozenset(), 0)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in _OF_EVERY_MODULE
     }
-
-
-def _same(a, b):
-    return a is b or (_frozen(a, frozenset(), 0) == _frozen(b, frozenset(), 0))
 
 
 def restore(before, everything=False):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from .. import maml
 from . import structure, textbook
@@ -29,6 +30,8 @@ class Facts(NamedTuple):
 
     random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
     volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
+    recomputes: bool  # whether the way back calls layers once more
+    generators: list  # random generators that the model and the losses hold
 
 
 # ------------------------------------------------------------------ one forward pass, looked at
@@ -37,23 +40,40 @@ class Facts(NamedTuple):
 def observe(learner, tensors) -> Facts:
     """The Facts of a learner's forward passes, from two looks at one task."""
     task = [tensor[0] for tensor in tensors]
-    with generators_untouched(learner.model) as generators:
-        before, losses = structure.attributes_of(learner.model), _loss_structures(learner)
+    held = held_generators(learner)
+    with generators_untouched(held) as generators:
+        before, settings = structure.attributes_of(learner.model), _settings(learner)
         first = _losses(learner, task)
         drawn = generators.drawn_since()
-        after = structure.attributes_of(learner.model)
-        changed = structure.volatile_in(before, after)
-        changed |= {i for i, now in _loss_structures(learner).items() if now != losses[i]}
+        now = _settings(learner)
+        changed = {place for place in settings.keys() | now.keys() if settings.get(place) != now.get(place)}
         second = _losses(learner, task)
         structure.restore(before, everything=True)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
     draws = drawn or ("" if same else "other")
-    return Facts(draws, frozenset(changed))
+    return Facts(draws, frozenset(changed), _recomputes(learner, task), held)
 
 
-def _loss_structures(learner):
+def _recomputes(learner, task) -> bool:
+    """Whether the way back calls layers again (torch.utils.checkpoint)."""
+    calls, before = [], structure.attributes_of(learner.model)
+    theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
+    with generators_untouched(held_generators(learner)), torch.enable_grad(), maml.math_attention():
+        value = learner.task_loss(theta, *task[2:])
+        hook = register_module_forward_pre_hook(lambda module, inputs: calls.append(module))
+        try:
+            textbook.gradients(value, theta.values())
+        finally:
+            hook.remove()
+            structure.restore(before, everything=True)
+    return bool(calls)
+
+
+def _settings(learner):
+    """What the modules and losses of a learner are set to, by place."""
     functions = (learner.loss_function, learner.inner_loss_function)
-    return {id(f): structure.structure_of(f) for f in functions if f is not None}
+    losses = {id(f): structure.structure_of(f) for f in functions if f is not None}
+    return structure.frozen_attributes(learner.model) | losses
 
 
 def _losses(learner, task):
@@ -69,41 +89,46 @@ def _losses(learner, task):
 
 
 class Generators:
-    """The states of torch's, NumPy's and Python's generators, and of those that a model's modules hold."""
+    """The states of torch's, NumPy's and Python's generators, and of those that are held (see `Facts`).
 
-    def __init__(self, model):
-        self.model, self.on_gpu = model, torch.cuda.is_available() and torch.cuda.is_initialized()
+    held: None for torch's alone, which takes 1 µs in place of 100: for models made of torch's layers.
+    """
+
+    def __init__(self, held=()):
+        self.held = held
+        on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
         self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state() if self.on_gpu else None
-        self.numpy, self.python = np.random.get_state(), random.getstate()
-        held = (g for m in model.modules() for g in vars(m).values())
-        self.held = [(g, state) for g in held if (state := _state(g)) is not None]
+        self.cuda = torch.cuda.get_rng_state() if on_gpu else None
+        self.others = []
+        if held is not None:
+            self.others = [(g, _state(g)) for g in (np.random, random, *held)]
 
     def put_back(self):
         torch.set_rng_state(self.torch)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda)
-        np.random.set_state(self.numpy)
-        random.setstate(self.python)
-        for generator, state in self.held:
+        for generator, state in self.others:
             _set_state(generator, state)
 
     def drawn_since(self) -> str:
         """What has been drawn from since: "", "torch", or "other" where not from torch's generators alone."""
-        now = Generators(self.model)
-        mine, theirs = self.numpy, now.numpy
-        legacy = mine[2] != theirs[2] or not np.array_equal(mine[1], theirs[1])
-        held = [repr(state) for _, state in self.held] != [repr(state) for _, state in now.held]
-        if legacy or held or self.python != now.python:
+        now = Generators(self.held)
+        if [repr(state) for _, state in self.others] != [repr(state) for _, state in now.others]:
             return "other"
         on_gpu = self.cuda is not None and not torch.equal(self.cuda, now.cuda)
         return "torch" if on_gpu or not torch.equal(self.torch, now.torch) else ""
 
 
+def held_generators(learner) -> list:
+    """The random generators that a learner's model and losses hold."""
+    losses = (learner.loss_function, learner.inner_loss_function)
+    return structure.generators_in(learner.model, *losses)
+
+
 @contextlib.contextmanager
-def generators_untouched(model):
+def generators_untouched(held=()):
     """Put back the generators of `Generators`."""
-    generators = Generators(model)
+    generators = Generators(held)
     try:
         yield generators
     finally:
@@ -111,20 +136,24 @@ def generators_untouched(model):
 
 
 def _state(thing):
-    """The state of a random generator; None for anything else."""
+    """The state of a random generator; of np.random and random, those of their own."""
+    if thing is np.random:
+        return np.random.get_state(legacy=False)
+    if thing is random:
+        return random.getstate()
     if isinstance(thing, np.random.Generator):
         return thing.bit_generator.state
     if isinstance(thing, np.random.RandomState):
         return thing.get_state()
     if isinstance(thing, random.Random):
         return thing.getstate()
-    return thing.get_state() if isinstance(thing, torch.Generator) else None
+    return thing.get_state()
 
 
 def _set_state(generator, state):
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state
-    elif isinstance(generator, random.Random):
+    elif generator is random or isinstance(generator, random.Random):
         generator.setstate(state)
     else:
         generator.set_state(state)
@@ -191,7 +220,7 @@ class Trial:
     @contextlib.contextmanager
     def _untouched(self):
         before = structure.attributes_of(self.learner.model)
-        with generators_untouched(self.learner.model):
+        with generators_untouched(held_generators(self.learner)):
             try:
                 yield
             finally:
@@ -247,7 +276,7 @@ def foreign_leaves(learner, tensors, loop):
     """
     task, loop = [tensor[0] for tensor in tensors], _shortened(loop, learner.params)
     before = structure.attributes_of(learner.model)
-    with generators_untouched(learner.model):
+    with generators_untouched(held_generators(learner)):
         try:
             leaves = [_leaves_but_ours(learner, task, loop) for _ in range(2)]
         finally:

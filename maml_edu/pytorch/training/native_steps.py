@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS
+from maml_edu.tasks.batch import FIELDS, may_be_drawn_ahead
 
 from .. import fast, maml
 from ..fast import native, perceptron, threads
@@ -65,7 +65,7 @@ class NativeStepper(PlainStepper):
 
     def run(self, done, n):
         """As `PlainStepper.run`; fewer than n steps, at least one, where the kernel stops before."""
-        self._draw(n)
+        self._draw(n if may_be_drawn_ahead(self.tasks) else 1)
         network, data = (None, []) if self.plain_next else self._stretch(n)
         losses = self._native(done, network, data) if data else []
         for _ in losses:
@@ -94,7 +94,10 @@ class NativeStepper(PlainStepper):
         """(network, the four parts of the next batches (steps, tasks, …)); none that the kernel cannot take."""
         known = itertools.takewhile(lambda own: isinstance(own[1], TaskBatch), self.ahead)
         batches = [batch for _, batch in itertools.islice(known, n)]
-        if not batches:
+        steps = {int(self._state(p)["step"]) for p in self.learner.params.values()}
+        if (
+            not batches or len(steps) > 1
+        ):  # the kernel counts once for all, whatever was frozen meanwhile
             return None, []
         try:
             tensors = maml.tensors_of(batches[0], self.learner.params)
@@ -141,6 +144,7 @@ class NativeStepper(PlainStepper):
         work = self._work(network, data, adam, sizes, values)
         taken = threads.in_threads(work, range(self._threads(data, len(sizes), adam)))[0]
         self._give_back(network, adam, taken)
+        self.learner.ran = "native"
         return values[:taken].tolist()
 
     def _work(self, network, data, adam, sizes, values):
@@ -211,11 +215,11 @@ class NativeStepper(PlainStepper):
         return state
 
     def _steps_before(self):
-        return int(self._state(self.params[0][1])["step"])
+        return int(self._state(next(iter(self.learner.params.values())))["step"])
 
     def _take(self, network, dtype):
         """θ, m and v in one vector each, [W₁, b₁, W₂, …], and what of it is trained."""
-        trained = dict(self.params)
+        trained = self.learner.params
         everything = network.frozen | trained
         sizes = native.shapes_of(network)
         vectors = outer.Adam(*(np.zeros(sum(map(math.prod, sizes)), dtype) for _ in range(4)))
@@ -231,7 +235,7 @@ class NativeStepper(PlainStepper):
 
     def _give_back(self, network, adam, taken):
         """θ into the model's parameters, m and v and the number of steps into the optimiser."""
-        trained = dict(self.params)
+        trained = self.learner.params
         with torch.no_grad():
             for name, place in native.places(network):
                 if name in trained:

@@ -1,19 +1,20 @@
 """Outer steps: what `meta_train` repeats. Start with `PlainStepper`.
 
-A stepper owns the state that a step changes beside the learner, and does one or several steps when it
-is told to. `meta_train` knows only this much of it:
+A stepper owns the state that a step changes together with the learner, and takes one or several steps when
+it is told to. `meta_train` knows only this much of it:
 
     stride                  the most steps that one `run` may do; the losses are looked at after each run
     run(done, n)            n outer steps, of iterations done … done + n − 1 (from 0): their n meta-losses
     state_dict()            what a checkpoint keeps of it; load_state_dict(state) takes it up again
 
-It raises TrainingDiverged where it sees a divergence itself, before it changes a parameter; the losses
-of steps that cannot wait for a look are looked at by `meta_train`, after each run.
+It raises TrainingDiverged as soon as it detects divergence, before changing a parameter. Losses of steps that
+run without such a test are tested by `meta_train` after each run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,8 @@ import torch
 
 from maml_edu.tasks import TaskBatch
 
-from .distributed import part, undistributed
+from ..arguments import check_batch_size
+from .distributed import undistributed
 from .history import History
 from .optimisers import Rates, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
@@ -34,15 +36,15 @@ BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from
 class TrainingDiverged(RuntimeError):
     """The meta-loss or its gradient became NaN, infinite or absurdly large.
 
-    iteration: where, counted from 1; the learner keeps the parameters from before that iteration, where
-    the message says so. history: what was reached until then.
+    iteration: where, counted from 1. history: what was reached before it. usable: whether the learner still
+    has the parameters from before that iteration; the message says which is the case.
     """
 
-    def __init__(self, iteration: int, what: str, kept: bool = True):
+    def __init__(self, iteration: int, what: str, usable: bool = True):
         where = (
             "The parameters are those from before it."
-            if kept
-            else "The parameters are no longer of use: go on from the last checkpoint."
+            if usable
+            else "The parameters are no longer usable: go on from the last checkpoint."
         )
         super().__init__(
             f"training diverged at iteration {iteration}: {what}. {where} Try a smaller inner_lr or "
@@ -84,7 +86,7 @@ class PlainStepper:
     def __init__(self, learner, tasks, plan: Plan, history: History):
         self.learner, self.tasks, self.plan, self.history = learner, tasks, plan, history
         self.rng = np.random.default_rng(plan.seed)
-        self.params = list(learner.meta_params.items())
+        self.params = list(learner.everything().items())  # frozen ones wait until they are trained
         tensors = [parameter for _, parameter in self.params]
         self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
         key = np.random.default_rng(plan.seed).bit_generator.random_raw()
@@ -102,6 +104,7 @@ class PlainStepper:
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
             batch = self.sample()
+            self._adopt_parameters()
             value, grads = self.learner.meta_gradient(batch)
             if self.rates.schedule is not None:
                 self.rates.set(iteration)
@@ -116,23 +119,42 @@ class PlainStepper:
         return loss
 
     def sample(self):
-        """The next meta-batch."""
-        if self.draws is None:
-            return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
-        return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
+        """The next meta-batch. ValueError unless it is one, of as many tasks as were asked for."""
+        draw, source = self.draws or self.tasks.sample, self.stream if self.draws else self.rng
+        batch = TaskBatch.of(draw(source, tasks=self.plan.meta_batch))
+        check_batch_size(batch, self.plan.meta_batch)
+        return batch
 
     def position(self) -> dict:
         """How far the tasks have been drawn."""
         if self.draws is None:
             return {"tasks_rng": self.rng.bit_generator.state}
         stream = self.stream.state_dict()
-        # who draws with NumPy from here on should not begin anew
+        # if NumPy draws from here on, it should not draw the same tasks again
         onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
         return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
+    def _adopt_parameters(self):
+        """Let the optimiser train the tensors that the learner has now, where they have been replaced."""
+        now = self.learner.everything()
+        if len(now) == len(self.params) and all(now.get(n) is before for n, before in self.params):
+            return
+        shapes = {name: before.shape for name, before in self.params}
+        if shapes != {name: parameter.shape for name, parameter in now.items()}:
+            raise ValueError(
+                "the model's parameters are others, by their names or shapes, than those that the optimiser "
+                "was made for: begin a new training with this model."
+            )
+        for name, before in self.params:
+            for group in self.optimiser.param_groups:
+                group["params"] = [now[name] if p is before else p for p in group["params"]]
+            if before in self.optimiser.state:
+                self.optimiser.state[now[name]] = self.optimiser.state.pop(before)
+        self.params = list(now.items())
+
     def _update(self, grads):
         for name, parameter in self.params:
-            parameter.grad = grads[name]
+            parameter.grad = grads.get(name)  # None: frozen, the optimiser passes it over
         if self.clip is not None:
             self.clip([parameter for _, parameter in self.params])
         self.optimiser.step()
@@ -152,7 +174,7 @@ class PlainStepper:
         bad = []
         with contextlib.suppress(Exception):  # the divergence is the news, not what looks for it
             for number in range(len(batch)):
-                value, grads = alone.meta_gradient(part(batch, number, number + 1))
+                value, grads = alone.meta_gradient(batch.part(number, number + 1))
                 if not is_usable(float(value), self.history) or not all_finite(grads.values()):
                     bad.append(str(number))
             if len(bad) == len(batch):
@@ -166,13 +188,31 @@ class PlainStepper:
 
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(self._with_places_for_frozen(state["optimiser"]))
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
         if "stream" not in state:
-            self.draws = None  # NumPy has drawn so far, and goes on
+            self.draws = None  # NumPy has drawn up to now, and goes on
         elif self.draws is not None:
             self.stream.load_state_dict(state["stream"])
+
+    def _with_places_for_frozen(self, saved):
+        """An optimiser's state for this one's parameters. ValueError if it is of other groups.
+
+        Earlier versions gave the optimiser no frozen parameters, so that theirs have other numbers.
+        """
+        groups, state, first = [], {}, 0
+        for ours, theirs in zip(self.optimiser.param_groups, saved["param_groups"], strict=True):
+            places = range(first, first + len(ours["params"]))
+            first += len(places)
+            groups.append({**theirs, "params": list(places)})
+            if len(theirs["params"]) != len(places):
+                trained = [p.requires_grad for p in ours["params"]]
+                places = itertools.compress(places, trained)
+            for old, new in zip(theirs["params"], places, strict=True):
+                if old in saved["state"]:
+                    state[new] = saved["state"][old]
+        return {**saved, "state": state, "param_groups": groups}
 
 
 def is_usable(loss: float, history: History) -> bool:
