@@ -10,8 +10,6 @@ Environment variables that move a place: MAML_EDU_HOME (the learner's record), M
 import os
 from pathlib import Path
 
-import platformdirs
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -43,9 +41,7 @@ def chapters() -> list[str]:
 
 def user_data() -> Path:
     """The folder of the learner's record: MAML_EDU_HOME, else the system's usual place."""
-    return _from_environment("MAML_EDU_HOME") or Path(
-        platformdirs.user_data_dir("maml_edu", appauthor=False)
-    )
+    return _from_environment("MAML_EDU_HOME") or _usual("user_data_dir")
 
 
 def data_folder() -> Path:
@@ -55,13 +51,20 @@ def data_folder() -> Path:
 
 def cache_folder() -> Path:
     """The folder of what can be computed again, such as compiled kernels: the system's usual place."""
-    return Path(platformdirs.user_cache_dir("maml_edu", appauthor=False))
+    return _usual("user_cache_dir")
 
 
 def work_folder() -> Path:
     """The learner's working copies: MAML_EDU_WORK, else my_work in the clone or right here."""
     start = _PACKAGE.parent if in_clone() else Path.cwd()
     return _from_environment("MAML_EDU_WORK") or start / "my_work"
+
+
+def _usual(kind: str) -> Path:
+    """The system's usual place for files of this kind, by its name in platformdirs."""
+    import platformdirs  # not before it is asked for: tasks and networks do without it
+
+    return Path(getattr(platformdirs, kind)("maml_edu", appauthor=False))
 
 
 def _from_environment(name: str) -> Path | None:

@@ -455,7 +455,9 @@ def _refuse_rates_nobody_learns(inner_lr):
 def _check_loss(name, function, model):
     """ValueError unless a loss is a function without trainable parameters of its own."""
     if not callable(function):
-        raise ValueError(f"{name} must be a function (prediction, target) → number; got {function!r}.")
+        raise ValueError(
+            f"{name} must be a function (prediction, target) → number; got {function!r}."
+        )
     ours = {id(p) for p in model.parameters()}
     for part in _modules_behind(function):
         for parameter_name, p in part.named_parameters():
@@ -477,19 +479,18 @@ def _modules_behind(function, depth=0):
     elif isinstance(function, functools.partial):
         inside = [function.func, *function.args, *function.keywords.values()]
     elif isinstance(function, types.FunctionType):
-        inside = [c.cell_contents for c in function.__closure__ or () if _is_filled(c)]
+        inside = [_content(cell) for cell in function.__closure__ or ()]
     elif hasattr(function, "__dict__") and not isinstance(function, type):
         inside = list(vars(function).values())
     deep = [item for item in inside if depth < 3]
     return [module for item in deep for module in _modules_behind(item, depth + 1)]
 
 
-def _is_filled(cell):
+def _content(cell):
     try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
+        return cell.cell_contents
+    except ValueError:  # still empty
+        return None
 
 
 def _without_first(part, first, rest):

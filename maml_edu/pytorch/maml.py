@@ -153,7 +153,9 @@ def meta_gradient(
     Each task's gradient is as large as θ: memory grows with tasks × |θ| × (inner_steps + 2), and beyond
     2²⁸ numbers (1 GiB in float32) the tasks go in chunks. Faster ways to the same: `maml_edu.pytorch.fast`.
     """
-    loop = Loop(inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights, learn_rates)
+    loop = Loop(
+        inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights, learn_rates
+    )
     loop = loop._replace(inner_optimiser=inner_optimiser, inner_clip=inner_clip).checked(params)
     with math_attention():
         return over_groups(

@@ -1,5 +1,7 @@
 """Where things are: in a clone, in a wheel, and where the environment says otherwise."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,10 @@ def test_asking_where_things_are_creates_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("MAML_EDU_WORK", str(tmp_path / "work"))
     places.user_data(), places.work_folder(), places.data_folder(), places.cache_folder()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_networks_and_tasks_need_numpy_torch_and_tqdm_and_nothing_else():
+    """On a borrowed machine with a GPU little else may be there."""
+    others = ("platformdirs", "pooch", "matplotlib", "PIL", "typer", "safetensors", "numba")
+    code = f"import sys; sys.modules.update(dict.fromkeys({others})); import maml_edu.pytorch, maml_edu.tasks"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=CLONE)

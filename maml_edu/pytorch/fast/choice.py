@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -35,8 +36,9 @@ class Choice(NamedTuple):
     network: Any  # as the engine by hand knows it; None for the others
 
 
-class Explanation(NamedTuple):
-    """Which engine runs, and for each of the others why it does not."""
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Which engine runs, and for each of the others why it does not; printed, a line for each."""
 
     engine: str
     reasons: dict[str, str]
@@ -45,8 +47,6 @@ class Explanation(NamedTuple):
         width = max(map(len, self.reasons))
         lines = [f"{name:<{width}}  {reason}" for name, reason in self.reasons.items()]
         return "\n".join(lines)
-
-    __str__ = __repr__
 
 
 def meta_gradient(learner, batch):
@@ -82,7 +82,10 @@ def _of_one_size(learner, params, tensors, loop):
                 reason = "the forward pass has drawn random numbers, and it looks twice"
             except torch.OutOfMemoryError:
                 raise
-            except (RuntimeError, TypeError, ValueError) as error:
+            except Exception as error:
+                # what a CUDA graph cannot hold is no fault of the engine
+                if [name] == preferences(learner, tensors) or trial.is_capturing():
+                    raise
                 reason = trial.said(error)
         generators.put_back()
         _rule_out(learner, tensors, loop, name, reason)
@@ -149,7 +152,7 @@ def explain(learner, batch) -> Explanation:
 
 
 def _held(learner, tensors, loop):
-    """The generators to be watched beside torch's; None where a model made of torch's layers draws from no other."""
+    """The generators to be watched beside torch's; None for a model made of torch's layers alone."""
     losses = (learner.loss_function, learner.inner_loss_function)
     if structure.made_of_torch(learner.model, *losses):
         return None
@@ -170,7 +173,7 @@ class _Memory:
         self.choices = {}  # circumstances: Choice
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
-        self.volatile = frozenset()
+        self.volatile: frozenset = frozenset()
 
     def learn(self, held, facts):
         if len(self.facts) >= _MANY:
@@ -250,7 +253,7 @@ class _Chooser:
 
     def _tried(self, name, network):
         what = self.learner.task_loss if network is None else network
-        quiet = contextlib.nullcontext()
+        quiet: contextlib.AbstractContextManager = contextlib.nullcontext()
         if network is None and self.facts().random:
             # what is drawn differs from look to look: tried with dropout and the like switched off
             quiet = in_evaluation(self.learner.model)
@@ -280,7 +283,9 @@ class _Chooser:
 
     def _refuse_foreign_parameters(self):
         foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
-        names = [n for n, p in self.learner.model.named_parameters() if any(p is f for f in foreign)]
+        names = [
+            n for n, p in self.learner.model.named_parameters() if any(p is f for f in foreign)
+        ]
         if names:
             raise ValueError(
                 f"the loss reads the model's own parameters ({', '.join(names[:3])}), which are θ whatever φ is: "

@@ -76,7 +76,7 @@ def _module(module, volatile):
     hooks = tuple(h for name in _HOOKS if attributes[name] for h in attributes[name].values())
     parameters = tuple(map(_tensor, module._parameters.values()))
     names = _SETTINGS.get(kind)
-    if names is not None and len(attributes) == _attributes_of_kind(kind):  # nothing has been added
+    if names is not None and len(attributes) == _attributes_of_kind(kind):  # type: ignore[arg-type]  # nothing has been added
         rest = tuple(map(attributes.get, names))
     else:
         rest = tuple(
@@ -92,7 +92,7 @@ def _module(module, volatile):
 
 
 # What may be set in layers that are met often; looking at everything in them would take most of the time.
-_SETTINGS = {
+_SETTINGS: dict[type, tuple[str, ...]] = {
     nn.Linear: ("training", "in_features", "out_features"),
     nn.ReLU: ("training", "inplace"),
     nn.Tanh: ("training",),
@@ -108,7 +108,13 @@ def _attributes_of_kind(kind):
 def _tensor(tensor):
     if tensor is None:
         return None
-    return id(tensor), tensor.shape, tensor.dtype, tensor.requires_grad, bool(tensor._backward_hooks)
+    return (
+        id(tensor),
+        tensor.shape,
+        tensor.dtype,
+        tensor.requires_grad,
+        bool(tensor._backward_hooks),
+    )
 
 
 def _frozen(value, volatile, depth):
@@ -163,11 +169,8 @@ def generators_in(model, *losses) -> list:
             generators[id(value)] = value
         elif depth < _DEEP and not isinstance(value, (nn.Module, torch.Tensor, type, *_PLAIN)):
             if isinstance(value, dict):
-                inside = value.values()
-            elif isinstance(value, (list, tuple, set)):
-                inside = value
-            else:
-                inside = _inside(value)
+                value = list(value.values())
+            inside = value if isinstance(value, (list, tuple, set)) else _inside(value)
             for item in itertools.islice(inside or (), _LONG):
                 walk(item, depth + 1)
 
@@ -196,8 +199,9 @@ def _is_stateless(value, depth=0) -> bool:
         return True
     if isinstance(value, nn.Module):
         return type(value).__module__.startswith("torch.nn.") and is_untouched(value)
-    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
-        return True  # a copy of the module is bound to itself
+    if depth == 0 and isinstance(value, types.MethodType):
+        if isinstance(value.__self__, nn.Module):
+            return True  # a copy of the module is bound to itself
     functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
     if depth >= _DEEP or not isinstance(value, functions):
         return False
@@ -286,33 +290,35 @@ def restore(before, everything=False):
         for name in [n for n in now if n not in _OF_EVERY_MODULE]:
             value = now[name]
             changed = name not in attributes or not _unchanged(value, attributes[name])
-            if not changed or not (everything or _holds_tensor(value)):
+            if not changed or not (everything or holds_tensor(value)):
                 continue
             if name not in attributes:
                 del now[name]
-            elif isinstance(value, (list, dict)) and type(value) is type(attributes[name]):
+            elif isinstance(value, list) and isinstance(attributes[name], list):
+                value[:] = attributes[name]
+            elif isinstance(value, dict) and isinstance(attributes[name], dict):
                 value.clear()
-                value.extend(attributes[name]) if isinstance(value, list) else value.update(
-                    attributes[name]
-                )
+                value.update(attributes[name])
             else:
                 now[name] = attributes[name]
 
 
 def _unchanged(value, before):
-    if isinstance(value, (list, dict)) and type(value) is type(before):
-        pairs = zip(value.values(), before.values()) if isinstance(value, dict) else zip(value, before)  # noqa: B905
-        return len(value) == len(before) and all(a is b for a, b in pairs)
+    if isinstance(value, dict) and isinstance(before, dict):
+        return value.keys() == before.keys() and all(value[key] is before[key] for key in value)
+    if isinstance(value, list) and isinstance(before, list):
+        same = (a is b for a, b in zip(value, before, strict=False))
+        return len(value) == len(before) and all(same)
     return value is before
 
 
-def _holds_tensor(value, depth=0):
+def holds_tensor(value, depth=0):
     if isinstance(value, torch.Tensor):
         return True
     if depth < _DEEP and isinstance(value, (list, tuple)):
-        return any(_holds_tensor(item, depth + 1) for item in value)
+        return any(holds_tensor(item, depth + 1) for item in value)
     if depth < _DEEP and isinstance(value, dict):
-        return any(_holds_tensor(item, depth + 1) for item in value.values())
+        return any(holds_tensor(item, depth + 1) for item in value.values())
     return False
 
 

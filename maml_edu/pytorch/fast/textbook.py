@@ -7,6 +7,7 @@ the data, `.item()`. Every other engine is tried against it before it is used.
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import torch
 from torch import nn
@@ -52,18 +53,20 @@ def query_graph(loss, params, task, loop):
         return maml.query_loss(loss, theta, task, loop, slope_of), theta, rates
 
 
-def slope_of(loss, params, moving, x, y):
-    """As `maml.slope_of`, by autograd: differentiable in turn."""
-    value = loss(params, x, y)
-    return dict(zip(moving, gradients(value, moving.values(), create_graph=True), strict=True))
-
-
-def detached_slope_of(loss, params, moving, x, y):
-    """As `maml.slope_of`, by autograd and without a graph, in a context without one, too."""
+def slope_of(loss, params, moving, x, y, graph=True):
+    """As `maml.slope_of`, by autograd. graph: whether it can be differentiated in turn."""
+    if graph:
+        value = loss(params, x, y)
+        return dict(zip(moving, gradients(value, moving.values(), create_graph=True), strict=True))
     with torch.enable_grad(), twice_differentiable(loss):
         leaves = {name: as_leaf(p) for name, p in moving.items()}
         slopes = gradients(loss({**params, **leaves}, x, y), leaves.values())
     return dict(zip(moving, slopes, strict=True))
+
+
+detached_slope_of = functools.partial(
+    slope_of, graph=False
+)  # where nobody keeps a graph, as under no_grad
 
 
 def as_leaf(tensor):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import random
 from typing import NamedTuple
 
@@ -28,7 +29,9 @@ NOISE = 30.0  # times the textbook loop's own distance from float64
 class Facts(NamedTuple):
     """What a forward pass does beside computing."""
 
-    random: str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    random: (
+        str  # "": nothing; "torch": draws from torch's generators; "other": is not the same twice
+    )
     volatile: frozenset  # what it changes: (id of a module, attribute), or the id of a loss
     recomputes: bool  # whether the way back calls layers once more
     generators: list  # random generators that the model and the losses hold
@@ -40,33 +43,42 @@ class Facts(NamedTuple):
 def observe(learner, tensors) -> Facts:
     """The Facts of a learner's forward passes, from two looks at one task."""
     task = [tensor[0] for tensor in tensors]
-    held = held_generators(learner)
-    with generators_untouched(held) as generators:
-        before, settings = structure.attributes_of(learner.model), _settings(learner)
+    with untouched(learner) as generators:
+        settings = _settings(learner)
         first = _losses(learner, task)
         drawn = generators.drawn_since()
         now = _settings(learner)
-        changed = {place for place in settings.keys() | now.keys() if settings.get(place) != now.get(place)}
+        places = settings.keys() | now.keys()
+        changed = {place for place in places if settings.get(place) != now.get(place)}
+        remembers = _remembers(learner.model, changed)
         second = _losses(learner, task)
-        structure.restore(before, everything=True)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
-    draws = drawn or ("" if same else "other")
-    return Facts(draws, frozenset(changed), _recomputes(learner, task), held)
+    draws = drawn if drawn or (same and not remembers) else "other"
+    return Facts(draws, frozenset(changed), _recomputes(learner, task), generators.held)
 
 
 def _recomputes(learner, task) -> bool:
     """Whether the way back calls layers again (torch.utils.checkpoint)."""
-    calls, before = [], structure.attributes_of(learner.model)
+    calls: list = []
     theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
-    with generators_untouched(held_generators(learner)), torch.enable_grad(), maml.math_attention():
+    with untouched(learner), torch.enable_grad(), maml.math_attention():
         value = learner.task_loss(theta, *task[2:])
         hook = register_module_forward_pre_hook(lambda module, inputs: calls.append(module))
         try:
             textbook.gradients(value, theta.values())
         finally:
             hook.remove()
-            structure.restore(before, everything=True)
     return bool(calls)
+
+
+def _remembers(model, changed) -> bool:
+    """Whether a forward pass changes something that a later one may go by: an attribute without tensors."""
+    values = (vars(m).get(n) for m in model.modules() for i, n in _pairs(changed) if i == id(m))
+    return any(not structure.holds_tensor(value) for value in values)
+
+
+def _pairs(changed):
+    return [place for place in changed if isinstance(place, tuple)]
 
 
 def _settings(learner):
@@ -96,43 +108,58 @@ class Generators:
 
     def __init__(self, held=()):
         self.held = held
-        on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
         self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state() if on_gpu else None
+        # while a CUDA graph is captured torch refuses to tell; the same steps were watched before
+        look = torch.cuda.is_initialized() and not is_capturing()
+        self.cuda = torch.cuda.get_rng_state_all() if look else []
         self.others = []
         if held is not None:
             self.others = [(g, _state(g)) for g in (np.random, random, *held)]
 
     def put_back(self):
         torch.set_rng_state(self.torch)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
         for generator, state in self.others:
             _set_state(generator, state)
 
     def drawn_since(self) -> str:
         """What has been drawn from since: "", "torch", or "other" where not from torch's generators alone."""
         now = Generators(self.held)
-        if [repr(state) for _, state in self.others] != [repr(state) for _, state in now.others]:
+        if _as_bytes(self.others) != _as_bytes(now.others):
             return "other"
-        on_gpu = self.cuda is not None and not torch.equal(self.cuda, now.cuda)
-        return "torch" if on_gpu or not torch.equal(self.torch, now.torch) else ""
+        pairs = [(self.torch, now.torch), *zip(self.cuda, now.cuda, strict=False)]
+        return "" if all(torch.equal(before, after) for before, after in pairs) else "torch"
 
 
-def held_generators(learner) -> list:
-    """The random generators that a learner's model and losses hold."""
-    losses = (learner.loss_function, learner.inner_loss_function)
-    return structure.generators_in(learner.model, *losses)
+def _as_bytes(others):
+    """The states of generators, to be compared: as text a long one would be cut short."""
+    states = (state for _, state in others)
+    return [pickle.dumps(s.numpy() if isinstance(s, torch.Tensor) else s) for s in states]
+
+
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being captured, in which much is refused that runs otherwise."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 @contextlib.contextmanager
-def generators_untouched(held=()):
-    """Put back the generators of `Generators`."""
-    generators = Generators(held)
+def untouched(learner):
+    """What is computed meanwhile leaves no trace: in generators, in modules' attributes, in buffers."""
+    model = learner.model
+    losses = (learner.loss_function, learner.inner_loss_function)
+    generators = Generators(structure.generators_in(model, *losses))
+    attributes = structure.attributes_of(model)
+    buffers = [(b, b.detach().clone()) for b in model.buffers()]
     try:
         yield generators
     finally:
         generators.put_back()
+        structure.restore(attributes, everything=True)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
 
 
 def _state(thing):
@@ -178,7 +205,7 @@ class Trial:
         """
         expected, noise = self.expected()
         try:
-            with self._untouched(), maml.math_attention():
+            with untouched(self.learner), maml.math_attention():
                 result = run(what, self.params, self.tensors, self.loop)
         except Exception as error:
             return said(error)
@@ -192,7 +219,7 @@ class Trial:
         """(the textbook loop's result, its distance from float64's)."""
         if self._expected is None:
             loss = self.learner.task_loss
-            with self._untouched():
+            with untouched(self.learner):
                 result = textbook.meta_gradient(loss, self.params, self.tensors, self.loop)
             self._expected = result, 0.0
             truth = self._in_double(loss)
@@ -210,21 +237,10 @@ class Trial:
             rates = maml.mapped(lambda r: double(r) if isinstance(r, torch.Tensor) else r, rates)
         arguments = {n: double(p) for n, p in self.params.items()}, tuple(map(double, self.tensors))
         try:
-            with self._untouched():
-                return textbook.meta_gradient(
-                    loss, *arguments, self.loop._replace(inner_lr=rates)
-                )
+            with untouched(self.learner):
+                return textbook.meta_gradient(loss, *arguments, self.loop._replace(inner_lr=rates))
         except Exception:  # a layer that insists on its own precision
             return None
-
-    @contextlib.contextmanager
-    def _untouched(self):
-        before = structure.attributes_of(self.learner.model)
-        with generators_untouched(held_generators(self.learner)):
-            try:
-                yield
-            finally:
-                structure.restore(before, everything=True)
 
 
 def _shortened(loop, params):
@@ -260,7 +276,8 @@ def _distance(result, expected):
 
 def _vector(tree):
     parts = list(tree.values()) if isinstance(tree, dict) else [tree]
-    return torch.cat([part.detach().double().cpu().reshape(-1) for part in parts])
+    dense = [part.to_dense() if part.layout != torch.strided else part for part in parts]
+    return torch.cat([part.detach().double().cpu().reshape(-1) for part in dense])
 
 
 def said(error) -> str:
@@ -275,12 +292,8 @@ def foreign_leaves(learner, tensors, loop):
     A leaf that a forward pass makes for itself is another one each time, and is none of them.
     """
     task, loop = [tensor[0] for tensor in tensors], _shortened(loop, learner.params)
-    before = structure.attributes_of(learner.model)
-    with generators_untouched(held_generators(learner)):
-        try:
-            leaves = [_leaves_but_ours(learner, task, loop) for _ in range(2)]
-        finally:
-            structure.restore(before, everything=True)
+    with untouched(learner):
+        leaves = [_leaves_but_ours(learner, task, loop) for _ in range(2)]
     return [leaf for leaf in leaves[0] if any(leaf is other for other in leaves[1])]
 
 

@@ -42,7 +42,7 @@ _CAPTURABLE = (
 
 
 def reason_against(learner, tasks, plan) -> str | None:
-    """Why the steps of this run cannot be captured; None where they can, as far as can be told before."""
+    """Why the steps of this run cannot be captured; None if nothing speaks against it beforehand."""
     if isinstance(learner, Distributed):
         return "the meta-gradient is averaged over several processes"
     device = next(iter(learner.meta_params.values())).device
@@ -52,7 +52,7 @@ def reason_against(learner, tasks, plan) -> str | None:
 
 
 def reason_against_learner(learner) -> str | None:
-    """Why the steps of this learner cannot be captured on any device."""
+    """Why the steps of this learner cannot be captured on any device; None if they can."""
     if getattr(learner.meta_gradient, "__func__", None) is not MAML.meta_gradient:
         return f"{type(learner).__name__} computes its meta-gradient in a way of its own"
     if getattr(learner.before_iteration, "__func__", None) is not MAML.before_iteration:
@@ -67,7 +67,7 @@ def reason_against_learner(learner) -> str | None:
 
 
 def reason_against_optimiser(learner, plan) -> str | None:
-    """Why the optimiser that the plan asks for cannot be captured."""
+    """Why the optimiser that the plan asks for cannot be captured; None if it can."""
     optimiser = make_optimiser(plan.optimiser, learner.everything().values(), plan.meta_lr)
     name, groups = type(optimiser).__name__, optimiser.param_groups
     if any(group.get("differentiable") for group in groups):
@@ -133,7 +133,7 @@ class CapturedStepper(PlainStepper):
         return super().run(done, 1)
 
     def _replays(self, done, n):
-        """Up to n steps, of which the device knows before it has done them; how many."""
+        """Queue up to n steps on the device, without waiting for them; returns how many."""
         for count in range(n):
             try:
                 batch = self._next_batch()
@@ -155,7 +155,7 @@ class CapturedStepper(PlainStepper):
         return n
 
     def _work(self):
-        """One outer step, from tensors to tensors: nothing in it waits for the device."""
+        """One outer step, from tensors to tensors; nothing in it waits for the device."""
         value, grads = self.learner.meta_gradient(self._batch())
         flat = torch.cat([slope.reshape(-1) for slope in grads.values()])
         loss = value + 0.0 * torch.dot(flat, flat)  # NaN where that is not finite: 0 · ∞
@@ -180,7 +180,7 @@ class CapturedStepper(PlainStepper):
         return super().sample() if batch is None else batch
 
     def _take_in(self, batch):
-        """Put a batch where the step reads it. False, and no more captured steps, where it does not fit."""
+        """Put a batch where the step reads it. If it does not fit: False, and no more captured steps."""
         if self.inputs is None or self.inputs.put(batch):
             return True
         self._give_up(

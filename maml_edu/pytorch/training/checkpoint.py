@@ -21,7 +21,7 @@ from maml_edu import __version__
 from maml_edu.atomic import name_again, replacing
 
 FORMAT = 2  # of the file; 1 had no "format", one optimiser and no validation
-KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
+_KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
 NAME, BEFORE, DAMAGED = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.damaged.pt"
 _ANOTHER = "give another folder, or delete it to start from the beginning"
 _SETTINGS_SINCE = {
@@ -45,7 +45,7 @@ class Checkpoint:
         self.settings, self.config, self.team = settings, config, team
         self.path = None if folder is None else Path(folder) / NAME
         if self.path is not None:
-            team.from_first(lambda: make_usable(Path(folder)))
+            team.from_first(lambda: _make_usable(Path(folder)))
 
     def exists(self) -> bool:
         """Is there something to go on from?"""
@@ -124,7 +124,7 @@ class Checkpoint:
         assert self.path is not None
         try:
             return read(self.path)
-        except Unreadable as error:
+        except _Unreadable as error:
             raise ValueError(f"{error}: {self._way_out()}.") from None
 
     def _nothing(self):
@@ -138,7 +138,7 @@ class Checkpoint:
         assert self.path is not None
         try:
             done = len(read(self.path.with_name(BEFORE))["history"]["loss"])
-        except (Unreadable, OSError):
+        except (_Unreadable, OSError):
             return _ANOTHER
         return (
             f"the one before it, of iteration {done}, is whole; to go on from there rename {BEFORE} to {NAME} "
@@ -166,12 +166,12 @@ class Checkpoint:
             )
 
 
-class Unreadable(ValueError):
+class _Unreadable(ValueError):
     """What is in a file is no checkpoint that this version can read."""
 
 
 def read(path: Path) -> dict:
-    """The state in a file. Raises `Unreadable` with the reason; nothing in the file is run."""
+    """The state in a file. Raises `_Unreadable` with the reason; nothing in the file is run."""
     try:
         with zipfile.ZipFile(path) as file:
             wrong = file.testzip()  # torch does not look at the checksums that it writes
@@ -181,24 +181,24 @@ def read(path: Path) -> dict:
     except FileNotFoundError:
         raise
     except Exception as error:  # torch's own words advise to load it unsafely: not passed on
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} is damaged, or something else wrote it ({type(error).__name__})"
         ) from None
     if not isinstance(state, dict):
         state = {}
-    if state.get("format") == FORMAT and KEYS <= state.keys():
+    if state.get("format") == FORMAT and _KEYS <= state.keys():
         return state
     if {"settings", "optimiser", "tasks_rng"} <= state.keys():
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} was written by an older maml_edu, in a format that this one does not "
             f"read (finish that run with the version that began it)"
         )
     if isinstance(state.get("format"), int) and state["format"] > FORMAT:
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} was written by a newer maml_edu, "
             f"{state.get('versions', {}).get('maml_edu')} (install that)"
         )
-    raise Unreadable(f"the checkpoint {path} is damaged, or something else wrote it")
+    raise _Unreadable(f"the checkpoint {path} is damaged, or something else wrote it")
 
 
 def fall_back(folder: Path) -> int:
@@ -209,7 +209,7 @@ def fall_back(folder: Path) -> int:
     """
     last, before = folder / NAME, folder / BEFORE
     if last.is_file():
-        with contextlib.suppress(Unreadable):
+        with contextlib.suppress(_Unreadable):
             return len(read(last)["history"]["loss"])
     if not before.is_file():
         raise ValueError(f"there is no checkpoint before the last one in {folder}.")
@@ -220,7 +220,7 @@ def fall_back(folder: Path) -> int:
     return done
 
 
-def make_usable(folder: Path):
+def _make_usable(folder: Path):
     """Make the folder if need be, and clear it of half-written files. ValueError if it cannot be written.
 
     It is better to hear that at once than after hours.

@@ -20,7 +20,7 @@ class History:
     interrupted: whether Ctrl-C ended it. stopped: the name of the callback that ended it.
     validation: (iteration, mean, ci95) after the last inner step; the interval is mean ± ci95.
     metric: what is validated, such as "mse", "accuracy" or the name of a function.
-    rises: whether more of the metric is better; None for what is known of it by its name.
+    rises: whether more of the metric is better; None: as its name says, if it is a built-in one.
     engine: what computed the meta-gradients, such as "native"; "lean, textbook" if one followed the other.
     """
 

@@ -5,6 +5,10 @@ integer arithmetic in plain torch: the same on CPU and GPU, bit for bit, and the
 tensor, so that drawing can be captured in a CUDA graph together with the step that needs it. The tasks
 have the family's distribution, though they are others than `tasks.sample` draws from the same seed.
 Episodes of images are drawn so on a CPU as well: the same seed trains on the same episodes everywhere.
+
+A family of your own is drawn on the device if it has a method `sample_on` (see `sampler_for`) and says
+`draws_ahead = True`: a captured `sample_on` is called once, and what it did is replayed. `Stream` has what such a
+method needs: uniform and normal numbers, whole numbers, and choices without repetition.
 """
 
 from __future__ import annotations
@@ -22,25 +26,25 @@ from maml_edu.tasks.batch import draws_as
 from maml_edu.tasks.sinusoids import AMPLITUDE, PHASE, X_RANGE
 
 
-def signed(number: int) -> int:
+def _signed(number: int) -> int:
     """The 64-bit integer with the bits of `number` that torch, whose integers have a sign, can hold."""
     number %= 1 << 64
     return number - (1 << 64) if number >> 63 else number
 
 
-GOLDEN = signed(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio, odd
-MIX = (30, signed(0xBF58476D1CE4E5B9)), (27, signed(0x94D049BB133111EB))
+_GOLDEN = _signed(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio, odd
+_MIX = (30, _signed(0xBF58476D1CE4E5B9)), (27, _signed(0x94D049BB133111EB))
 
 
 class Stream:
-    """SplitMix64 (Steele, Lea and Flood 2014): the i-th number is a hash of seed + i · `GOLDEN`.
+    """SplitMix64 (Steele, Lea and Flood 2014): the i-th number is a hash of seed + i · `_GOLDEN`.
 
     drawn (1,), int64, on the device: how many numbers have been drawn. It is the whole state, and changed
     in place. dtype: of real numbers, unless said otherwise.
     """
 
     def __init__(self, seed: int, device="cpu", dtype: torch.dtype = torch.float32):
-        self.seed, self.device, self.dtype = signed(int(seed)), torch.device(device), dtype
+        self.seed, self.device, self.dtype = _signed(int(seed)), torch.device(device), dtype
         self.drawn = torch.zeros(1, dtype=torch.int64, device=self.device)
 
     def bits(self, shape) -> torch.Tensor:
@@ -48,8 +52,8 @@ class Stream:
         count = math.prod(shape)
         z = torch.arange(1, count + 1, device=self.device) + self.drawn
         self.drawn.add_(count)
-        z = z * GOLDEN + self.seed  # products wrap around at 2⁶⁴, as they are meant to
-        for distance, factor in MIX:
+        z = z * _GOLDEN + self.seed  # products wrap around at 2⁶⁴, as they are meant to
+        for distance, factor in _MIX:
             z = (z ^ shifted(z, distance)) * factor
         return (z ^ shifted(z, 31)).reshape(shape)
 

@@ -14,7 +14,6 @@ run without such a test are tested by `meta_train` after each run.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +99,7 @@ class PlainStepper:
         return [self._step(iteration) for iteration in range(done, done + n)]
 
     def _step(self, iteration):
-        """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
+        """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss from before it."""
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
             batch = self.sample()
@@ -162,14 +161,14 @@ class PlainStepper:
             parameter.grad = None
 
     def _what_is_wrong(self, batch, loss, grads):
-        """The loss, the parameters whose slopes are not finite, and the tasks that it comes from."""
+        """In words: the loss, the parameters whose slopes are not finite, and the tasks that it comes from."""
         bad = [name for name, slope in grads.items() if not torch.isfinite(slope).all()]
         nan = f", its gradient NaN or infinite at {', '.join(bad)}" if bad else ""
         last = f" (it was {self.history.loss[-1]:.4g} before)" if self.history.loss else ""
         return f"the meta-loss is {loss:.4g}{last}{nan}{self._where(batch)}"
 
     def _where(self, batch):
-        """Which tasks of the batch diverge by themselves, as far as that can be told."""
+        """In words: which tasks of the batch diverge by themselves, as far as that can be told."""
         alone = undistributed(self.learner)
         bad = []
         with contextlib.suppress(Exception):  # the divergence is the news, not what looks for it
@@ -203,12 +202,11 @@ class PlainStepper:
         """
         groups, state, first = [], {}, 0
         for ours, theirs in zip(self.optimiser.param_groups, saved["param_groups"], strict=True):
-            places = range(first, first + len(ours["params"]))
+            places = list(range(first, first + len(ours["params"])))
             first += len(places)
-            groups.append({**theirs, "params": list(places)})
+            groups.append({**theirs, "params": places})
             if len(theirs["params"]) != len(places):
-                trained = [p.requires_grad for p in ours["params"]]
-                places = itertools.compress(places, trained)
+                places = [n for n, p in zip(places, ours["params"], strict=True) if p.requires_grad]
             for old, new in zip(theirs["params"], places, strict=True):
                 if old in saved["state"]:
                     state[new] = saved["state"][old]
@@ -216,14 +214,14 @@ class PlainStepper:
 
 
 def is_usable(loss: float, history: History) -> bool:
-    """False for a loss that is NaN, infinite, or `BLOWN_UP` times the first one of the run."""
+    """Whether a loss is finite and, in size, at most `BLOWN_UP` times the first one of the run (at least 1)."""
     if not history.loss:
         return math.isfinite(loss)
     return abs(loss) <= BLOWN_UP * max(1.0, abs(history.loss[0]))
 
 
 def all_finite(tensors) -> bool:
-    """True where no element is NaN or infinite: one look at the squared norm of all tensors."""
+    """Whether no element is NaN or infinite; in most cases the squared norm of all tensors says so."""
     tensors = list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     if math.isfinite(torch.dot(flat, flat)):

@@ -127,7 +127,11 @@ def test_a_single_value_per_feature_is_normalised_to_nothing_in_every_engine(eng
 @pytest.mark.parametrize("engine", ["auto", "plain", "lean", "threads", "textbook"])
 @pytest.mark.parametrize(
     "norm",
-    [nn.BatchNorm2d, lambda n: nn.LayerNorm((n, 2, 2)), lambda n: nn.InstanceNorm2d(n, affine=True)],
+    [
+        nn.BatchNorm2d,
+        lambda n: nn.LayerNorm((n, 2, 2)),
+        lambda n: nn.InstanceNorm2d(n, affine=True),
+    ],
     ids=["BatchNorm2d", "LayerNorm", "InstanceNorm2d"],
 )
 def test_torch_s_own_norms_are_exact_in_every_engine_and_their_buffers_stay(engine, norm):

@@ -343,7 +343,9 @@ def test_one_step_on_few_examples_is_the_same_without_its_weights(
     rng, seen = np.random.default_rng(3), []
     known = perceptron_arrays.by_outer_products
     monkeypatch.setattr(
-        perceptron_arrays, "by_outer_products", lambda *given: seen.append(known(*given)) or seen[-1]
+        perceptron_arrays,
+        "by_outer_products",
+        lambda *given: seen.append(known(*given)) or seen[-1],
     )
     model = with_new_parameters(perceptron(rng, (2, 30, 17, 3)), rng)
     rates = {name: float(rng.uniform(0, 0.2)) for name, _ in model.named_parameters()}

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import textwrap
 import threading
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_the_first_step_is_that_of_adam_on_the_meta_gradient():
     for k, before in other.detached().items():
         expected = before - 0.01 * grads[k] / (grads[k].abs() + 1e-8)
         torch.testing.assert_close(learner.detached()[k], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_loop_in_the_docstring_trains_as_meta_train_does():
+    text = training.__doc__
+    lines = text[text.index("    rng,") : text.index("\nAll the rest")]
+    names = {"np": np, "torch": torch, "learner": fresh(), "tasks": Sinusoids(5)}
+    names |= {"seed": 3, "meta_lr": 0.01, "iterations": 6, "meta_batch": 4}
+    exec(textwrap.dedent(lines), names)
+    history = mt.meta_train(learner := fresh(), Sinusoids(5), 6, meta_lr=0.01, seed=3, **quiet)
+    assert names["losses"] == pytest.approx(history.loss, rel=1e-5)
+    for name, value in theta(learner).items():
+        torch.testing.assert_close(theta(names["learner"])[name], value)
 
 
 def test_the_same_seed_gives_the_same_history_and_another_seed_another():

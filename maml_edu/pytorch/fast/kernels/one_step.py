@@ -41,16 +41,17 @@ def one_step(y, kinds, weight, first_order, widths, rates, ws, sums):
     and biases of each layer.
     """
     A, D, n, last = ws.A[0], ws.D[0], len(y[0]), len(widths) - 2
+    counts = len(y[1]), n  # query examples, support examples
     forward(ws.X, ws.W[0], ws.WT[0], ws.B[0], A, ws.column, widths, n)
     loss_slope(A[-1], y[0], D[-1], kinds[0], 1.0, n, widths[-1])
     backward(ws.W[0], A, D, widths, n)
-    query_forward(len(y[1]), n, widths, rates, ws)
+    query_forward(counts, widths, rates, ws)
     loss = loss_slope(ws.QA[last], y[1], ws.QD[last], kinds[1], weight, len(y[1]), widths[-1])
-    query_backward(len(y[1]), n, widths, rates, ws)
+    query_backward(counts, widths, rates, ws)
     add_weight_slopes(ws.QX, ws.QA, ws.QD, sums[0], sums[1], ws.ones, widths, len(y[1]))
     if first_order:
         return loss
-    turn_forward(len(y[1]), n, widths, rates, ws)
+    turn_forward(counts, widths, rates, ws)
     loss_curvature(ws.RA[last], D[last], y[0], ws.RD[last], kinds[0], n, widths[-1])
     turn_backward(len(y[1]), n, widths, ws)
     add_weight_slopes(ws.X, A, ws.RD, sums[0], sums[1], ws.ones, widths, n)
@@ -60,8 +61,9 @@ def one_step(y, kinds, weight, first_order, widths, rates, ws, sums):
 
 
 @compiled
-def query_forward(m, n, widths, rates, ws):
+def query_forward(counts, widths, rates, ws):
     """The m query examples through φ: QA, and G of each layer."""
+    m, n = counts
     for layer in range(len(widths) - 1):
         inputs, outputs, out = widths[layer], widths[layer + 1], ws.QA[layer]
         a = ws.QX if layer == 0 else ws.QA[layer - 1]
@@ -77,8 +79,9 @@ def query_forward(m, n, widths, rates, ws):
 
 
 @compiled
-def query_backward(m, n, widths, rates, ws):
+def query_backward(counts, widths, rates, ws):
     """QD of all layers from that of the last, and P of each but the first."""
+    m, n = counts
     for layer in range(len(widths) - 2, 0, -1):
         inputs, outputs, d = widths[layer], widths[layer + 1], ws.QD[layer]
         set_product(ws.QD[layer - 1], d, ws.W[0, layer], m, outputs, inputs)
@@ -88,8 +91,9 @@ def query_backward(m, n, widths, rates, ws):
 
 
 @compiled
-def turn_forward(m, n, widths, rates, ws):
+def turn_forward(counts, widths, rates, ws):
     """RA: how the support set's activations change along u = −α v."""
+    m, n = counts
     for layer in range(len(widths) - 1):
         inputs, outputs, R = widths[layer], widths[layer + 1], ws.RA[layer]
         set_to_sums(ws, layer, ws.QD[layer], -rates[layer, 1], m, outputs)

@@ -41,7 +41,7 @@ def compiled(function):
         "nogil": True,
         "error_model": "numpy",
     }
-    folder = config.CACHE_DIR or str(cache_folder() / "numba")
+    folder = config.CACHE_DIR or str(cache_folder() / "numba")  # type: ignore[attr-defined]
     try:
         kernel = _kept_in(folder, function, how)
     except (RuntimeError, OSError):
@@ -51,11 +51,11 @@ def compiled(function):
 
 def _kept_in(folder, function, how):
     """numba's version of a function whose code is kept in a folder; None, or an error, if it cannot be."""
-    before, config.CACHE_DIR = config.CACHE_DIR, folder  # read when the function is decorated
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # type: ignore[attr-defined] # read when the function is decorated
     try:
         kernel = njit(cache=True, **how)(function)
     finally:
-        config.CACHE_DIR = before
+        config.CACHE_DIR = before  # type: ignore[attr-defined]
     try:
         index, place = kernel._cache._cache_file, Path(kernel._cache.cache_path)
         stamp, pattern = index._source_stamp, index._data_name_pattern
