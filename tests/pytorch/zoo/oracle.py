@@ -51,6 +51,7 @@ def _query_loss(case, model, theta, rates, task):
             slopes = {name: slope.detach() for name, slope in slopes.items()}
         slopes = _clipped(slopes, options.get("inner_clip"))
         rate = {name: _rate(rates, name, theta[name], step, steps) for name in moving}
+        rate = rate if isinstance(rates, dict) else rate[moving[0]]
         moved, state = _stepped(
             options.get("inner_optimiser", "sgd"), adapting, slopes, state, rate
         )
@@ -86,6 +87,7 @@ def _slopes(value, wanted, create_graph):
 def _stepped(rule, params, slopes, state, rate):
     if callable(rule):
         return rule(params, slopes, state, rate)
+    rate = rate if isinstance(rate, dict) else dict.fromkeys(params, rate)
     if rule == "momentum":
         state = slopes if state is None else {n: 0.9 * state[n] + g for n, g in slopes.items()}
         return {n: p - rate[n] * state[n] for n, p in params.items()}, state
