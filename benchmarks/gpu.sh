@@ -9,7 +9,7 @@
 #
 #     --out DIR              the folder of results: gpu.md, gpu.json, a JSON file for each part, gpu.log
 #     --again                run parts once more that have a result
-#     --budget PART=SECONDS  another budget (tests 110, bench 160, omniglot 200)
+#     --budget PART=SECONDS  another budget (tests 90, bench 140, omniglot 240)
 #
 # Nothing is installed, and nothing downloaded: what is missing is named, with what cannot be done without it.
 # (Peers of the benchmark that pip can find in a folder are used: PIP_FIND_LINKS=DIR.) At the end of its
@@ -25,7 +25,7 @@ parts=()
 dry=()
 data=()
 again=()
-tests=110 bench=160 omniglot=200
+tests=90 bench=140 omniglot=240
 
 usage() {
     sed -n '2,/^set -u/s/^# \{0,1\}//p' "$root/benchmarks/gpu.sh"

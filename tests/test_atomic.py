@@ -63,7 +63,8 @@ def test_what_is_replaced_stays_under_the_other_name(tmp_path, monkeypatch, link
     for content in (b"one", b"two", b"three"):
         write(path, content, keeping=before)
     assert path.read_bytes() == b"three" and before.read_bytes() == b"two"
-    name_again(before, path)  # the way back
+    for _ in range(2):  # the way back; the second time both names are the same file's already
+        name_again(before, path)
     assert path.read_bytes() == before.read_bytes() == b"two"
     assert names(tmp_path) == ["before", "state"]
 

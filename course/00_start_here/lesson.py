@@ -126,14 +126,18 @@ print(
 )
 
 # %% [markdown]
-# Two short functions did that; both are explained in chapters 04 to 08. (`engine="plain"` asks for them as they stand; chapter
-# 09 is about faster ways to the same numbers.) A look is free:
-
-# %%
-show_source(mt.meta_gradient)
+# Three short functions did that: the inner step, the judge, and what moves $\theta$, the mean over the tasks of the gradient of
+# that judgement. Chapters 04 to 08 explain them. (`engine="plain"` asks for them as they stand; chapter 09 is about faster ways to
+# the same numbers.) A look is free:
 
 # %%
 show_source(mt.maml.adaptation)
+
+# %%
+show_source(mt.maml.query_loss)
+
+# %%
+show_source(mt.maml.mean_of_gradients)
 
 # %% [markdown]
 # The ordinary network: the same start, the same tasks in the same order, the same optimiser. One thing differs, the

@@ -136,14 +136,9 @@ def all_tasks(loss, params, support_x, support_y, query_x, query_y, inner_lr):
         phi = {name: theta[name] - inner_lr * slope[name] for name in theta}
         return loss(phi, query_x, query_y)
 
-    def mean_and_all(theta):
-        losses = vmap(query_loss, in_dims=(None, 0, 0, 0, 0))(
-            theta, support_x, support_y, query_x, query_y
-        )
-        return losses.mean(), losses
-
-    slopes, (_, losses) = grad_and_value(mean_and_all, has_aux=True)(params)
-    return losses, slopes
+    each_task = vmap(grad_and_value(query_loss), in_dims=(None, 0, 0, 0, 0))
+    slopes, losses = each_task(params, support_x, support_y, query_x, query_y)
+    return losses, {name: slope.mean(0) for name, slope in slopes.items()}
     ### END SOLUTION
 
 
@@ -162,8 +157,9 @@ check("08.all_tasks", all_tasks, hidden=True)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `vmap(query_loss, in_dims=(None, 0, 0, 0, 0))(theta, support_x, …)` has shape (tasks,). Take `grad` of
-# a function that returns its mean. Calling `vmap` once for the losses and once inside `grad` is fine.
+# `vmap(grad_and_value(query_loss), in_dims=(None, 0, 0, 0, 0))(params, support_x, …)` returns the gradients
+# of all tasks, a dict of tensors with a task axis in front, and the losses, of shape (tasks,). Which of the
+# two do you still have to average?
 #
 # </details>
 

@@ -86,7 +86,7 @@ ALPHA, STEPS = 0.02, 2
 torch.manual_seed(8)
 model = mt.MLP(1, 40, 40, 1).double()
 arrays = Sinusoids(shots=5, queries=10).sample(np.random.default_rng(8), tasks=4)
-batch = TaskBatch(*(torch.tensor(part) for part in vars(arrays).values()))
+batch = arrays.map(torch.tensor)
 print(model)
 print("support", tuple(batch.support_x.shape), " query", tuple(batch.query_x.shape))
 
@@ -210,7 +210,7 @@ print("first bias, first five slopes:", grads["0.bias"][:5].numpy().round(4))
 # `torch.func` has the functional tools of chapter 07 for tensors: `grad(f)` is the function that
 # computes $\nabla f$, and its result can always be differentiated again: there is no keyword to forget.
 # `vmap(f)` runs `f` for every entry of a leading axis **at once**, so the Python loop over tasks
-# goes. `grad_and_value` gives both.
+# goes. `grad_and_value` gives both. As in Algorithm 1: each task's gradient, then the mean.
 
 
 # %%
@@ -223,25 +223,46 @@ def query_loss(theta, support_x, support_y, query_x, query_y):
     return loss(phi, query_x, query_y)
 
 
+AXES = (None, 0, 0, 0, 0)  # θ is shared, the data have a task axis
+
+
 def functional(theta, batch):
-    """(meta-loss, meta-gradient like θ): all tasks side by side."""
-
-    def meta_loss(theta):
-        per_task = vmap(query_loss, in_dims=(None, 0, 0, 0, 0))  # θ is shared, the data are not
-        return per_task(theta, *vars(batch).values()).mean()
-
-    slopes, value = grad_and_value(meta_loss)(theta)  # gradient first
-    return value, slopes
+    """(meta-loss, meta-gradient like θ): each task's gradient, all side by side, then the mean."""
+    task_gradients = vmap(grad_and_value(query_loss), in_dims=AXES)
+    slopes, values = task_gradients(theta, *batch.arrays)  # slopes[name]: (tasks, *parameter)
+    return values.mean(), {name: slope.mean(0) for name, slope in slopes.items()}
 
 
 print(f"meta-loss {functional(theta, batch)[0].item():.6f}")
 
 # %% [markdown]
+# Two words could change places: the gradient of the mean of a `vmap`, in place of the mean of a `vmap` of
+# gradients. The derivative of a mean is the mean of the derivatives, so on paper nothing happens; and here,
+# too:
+
+
+# %%
+def gradient_of_vmap(theta, batch):
+    """The same with two words exchanged: the mean loss of all tasks first, then its gradient."""
+    mean = lambda theta: vmap(query_loss, in_dims=AXES)(theta, *batch.arrays).mean()
+    return grad(mean)(theta)
+
+
+other, ours = gradient_of_vmap(theta, batch), functional(theta, batch)[1]
+print("the same numbers:", all(torch.allclose(other[n], ours[n], rtol=1e-10) for n in theta))
+
+# %% [markdown]
+# But PyTorch does not do the same. With `vmap` outside it finds the derivatives of one task's operations and
+# batches these; with `vmap` inside it batches the operations and has to *differentiate the batched ones*. For
+# some layers that comes out wrong in second order, without a word. Batch norm is one of them: chapter 10
+# measures by how much. So the library keeps to Algorithm 1's order. The price: the gradients of all tasks are
+# in memory at the same time, tasks × |θ| numbers.
+#
 # In essence that is `maml_edu.pytorch`. Around it stand checks of what goes in, and choices which this lesson
-# leaves at their defaults: rates per parameter and step (`rate` looks them up), a loss of its own for each
-# step (`per_step`; here one for all), only some parameters that adapt (`adapting`), another loss inside
-# (`inner_loss`), query losses after every step (`query_weights`). Unfold and compare with the NumPy
-# version: the same names in the same order.
+# leaves at their defaults. They travel in one record, `loop`: rates per parameter and step, another rule than
+# plain descent (`loop.step`), only some parameters that adapt (`adapting`), another loss inside
+# (`inner_loss`), query losses after every step (`query_weights`); a loss may also differ from step to step
+# (`per_step`). Unfold and compare with the NumPy version: the same steps in the same order.
 
 # %%
 show_source(mt.maml.adaptation)
@@ -250,10 +271,13 @@ show_source(mt.maml.adaptation)
 show_source(mt.maml.slope_of)
 
 # %%
-show_source(mt.meta_loss)
+show_source(mt.maml.query_loss)
 
 # %%
-show_source(mt.meta_gradient)
+show_source(mt.maml.mean_of_gradients)
+
+# %%
+show_source(mt.maml.mean_over_tasks)
 
 # %%
 show_source(ref.meta_gradient)
@@ -555,7 +579,7 @@ moved = max((theta[name] - before[name]).abs().max().item() for name in theta)
 model.load_state_dict(before)  # repair the damage before anybody goes on
 report("four tasks", grads)
 
-one_task = TaskBatch(*(part[:1] for part in vars(batch).values()))
+one_task = batch.part(0, 1)
 grads = writes_in_place(theta, one_task)
 model.load_state_dict(before)
 report("one task", grads, one_task)
@@ -598,7 +622,9 @@ nine_suspects()
 # 200 iterations, seed 8: a start, not chapter 07's full experiment.) Beside it the first-order
 # bug and suspect 6, who swaps the query set for the support set before it ever reaches the learner.
 # `engine="plain"` asks for the functions that you have just unfolded. Left out, `MAML` chooses a faster way to
-# the same gradient, and chapter 09 is about those.
+# the same gradient, and chapter 09 is about those: for a perceptron on a CPU native code, into which no
+# debugger looks. To follow a gradient by hand, take "plain" (all tasks at once) or `engine="textbook"`: the
+# textbook loop, one task after the other, with ordinary tensors to look at.
 
 
 # %%
@@ -755,7 +781,8 @@ draw(
 # 3. Meta-gradient: $\frac1n\sum_i (I - \alpha H_i)\,\nabla L^{\text{query}}_i(\varphi_i)$ for one step and n
 #    tasks, $H_i$ the Hessian of task $i$'s support loss; any cut before the slope puts $I$ in place of
 #    $I - \alpha H_i$. The step that follows moves θ: $\theta \leftarrow \theta - \beta g$.
-# 4. `vmap` runs all tasks of a batch at once; `grad` of the mean gives the meta-gradient.
+# 4. `vmap(grad_and_value(query_loss))` gives each task's gradient, all at once; their mean is the
+#    meta-gradient.
 # 5. Test in float64, with several tasks and steps and a sizeable α: finite differences check that the
 #    gradient belongs to the loss, `diagnose_meta_gradient` that it is MAML's.
 #

@@ -68,7 +68,7 @@ from maml_edu.figures import (
     speed_ladder,
 )
 from maml_edu.pytorch.fast import closed, lean
-from maml_edu.tasks import Sinusoids, TaskBatch
+from maml_edu.tasks import Sinusoids
 
 # %%
 TASKS, STEPS, ALPHA = 25, 5, 0.01
@@ -77,7 +77,7 @@ torch.manual_seed(9)
 model = mt.MLP(1, 40, 40, 1)
 theta = dict(model.named_parameters())
 arrays = Sinusoids(shots=10, queries=10).sample(np.random.default_rng(9), tasks=TASKS)
-batch = TaskBatch(*(torch.tensor(part, dtype=torch.float32) for part in vars(arrays).values()))
+batch = arrays.map(lambda part: torch.tensor(part, dtype=torch.float32))
 print("parameters:", sum(p.numel() for p in theta.values()), "  tasks:", TASKS, "  steps:", STEPS)
 
 # %% [markdown]
@@ -113,8 +113,8 @@ print(f"meta-loss {textbook(theta, batch)[0].item():.4f}")
 # %% [markdown]
 # ## The other rungs
 #
-# `mt.MAML(…, engine=…)` computes the same gradient in several ways. Each is explained below; first, are
-# they the same? Speed without this line is worth nothing.
+# `mt.MAML(…, engine=…)` computes the same gradient in several ways (`engine="textbook"` is the loop above).
+# Each is explained below; first, are they the same? Speed without this line is worth nothing.
 
 
 # %%
@@ -358,7 +358,7 @@ def walk_back(theta, support, query, steps=STEPS):
     return v
 
 
-one_task = TaskBatch(*(part[:1] for part in vars(batch).values()))
+one_task = batch.part(0, 1)
 support, query = (batch.support_x[0], batch.support_y[0]), (batch.query_x[0], batch.query_y[0])
 want, got = textbook(theta, one_task)[1], walk_back(theta, support, query)
 print("same gradient:", all(torch.allclose(want[n], got[n], rtol=1e-3, atol=1e-4) for n in theta))
@@ -480,8 +480,27 @@ for name, mine in zip(double, by_hand, strict=True):
 # wait for each other longer than they compute. That is why we set one thread at the top, and why the
 # library does so around its own threads. Try `torch.set_num_threads(2)`, then the ladder again: vmap shares
 # operations, native shares tasks.
-# (Convolutional networks have such kernels, too: the engine `conv`, with the same formulas layer by layer.)
 #
+# ### Which rung am I on?
+#
+# | engine | how | for |
+# | --- | --- | --- |
+# | `textbook` | the loop: task after task, double backward | whatever autograd can differentiate twice |
+# | `plain` | `vmap` of each task's gradient, then the mean | whatever `vmap` can run, with dropout, too |
+# | `lean` | the back-walk under `vmap` | the same without dropout, in less memory |
+# | `threads` | the back-walk, each thread with tasks of its own | convolutions and large networks on a CPU |
+# | `closed`, `native` | by hand, in NumPy or compiled | multilayer perceptrons on a CPU |
+# | `conv` | by hand, compiled | networks like Conv4 on a CPU |
+# | `compiled` | the back-walk through `torch.compile` | whoever has a C++ compiler and half a minute |
+#
+# With `engine="auto"`, the default, a learner takes the fastest that applies, and tries it on a task or two
+# against the textbook loop before it trusts it. `explain` says what has come of that:
+
+# %%
+default = mt.MAML(model, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS)
+print(default.explain(batch))
+
+# %% [markdown]
 # ### Amdahl's law: why one fast part is not enough
 #
 # If a part takes the share $p$ of the time and becomes $s$ times as fast, the whole becomes
@@ -533,7 +552,7 @@ if torch.cuda.is_available():
     gpu_model = mt.MLP(1, 40, 40, 1).cuda()
     learner = mt.MAML(gpu_model, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS, engine="lean")
     many = [Sinusoids(10, 10).sample(np.random.default_rng(9), tasks=n) for n in (25, 1000)]
-    on_gpu = [TaskBatch(*(torch.tensor(a).float().cuda() for a in vars(b).values())) for b in many]
+    on_gpu = [b.map(lambda part: torch.tensor(part).float().cuda()) for b in many]
     for each in on_gpu:
         learner.meta_gradient(each)  # warm-up
     few, lots = (seconds(lambda b=b: learner.meta_gradient(b)) for b in on_gpu)
@@ -553,13 +572,12 @@ SCRIPT = """
 import sys
 import numpy as np, torch
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.training.distributed import Distributed, processes
 from maml_edu.tasks import Sinusoids
 
 torch.manual_seed(9)
-with processes("cpu"):
+with mt.processes("cpu"):
     model = mt.MLP(1, 40, 40, 1).double()
-    learner = Distributed(mt.MAML(model, inner_lr=0.01, inner_steps=5, engine="closed"))
+    learner = mt.Distributed(mt.MAML(model, inner_lr=0.01, inner_steps=5, engine="closed"))
     batch = Sinusoids(10, 10).sample(np.random.default_rng(9), tasks=25)
     value, grads = learner.meta_gradient(batch)
     if learner.team.rank == 0:
@@ -606,7 +624,7 @@ print("same meta-loss:", bool(abs(value - alone_value) < 1e-12), "  same gradien
 # - All rungs have one gradient, and each is faster than the loop: vmap a few times, the closed form and the
 #   native code tens of times.
 # - The same program against itself was not exactly 1: that is the error of your ruler.
-# - The loop starts some 17 times as many operations as vmap; adding 1000 numbers costs hardly more than
+# - The loop starts some 13 times as many operations as vmap; adding 1000 numbers costs hardly more than
 #   adding one. The bottom rungs use a small part of the machine: they wait for starts.
 # - Memory: the recorded loop grows by a step's whole graph, the back-walk by $|\theta|$. In speed the
 #   back-walk is no better than vmap here.

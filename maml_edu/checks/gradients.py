@@ -114,11 +114,17 @@ def diagnose_meta_gradient(candidate, loss, params, batch, inner_lr, inner_steps
     """Say which meta-gradient `candidate` is: the right one, that of a known mistake, or neither.
 
     candidate: gradients like `params` (arrays or tensors), a pair (meta-loss, gradients), or a function
-    with the signature of `reference.meta_gradient`. loss: on NumPy arrays, one number for one task.
-    The other arguments are those of `reference.meta_gradient`. Raises ValueError when they make no sense.
+        with the signature of `reference.meta_gradient`.
+    loss: loss(params, x, y) on NumPy arrays, one number for one task. A loss on tensors has to be written
+        out in NumPy, under the same names of parameters; chapter 08 does so in three lines.
+    params: name → array or tensor, such as dict(model.named_parameters()).
+    batch: a TaskBatch without masks, or the tuple of its four arrays.
+
+    The other arguments are those of `reference.meta_gradient`. Raises ValueError when they make no sense,
+    and says what is expected when they are models, learners or losses of torch.
     """
-    params = {name: np.asarray(_numpy(value), float) for name, value in params.items()}
-    batch = _numpy_batch(batch)
+    params, batch = _numpy_params(params), _numpy_batch(batch)
+    _check_loss(loss, params, batch)
     inner_lr = (
         {k: _numpy(v) for k, v in inner_lr.items()}
         if isinstance(inner_lr, dict)
@@ -356,14 +362,23 @@ def _chained(loss, inner_lr, steps, params, batch):
 
 
 def _gradients_of(candidate, loss, params, batch, inner_lr, inner_steps):
-    if callable(candidate):
-        candidate = candidate(loss, params, batch, inner_lr, inner_steps)
+    if callable(candidate) and not _is_torch_module(candidate):
+        try:
+            candidate = candidate(loss, params, batch, inner_lr, inner_steps)
+        except Exception as error:
+            error.add_note(
+                "candidate is a function, so it was called with NumPy arrays: candidate(loss, params, batch, "
+                "inner_lr, inner_steps). If it works on tensors, give the gradients that it returns instead."
+            )
+            raise
     if isinstance(candidate, (tuple, list)) and len(candidate) == 2:
         candidate = candidate[1]
     if not isinstance(candidate, dict):
+        learner = hasattr(candidate, "meta_gradient")
         raise ValueError(
             f"candidate must be a dict of gradients like params, a pair (meta-loss, gradients) or a "
             f"function that returns one; got {type(candidate).__name__}."
+            + (" Of a learner, give learner.meta_gradient(batch)." if learner else "")
         )
     return {
         name: np.zeros_like(params[name]) if value is None and name in params else _leaf(value)
@@ -454,10 +469,57 @@ def _leaf(value):
         return None
 
 
+def _is_torch_module(thing):
+    return hasattr(thing, "named_parameters")
+
+
+def _numpy_params(params):
+    """The parameters as float64 arrays by name; ValueError for anything but a dict of numbers."""
+    if not isinstance(params, dict):
+        hint = " Of a torch model, give dict(model.named_parameters())."
+        raise ValueError(
+            f"params must be a dict name → array or tensor; got {type(params).__name__}."
+            + (hint if _is_torch_module(params) or not np.shape(params) else "")
+        )
+    return {name: np.asarray(_numpy(value), float) for name, value in params.items()}
+
+
+def _check_loss(loss, params, batch):
+    """ValueError unless `loss` can be called on the arrays of a task, and gives one number that is no tensor."""
+    expected = (
+        "loss must be a function loss(params, x, y) on NumPy arrays that returns one number for one task, "
+        "since what is right is computed with NumPy"
+    )
+    advice = (
+        "Write a loss on tensors out in NumPy, under the same names of parameters (chapter 08 shows it); "
+        "candidate, params and batch may stay tensors."
+    )
+    if not len(batch.query_x) or not len(batch.query_y):
+        return  # no task at all, of which the reference says so
+    try:
+        value = loss(params, batch.query_x[0], batch.query_y[0])
+    except Exception as error:
+        raise ValueError(
+            f"{expected}; called with the first task's arrays it raised {type(error).__name__}: {error}. {advice}"
+        ) from error
+    if hasattr(value, "detach") or np.ndim(value) > 0:
+        shape = f" of shape {tuple(value.shape)}" if np.ndim(value) else ""
+        raise ValueError(f"{expected}; it returned a {type(value).__name__}{shape}. {advice}")
+
+
 def _numpy_batch(batch):
     names = ("support_x", "support_y", "query_x", "query_y")
+    if isinstance(batch, (tuple, list)) and len(batch) == len(names):
+        batch = SimpleNamespace(**dict(zip(names, batch, strict=True)))
     if not all(hasattr(batch, name) for name in names):
-        raise ValueError(f"batch must have {', '.join(names)}; got {type(batch).__name__}.")
+        raise ValueError(
+            f"batch must have {', '.join(names)}, or be a tuple of these four; got {type(batch).__name__}."
+        )
+    if any(getattr(batch, name, None) is not None for name in ("support_mask", "query_mask")):
+        raise ValueError(
+            "batch has masks, for tasks of unequal size: give one of its groups() at a time, and the "
+            "gradient of that group."
+        )
     arrays = {name: _numpy(getattr(batch, name)) for name in names}
     return SimpleNamespace(
         **{k: v.astype(float) if v.dtype.kind == "f" else v for k, v in arrays.items()}

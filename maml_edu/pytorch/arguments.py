@@ -31,10 +31,25 @@ def find_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
-def refuse_unknown(function, unknown):
+def keywords_of(kind) -> list[str]:
+    """What the constructor of a class takes, and those that it hands its **options on to."""
+    names: dict[str, None] = {}
+    for parent in kind.__mro__:
+        parameters = inspect.signature(parent.__init__).parameters.values()
+        names |= dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in names if name != "self"]
+
+
+def refuse_unknown(function, unknown, known=None):
     """TypeError for keywords that a function does not have, with the one that was probably meant."""
-    known = [name for name in inspect.signature(function).parameters if name != "self"]
+    if known is None:
+        parameters = inspect.signature(function).parameters.values()
+        known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     for name in unknown:
+        if name in known:
+            continue
         british = name.replace("optimizer", "optimiser")
         near = [british] if british in known else difflib.get_close_matches(name, known, 1)
         advice = f": write {near[0]}=…" if near else f"; it has {', '.join(known)}"

@@ -62,6 +62,10 @@ class ProtoNet(MAML):
         centres = member.T @ keys / count.clamp(min=1)[:, None]  # (classes, features)
         return torch.where(count > 0, -squared_distances(queries, centres), -torch.inf)
 
+    def example_losses(self, theta, task):
+        """The loss of ONE task at θ, with its graph."""
+        return [self.episode_loss(theta, *task)]
+
     def episode_loss(self, params, support_x, support_y, query_x, query_y):
         """The loss of ONE task's query examples."""
 
@@ -81,12 +85,14 @@ class ProtoNet(MAML):
             slope, value = grad_and_value(self.episode_loss)(theta, *data)
             return value, slope
 
-        return mean_over_tasks(one_task, batch, theta)
+        return mean_over_tasks(self, one_task, batch, theta)
 
     def meta_loss(self, batch):
         """Mean loss over the tasks of a batch."""
         theta = self.detached()
-        return mean_over_tasks(lambda *data: (self.episode_loss(theta, *data), {}), batch, theta)[0]
+        return mean_over_tasks(
+            self, lambda *data: (self.episode_loss(theta, *data), {}), batch, theta
+        )[0]
 
     def adapt(self, support_x, support_y, steps=None):
         raise ValueError("a ProtoNet has no inner loop: ask for its predictions.")
@@ -168,7 +174,7 @@ class FineTuning(MAML):
             slope, value = grad_and_value(loss)(theta, x, y)
             return value, slope
 
-        return mean_over_tasks(one_task, batch, theta)
+        return mean_over_tasks(self, one_task, batch, theta)
 
     def settings(self):
         return super().settings() | {"shared_labels": self.shared_labels}

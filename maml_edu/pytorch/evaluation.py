@@ -24,6 +24,7 @@ from .precision import applied
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
 AT_ONCE = 1000  # images at once, where each query goes through the model beside a support set
+_AT_A_TIME = "evaluate(…, transductive=False) asks each query in a batch with the support set"
 _EXACT, _ROUGH = (
     1e-6,
     1e-2,
@@ -132,6 +133,8 @@ class _Scoring:
     def of(self, batch, bar):
         """Scores (tasks, steps + 1) of tasks of one size."""
         tensors, scores = maml.tensors_of(batch, self.params), []
+        if self.transductive:
+            modes.warn_of_one_example(self.learner.model, tensors[2][0], _AT_A_TIME)
         if self.way is None:
             self.way = self._way_for(tensors)
         for part, outputs in self.way(tensors):
@@ -221,14 +224,22 @@ def _one_at_a_time(predict, query_x, support_x):
     """The outputs of each query in a batch with the support set alone, put together again."""
 
     def output(x):
-        return pytree.tree_map(lambda part: part[0], predict(x[None], beside=support_x))
+        return pytree.tree_map(_first, predict(x[None], beside=support_x))
 
     few = max(1, AT_ONCE // (len(support_x) + 1))  # more need gigabytes
     try:
         return vmap(output, randomness="different", chunk_size=few)(query_x)
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError):  # what vmap cannot do, or give back
         outputs = [output(x) for x in query_x]
-        return pytree.tree_map(lambda *parts: torch.stack(parts), *outputs)
+        return pytree.tree_map(_stacked, *outputs)
+
+
+def _first(part):
+    return part[0] if isinstance(part, torch.Tensor) else part
+
+
+def _stacked(*parts):
+    return torch.stack(parts) if isinstance(parts[0], torch.Tensor) else parts[0]
 
 
 def _convolves(learner):

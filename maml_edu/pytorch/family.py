@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from . import maml
+from . import fast, maml
 from .arguments import one_number
 from .learner import MAML, as_leaves, names_that_adapt
 from .networks import Conv4
@@ -73,7 +73,7 @@ class Reptile(MAML):
             towards = {name: (theta[name] - phi[name]) / self.inner_lr for name in theta}
             return one_number(self.task_loss)(phi, query_x, query_y), towards
 
-        return mean_over_tasks(one_task, batch, theta)
+        return mean_over_tasks(self, one_task, batch, theta)
 
     def settings(self):
         return super().settings() | {"data": self.data}
@@ -137,13 +137,14 @@ class MetaSGD(MAML):
 # ------------------------------------------------------------------ what they are made of
 
 
-def mean_over_tasks(one_task, batch, params):
+def mean_over_tasks(learner, one_task, batch, params):
     """Means over a batch of what one_task(support_x, support_y, query_x, query_y) gives: (value, grads).
 
     All tasks side by side under vmap; where the model does what vmap cannot, one after the other.
     """
 
     def compute(tensors):
+        fast.check_once(learner, tensors)
         with torch.no_grad(), maml.math_attention():
             try:
                 return maml.mean_over_tasks(one_task, tensors, params, 1, "different")
@@ -210,21 +211,58 @@ def _last_layer(model, names):
 
 
 def _called_last(model):
-    """The name of the last layer with parameters that a forward pass calls; None where it cannot be told."""
+    """The name of the layer that all others with parameters lead to, and that leads to all of the output.
+
+    None where there is no such layer, or where that cannot be told.
+    """
     if isinstance(model, Conv4):
         return "head" if model.head is not None else None
+    shared = sum(1 for _ in model.named_parameters(remove_duplicate=False))
+    if (
+        shared != sum(1 for _ in model.parameters())
+        or type(model).__call__ is not nn.Module.__call__
+    ):
+        return None  # a layer shares its parameters, or something else than `forward` is called
     try:
         graph = _Calls().trace(model)
     except Exception:  # control flow that depends on the data, a forward with other arguments
         return None
-    layers = [node.target for node in graph.nodes if node.op == "call_module"]
+    with_parameters = {
+        node: node.target
+        for node in graph.nodes
+        if node.op == "call_module"
+        and any(True for _ in model.get_submodule(node.target).parameters())
+    }
     direct = any(
         node.op == "get_attr" for node in graph.nodes
     )  # parameters that no layer's call shows
-    with_parameters = [n for n in layers if any(True for _ in model.get_submodule(n).parameters())]
     if direct or not with_parameters:
         return None
-    return _innermost(model, with_parameters[-1])
+    last = list(with_parameters)[-1]
+    output = next(node for node in graph.nodes if node.op == "output")
+    alone = list(with_parameters.values()).count(last.target) == 1
+    before = _upstream(last)
+    all_lead_there = set(with_parameters) <= before
+    through = set(with_parameters) & _upstream(output, without=last) == {last}
+    return last.target if alone and all_lead_there and through and _is_head(model, last) else None
+
+
+def _upstream(node, without=None):
+    """The nodes that a node is computed from, itself among them; not beyond `without`."""
+    seen, waiting = set(), [node]
+    while waiting:
+        here = waiting.pop()
+        if here not in seen:
+            seen.add(here)
+            waiting.extend([] if here is without else here.all_input_nodes)
+    return seen
+
+
+def _is_head(model, node):
+    """Whether it is one layer that maps features to outputs, with a matrix of weights: no norm, no block."""
+    layer = model.get_submodule(node.target)
+    weights = [p for n, p in layer.named_parameters() if p.ndim > 1]
+    return len(weights) == 1 and not any(True for _ in layer.children())
 
 
 class _Calls(fx.Tracer):
@@ -234,13 +272,6 @@ class _Calls(fx.Tracer):
         return not any(True for _ in m.children()) or super().is_leaf_module(
             m, module_qualified_name
         )
-
-
-def _innermost(model, name):
-    """The layer itself, where a module that was not traced into is a chain of layers."""
-    inner = model.get_submodule(name)
-    leaves = [n for n, m in inner.named_modules() if m._parameters]
-    return name if leaves in ([""], []) else None
 
 
 def start_at(inner_lr, name, shape):

@@ -68,7 +68,7 @@ class IMAML(MAML):
             )
             return value, solution
 
-        return mean_over_tasks(one_task, batch, theta)
+        return mean_over_tasks(self, one_task, batch, theta)
 
     def one_plus(self, hessian, v):
         """(I + H/λ) v."""

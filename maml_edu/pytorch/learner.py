@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import fnmatch
 import functools
@@ -14,7 +15,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from . import fast, maml, modes
-from .arguments import check_examples, checked_steps, refuse_unknown
+from .arguments import check_examples, checked_steps, keywords_of, refuse_unknown
 from .fast import structure, textbook
 from .loop import Loop
 from .precision import check_precision, forward_in_bf16, in_own_precision
@@ -52,6 +53,11 @@ class MAML:
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
     """
 
+    def __new__(cls, *arguments, **options):
+        """Before a constructor of the family is called: what is misspelt is answered with what was meant."""
+        refuse_unknown(cls, options, keywords_of(cls))
+        return super().__new__(cls)
+
     def __init__(
         self,
         model,
@@ -68,9 +74,7 @@ class MAML:
         inner_clip=None,
         engine="auto",
         precision="float32",
-        **unknown,
     ):
-        refuse_unknown(type(self).__init__, unknown)
         if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
                 f"model must be an nn.Module with parameters that are not frozen; got "
@@ -155,6 +159,12 @@ class MAML:
         function = self.inner_loss_function
         return function and TaskLoss(self.model, function, self.precision)
 
+    def example_losses(self, theta, task):
+        """The losses of ONE task at θ, with their graphs: of the support set and of the query set."""
+        support_x, support_y, query_x, query_y = task
+        support = [(self.inner_loss or self.task_loss)(theta, support_x, support_y)]
+        return [*(support if self.inner_steps else []), self.task_loss(theta, query_x, query_y)]
+
     # -------------------------------------------------------------- the meta-gradient
 
     @in_own_precision
@@ -227,10 +237,28 @@ class MAML:
         dropped out. Raises ValueError for batch norms in eval mode whose statistics were never written.
         """
         modes.refuse_unwritten_statistics(self.model)
-        if beside is None:
-            modes.warn_of_one_example(self.model, x)
         with modes.in_evaluation(self.model):
-            return self.output(params, x, beside)
+            output = self.output(params, x, beside)
+            if beside is None and len(x) == 1:
+                self._warn_of_one_example(params, x, output)
+        return output
+
+    def _warn_of_one_example(self, params, x, output):
+        """A warning where what comes out for one example depends on what else is in its batch."""
+        if structure.made_of_torch(self.model):
+            modes.warn_of_one_example(self.model, x)
+            return
+        x = maml.like_params(x, params)
+        if not x.is_floating_point():
+            return
+        with (
+            torch.no_grad(),
+            contextlib.suppress(Exception),
+        ):  # a model that wants one example at a time
+            again = self.output(params, x, beside=x.flip(-1) * 0.5 + 1)
+            parts = zip(pytree.tree_leaves(output), pytree.tree_leaves(again), strict=True)
+            if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in parts):
+                modes.warn_of_batch_statistics()
 
     def output(self, params, x, beside=None):
         """The model's output for x (examples, …), in whatever mode it is; beside: as in `predict`."""
@@ -372,13 +400,25 @@ class Forward:
             held |= {n: p.to(dtype) for n, p in self.frozen.items()}
         tensors = {**held, **self.unwritten, **params}
         if self.precision != "bf16":
-            return functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+            return self._call(tensors, x)
         with forward_in_bf16(x.device):
-            output = functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+            output = self._call(tensors, x)
         back = lambda part: (
             maml.like_params(part, params) if isinstance(part, torch.Tensor) else part
         )
         return pytree.tree_map(back, output)
+
+    def _call(self, tensors, x):
+        try:
+            return functional_call(self.model, tensors, (x,), tie_weights=self.tie)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                f"a batch norm is asked about one example at a time, which it cannot normalise ({error}). "
+                f"Instead: {modes.BESIDE}; evaluate(…, transductive=False) does so. Tasks need two support "
+                f"examples at least, or norms in eval mode, or another norm."
+            ) from error
 
 
 class TaskLoss:
@@ -415,7 +455,13 @@ def names_that_adapt(adapting, params):
     """
     if adapting is None:
         return None
-    given = (adapting,) if isinstance(adapting, str) else tuple(adapting)
+    given = (adapting,) if isinstance(adapting, str) else adapting
+    given = tuple(given) if isinstance(given, (list, tuple, set, dict)) else (given,)
+    if not all(isinstance(pattern, str) for pattern in given):
+        raise ValueError(
+            f'adapting must name parameters or modules, such as "head" or ("conv*", "head.bias"); got '
+            f"{adapting!r}."
+        )
     chosen = set()
     for pattern in given:
         module = f"{pattern.removesuffix('.')}."
@@ -423,7 +469,7 @@ def names_that_adapt(adapting, params):
         names |= {n for n in params if "*" in pattern and fnmatch.fnmatchcase(n, pattern)}
         if not names:
             raise ValueError(
-                f"adapting names {pattern!r}, but the model's parameters are {', '.join(params)}: name "
+                f"adapting names {pattern!r}, but the parameters that are not frozen are {', '.join(params)}: name "
                 f'parameters, modules ("head") or patterns ("conv*").'
             )
         chosen |= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -46,8 +47,8 @@ def metric_for(metric, loss, output, y) -> Metric:
     if metric is None and y.is_floating_point():
         return Metric("mse" if _is_mse(loss) else "loss", loss)
     if metric is None or metric == "accuracy":
-        check_class_scores(output, y, loss, asked=metric is not None)
-        ignored = getattr(loss, "ignore_index", -100)
+        ignored = _ignored_labels(loss, output, y)
+        check_class_scores(output, y, loss, ignored, asked=metric is not None)
         return Metric("accuracy", lambda output, y: accuracy(output, y, ignored))
     if metric == "loss":
         return Metric("loss", loss)
@@ -62,14 +63,49 @@ def metric_for(metric, loss, output, y) -> Metric:
     )
 
 
-def accuracy(output, y, ignored=-100):
+def accuracy(output, y, ignored=(-100,)):
     """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count."""
-    counts = y != ignored
+    counts = _counted(y, ignored)
     right = (output.argmax(1) == y) & counts
     return right.sum().double() / counts.sum()
 
 
-def check_class_scores(output, y, loss, asked=False):
+def _counted(y, ignored):
+    """Which labels count: (n, …), True or False."""
+    counts = torch.ones_like(y, dtype=torch.bool)
+    for label in ignored:
+        counts &= y != label
+    return counts
+
+
+def _ignored_labels(loss, output, y):
+    """The labels that a loss ignores: what it says, or, where it says nothing, what it turns out to ignore."""
+    function, options = loss, {}
+    if isinstance(loss, functools.partial):
+        function, options = loss.func, loss.keywords
+    if function in _BY_CLASS_AXIS:
+        return (options.get("ignore_index", -100),)
+    if _is_module_by_class_axis(loss):
+        return (loss.ignore_index,)
+    scores = isinstance(output, torch.Tensor) and output.ndim >= 2
+    if not scores or (output.shape[0], *output.shape[2:]) != tuple(y.shape):
+        return (-100,)
+    return (-100, *(c for c in y.unique().tolist() if _is_ignored(c, loss, output, y)))
+
+
+def _is_ignored(label, loss, output, y):
+    """Whether a loss does not care what is predicted where this is the label."""
+    there = (y == label).unsqueeze(1)
+    if bool(there.all()):
+        return False
+    try:
+        other = loss(torch.where(there, -3 * output - 1, output), y)
+        return bool(torch.as_tensor(other == loss(output, y)).all())
+    except Exception:  # a loss that takes something else than scores says so elsewhere
+        return False
+
+
+def check_class_scores(output, y, loss, ignored=(-100,), asked=False):
     """ValueError unless output and labels of one task have the shapes of class scores and class numbers."""
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     advice = (
@@ -91,13 +127,13 @@ def check_class_scores(output, y, loss, asked=False):
     elif output.ndim > 2 and not _has_class_axis(loss):
         problem = f"the output has shape {shape}, and which axis counts classes is not known"
     if problem is None:
-        problem = _problem_of_labels(output, y, getattr(loss, "ignore_index", -100))
+        problem = _problem_of_labels(output, y, ignored)
     if problem:
         raise ValueError(f"accuracy makes no sense here: {problem}. {advice}")
 
 
 def _problem_of_labels(output, y, ignored):
-    counted = y[y != ignored]
+    counted = y[_counted(y, ignored)]
     if not len(counted):
         return "every label of a task is to be ignored"
     low, high = int(counted.min()), int(counted.max())
@@ -107,7 +143,13 @@ def _problem_of_labels(output, y, ignored):
 
 
 def _has_class_axis(loss):
-    return loss in _BY_CLASS_AXIS or isinstance(loss, _MODULES_BY_CLASS_AXIS)
+    function = loss.func if isinstance(loss, functools.partial) else loss
+    return function in _BY_CLASS_AXIS or _is_module_by_class_axis(loss)
+
+
+def _is_module_by_class_axis(loss):
+    kinds = [kind for kind in _MODULES_BY_CLASS_AXIS if isinstance(loss, kind)]
+    return bool(kinds) and loss.forward.__func__ is kinds[0].forward
 
 
 def _is_mse(loss):
@@ -126,12 +168,16 @@ def _one_number(metric):
     """metric(output, y), averaged where it gives a number for each example; ValueError for anything else."""
 
     def score(output, y):
-        value = torch.as_tensor(metric(output, y))
-        if value.ndim == 0 or (value.ndim == 1 and len(value) == len(y)):
+        answer = metric(output, y)
+        try:
+            value = torch.as_tensor(answer)
+        except (TypeError, ValueError, RuntimeError):
+            value = None
+        if value is not None and (value.ndim == 0 or tuple(value.shape) == (len(y),)):
             return value.double().mean()
+        got = type(answer).__name__ if value is None else f"shape {tuple(value.shape)}"
         raise ValueError(
-            f"metric must return one number for the task, or one for each of its {len(y)} examples; got "
-            f"shape {tuple(value.shape)}."
+            f"metric must return one number for the task, or one for each of its {len(y)} examples; got {got}."
         )
 
     return score

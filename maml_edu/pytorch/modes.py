@@ -64,12 +64,19 @@ def uses_batch_statistics(model) -> bool:
     return False
 
 
-def warn_of_one_example(model, x):
+BESIDE = "give all queries at once, or the support set to normalise with: predict(params, x, beside=support_x)"
+
+
+def warn_of_one_example(model, x, advice=BESIDE):
     """A warning where a network with batch norms is asked about one example by itself."""
     if len(x) == 1 and uses_batch_statistics(model):
-        warnings.warn(
-            "a network with batch norms is asked about one example at a time: it is normalised by itself "
-            "alone, so that the answer hardly depends on it. Give all queries at once, or the support set "
-            "to normalise with: predict(params, x, beside=support_x).",
-            stacklevel=4,
-        )
+        warn_of_batch_statistics(advice)
+
+
+def warn_of_batch_statistics(advice=BESIDE):
+    """The warning itself."""
+    warnings.warn(
+        f"a network with batch norms is asked about one example at a time: it is normalised by itself alone, "
+        f"so that the answer hardly depends on it. Instead: {advice}.",
+        stacklevel=5,
+    )

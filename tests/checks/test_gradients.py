@@ -548,6 +548,65 @@ def test_rates_steps_and_batches_that_make_no_sense_are_refused():
         diagnose_meta_gradient(*given[:3], empty, 0.1, 1)
 
 
+MODEL = torch.nn.Linear(2, 3).double()
+LEARNER = SimpleNamespace(meta_gradient=None)  # as a learner of maml_edu.pytorch has it
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"candidate": LEARNER}, r"got SimpleNamespace. Of a learner, give learner.meta_gradient\(batch\)"),
+        ({"candidate": MODEL}, "candidate must be a dict of gradients like params.*got Linear"),
+        ({"loss": torch.nn.functional.mse_loss}, r"loss must be a function loss\(params, x, y\) on NumPy arrays.*"
+         "raised .*Write a loss on tensors out in NumPy"),
+        ({"loss": torch.nn.MSELoss()}, "on NumPy arrays.*raised .*Write a loss on tensors out in NumPy"),
+        ({"loss": tanh_mse}, "on NumPy arrays.*raised .*Write a loss on tensors out in NumPy"),
+        ({"loss": lambda p, x, y: torch.tensor(1.0)}, "it returned a Tensor. Write"),
+        ({"loss": lambda p, x, y: x}, r"it returned a ndarray of shape \("),
+        ({"loss": None}, "raised TypeError"),
+        ({"params": MODEL}, r"a dict name → array or tensor; got Linear.*dict\(model.named_parameters\(\)\)"),
+        ({"params": MODEL.parameters()}, r"got generator.*dict\(model.named_parameters\(\)\)"),
+        ({"params": np.ones(3)}, "a dict name → array or tensor; got ndarray.$"),
+        ({"batch": None}, "support_x, support_y, query_x, query_y, or be a tuple of these four; got NoneType"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)  # fmt: skip
+def test_what_belongs_to_torch_is_answered_with_what_is_expected(change, message):
+    problem = PROBLEMS[1]
+    arguments = {
+        "candidate": right(problem),
+        "loss": tanh_mse_numpy,
+        "params": problem.params,
+        "batch": problem.batch,
+    }
+    with pytest.raises(ValueError, match=message):
+        diagnose_meta_gradient(**arguments | change, inner_lr=ALPHA, inner_steps=problem.steps)
+
+
+def test_a_candidate_on_tensors_that_is_called_with_arrays_says_so_in_a_note():
+    problem = PROBLEMS[1]
+
+    def on_tensors(loss, params, batch, inner_lr, inner_steps):
+        return {name: p.requires_grad_() for name, p in params.items()}
+
+    with pytest.raises(AttributeError) as caught:
+        problem.diagnosis(on_tensors)
+    assert "called with NumPy arrays" in caught.value.__notes__[0]
+
+
+def test_a_batch_may_be_a_tuple_and_one_with_masks_is_refused():
+    problem, rng = PROBLEMS[1], np.random.default_rng(0)
+    four = tuple(vars(problem.batch)[f"{role}_{a}"] for role in ("support", "query") for a in "xy")
+    arguments = (right(problem), tanh_mse_numpy, problem.params)
+    assert diagnose_meta_gradient(*arguments, four, ALPHA, problem.steps).correct
+    tasks = [
+        [rng.normal(size=(n, a.shape[2])) for n, a in zip((k, k, 3, 3), four, strict=True)]
+        for k in (2, 4)
+    ]
+    with pytest.raises(ValueError, match="batch has masks.*groups"):
+        diagnose_meta_gradient(*arguments, TaskBatch.padded(tasks), ALPHA, problem.steps)
+
+
 # ------------------------------------------------------------------ check_gradient
 
 

@@ -1,6 +1,7 @@
 """What the README tells a reader to run, runs, and says what the README says."""
 
 import contextlib
+import dataclasses
 import io
 import re
 
@@ -10,6 +11,12 @@ from maml_edu import places
 
 README = places.course_root() / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+
+
+def block(words):
+    """The only block of the README that has these words in it."""
+    [code] = [code for code in BLOCKS if words in code]
+    return code
 
 
 def run(code):
@@ -29,8 +36,25 @@ def test_the_ten_line_example_has_ten_lines_at_most():
 
 
 def test_the_diagnosis_says_what_the_readme_says():
-    promised = re.search(r"# (This is .*?) …", BLOCKS[1]).group(1)
-    assert run(BLOCKS[1]).startswith(promised)
+    code = block("diagnose_meta_gradient")
+    promised = re.search(r"# (This is .*?) …", code).group(1)
+    assert run(code).startswith(promised)
+
+
+@pytest.mark.parametrize("loop", ["mt.OuterStep", "torch.optim.Adam"])
+def test_a_loop_of_one_s_own_goes_on_from_the_ten_lines_and_prints_a_loss(loop):
+    beginning = BLOCKS[0].replace("2_000", "2").replace("episodes=600", "episodes=2")
+    numpy = "import numpy as np\nrng = np.random.default_rng(0)\n"
+    code = block(loop).replace("1_000", "3")
+    assert float(run(f"{beginning}\n{numpy}{code}\nprint('loss', float(loss))").split()[-1]) > 0
+
+
+def test_the_page_on_output_names_every_field_of_a_history():
+    from maml_edu.pytorch import History
+
+    page = (README.parent / "docs" / "output.md").read_text("utf-8")
+    for field in dataclasses.fields(History):
+        assert f"`{field.name}`" in page, field.name
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README.read_text("utf-8"), re.M))

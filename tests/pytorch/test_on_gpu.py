@@ -101,6 +101,27 @@ def test_another_inner_step_is_the_same_on_a_gpu(options):
     assert_same(gpu.meta_gradient(batch), cpu.meta_gradient(batch), 1e-8)
 
 
+@on_gpu
+@pytest.mark.skipif(not hasattr(mt, "OuterStep"), reason="there is no OuterStep here")
+def test_a_loop_of_ones_own_takes_the_same_steps_on_a_gpu():
+    cpu, gpu, batch = pair("norms")
+    steps = [mt.OuterStep(learner, meta_lr=1e-2) for learner in (cpu, gpu)]
+    losses = [[step(batch), *step([batch, batch])] for step in steps]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+
+
+@on_gpu
+def test_a_loss_that_cannot_be_captured_rules_no_engine_out():
+    def waits(prediction, target):
+        torch.cuda.synchronize()
+        return F.mse_loss(prediction, target)
+
+    learner = mt.MAML(mt.MLP(1, 8, 1), waits, inner_lr=0.01)
+    with pytest.warns(UserWarning, match="not replayed from a CUDA graph"):
+        history = mt.meta_train(learner, Sinusoids(5), 5, device=GPU, progress=False)
+    assert len(history.loss) == 5 and learner.ran == "lean"
+
+
 class Sequences:
     """Tasks for the recurrent layers."""
 

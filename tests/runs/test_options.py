@@ -37,7 +37,7 @@ def test_options_stand_in_their_panels_in_order(help_of_train):
     panels = ["Tasks", "Network", "Inner loop", "Outer loop", "Validation and test", "Run"]
     assert re.findall(r"╭─ ([A-Z][a-z ]*?) ─", help_of_train) == ["Arguments", "Options", *panels]
     inner = words(help_of_train.split("─ Inner loop ─")[1].split("─ Outer loop ─")[0])
-    assert re.findall(r"--([a-z-]+) <", inner) == [
+    assert re.findall(r"--([a-z-]+) [<A-Z]", inner) == [
         "method", "inner-lr", "inner-steps", "engine", "precision",
     ]  # fmt: skip
 

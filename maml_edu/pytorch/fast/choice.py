@@ -166,6 +166,17 @@ def _rule_out(learner, tensors, loop, name, reason):
     memory.rule_out(_circumstances(learner, tensors, loop, memory), name, reason)
 
 
+def check_once(learner, tensors):
+    """`trial.check_losses`, once for each structure: for learners that compute their meta-gradient themselves."""
+    memory = _memory(learner)
+    parts = (learner.model, learner.loss_function, learner.inner_loss_function)
+    held = tuple(structure.structure_of(part, memory.volatile) for part in parts)
+    if held not in memory.checked:
+        trial.check_losses(learner, tensors)
+        memory.volatile |= trial.observe(learner, tensors).volatile
+        memory.checked = {tuple(structure.structure_of(part, memory.volatile) for part in parts)}
+
+
 class _Memory:
     """What has been found out about a learner; kept with it, since it is of no use without."""
 
@@ -173,6 +184,7 @@ class _Memory:
         self.choices = {}  # circumstances: Choice
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
+        self.checked: set = set()  # structures that `check_once` has passed
         self.volatile: frozenset = frozenset()
 
     def learn(self, held, facts):
@@ -270,7 +282,7 @@ class _Chooser:
     def facts(self) -> trial.Facts:
         """What the forward pass does beside computing; looked at once for each structure."""
         if self.held not in self.memory.facts:
-            self._refuse_foreign_parameters()
+            trial.check_losses(self.learner, self.tensors)
             facts = trial.observe(self.learner, self.tensors)
             if facts.recomputes:
                 raise ValueError(
@@ -280,26 +292,6 @@ class _Chooser:
                 )
             self.memory.learn(self.held, facts)
         return self.memory.facts[self.held]
-
-    def _refuse_foreign_parameters(self):
-        foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
-        names = [
-            n for n, p in self.learner.model.named_parameters() if any(p is f for f in foreign)
-        ]
-        if names:
-            raise ValueError(
-                f"the loss reads the model's own parameters ({', '.join(names[:3])}), which are θ whatever φ is: "
-                f"what it adds would be left out of the meta-gradient. Use mt.meta_gradient(loss, params, …), "
-                f"whose loss(params, x, y) is given the parameters."
-            )
-        if foreign:
-            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in foreign[:3])
-            raise ValueError(
-                f"the loss depends on {len(foreign)} tensor(s) that want a gradient and are no part of the "
-                f"model's parameters (of shapes {shapes}): they would never be trained. Register them in the "
-                f"model, say requires_grad_(False), or use mt.meta_gradient(loss, params, …), where params "
-                f"may hold whatever is to be trained."
-            )
 
     # -------------------------------------------------------------- what can be told without trying
 

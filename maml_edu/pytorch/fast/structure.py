@@ -102,7 +102,7 @@ _SETTINGS: dict[type, tuple[str, ...]] = {
 @functools.cache
 def _attributes_of_kind(kind):
     """How many attributes such a layer has when it is new."""
-    return len(vars(nn.Linear(1, 1) if kind is nn.Linear else kind()))
+    return len(vars(nn.Linear(1, 1, device="meta") if kind is nn.Linear else kind()))
 
 
 def _tensor(tensor):

@@ -89,15 +89,11 @@ def _settings(learner):
 
 
 def _losses(learner, task):
-    """The losses of support and query set at θ, as numbers."""
-    support_x, support_y, query_x, query_y = task
-    params, loss = learner.detached(), learner.task_loss
+    """The losses of a task at θ, as numbers."""
     with torch.enable_grad():  # which a model may ask for in its forward pass
-        values = [
-            (learner.inner_loss or loss)(params, support_x, support_y),
-            loss(params, query_x, query_y),
-        ]
-    return [float(value) if value.numel() == 1 else math.nan for value in values]
+        values = learner.example_losses(learner.detached(), task)
+    single = [torch.as_tensor(value).detach() for value in values]
+    return [float(value) if value.numel() == 1 else math.nan for value in single]
 
 
 class Generators:
@@ -110,7 +106,7 @@ class Generators:
         self.held = held
         self.torch = torch.get_rng_state()
         # while a CUDA graph is captured torch refuses to tell; the same steps were watched before
-        look = torch.cuda.is_initialized() and not is_capturing()
+        look = _cuda_in_use() and not is_capturing()
         self.cuda = torch.cuda.get_rng_state_all() if look else []
         self.others = []
         if held is not None:
@@ -140,7 +136,11 @@ def _as_bytes(others):
 
 def is_capturing() -> bool:
     """Whether a CUDA graph is being captured, in which much is refused that runs otherwise."""
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    return _cuda_in_use() and torch.cuda.is_current_stream_capturing()
+
+
+def _cuda_in_use() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_available()
 
 
 @contextlib.contextmanager
@@ -286,23 +286,46 @@ def said(error) -> str:
     return f"here it ends in {type(error).__name__}: {line}"
 
 
-def foreign_leaves(learner, tensors, loop):
-    """Tensors that the query loss of a task depends on, that want a gradient, and that nothing trains.
-
-    A leaf that a forward pass makes for itself is another one each time, and is none of them.
-    """
-    task, loop = [tensor[0] for tensor in tensors], _shortened(loop, learner.params)
-    with untouched(learner):
-        leaves = [_leaves_but_ours(learner, task, loop) for _ in range(2)]
-    return [leaf for leaf in leaves[0] if any(leaf is other for other in leaves[1])]
+# ------------------------------------------------------------------ what the losses depend on
 
 
-def _leaves_but_ours(learner, task, loop):
-    value, theta, rates = textbook.query_graph(learner.task_loss, learner.params, task, loop)
+def check_losses(learner, tensors):
+    """ValueError where a loss has no graph, or depends on something that nothing would train."""
+    task = [tensor[0] for tensor in tensors]
+    with untouched(learner), torch.enable_grad(), maml.math_attention():
+        leaves = [_leaves_but_ours(learner, task) for _ in range(2)]
+    # a leaf that a forward pass makes for itself is another one each time
+    foreign = [leaf for leaf in leaves[0] if any(leaf is other for other in leaves[1])]
+    names = [n for n, p in learner.model.named_parameters() if any(p is leaf for leaf in foreign)]
+    if names:
+        raise ValueError(
+            f"the loss reads the model's own parameters ({', '.join(names[:3])}), which are θ whatever φ is: "
+            f"what it adds would be left out of the meta-gradient. Use mt.meta_gradient(loss, params, …), "
+            f"whose loss(params, x, y) is given the parameters."
+        )
+    if foreign:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in foreign[:3])
+        raise ValueError(
+            f"the loss depends on {len(foreign)} tensor(s) that want a gradient and are no part of the model's "
+            f"parameters (of shapes {shapes}): they would never be trained. Register them in the model, say "
+            f"requires_grad_(False), or use mt.meta_gradient(loss, params, …), where params may hold whatever "
+            f"is to be trained."
+        )
+
+
+def _leaves_but_ours(learner, task):
+    """The leaves of the graphs of a task's losses at θ that are not θ."""
+    theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
     ours = {id(leaf) for leaf in theta.values()}
-    if loop.learn_rates:
-        ours |= {id(leaf) for leaf in (rates.values() if isinstance(rates, dict) else [rates])}
-    seen, waiting, leaves = set(), [value.grad_fn], []
+    losses = [
+        loss for loss in learner.example_losses(theta, task) if isinstance(loss, torch.Tensor)
+    ]
+    if any(not loss.requires_grad for loss in losses):
+        raise ValueError(
+            "the loss does not depend on the parameters, as far as autograd can see: it, or the model, calls "
+            "detach(), float(), argmax or numpy(), or computes under no_grad. Nothing could be learned from it."
+        )
+    seen, waiting, leaves = set(), [loss.grad_fn for loss in losses], []
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:

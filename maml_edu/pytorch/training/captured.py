@@ -22,8 +22,9 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import may_be_drawn_ahead
 
 from .. import fast, maml
-from ..fast.structure import structure_of
+from ..fast import lean, structure
 from ..learner import MAML
+from ..precision import applied
 from .distributed import Distributed
 from .optimisers import make_optimiser
 from .sampling import sampler_for
@@ -156,12 +157,28 @@ class CapturedStepper(PlainStepper):
 
     def _work(self):
         """One outer step, from tensors to tensors; nothing in it waits for the device."""
-        value, grads = self.learner.meta_gradient(self._batch())
+        value, grads = self._meta_gradient()
         flat = torch.cat([slope.reshape(-1) for slope in grads.values()])
         loss = value + 0.0 * torch.dot(flat, flat)  # NaN where that is not finite: 0 · ∞
         self.losses.index_copy_(0, self.place, loss.to(self.dtype).reshape(1))
         self.place.add_(1)
         self._update(grads)
+
+    def _meta_gradient(self):
+        """As `learner.meta_gradient`, by "lean", which is known to apply here.
+
+        The choice of an engine looks at random generators, which CUDA forbids in a capture, and would take an
+        error of the capture for one of the engine.
+        """
+        learner, params = self.learner, self.learner.params
+        loop, quiet = learner.loop().checked(params), structure.nothing_left_in(learner.model)
+        with applied(learner.precision), quiet, maml.math_attention():
+            result = lean.meta_gradient(learner.task_loss, params, self._batch(), loop)
+        value, grads, *rates = result
+        for slopes in rates:
+            named = slopes if isinstance(slopes, dict) else {"": slopes}
+            grads |= {f"inner_lr.{name}".rstrip("."): slope for name, slope in named.items()}
+        return value, grads
 
     def _batch(self):
         """The four tensors of the next meta-batch: drawn here, or put into place from outside."""
@@ -209,6 +226,9 @@ class CapturedStepper(PlainStepper):
             self.inputs = _Inputs(maml.tensors_of(batch, self.learner.params))
         with self._nothing_happens():
             engine = fast.engine_for(self.learner, self._batch()).name
+            if engine == "lean":  # perhaps a run, which is watched, shows that it should be another
+                self.learner.meta_gradient(self._batch())
+                engine = self.learner.ran
         if engine != "lean":
             self._give_up(f"the meta-gradient is computed by {engine!r}", warn=False)
             return
@@ -268,7 +288,7 @@ class CapturedStepper(PlainStepper):
         numbers = {n: rate for n, rate in rates.items() if not isinstance(rate, torch.Tensor)}
         loop = loop._replace(inner_lr=None, inner_loss=None, query_weights=str(loop.query_weights))
         losses = learner.loss_function, learner.inner_loss_function
-        structures = [structure_of(thing) for thing in (learner.model, *losses)]
+        structures = [structure.structure_of(thing) for thing in (learner.model, *losses)]
         return places, repr(numbers), loop, learner.precision, learner.engine, structures
 
     def _give_up(self, because, warn=True):

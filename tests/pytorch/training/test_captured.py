@@ -217,8 +217,12 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         out = operation(*args, **(kwargs or {}))
         name = str(operation)
-        moved = [own for own in (*args, out) if isinstance(own, torch.Tensor) and own.ndim]
-        crosses = "copy" in name and len({own.device for own in moved}) > 1
+        tensors = [t for t in (*args, out) if isinstance(t, torch.Tensor)]
+        if any(t.dtype == torch.uint8 for t in tensors):
+            return (
+                out  # a generator's state, which lies on the CPU whatever the generator draws for
+            )
+        crosses = "copy" in name and len({t.device for t in tensors if t.ndim}) > 1
         if crosses or any(word in name for word in ("_local_scalar", "nonzero", "equal", "unique")):
             self.waits.append(name)
         return out
@@ -567,11 +571,16 @@ class PretendedCuda:
     """What the capture asks of torch.cuda, noted; a graph does its step anew at each replay."""
 
     def __init__(self, monkeypatch, stepper, error=None):
-        self.asked, self.error, self.now = [], error, "main"
+        self.asked, self.error, self.now, self.capturing = [], error, "main", False
         pretended = {"Stream": lambda: PretendedStream(self), "CUDAGraph": lambda: self}
         pretended |= {name: getattr(self, name) for name in ("stream", "graph", "set_stream")}
         pretended |= {"current_stream": lambda: PretendedStream(self, "main")}
-        pretended |= {"synchronize": lambda: None}
+        pretended |= {
+            "synchronize": lambda: None,
+            "is_current_stream_capturing": lambda: self.capturing,
+        }
+        pretended |= {"is_available": lambda: True, "is_initialized": lambda: True}
+        pretended |= {"get_rng_state": self.generator_state, "set_rng_state": self.generator_state}
         for name, own in pretended.items():
             monkeypatch.setattr(torch.cuda, name, own)
         stepper.capture, self.work, stepper._work = True, stepper._work, self.step
@@ -582,6 +591,14 @@ class PretendedCuda:
             raise self.error
         self.work()
 
+    def generator_state(self, *_):
+        """torch refuses to look at a generator in a capture, where it would be a constant of the graph."""
+        if self.capturing:
+            raise RuntimeError(
+                "Cannot call CUDAGeneratorImpl::current_seed during CUDA graph capture"
+            )
+        return torch.zeros(16, dtype=torch.uint8)
+
     @contextlib.contextmanager
     def stream(self, stream):
         before, self.now = self.now, stream.name
@@ -590,12 +607,14 @@ class PretendedCuda:
 
     @contextlib.contextmanager
     def graph(self, graph, stream, capture_error_mode="global"):
-        self.now = stream.name
+        self.now, self.capturing = stream.name, True
         self.asked.append(f"capture on {stream.name}, {capture_error_mode}")
         try:
             yield
         except RuntimeError:  # torch leaves the stream as it is then
             raise RuntimeError("operation failed due to a previous error")  # noqa: B904
+        finally:
+            self.capturing = False
         self.now = "main"
 
     def set_stream(self, stream):
@@ -633,6 +652,19 @@ def test_after_a_capture_that_failed_all_is_as_before(monkeypatch):
     assert cuda.now == "main" and "replay" not in cuda.asked
     # torch's generator leaves the failed capture at the end of one that succeeds
     assert cuda.asked[7] == "capture on side, global"
+
+
+def test_an_error_of_the_capture_does_not_rule_out_the_engine(monkeypatch):
+    def waits(prediction, target):
+        if torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return F.mse_loss(prediction, target)
+
+    ours = captured_stepper(learner_of(loss=waits), ByNumpy(5), plan())
+    PretendedCuda(monkeypatch, ours)
+    with pytest.warns(UserWarning, match="not replayed from a CUDA graph.*operation not permitted"):
+        steps_of(ours, 3)
+    assert ours.learner.ran == "lean" and ours.stride == 1
 
 
 # ------------------------------------------------------------------ what is refused beforehand
