@@ -224,9 +224,15 @@ class Trial:
     def expected(self):
         """(the textbook loop's result, its distance from float64's)."""
         if self._expected is None:
-            loss = self.learner.task_loss
+            loss, rule = self.learner.task_loss, self.loop.inner_optimiser
+            memory = structure.structure_of(rule)
             with untouched(self.learner):
                 result = textbook.meta_gradient(loss, self.params, self.tensors, self.loop)
+            if structure.structure_of(rule) != memory:
+                raise ValueError(
+                    "inner_optimiser keeps something from call to call, so that tasks would disturb one another: "
+                    "it must be a pure function, whose state is what it returns."
+                )
             self._expected = result, 0.0
             truth = self._in_double(loss)
             if truth is not None and math.isfinite(_distance(result, truth)):
