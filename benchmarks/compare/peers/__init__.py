@@ -159,6 +159,13 @@ PEERS = [
     _ours("compiled", threads={MLP: (1,), CONV4: (1,)}, leaves_out=compiles_for_minutes),
     _ours("auto"),
     Entry(
+        "ours-step",
+        "maml_edu, OuterStep, one batch a call",
+        "ours_step",
+        ours=True,
+        leaves_out=only_sinusoid,
+    ),
+    Entry(
         "ours-meta-train",
         "maml_edu, meta_train",
         "ours_training",

@@ -262,17 +262,6 @@ class CapturedStepper(PlainStepper):
         modes = tuple(module.training for module in own.model.modules())
         return places, numbers, losses, loop, modes
 
-    def _adopt_parameters(self):
-        """Let the optimiser train the tensors that the learner has now."""
-        now = self.learner.meta_params
-        for name, before in self.params:
-            if now[name] is not before:
-                for group in self.optimiser.param_groups:
-                    group["params"] = [now[name] if p is before else p for p in group["params"]]
-                if before in self.optimiser.state:
-                    self.optimiser.state[now[name]] = self.optimiser.state.pop(before)
-        self.params = list(now.items())
-
     def _give_up(self, because, warn=True):
         """From now on one step at a time."""
         self.because, self.stride = because, 1

@@ -6,9 +6,7 @@ What it stands on: `stepper` (an outer step), `optimisers`, `checkpoint`, `histo
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
-import numbers
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -19,15 +17,14 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .. import fast
-from ..arguments import check_learner_and_tasks, find_device, is_count
+from ..arguments import check_learner_and_tasks, check_meta_lr, find_device, is_count
 from ..evaluation import evaluate
-from ..fast import threads
 from ..learner import MAML
 from .checkpoint import Checkpoint, copied
 from .distributed import PeerLost, team_of, undistributed
 from .history import History
 from .interrupt import CtrlC
+from .outer_step import stepper_kind, threads_for
 from .stepper import PlainStepper, Plan, TrainingDiverged, is_usable, named
 
 VALIDATION_SEED = 20170309  # tasks that neither training (seed) nor `evaluate` (1) draws
@@ -129,7 +126,7 @@ class Run:
         self.began = time.perf_counter() - self.history.seconds
         bar = Bar(self.history, self.start, self.plan.iterations, progress and not self.team.rank)
         try:
-            with bar, threads_for(self.learner), CtrlC() as ctrl_c:
+            with bar, threads_for(self.learner)(), CtrlC() as ctrl_c:
                 self._iterate(bar, ctrl_c)
         except KeyboardInterrupt:  # in the middle of an iteration, whose state is of no use
             self._say_interrupted("the last one written" if self.store.exists() else "")
@@ -299,13 +296,6 @@ def each_with_its_period(callbacks) -> list[tuple[int, Callable]]:
     return found
 
 
-def threads_for(learner):
-    """A context in which a small net on the CPU has one task per thread, not several threads per operation."""
-    small = sum(p.numel() for p in learner.params.values()) <= fast.SMALL
-    on_cpu = next(learner.model.parameters()).device.type == "cpu"
-    return threads.one_each() if small and on_cpu else contextlib.nullcontext()
-
-
 def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, validation_episodes):
     for name, value, least in (
         ("iterations", iterations, 0),
@@ -316,21 +306,14 @@ def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, va
     ):
         if not is_count(value, least):
             raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
-    if not isinstance(meta_lr, numbers.Real) or not 0 < float(meta_lr) < math.inf:
-        raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+    check_meta_lr(meta_lr)
 
 
 def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
     """The quickest stepper that knows how to train this learner."""
-    kind: type[PlainStepper] = PlainStepper
     if next(iter(learner.meta_params.values())).device.type == "cuda":
         from . import captured
 
         if captured.reason_against(learner, tasks, plan) is None:
-            kind = captured.CapturedStepper
-    elif isinstance(learner, MAML) and importlib.util.find_spec("numba"):
-        from . import native_steps
-
-        if native_steps.reason_against(learner, plan) is None:
-            kind = native_steps.NativeStepper
-    return kind(learner, tasks, plan, history)
+            return captured.CapturedStepper(learner, tasks, plan, history)
+    return stepper_kind(learner, plan)(learner, tasks, plan, history)

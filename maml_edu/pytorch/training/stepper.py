@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from maml_edu.tasks import TaskBatch
 
 from .distributed import part, undistributed
 from .history import History
-from .optimisers import Rates, make_clip, make_optimiser, make_schedule
+from .optimisers import Rates, laid_as, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
 
 BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
@@ -84,8 +85,9 @@ class PlainStepper:
     def __init__(self, learner, tasks, plan: Plan, history: History):
         self.learner, self.tasks, self.plan, self.history = learner, tasks, plan, history
         self.rng = np.random.default_rng(plan.seed)
-        self.params = list(learner.meta_params.items())
+        self.params = list(learner.everything().items())  # frozen ones wait until they are trained
         tensors = [parameter for _, parameter in self.params]
+        self.ahead: deque = deque()  # of (the position before it, batch or error)
         self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
         key = np.random.default_rng(plan.seed).bit_generator.random_raw()
         self.stream = Stream(int(key), tensors[0].device, tensors[0].dtype)
@@ -102,6 +104,7 @@ class PlainStepper:
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
             batch = self.sample()
+            self._adopt_parameters()
             value, grads = self.learner.meta_gradient(batch)
             if self.rates.schedule is not None:
                 self.rates.set(iteration)
@@ -116,7 +119,16 @@ class PlainStepper:
         return loss
 
     def sample(self):
-        """The next meta-batch."""
+        """The next meta-batch: the first of those ahead, else a new one."""
+        if not self.ahead:
+            return self.draw()
+        _, batch = self.ahead.popleft()
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+    def draw(self):
+        """A new meta-batch from the family."""
         if self.draws is None:
             return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
         return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
@@ -130,9 +142,31 @@ class PlainStepper:
         onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
         return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
+    def _adopt_parameters(self):
+        """Let the optimiser train the tensors that the learner has now, where they have been replaced."""
+        now = self.learner.everything()
+        if len(now) == len(self.params) and all(now.get(n) is before for n, before in self.params):
+            return
+        shapes = {name: before.shape for name, before in self.params}
+        if shapes != {name: parameter.shape for name, parameter in now.items()}:
+            raise ValueError(
+                "the model's parameters are others, by their names or shapes, than those that the optimiser "
+                "was made for: begin a new training with this model."
+            )
+        for name, before in self.params:
+            for group in self.optimiser.param_groups:
+                group["params"] = [now[name] if p is before else p for p in group["params"]]
+            if before in self.optimiser.state:
+                self.optimiser.state[now[name]] = self.optimiser.state.pop(before)
+        self.params = list(now.items())
+
     def _update(self, grads):
         for name, parameter in self.params:
-            parameter.grad = grads[name]
+            slope = grads.get(name)  # None: frozen, the optimiser passes it over
+            parameter.grad = None if slope is None else laid_as(slope, parameter)
+            for kind, values in self.optimiser.state.get(parameter, {}).items():
+                if isinstance(values, torch.Tensor) and values.shape == parameter.shape:
+                    self.optimiser.state[parameter][kind] = laid_as(values, parameter)
         if self.clip is not None:
             self.clip([parameter for _, parameter in self.params])
         self.optimiser.step()
@@ -161,11 +195,13 @@ class PlainStepper:
         return f", in {len(bad)} of {len(batch)} tasks (number {shown} from 0)" if bad else ""
 
     def state_dict(self) -> dict:
-        """The optimiser, and how far the tasks have been drawn."""
-        return {"optimiser": self.optimiser.state_dict(), **self.position()}
+        """The optimiser, and how far the tasks have been drawn; those ahead have not been used."""
+        position = self.ahead[0][0] if self.ahead else {}
+        return {"optimiser": self.optimiser.state_dict(), **self.position(), **position}
 
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
+        self.ahead.clear()
         self.optimiser.load_state_dict(state["optimiser"])
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
