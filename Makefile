@@ -7,20 +7,23 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.maml_edu_installed
 # There while an installation runs: found at the start, it tells of one that was interrupted.
 BUSY = $(VENV)/.maml_edu_installing
+# The oldest packages that pyproject.toml admits.
+LOWEST = .lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint notebooks doctor bench bench-gpu reproduce clean
+.PHONY: help setup lab test test-lowest lint notebooks doctor bench bench-gpu reproduce clean
 
 help:
-	@echo "make lab        set up if needed, then open the course in JupyterLab"
-	@echo "make test       set up if needed, then run every check"
-	@echo "make notebooks  build the notebooks whose source in course/ has changed"
-	@echo "make lint       style and types only"
-	@echo "make doctor     is everything in place?"
-	@echo "make bench      maml_edu beside its peers, into docs/benchmarks.md (bench-gpu: on a GPU)"
-	@echo "make reproduce  the published tables, half an hour on two cores; all of them with a GPU"
-	@echo "make setup      only create $(VENV) and install into it"
-	@echo "make clean      remove $(VENV), caches and build products; my_work/ stays"
+	@echo "make lab          set up if needed, then open the course in JupyterLab"
+	@echo "make test         set up if needed, then run every check"
+	@echo "make test-lowest  the quick tests with the oldest packages that pyproject.toml admits"
+	@echo "make notebooks    build the notebooks whose source in course/ has changed"
+	@echo "make lint         style and types only"
+	@echo "make doctor       is everything in place?"
+	@echo "make bench        maml_edu beside its peers, into docs/benchmarks.md (bench-gpu: on a GPU)"
+	@echo "make reproduce    the published tables, half an hour on two cores; all of them with a GPU"
+	@echo "make setup        only create $(VENV) and install into it"
+	@echo "make clean        remove $(VENV), caches and build products; my_work/ stays"
 
 setup: $(STAMP)
 
@@ -46,6 +49,17 @@ test: lint
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile \
 	--no-loadscope-reorder $(NBVAL) notebooks solutions exercises tests $(ARGS)
 
+# Every direct dependency but torch at its lower bound, in an environment of its own, with the oldest Python that
+# is there; of the tests those that use what the packages give, and are quick.
+USES_PACKAGES = tests/reference tests/tasks tests/checks tests/figures tests/runs tests/project \
+	$(filter-out %/test_browser.py %/test_train.py, $(wildcard tests/test_*.py)) tests/course/test_sync.py \
+	$(foreach name, exports feedback many marks protocol report submission, tests/grading/test_$(name).py) \
+	$(foreach name, test_maml fast/test_engines training/test_native_steps, tests/pytorch/$(name).py)
+test-lowest: $(LOWEST)/.installed
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -rs -n 2 \
+	--ignore tests/project/test_packaging.py $(USES_PACKAGES) $(ARGS)
+
 # Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/compare/bench.py $(ARGS)
@@ -59,7 +73,7 @@ reproduce: $(if $(PYTHON),,$(STAMP))
 	@$(or $(PYTHON),$(BIN)/python) benchmarks/reproduce/reproduce.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip runs again only when what it is to install has changed.
@@ -73,6 +87,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@rm -f $(BUSY) && touch $(STAMP)
+
+$(LOWEST)/.installed: CANDIDATES = $(or $(PYTHON),python3.11 python3.12 python3)
+$(LOWEST)/.installed: pyproject.toml constraints.txt tests/helpers/lowest.py
+	@$(FIND_PYTHON) && rm -rf $(LOWEST) && echo "Setting up $(LOWEST) with $$found" && \
+	$$found -m venv $(LOWEST) && $$found tests/helpers/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check -q \
+	  -c constraints.txt -c $(LOWEST)/constraints.txt -e ".[dev]"
+	@touch $@
 
 # Any Python that can make a virtual environment; each candidate is run, since a name on the PATH
 # may be a shim with nothing behind it.

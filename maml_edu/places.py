@@ -53,6 +53,11 @@ def data_folder() -> Path:
     return _from_environment("MAML_EDU_DATA") or user_data() / "data"
 
 
+def cache_folder() -> Path:
+    """The folder of what can be computed again, such as compiled kernels: the system's usual place."""
+    return Path(platformdirs.user_cache_dir("maml_edu", appauthor=False))
+
+
 def work_folder() -> Path:
     """The learner's working copies: MAML_EDU_WORK, else my_work in the clone or right here."""
     start = _PACKAGE.parent if in_clone() else Path.cwd()

@@ -108,7 +108,7 @@ def trained(name, settings, options):
     if options.iterations:
         settings = settings.changed(iterations=options.iterations)
     how = {"device": options.device, "data_dir": options.data_dir, "test": False}
-    outcome = runs.train(settings, folder, resume=Folder(folder).begun(), **how)
+    outcome = runs.run(settings, folder, resume=Folder(folder).begun(), **how)
     if outcome.history.interrupted:
         raise SystemExit(130)
     return runs.load(folder)[0].to(outcome.device)

@@ -26,9 +26,9 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 import maml_edu.pytorch as mt  # noqa: E402
+from maml_edu.pytorch.arguments import find_device  # noqa: E402
 from maml_edu.pytorch.precision import PRECISIONS  # noqa: E402
 from maml_edu.pytorch.training.sampling import Stream, sampler_for  # noqa: E402
-from maml_edu.pytorch.arguments import find_device  # noqa: E402
 from maml_edu.tasks import Glyphs  # noqa: E402
 
 PAPER = 60_000  # iterations

@@ -184,7 +184,7 @@ def do(row: Row, seed: int, options):
         return
     print(f"\n{row.name}, seed {seed}: {row.command(seed)}", flush=True)
     how = {"device": options.device, "data_dir": options.data_dir, "test": False}
-    outcome = runs.train(settings, folder.path, resume=folder.begun(), **how)
+    outcome = runs.run(settings, folder.path, resume=folder.begun(), **how)
     if outcome.history.interrupted:
         raise SystemExit(130)
     learner, _ = runs.load(folder.path)

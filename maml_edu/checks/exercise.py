@@ -256,15 +256,26 @@ def expect(
     mistakes: message → the value that a known mistake gives (or a function of no argument that
     computes it); when `got` is one of these, the message is the reason. rtol, atol: as in numpy.isclose.
     """
-    difference = _difference(got, expected, rtol, atol, what)
+    tolerance = _Tolerance(rtol, atol)
+    difference = _difference(got, expected, tolerance, what)
     if difference is None:
         return
     detail = f"expected: {_short(expected)}\ngot:      {_short(got)}"
     for message, value in (mistakes or {}).items():
         value = value() if callable(value) and not isinstance(value, Named) else value
-        if _difference(got, value, rtol, atol, what) is None:
+        if _difference(got, value, tolerance, what) is None:
             raise WrongAnswer(message, detail)
     raise WrongAnswer(difference.reason, "\n".join(filter(None, (difference.detail, detail))))
+
+
+@dataclass(frozen=True)
+class _Tolerance:
+    relative: float
+    absolute: float
+
+    def differs(self, values, expected):
+        """Where two arrays of one shape are not close; nan is close to nothing."""
+        return ~np.isclose(values, expected, self.relative, self.absolute, equal_nan=False)
 
 
 @dataclass(frozen=True)
@@ -273,25 +284,25 @@ class _Difference:
     detail: str = ""
 
 
-def _difference(got, expected, rtol, atol, what) -> _Difference | None:
+def _difference(got, expected, tolerance, what) -> _Difference | None:
     """The first difference between two pieces of plain data, or None."""
     if isinstance(expected, dict):
-        return _dict_difference(got, expected, rtol, atol, what)
+        return _dict_difference(got, expected, tolerance, what)
     if isinstance(expected, (list, tuple)):
-        return _list_difference(got, expected, rtol, atol, what)
+        return _list_difference(got, expected, tolerance, what)
     if got is None and expected is not None:
         return _Difference(f"{what} is None: is a `return` missing?")
     if expected is None or isinstance(expected, (str, bool, np.bool_)):
         same = _scalar_type(got) is _scalar_type(expected) and got == expected
         return None if same else _Difference(f"{what} is not the expected one")
-    return _array_difference(got, np.asarray(expected), rtol, atol, what)
+    return _array_difference(got, np.asarray(expected), tolerance, what)
 
 
 def _scalar_type(value):
     return bool if isinstance(value, np.bool_) else type(value)
 
 
-def _dict_difference(got, expected, rtol, atol, what):
+def _dict_difference(got, expected, tolerance, what):
     if not isinstance(got, dict):
         return _Difference(
             f"{what} should be a dict with the keys {list(expected)}, not {_type(got)}"
@@ -301,11 +312,11 @@ def _dict_difference(got, expected, rtol, atol, what):
             f"{what} should be a dict with the keys {list(expected)}: some are missing, or too many",
             f"{what} has the keys {list(got)}",
         )
-    parts = (_difference(got[k], expected[k], rtol, atol, f"{what}[{k!r}]") for k in expected)
+    parts = (_difference(got[k], expected[k], tolerance, f"{what}[{k!r}]") for k in expected)
     return next(filter(None, parts), None)
 
 
-def _list_difference(got, expected, rtol, atol, what):
+def _list_difference(got, expected, tolerance, what):
     if not isinstance(got, (list, tuple)):
         return _Difference(
             f"{what} should be {_type(expected)} of {len(expected)}, not {_type(got)}"
@@ -313,11 +324,11 @@ def _list_difference(got, expected, rtol, atol, what):
     if len(got) != len(expected):
         return _Difference(f"{what} should have {len(expected)} parts and has {len(got)}")
     pairs = enumerate(zip(got, expected, strict=True))
-    parts = (_difference(g, e, rtol, atol, f"{what}[{i}]") for i, (g, e) in pairs)
+    parts = (_difference(g, e, tolerance, f"{what}[{i}]") for i, (g, e) in pairs)
     return next(filter(None, parts), None)
 
 
-def _array_difference(got, expected, rtol, atol, what):
+def _array_difference(got, expected, tolerance, what):
     if isinstance(got, (dict, str, bool)) or (
         isinstance(got, (list, tuple)) and expected.ndim == 0
     ):
@@ -338,7 +349,7 @@ def _array_difference(got, expected, rtol, atol, what):
         return _Difference(f"{what} should be made of whole numbers (int), not {values.dtype}")
     if expected.dtype.kind == "b" and values.dtype.kind != "b":
         return _Difference(f"{what} should be made of True and False, not {values.dtype}")
-    wrong = ~np.isclose(values, expected, rtol=rtol, atol=atol, equal_nan=False)
+    wrong = tolerance.differs(values, expected)
     if not wrong.any():
         return None
     if not np.isfinite(values).all():

@@ -117,6 +117,8 @@ def check_rates(inner_lr, moving):
 
     The sign of a tensor's elements is not looked at: a learned rate may become negative.
     """
+    if type(inner_lr) is float and 0 <= inner_lr < float("inf"):
+        return
     if isinstance(inner_lr, dict) and sorted(inner_lr) != sorted(moving):
         raise ValueError(
             f"inner_lr has keys {sorted(inner_lr)} but params has {sorted(moving)}: give a rate for "

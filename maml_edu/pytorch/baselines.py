@@ -161,8 +161,8 @@ class FineTuning(MAML):
             if not (support_y.is_floating_point() or self.shared_labels):
                 raise ValueError(
                     "labels that number the classes of an episode cannot be learned jointly, because "
-                    "class 0 is a different class in every task: pretrain with ProtoNet(body) and fine-tune, or say "
-                    "shared_labels=True where a label means the same in all tasks."
+                    "class 0 is a different class in every task: pretrain with ProtoNet(body) and fine-tune, or "
+                    "say shared_labels=True where a label means the same in all tasks."
                 )
             x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])
             slope, value = grad_and_value(loss)(theta, x, y)

@@ -17,14 +17,17 @@ from tqdm.auto import tqdm
 
 from . import maml, modes
 from .arguments import check_batch_size, check_learner_and_tasks, checked_steps, is_count
-from .fast import textbook, threads
+from .fast import structure, textbook, threads
 from .learner import MAML
-from .metrics import Metric, metric_for
+from .metrics import metric_for
 from .precision import applied
 
 CHUNK = 100  # episodes at once: enough to be quick, little memory
 AT_ONCE = 1000  # images at once, where each query goes through the model beside a support set
-_EXACT, _ROUGH = 1e-6, 1e-2  # relative differences that are put down to rounding, in float64 and below
+_EXACT, _ROUGH = (
+    1e-6,
+    1e-2,
+)  # relative differences that are put down to rounding, in float64 and below
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def evaluate(
     rng, values = np.random.default_rng(seed), []
     scoring = _Scoring(learner, steps, metric, transductive)
     bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
-    with modes.in_evaluation(learner.model), applied(learner.precision), torch.no_grad(), bar:
+    clean = structure.nothing_left_in(learner.model)
+    mode = modes.in_evaluation(learner.model)
+    with mode, clean, applied(learner.precision), torch.no_grad(), bar:
         for first in range(0, episodes, CHUNK):
             count = min(CHUNK, episodes - first)
             batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))
@@ -116,7 +121,8 @@ class _Scoring:
 
     def __init__(self, learner, steps, metric, transductive):
         self.learner, self.steps, self.transductive = learner, steps, transductive
-        self.wanted, self.metric, self.way = metric, None, None
+        self.wanted, self.way = metric, None
+        self.metric: Any = None
         self.params = learner.detached()
 
     @property
@@ -155,7 +161,9 @@ class _Scoring:
         """(part, outputs of its tasks, each a list over steps): plain autograd, a task at a time."""
         for part in _parts(tensors, 1):
             task = [tensor[0] for tensor in part]
-            yield part, [self._outputs(self.learner, *task[:3], textbook.detached_slope_of)]
+            with torch.enable_grad():  # which a model may ask for in its forward pass
+                outputs = self._outputs(self.learner, task[:3], textbook.detached_slope_of)
+            yield part, [pytree.tree_map(_detached, outputs)]
 
     def _side_by_side(self, tensors):
         """All tasks of a part at once, under vmap."""
@@ -163,7 +171,7 @@ class _Scoring:
         size = CHUNK if self.transductive else max(1, AT_ONCE // images)
         for part in _parts(tensors, size):
             run = vmap(
-                lambda *task: self._outputs(self.learner, *task, maml.slope_of),
+                lambda *task: self._outputs(self.learner, task, maml.slope_of),
                 randomness="different",
             )
             stacked = run(*part[:3])
@@ -184,7 +192,7 @@ class _Scoring:
             try:
                 task = [tensor[0] for tensor in part]
                 with torch.no_grad():  # a thread has its own
-                    return self._outputs(twin, *task[:3], textbook.detached_slope_of)
+                    return self._outputs(twin, task[:3], textbook.detached_slope_of)
             finally:
                 twins.put(twin)
 
@@ -195,13 +203,18 @@ class _Scoring:
                 for part, outputs in zip(now, threads.in_threads(work, now), strict=True):
                     yield part, [outputs]
 
-    def _outputs(self, learner, support_x, support_y, query_x, slope_of):
-        """[output for ONE task's query_x after 0, 1, …, steps inner steps]."""
+    def _outputs(self, learner, task, slope_of):
+        """[output for ONE task's query_x after 0, 1, …, steps inner steps]; task: its first three parts."""
+        support_x, support_y, query_x = task
         predictors = learner.predictors(support_x, support_y, self.steps, slope_of)
         if self.transductive:
             return [predict(query_x) for predict in predictors]
         alone = lambda predict: _one_at_a_time(predict, query_x, support_x)
         return [alone(predict) for predict in predictors]
+
+
+def _detached(part):
+    return part.detach() if isinstance(part, torch.Tensor) else part
 
 
 def _one_at_a_time(predict, query_x, support_x):

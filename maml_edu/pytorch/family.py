@@ -147,7 +147,9 @@ def mean_over_tasks(one_task, batch, params):
         with torch.no_grad(), maml.math_attention():
             try:
                 return maml.mean_over_tasks(one_task, tensors, params, 1, "different")
-            except RuntimeError:  # which vmap raises; what is wrong with a model is raised again below
+            except (
+                RuntimeError
+            ):  # which vmap raises; what is wrong with a model is raised again below
                 results = [one_task(*task) for task in zip(*tensors, strict=True)]
                 return maml.mapped(lambda *parts: torch.stack(parts).detach().mean(0), *results)
 
@@ -212,15 +214,26 @@ def _called_last(model):
     if isinstance(model, Conv4):
         return "head" if model.head is not None else None
     try:
-        graph = fx.symbolic_trace(model).graph
+        graph = _Calls().trace(model)
     except Exception:  # control flow that depends on the data, a forward with other arguments
         return None
     layers = [node.target for node in graph.nodes if node.op == "call_module"]
-    direct = any(node.op == "get_attr" for node in graph.nodes)  # parameters that no layer's call shows
+    direct = any(
+        node.op == "get_attr" for node in graph.nodes
+    )  # parameters that no layer's call shows
     with_parameters = [n for n in layers if any(True for _ in model.get_submodule(n).parameters())]
     if direct or not with_parameters:
         return None
     return _innermost(model, with_parameters[-1])
+
+
+class _Calls(fx.Tracer):
+    """Traces which layers are called, without looking into them."""
+
+    def is_leaf_module(self, m, module_qualified_name):
+        return not any(True for _ in m.children()) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _innermost(model, name):

@@ -40,12 +40,12 @@ class IMAML(MAML):
         cg_steps=5,
         inner_loss=None,
     ):
-        super().__init__(model, loss, inner_lr, inner_steps, inner_loss=inner_loss)
         if not isinstance(strength, numbers.Real) or not 0 < float(strength) < float("inf"):
             raise ValueError(f"strength (λ) must be a number > 0; got {strength!r}.")
         if not is_count(cg_steps, 0):
             raise ValueError(f"cg_steps must be a whole number ≥ 0; got {cg_steps!r}.")
         self.strength, self.cg_steps = float(strength), int(cg_steps)
+        super().__init__(model, loss, inner_lr, inner_steps, inner_loss=inner_loss)
 
     @property
     def inner_loss(self):

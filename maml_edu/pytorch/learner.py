@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from . import fast, maml, modes
 from .arguments import check_examples, checked_steps, refuse_unknown
-from .fast import textbook
+from .fast import structure, textbook
 from .loop import Loop
 from .precision import check_precision, forward_in_bf16, in_own_precision
 
@@ -86,10 +86,10 @@ class MAML:
         self.first_order, self.learn_inner_lr = first_order, learn_inner_lr
         self.query_weights = query_weights
         self.inner_optimiser, self.inner_clip = inner_optimiser, inner_clip
+        self.precision = check_precision(precision, self.params)
         Loop(inner_lr, **self._of_loop()).checked(self.params)
         self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
         self.engine = fast.check_engine(engine)
-        self.precision = check_precision(precision, self.params)
         self.ran = ""  # the engine of the last meta-gradient
 
     @property
@@ -117,15 +117,20 @@ class MAML:
     def loop(self, steps=None) -> Loop:
         """The inner loop's settings; steps: another number of inner steps than in training."""
         loop = Loop(self.inner_lr, **self._of_loop())
-        moving = self.params  # without what has been frozen since
-        if self.adapting is not None:
-            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
-        if isinstance(loop.inner_lr, dict):
-            rates = {n: rate for n, rate in loop.inner_lr.items() if n in moving}
-            loop = loop._replace(inner_lr=rates)
+        if self.adapting is not None or isinstance(loop.inner_lr, dict):
+            loop = self._without_frozen(loop)
         if steps is None:
             return loop
         return loop._replace(inner_steps=steps, query_weights=None)
+
+    def _without_frozen(self, loop):
+        """The loop without what has been frozen since the learner was made."""
+        moving, rates = self.params, loop.inner_lr
+        if self.adapting is not None:
+            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
+        if isinstance(rates, dict):
+            loop = loop._replace(inner_lr={n: r for n, r in rates.items() if n in moving})
+        return loop
 
     def _of_loop(self):
         return {
@@ -174,9 +179,9 @@ class MAML:
                 maml.query_loss(self.task_loss, theta, task, loop, textbook.detached_slope_of)
                 for task in zip(*tensors, strict=True)
             ]
-            return (torch.stack(losses).mean(),)
+            return (torch.stack(losses).mean().detach(),)
 
-        with torch.no_grad():
+        with structure.nothing_left_in(self.model):
             return maml.over_groups(mean_loss, batch, theta)[0]
 
     def explain(self, batch):
@@ -204,8 +209,9 @@ class MAML:
         support_x, support_y = (maml.like_params(a, theta) for a in (support_x, support_y))
         check_examples("support", support_x, support_y)
         modes.refuse_unwritten_statistics(self.model)
-        with modes.in_evaluation(self.model), torch.no_grad():
-            return self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
+        with modes.in_evaluation(self.model), structure.nothing_left_in(self.model):
+            path = self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
+        return [maml.detached(phi) for phi in path]
 
     def path(self, theta, support_x, support_y, steps, slope_of=maml.slope_of):
         """[φ₀ = θ, φ₁, …, φ_steps] of ONE task; see `maml.adaptation`."""
@@ -342,7 +348,10 @@ class Forward:
         self.unwritten = {
             f"{prefix}.{name}".lstrip("."): None
             for prefix, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._NormBase) and module.training
+            if isinstance(module, nn.modules.batchnorm._NormBase)
+            and module.training
+            and type(module).__module__.startswith("torch.nn.")
+            and structure.is_untouched(module)
             for name in ("running_mean", "running_var", "num_batches_tracked")
             if name in module._buffers
         }
@@ -352,7 +361,7 @@ class Forward:
             if name not in self.unwritten and tensor is not None
         }
         self.frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
-        self.dtype = next(model.parameters()).dtype
+        self.dtype = next(p for p in model.parameters() if p.requires_grad).dtype
 
     def __call__(self, params, x):
         """The output for x (examples, …); x, and a tensor that comes out, in the parameters' precision."""
@@ -446,7 +455,9 @@ def _refuse_rates_nobody_learns(inner_lr):
 def _check_loss(name, function, model):
     """ValueError unless a loss is a function without trainable parameters of its own."""
     if not callable(function):
-        raise ValueError(f"{name} must be a function (prediction, target) → number; got {function!r}.")
+        raise ValueError(
+            f"{name} must be a function (prediction, target) → number; got {function!r}."
+        )
     ours = {id(p) for p in model.parameters()}
     for part in _modules_behind(function):
         for parameter_name, p in part.named_parameters():
@@ -468,19 +479,18 @@ def _modules_behind(function, depth=0):
     elif isinstance(function, functools.partial):
         inside = [function.func, *function.args, *function.keywords.values()]
     elif isinstance(function, types.FunctionType):
-        inside = [c.cell_contents for c in function.__closure__ or () if _is_filled(c)]
+        inside = [_content(cell) for cell in function.__closure__ or ()]
     elif hasattr(function, "__dict__") and not isinstance(function, type):
         inside = list(vars(function).values())
     deep = [item for item in inside if depth < 3]
     return [module for item in deep for module in _modules_behind(item, depth + 1)]
 
 
-def _is_filled(cell):
+def _content(cell):
     try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
+        return cell.cell_contents
+    except ValueError:  # still empty
+        return None
 
 
 def _without_first(part, first, rest):

@@ -14,7 +14,7 @@ from . import arguments, inner_optimisers
 class Loop(NamedTuple):
     """How φ comes from θ, and which query losses count. `checked` makes one whose fields fit the parameters.
 
-    Fields are the arguments of `maml_edu.pytorch.meta_gradient`; query_weights are numbers (K + 1,).
+    Fields are the arguments of `maml_edu.pytorch.meta_gradient`; query_weights (K + 1,) are numbers after that.
     """
 
     inner_lr: Any
@@ -22,7 +22,7 @@ class Loop(NamedTuple):
     first_order: bool = False
     adapting: tuple[str, ...] | None = None
     inner_loss: Callable | None = None
-    query_weights: tuple[float, ...] | None = None
+    query_weights: Any = None
     learn_rates: bool = False
     inner_optimiser: Any = "sgd"
     inner_clip: Any = None

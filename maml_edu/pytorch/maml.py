@@ -12,16 +12,17 @@ layer_norm and embedding, whose second derivatives are silently wrong (relative 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS
 
 from .arguments import check_examples, one_number
 from .loop import Loop
 
+_BYTES = (torch.uint8, np.dtype("uint8"))
 ROOM = 1 << 28  # numbers that the gradients and parameters of the tasks at work may take
 
 
@@ -152,7 +153,9 @@ def meta_gradient(
     Each task's gradient is as large as θ: memory grows with tasks × |θ| × (inner_steps + 2), and beyond
     2²⁸ numbers (1 GiB in float32) the tasks go in chunks. Faster ways to the same: `maml_edu.pytorch.fast`.
     """
-    loop = Loop(inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights, learn_rates)
+    loop = Loop(
+        inner_lr, inner_steps, first_order, adapting, inner_loss, query_weights, learn_rates
+    )
     loop = loop._replace(inner_optimiser=inner_optimiser, inner_clip=inner_clip).checked(params)
     with math_attention():
         return over_groups(
@@ -261,18 +264,23 @@ def tensors_of(batch, params):
             "the batch has masks, for tasks of unequal size: take its groups(), each of one size."
         )
     for role in ("support_x", "query_x"):
-        if str(getattr(batch, role).dtype).endswith("uint8"):
+        if getattr(batch, role).dtype in _BYTES:
             raise ValueError(
                 f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
                 f"for the numbers of tokens)."
             )
-    return tuple(like_params(getattr(batch, name), params) for name in FIELDS)
+    tensors = (like_params(values, params) for values in batch.arrays)
+    return tuple(t.detach() if t.requires_grad else t for t in tensors)
 
 
 def like_params(values, params):
     """An array or tensor on the device of params; real numbers in their precision, labels as they are."""
     example = next(iter(params.values()))
+    if isinstance(values, np.ndarray) and any(stride < 0 for stride in values.strides):
+        values = values.copy()  # torch knows no negative strides
     values = torch.as_tensor(values, device=example.device)
+    if values.is_inference():
+        values = values.clone()
     if values.is_floating_point():
         return values.to(example.dtype)
     return values if values.dtype == torch.bool else values.long()  # labels; losses want int64

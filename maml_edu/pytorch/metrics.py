@@ -1,4 +1,4 @@
-"""What an output is worth: accuracy, mean squared error, the loss, or a function of your own. Start with `Metric`."""
+"""What an output is worth: accuracy, squared error, the loss, or a function of your own. Start with `Metric`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BUILT_IN = ("accuracy", "mse", "loss")
+_RISES = {"accuracy": True, "mse": False, "loss": False}
+BUILT_IN = tuple(_RISES)
 _BY_CLASS_AXIS = (F.cross_entropy, F.nll_loss)  # class scores (n, classes, …), labels (n, …)
 _MODULES_BY_CLASS_AXIS = (nn.CrossEntropyLoss, nn.NLLLoss)
 
@@ -23,7 +24,17 @@ class Metric(NamedTuple):
     @property
     def rises(self) -> bool | None:
         """Whether more is better; None where nobody has said."""
-        return {"accuracy": True, "mse": False, "loss": False}.get(self.name)
+        return more_is_better(self.name)
+
+
+def more_is_better(name: str) -> bool | None:
+    """Of a built-in metric; None for any other name, of which nobody has said."""
+    return _RISES.get(name)
+
+
+def name_of(metric) -> str:
+    """What a metric that is asked for by name or as a function is called."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
 
 
 def metric_for(metric, loss, output, y) -> Metric:
@@ -44,7 +55,7 @@ def metric_for(metric, loss, output, y) -> Metric:
         _check_same_shape(output, y)
         return Metric("mse", lambda output, y: F.mse_loss(output, y.to(output.dtype)))
     if callable(metric):
-        return Metric(getattr(metric, "__name__", type(metric).__name__), _one_number(metric))
+        return Metric(name_of(metric), _one_number(metric))
     raise ValueError(
         f"metric must be one of {', '.join(BUILT_IN)}, or a function (output, y) → a number, or a number for "
         f"each example; got {metric!r}."
@@ -55,7 +66,7 @@ def accuracy(output, y, ignored=-100):
     """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count."""
     counts = y != ignored
     right = (output.argmax(1) == y) & counts
-    return right.sum() / counts.sum()
+    return right.sum().double() / counts.sum()
 
 
 def check_class_scores(output, y, loss, asked=False):
@@ -74,7 +85,9 @@ def check_class_scores(output, y, loss, asked=False):
     elif output.ndim < 2 or (output.shape[0], *output.shape[2:]) != tuple(y.shape):
         problem = f"the output has shape {shape}, and y {tuple(y.shape)}"
     elif output.shape[1] < 2:
-        problem = f"the output has shape {shape}: one number for each example, not one for each class"
+        problem = (
+            f"the output has shape {shape}: one number for each example, not one for each class"
+        )
     elif output.ndim > 2 and not _has_class_axis(loss):
         problem = f"the output has shape {shape}, and which axis counts classes is not known"
     if problem is None:
@@ -103,9 +116,7 @@ def _is_mse(loss):
 
 def _check_same_shape(output, y):
     if not isinstance(output, torch.Tensor) or output.shape != y.shape:
-        shape = (
-            tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        )
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ValueError(
             f'metric="mse" compares numbers one by one: the output is {shape}, y {tuple(y.shape)}.'
         )

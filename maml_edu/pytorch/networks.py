@@ -164,8 +164,8 @@ class BatchNorm(nn.Module):
             own[-1] if own is not None and own.ndim == 2 else own
             for own in (self.weight, self.bias)
         )
-        # F.batch_norm refuses a single value per feature, whose normalised value is 0
-        if inside_functorch() or x.numel() <= self.num_features:
+        # F.batch_norm refuses a single value per feature, whose normalised value is 0, and ε = 0
+        if inside_functorch() or x.numel() <= self.num_features or self.eps <= 0:
             return elementary_batch_norm(x, weight, bias, self.eps)
         return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
 

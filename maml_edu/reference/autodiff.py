@@ -273,6 +273,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def transpose(self, *axes):
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
+    def clip(self, min=None, max=None, **options):
+        # By position: the function has these keywords since NumPy 2.1 only.
+        return np.clip(self, min, max, **options)
+
     def copy(self):
         return self + 0.0
 
@@ -296,7 +300,6 @@ for _name in (
     "ravel",
     "squeeze",
     "swapaxes",
-    "clip",
     "dot",
 ):
     _function = getattr(np, _name)

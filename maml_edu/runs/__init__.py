@@ -1,21 +1,27 @@
 """Whole experiments, each in a folder of its own: what `maml-edu train` and `maml-edu evaluate` do.
 
-Start with `train`, which takes `Settings`, and `load`, which gives back what a run has learned:
+Start with `run`, which takes `Settings`, and `load`, which returns what a run has learned:
 
     from maml_edu import runs
 
     settings = runs.resolve("omniglot", preset="finn2017", iterations=2000)
-    runs.train(settings, "runs/mine")
+    outcome = runs.run(settings, "runs/mine")
     learner, settings = runs.load("runs/mine")
+    report = runs.evaluate(learner, runs.make_problem(settings).test)
 
-`presets` holds published hyper-parameters by name, `problems` what can be trained, and on what, `folder` the
-files of a run, `commands` the command line. torch is imported when it is needed.
+`settings` holds what an experiment is made of, `presets` published hyper-parameters by name, `problems` what
+can be trained and on what, `experiment` a run from beginning to end, `report` its test, `folder` its files,
+`commands` and `options` the command line. torch is imported when it is needed.
 """
 
-from .evaluating import Report, evaluate
+from .experiment import Outcome, run
 from .folder import Folder, load
 from .presets import PRESETS
+from .problems import make_learner, make_problem
+from .report import Report, evaluate
 from .settings import Settings, resolve
-from .training import train
 
-__all__ = ["PRESETS", "Folder", "Report", "Settings", "evaluate", "load", "resolve", "train"]
+__all__ = [
+    "PRESETS", "Folder", "Outcome", "Report", "Settings", "evaluate", "load", "make_learner", "make_problem",
+    "resolve", "run",
+]  # fmt: skip

@@ -1,12 +1,16 @@
-"""The commands `train` and `evaluate`: each option is a setting or an argument of `maml_edu.runs`.
+"""The commands `train` and `evaluate`: each option is a setting, or an argument of `maml_edu.runs`.
 
 torch is imported when the work begins, so that help is quick.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
+import math
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,205 +20,76 @@ from rich.table import Table
 
 from maml_edu.console import say
 
-from .folder import Folder, latest, plain
+from . import experiment
+from . import report as reports
+from .folder import Folder, latest, load, plain
+from .options import inner_steps, option, with_settings
 from .presets import DEFAULTS, PRESETS, find
-from .problems import METHODS
-from .settings import Settings, relevant, resolve
+from .problems import images_of, make_problem
+from .settings import LOOK, TASKS, Settings, relevant, resolve
+
+_RUN = "Run"  # the last panel of the help
+_FILES_OF_A_RUN = ("config", "environment", "history", "curves", "results")
 
 
-def option(help, *, panel, default="", **more):
-    """An option with its help, in its panel; its value is None where it is not given."""
-    if default:
-        help = f"{help} [dim]Default: {default}[/dim]"
-    return typer.Option(help=help, rich_help_panel=panel, **more)
-
-
-TASK, NET, INNER, OUTER, LOOK, RUN = (
-    "Tasks", "Network", "Inner loop", "Outer loop", "Validation and test", "Run",
-)  # fmt: skip
-DataDir = Annotated[
-    Path | None,
-    option(
-        "Folder of the data sets.", panel=TASK, default="MAML_EDU_DATA, or where maml-edu data get puts them",
-        metavar="DIR",
-    ),
-]  # fmt: skip
-
-
+@with_settings
 def train(
-    tasks: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TASKS]", help=f"{', '.join(DEFAULTS)}. [dim]Default: sinusoids[/dim]"
-        ),
-    ] = None,
+    *,
     preset: Annotated[
         str | None,
         option(
-            f"Published settings: {', '.join(PRESETS)}. Options given beside it win.", panel=TASK
+            f"Published settings: {', '.join(PRESETS)}. Options given with it win.", panel=TASKS
         ),
     ] = None,
-    ways: Annotated[int | None, option("N, classes of a task.", panel=TASK, default="5")] = None,
-    shots: Annotated[
-        int | None,
+    data_dir: Annotated[
+        Path | None,
         option(
-            "K, support examples of a task (of each class).", panel=TASK, default="1, sinusoids: 10"
+            "Folder of the data sets.", panel=TASKS, metavar="DIR",
+            default="MAML_EDU_DATA, or where maml-edu data get puts them",
         ),
-    ] = None,
-    queries: Annotated[
-        int | None,
-        option(
-            "Query examples (of each class) in training.",
-            panel=TASK,
-            default="5, sinusoids: as many as shots",
-        ),
-    ] = None,
-    test_queries: Annotated[
-        int | None, option("The same in validation and test.", panel=TASK, default="as in training")
-    ] = None,
-    rotations: Annotated[
-        bool | None,
-        option(
-            "Each character turned by 90, 180, 270 degrees is another.",
-            panel=TASK,
-            default="omniglot: yes, glyphs: no",
-        ),
-    ] = None,
-    resize: Annotated[
-        str | None,
-        option("Omniglot's pixels: nearest (as published) or area.", panel=TASK, default="nearest"),
-    ] = None,
-    alphabets: Annotated[
-        int | None, option("Glyphs: how many are invented for training.", panel=TASK, default="100")
-    ] = None,
-    data_dir: DataDir = None,
-    net: Annotated[
-        str | None, option("mlp or conv4.", panel=NET, default="conv4, sinusoids: mlp")
-    ] = None,
-    hidden: Annotated[
-        str | None, option("Widths of the hidden layers of the mlp.", panel=NET, default="40,40")
-    ] = None,
-    init: Annotated[
-        float | None,
-        option("Standard deviation of its first weights.", panel=NET, default="torch's own way"),
-    ] = None,
-    filters: Annotated[
-        int | None, option("Of each layer of conv4.", panel=NET, default="64")
-    ] = None,
-    pool: Annotated[
-        str | None, option("conv4 halves by stride or max.", panel=NET, default="stride")
-    ] = None,
-    dtype: Annotated[
-        str | None, option("float32 or float64.", panel=NET, default="float32")
-    ] = None,
-    method: Annotated[
-        str | None, option(f"{', '.join(METHODS)} (sinusoids alone).", panel=INNER, default="maml")
-    ] = None,
-    inner_lr: Annotated[
-        float | None,
-        option(
-            "α, the rate of the inner steps, for a loss that is a mean over examples. (The code of "
-            "Finn et al. sums over ways: its 0.4 at 5 ways is 2.0 here.)",
-            panel=INNER,
-            default="2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4), sinusoids: 0.01",
-        ),
-    ] = None,
-    inner_steps: Annotated[
-        int | None,
-        option(
-            "Inner steps in training.",
-            panel=INNER,
-            default="1, on images maml++ 3, reptile and imaml 5",
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None, option("How meta-gradients are computed.", panel=INNER, default="auto")
-    ] = None,
-    precision: Annotated[
-        str | None, option("float32, tf32 or bf16.", panel=INNER, default="float32")
-    ] = None,
-    iterations: Annotated[
-        int | None, option("Outer steps.", panel=OUTER, default="6000, sinusoids: 2000")
-    ] = None,
-    meta_batch: Annotated[
-        int | None,
-        option(
-            "Tasks of an outer step, over all processes together.",
-            panel=OUTER,
-            default="16, sinusoids: 25",
-        ),
-    ] = None,
-    meta_lr: Annotated[
-        float | None,
-        option("β, the rate of the outer steps.", panel=OUTER, default="0.002, sinusoids: 0.001"),
-    ] = None,
-    optimiser: Annotated[
-        str | None,
-        option("adam, adamw, sgd, momentum, nesterov, rmsprop …", panel=OUTER, default="adam"),
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        option(
-            "Of β: constant, cosine (to 0), or cosine:0.01 (to a hundredth).",
-            panel=OUTER,
-            default="cosine:0.01, sinusoids: constant",
-        ),
-    ] = None,
-    clip: Annotated[
-        str | None,
-        option("Largest norm of the meta-gradient (10), or element (value:10).", panel=OUTER),
-    ] = None,
-    seed: Annotated[
-        int | None, option("Of the first weights and the training tasks.", panel=OUTER, default="0")
-    ] = None,
-    validate_every: Annotated[
-        int | None,
-        option("Iterations between two; 0: never.", panel=LOOK, default="500, sinusoids: 1000"),
-    ] = None,
-    validation_episodes: Annotated[
-        int | None, option("Tasks of a validation.", panel=LOOK, default="300, sinusoids: 200")
-    ] = None,
-    episodes: Annotated[
-        int | None, option("New tasks that are tested on at the end.", panel=LOOK, default="600")
-    ] = None,
-    test_steps: Annotated[
-        int | None, option("Inner steps then.", panel=LOOK, default="3, sinusoids: as in training")
     ] = None,
     test: Annotated[bool, option("Test at the end.", panel=LOOK)] = True,
     out: Annotated[
         Path | None,
-        option("Folder of the run.", panel=RUN, metavar="DIR", default="a new one in runs/"),
+        option("Folder of the run.", panel=_RUN, metavar="DIR", default="a new one in runs/"),
     ] = None,
     resume: Annotated[
         bool,
         option(
             "Go on with the run in --out (else the latest in runs/), with its own settings.",
-            panel=RUN,
+            panel=_RUN, show_default=False,
         ),
     ] = False,
     previous: Annotated[
         bool,
         option(
-            "With --resume: from the checkpoint before the last, where that is damaged.", panel=RUN
+            "With --resume: from the checkpoint before the last, if the last is damaged.",
+            panel=_RUN, show_default=False,
         ),
     ] = False,
-    checkpoint_every: Annotated[int, option("Iterations between two.", panel=RUN)] = 500,
+    checkpoint_every: Annotated[
+        int, option("Iterations from one checkpoint to the next.", panel=_RUN)
+    ] = 500,
     device: Annotated[
-        str, option("auto (a GPU, if there is one), cpu, cuda, cuda:1 …", panel=RUN)
+        str, option("auto (a GPU, if there is one), cpu, cuda, cuda:1 …", panel=_RUN)
     ] = "auto",
     threads: Annotated[
-        int | None, option("Threads of torch.", panel=RUN, default="torch decides", min=1)
+        int | None, option("Threads of torch.", panel=_RUN, default="torch decides", min=1)
     ] = None,
     timeout: Annotated[
-        float, option("Seconds until a process that does not answer is lost.", panel=RUN)
+        float, option("Seconds until a process that does not answer is lost.", panel=_RUN)
     ] = 300.0,
-    progress: Annotated[bool, option("Show a bar.", panel=RUN)] = True,
-    json: Annotated[bool, option("Print the results as JSON, nothing else.", panel=RUN)] = False,
-):
+    progress: Annotated[bool, option("Show a bar.", panel=_RUN)] = True,
+    json: Annotated[
+        bool, option("Print the results as JSON, nothing else.", panel=_RUN, show_default=False)
+    ] = False,
+    **values,
+):  # fmt: skip
     """Meta-train a network on few-shot tasks, then test how it adapts to new ones.
 
-    All goes into a folder: settings, history, curves, parameters, checkpoints. Ctrl-C stops after the current
-    iteration; --resume goes on from there, to the same numbers as if nothing had been.
+    Everything goes into a folder: settings, history, curves, parameters, checkpoints.
+    Ctrl-C stops after the current iteration; --resume goes on from there, to the same
+    numbers as if nothing had happened.
 
     [bold]Examples[/bold]
 
@@ -238,117 +113,104 @@ def train(
       torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500
       -m maml_edu.train --meta-batch 64 --out run
     """
-    values = dict(locals())
-    arguments = {name: values.pop(name) for name in ARGUMENTS}
-    values = {name: value for name, value in values.items() if name not in ALSO}
-    settings, out = settings_for(values, out, resume, previous)
-    going_on = {"resume": resume, "previous": previous}
-    raise typer.Exit(run(settings, out, preset, json, **going_on, **arguments))
+    settings, out = _settings_and_folder(values, preset, out, resume, previous)
+    how = {
+        "data_dir": data_dir, "test": test, "resume": resume, "previous": previous, "device": device,
+        "threads": threads, "timeout": timeout, "progress": progress, "checkpoint_every": checkpoint_every,
+    }  # fmt: skip
+    raise typer.Exit(_train(settings, out, preset, json, how))
 
 
-ARGUMENTS = ("data_dir", "checkpoint_every", "device", "threads", "timeout", "progress", "test")
-ALSO = ("out", "resume", "previous", "json")  # neither settings nor handed on as they are
-
-
-def settings_for(values, out, resume, previous) -> tuple[Settings, Path | None]:
-    """The settings and the folder of the run that the options ask for, which may be one that was begun."""
-    tasks, preset = values.pop("tasks"), values.pop("preset")
-    given = {name: value for name, value in values.items() if value is not None}
-    if "hidden" in given:
-        given["hidden"] = sizes(given["hidden"])
+def _settings_and_folder(values, preset, out, resume, previous) -> tuple[Settings, Path | None]:
+    """The settings and the folder of the run that the options ask for, which may have been begun before."""
+    values = {name: value for name, value in values.items() if value is not None}
     if previous and not resume:
         raise ValueError("--previous goes with --resume.")
     if resume:
         out = out or latest()
         if Folder(out).begun():
-            return resumed(Folder(out), tasks, preset, given), out
+            return _settings_to_resume(Folder(out), preset, values), out
         if previous:
             raise ValueError(f"{out} holds no run to go on with.")
-    return resolve(tasks or "sinusoids", preset, **given), out
+    return resolve(preset=preset, **values), out
 
 
-def resumed(folder: Folder, tasks, preset, given) -> Settings:
-    """The settings of a run that was begun; ValueError where the options contradict them."""
-    known = folder.settings()
-    asked = given | ({"tasks": tasks} if tasks else {})
+def _settings_to_resume(folder: Folder, preset, values) -> Settings:
+    """The settings of a run that was begun; ValueError if the options contradict them."""
+    begun = folder.settings()
     if preset is not None:
-        asked = find(preset)(known.tasks, known.ways, known.shots) | asked
-    asked = {name: value for name, value in asked.items() if value != getattr(known, name)}
-    settings = known.changed(**asked) if asked else known
-    settings.refuse_as_continuation_of(known, folder.path)
+        values = find(preset)(begun.tasks, begun.ways, begun.shots) | values
+    changes = {name: value for name, value in values.items() if value != getattr(begun, name)}
+    settings = begun.changed(**changes) if changes else begun
+    settings.refuse_as_continuation_of(begun, folder.path)
     return settings
 
 
-def run(settings: Settings, out, preset, json, **arguments) -> int:
-    """Say what is going to be done, do it, say how it went; the exit code."""
-    import os
-
-    from . import training
-
-    first = os.environ.get("RANK", "0") == "0"
-    if first:
-        announce(settings, preset, Console(stderr=json))
-    with training.quiet(json):
-        outcome = training.train(settings, out, **arguments)
-    interrupted = outcome.history.interrupted
-    if first and json:
-        print(json_module.dumps(plain(as_json(settings, outcome)), indent=1))
-    elif first:
-        say(f"{outcome.history}\nIn {outcome.folder}: settings, history, curves, parameters.")
-        if outcome.report is not None:
-            Console().print(outcome.report.table())
-        if interrupted:
-            say(f"Go on with: maml-edu train --resume --out {outcome.folder}")
-    return 130 if interrupted else 0
+def _train(settings: Settings, out, preset, json, how) -> int:
+    """Announce the run, train and test, print how it went; the exit code."""
+    prints = os.environ.get("RANK", "0") == "0"  # under torchrun the first process alone
+    if prints:
+        _announce(settings, preset, Console(stderr=json))
+    with _stdout_for_json(json):
+        outcome = experiment.run(settings, out, **how)
+    if prints and json:
+        print(json_module.dumps(plain(_as_json(settings, outcome)), indent=1))
+    elif prints:
+        _print_outcome(outcome)
+    return 130 if outcome.history.interrupted else 0
 
 
-def announce(settings: Settings, preset, console: Console):
-    """All settings, and where each comes from, before the run."""
+def _announce(settings: Settings, preset, console: Console):
+    """Print all settings and where each comes from, before the run."""
     table = Table(box=None, title=f"Meta-training on {settings.tasks}", title_justify="left")
     for heading in ("setting", "value", "from"):
         table.add_column(heading)
-    shown = settings.as_json()
-    origin = shown.pop("origin")
-    for name, value in shown.items():
+    values = settings.as_json()
+    origin = values.pop("origin")
+    for name, value in values.items():
         if value is not None and relevant(name, settings):
             table.add_row(name, str(value), origin.get(name, "default"))
     console.print(table)
     if preset is not None:
-        known = PRESETS[preset]
-        console.print(f"{known.name}: {known.source}. {known.note}", highlight=False)
+        recipe = find(preset)
+        console.print(f"{recipe.name}: {recipe.source}. {recipe.note}", highlight=False)
 
 
-def as_json(settings: Settings, outcome) -> dict[str, Any]:
-    """Everything that a script may want to know of a run, in plain values."""
-    from .training import mean_loss
+def _print_outcome(outcome):
+    """Print how the training went, the table of the test, and how to go on after Ctrl-C."""
+    say(f"{outcome.history}\nIn {outcome.folder}: settings, history, curves, parameters.")
+    if outcome.report is not None:
+        Console().print(outcome.report.table())
+    if outcome.history.interrupted:
+        say(f"Go on with: maml-edu train --resume --out {outcome.folder}")
 
+
+def _as_json(settings: Settings, outcome) -> dict[str, Any]:
+    """Everything that a script may want to know about a run, in plain values."""
     history, report = outcome.history, outcome.report
-    done, seconds = len(history), history.seconds
+    iterations, seconds = len(history), history.seconds
+    loss = float(history.smoothed()[-1]) if iterations else math.nan  # of the last 100 iterations
     return {
         "settings": settings.as_json(),
         "folder": str(outcome.folder),
         "processes": outcome.processes,
         "device": outcome.device,
         "parameters": outcome.parameters,
-        "iterations": done,
+        "iterations": iterations,
         "seconds": seconds,
-        "iterations_per_second": done / seconds if seconds else None,
+        "iterations_per_second": iterations / seconds if seconds else None,
         "interrupted": history.interrupted,
-        "loss": mean_loss(history),
+        "loss": loss,
         "validation": history.validation,
         "evaluation": report and report.as_json(),
     }
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """ "40,40" → (40, 40)."""
-    try:
-        found = tuple(int(size) for size in text.split(",") if size.strip())
-    except ValueError:
-        found = (0,)
-    if any(size < 1 for size in found):
-        raise typer.BadParameter("give widths ≥ 1 with commas between them, such as 40,40")
-    return found
+@contextlib.contextmanager
+def _stdout_for_json(json: bool):
+    """What is printed meanwhile goes to stderr, if JSON is to be printed alone."""
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        yield
 
 
 # ------------------------------------------------------------------ evaluate
@@ -356,47 +218,41 @@ def sizes(text: str) -> tuple[int, ...]:
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
-    episodes: Annotated[int, typer.Option(help="New tasks to adapt to.")] = 600,
+    episodes: Annotated[int, option("New tasks to adapt to.")] = 600,
     steps: Annotated[
         str | None,
-        typer.Option(
-            help="Inner steps to show: 10, 0:10, or 0,1,5,10. [dim]Default: as the run's test[/dim]"
-        ),
+        option("Inner steps to show: 10, 0:10, or 0,1,5,10.", default="as in the run's test"),
     ] = None,
-    which: Annotated[str, typer.Option(help="Parameters: best (of validation) or last.")] = "best",
+    which: Annotated[str, option("Parameters: best (of validation) or last.")] = "best",
     tasks: Annotated[
         str | None,
-        typer.Option(help=f"Other tasks than it was trained on: {', '.join(DEFAULTS)}."),
+        option(f"Other tasks than it was trained on: {', '.join(DEFAULTS)}."),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(
-            help="train, val, test; omniglot: background and evaluation, too. [dim]Default: test[/dim]"
-        ),
+        option("train, val, test; omniglot: background and evaluation, too.", default="test"),
     ] = None,
-    ways: Annotated[int | None, typer.Option(help="N: protonet alone can have another.")] = None,
-    shots: Annotated[int | None, typer.Option(help="K. [dim]Default: as in training[/dim]")] = None,
+    ways: Annotated[int | None, option("N: only protonet can have another.")] = None,
+    shots: Annotated[int | None, option("K.", default="as in training")] = None,
     queries: Annotated[
-        int | None,
-        typer.Option(help="Queries of each class. [dim]Default: as the run's test[/dim]"),
+        int | None, option("Queries of each class.", default="as in the run's test")
     ] = None,
-    rotations: Annotated[bool | None, typer.Option(help="As for train.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the tasks.", min=0)] = 1,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the data sets.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda …")] = "auto",
+    rotations: Annotated[bool | None, option("As for train.")] = None,
+    seed: Annotated[int, option("Of the tasks.", min=0)] = 1,
+    data_dir: Annotated[Path | None, option("Folder of the data sets.", metavar="DIR")] = None,
+    device: Annotated[str, option("auto, cpu, cuda …")] = "auto",
     name: Annotated[
-        str, typer.Option(help="Of the files in the folder: NAME.json and NAME.png.")
+        str, option("Of the files in the folder: NAME.json and NAME.png.")
     ] = "evaluation",
-    progress: Annotated[bool, typer.Option(help="Show a bar.")] = True,
-    json: Annotated[bool, typer.Option(help="Print JSON, nothing else.")] = False,
+    progress: Annotated[bool, option("Show a bar.")] = True,
+    json: Annotated[bool, option("Print JSON, nothing else.", show_default=False)] = False,
 ):
     """Adapt a trained network to new tasks: accuracy or loss after each number of inner steps.
 
-    With batch norm in the network there are two answers, and both are given. [bold]transductive[/bold]: all queries
-    of a task go through the network at once, as in the papers, so that each gains from the others. [bold]one
-    query at a time[/bold]: each goes through beside the support set alone.
+    With batch norm in the network there are two answers, and both are given.
+    [bold]transductive[/bold]: all queries of a task go through the network at once, as in the
+    papers, so that each gains from the others. [bold]one query at a time[/bold]: each goes
+    through together with the support set alone.
 
     [bold]Examples[/bold]
 
@@ -405,69 +261,54 @@ def evaluate(
       maml-edu evaluate runs/glyphs-5way-1shot-maml --tasks omniglot --split evaluation
       trained on invented alphabets, tested on the twenty real ones
     """
-    from . import evaluating
-    from .folder import load
-    from .training import quiet
-
-    check_name(name)
+    _check_name(name)
     run = Folder(folder)
-    with quiet(json):
+    changes = {
+        "tasks": tasks,
+        "ways": ways,
+        "shots": shots,
+        "test_queries": queries,
+        "rotations": rotations,
+    }
+    with _stdout_for_json(json):
         learner, settings = load(folder, which)
-        learner.to(device_named(device))
-        changes = {"ways": ways, "shots": shots, "test_queries": queries, "rotations": rotations}
-        family = family_for(settings, tasks, split, changes, data_dir or run.data_dir())
-        shown = numbers(steps) if steps else settings.test_steps
-        found = evaluating.evaluate(learner, family, episodes, shown, seed=seed, progress=progress)
+        learner.to(_device(device))
+        family = _family(settings, split, changes, data_dir or run.data_dir())
+        shown = inner_steps(steps) if steps else settings.test_steps
+        report = reports.evaluate(learner, family, episodes, shown, seed=seed, progress=progress)
     if json:
-        print(json_module.dumps(plain(found.as_json()), indent=1))
+        print(json_module.dumps(plain(report.as_json()), indent=1))
     else:
-        Console().print(found.table())
-    try:
-        run.write_results(
-            name, found.as_json() | {"run": folder.name, "which": which, "seed": seed}
-        )
-        run.write_picture(f"{name}.png", found.plot().figure)
-    except OSError as error:
-        say(f"Not kept: {folder} cannot be written ({error}).", Console(stderr=True))
-        return
-    if not json:
+        Console().print(report.table())
+    written = _write(run, name, report, {"run": folder.name, "which": which, "seed": seed})
+    if written and not json:
         say(f"In {folder}: {name}.json, {name}.png.")
 
 
-def check_name(name):
+def _check_name(name):
     """ValueError for a name of files that are the run's own, or that lie elsewhere."""
-    own = ("config", "environment", "history", "curves", "results")
-    if name in own or not re.fullmatch(r"\w[\w.-]*", name):
+    if name in _FILES_OF_A_RUN or not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"--name must be letters, digits, - and _, and none of {', '.join(own)}, which are files of the "
-            f"run itself; got {name!r}."
+            f"--name must be letters, digits, - and _, and none of {', '.join(_FILES_OF_A_RUN)}, which are "
+            f"files of the run itself; got {name!r}."
         )
 
 
-def device_named(device):
+def _device(name):
     from maml_edu.pytorch.arguments import find_device
 
-    return find_device(device)
+    return find_device(name)
 
 
-def family_for(settings: Settings, tasks, split, changes, data_dir):
+def _family(settings: Settings, split, changes, data_dir):
     """The tasks to test on: the run's own, or others that fit its network."""
-    from .problems import images_of, make_problem
-
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes.get("ways", settings.ways) != settings.ways and settings.method != "protonet":
         raise ValueError(
             f"the network of this run has an output for each of its {settings.ways} ways: leave --ways out."
         )
-    if tasks is not None and tasks != settings.tasks:
-        if "sinusoids" in (tasks, settings.tasks):
-            raise ValueError(
-                f"the network of this run was made for {settings.tasks}, and does not fit {tasks}."
-            )
-        others = DEFAULTS.get(tasks)
-        if others is None:
-            raise ValueError(f"--tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
-        changes = {"tasks": tasks, "rotations": others["rotations"]} | changes
+    if changes.get("tasks", settings.tasks) != settings.tasks:
+        changes = _other_tasks(settings, changes["tasks"]) | changes
     settings = settings.changed(**changes)
     if settings.ways is None:
         if split not in (None, "test"):
@@ -476,16 +317,23 @@ def family_for(settings: Settings, tasks, split, changes, data_dir):
     return images_of(settings, split or "test", data_dir)
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """ "10" → 0 … 10; "0:10" the same; "1,5,10" → (1, 5, 10)."""
+def _other_tasks(settings: Settings, tasks) -> dict[str, Any]:
+    """What changes with the tasks. ValueError if the network does not fit them."""
+    if "sinusoids" in (tasks, settings.tasks):
+        raise ValueError(
+            f"the network of this run was made for {settings.tasks}, and does not fit {tasks}."
+        )
+    if tasks not in DEFAULTS:
+        raise ValueError(f"--tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
+    return {"rotations": DEFAULTS[tasks]["rotations"]}
+
+
+def _write(run: Folder, name, report, about) -> bool:
+    """Write NAME.json and NAME.png into the folder of a run; were they written?"""
     try:
-        if "," in text:
-            found = tuple(int(part) for part in text.split(","))
-        else:
-            first, _, last = text.rpartition(":")
-            found = tuple(range(int(first or 0), int(last) + 1))
-    except ValueError:
-        found = ()
-    if not found or min(found) < 0:
-        raise typer.BadParameter("give inner steps such as 10, 0:10 or 0,1,5,10")
-    return found
+        run.write_results(name, report.as_json() | about)
+        run.write_picture(f"{name}.png", report.plot().figure)
+    except OSError as error:
+        say(f"Not saved: {run.path} cannot be written ({error}).", Console(stderr=True))
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The files of a run: `Folder` writes them, `load` reads the learner back.
+"""The files of a run: `Folder` writes them, `load` makes a trained learner of them again.
 
     config.json               the settings, and where each comes from
     environment.json          versions, machine, command
@@ -9,7 +9,7 @@
     checkpoint.pt             all that `--resume` needs (checkpoint.previous.pt: the one before)
     results.json, .png        the test
 
-Each is written whole or not at all.
+Each is written as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from maml_edu.atomic import replacing
 
 from .settings import FORMAT, Settings, from_json
 
-WHICH = ("best", "last")
+_WHICH = ("best", "last")
 
 
 class Folder:
-    """The folder of one run. Raises ValueError where its files are missing or damaged, OSError as writing does."""
+    """The folder of one run. Raises ValueError if its files are missing or damaged, OSError as writing does."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -48,26 +48,30 @@ class Folder:
     def begin(self, settings: Settings, data_dir=None):
         """Write down what is going to be done, and on what machine."""
         self._write_json("config.json", {"format": FORMAT, "settings": settings.as_json()})
-        where = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
-        self._write_json("environment.json", environment() | {"data_dir": where})
+        data = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+        self._write_json("environment.json", _environment() | {"data_dir": data})
+
+    def has_checkpoint(self) -> bool:
+        """Is there a checkpoint to go on from?"""
+        return (self.path / "checkpoint.pt").is_file()
 
     def forget(self):
-        """Undo `begin`, where nothing has come of it."""
+        """Undo `begin`, for a run that was refused before it did anything."""
         for name in ("config.json", "environment.json"):
             (self.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # there is something else in it
+        with contextlib.suppress(OSError):  # something else is in it
             self.path.rmdir()
 
     def data_dir(self):
-        """The folder of the data sets that the run was begun with; None: the usual one."""
+        """The folder of the data sets that the run was begun with; None means the usual one."""
         try:
-            known = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
-            return known.get("data_dir")
+            environment = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            return environment.get("data_dir")
         except (OSError, ValueError, AttributeError):
             return None
 
     def settings(self) -> Settings:
-        """The settings of the run. ValueError where config.json is missing or damaged."""
+        """The settings of the run. ValueError if config.json is missing or damaged."""
         path = self.path / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
@@ -84,15 +88,15 @@ class Folder:
     # -------------------------------------------------------------- while it trains
 
     def keep(self, iteration, history, learner):
-        """A callback of `meta_train`: history, curves and parameters as they are now.
+        """A callback of `meta_train`: writes history, curves and parameters as they are now.
 
-        Where they cannot be written that is said, and training goes on.
+        If they cannot be written, a warning says so, and training goes on.
         """
         try:
-            self.write_history(history)
-            self.write_parameters("last", tensors_of(learner), iteration)
-            if not history.validation or history.best and history.best[0] == iteration:
-                self.write_parameters("best", tensors_of(learner), iteration)
+            self._write_history(history)
+            self._write_parameters("last", _trained_tensors(learner), iteration)
+            if not history.validation or (history.best and history.best[0] == iteration):
+                self._write_parameters("best", _trained_tensors(learner), iteration)
         except OSError as error:
             warnings.warn(
                 f"the files of the run in {self.path} could not be written ({error}): training goes on. Free "
@@ -101,23 +105,23 @@ class Folder:
             )
 
     def finish(self, history, learner):
-        """The files as they are at the end, or where Ctrl-C came; the learner has the best parameters."""
-        self.write_history(history)
-        done = len(history)
-        self.write_parameters(
-            "best", tensors_of(learner), history.best[0] if history.best else done
-        )
-        try:  # the last ones, which the learner no longer has
-            state = read_checkpoint(self.path)
+        """Write the files as they are at the end, or after Ctrl-C; the learner has the best parameters.
+
+        The last ones are taken from the checkpoint: `meta_train` has put the best in their place.
+        """
+        self._write_history(history)
+        iteration = history.best[0] if history.best else len(history)
+        self._write_parameters("best", _trained_tensors(learner), iteration)
+        try:
+            state = _read_checkpoint(self.path)
         except (OSError, ValueError):  # a full disk: those of the last `keep` stay
             return
         tensors = {**state["learner"]["model"], **state["learner"]["inner_lr"]}
-        self.write_parameters("last", tensors, len(state["history"]["loss"]))
+        self._write_parameters("last", tensors, len(state["history"]["loss"]))
 
-    def write_history(self, history):
+    def _write_history(self, history):
         """history.json, history.csv and curves.png."""
-        found = {**vars(history), "loss": list(history.loss)}
-        self._write_json("history.json", found)
+        self._write_json("history.json", {**vars(history), "loss": list(history.loss)})
         validated = {iteration: (mean, ci95) for iteration, mean, ci95 in history.validation}
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -130,7 +134,7 @@ class Folder:
             self.write_picture("curves.png", history.plot().figure)
 
     def write_picture(self, name, figure):
-        """A matplotlib figure as PNG, and closed."""
+        """Write a matplotlib figure as PNG, and close it."""
         import matplotlib.pyplot as plt
 
         content = io.BytesIO()
@@ -138,19 +142,19 @@ class Folder:
         plt.close(figure)
         self._write(name, content.getvalue())
 
-    def write_parameters(self, which, tensors, iteration):
-        """best.safetensors or last.safetensors: all that the outer loop trains, and buffers."""
+    def _write_parameters(self, which, tensors, iteration):
+        """best.safetensors or last.safetensors: everything that the outer loop trains, and buffers."""
         from safetensors.torch import save
 
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         self._write(f"{which}.safetensors", save(tensors, {"iteration": str(iteration)}))
 
-    def write_results(self, name, found: dict[str, Any]):
-        """The report of an evaluation as JSON."""
-        self._write_json(f"{name}.json", found)
+    def write_results(self, name, results: dict[str, Any]):
+        """Write the results of an evaluation to NAME.json."""
+        self._write_json(f"{name}.json", results)
 
-    def _write_json(self, name, found):
-        text = json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False)
+    def _write_json(self, name, value):
+        text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
         self._write(name, (text + "\n").encode())
 
     def _write(self, name, content: bytes):
@@ -160,57 +164,61 @@ class Folder:
     # -------------------------------------------------------------- afterwards
 
     def take_parameters(self, learner, which: str = "best") -> int:
-        """Give the learner what best.safetensors or last.safetensors holds; the iteration that it is of.
+        """Load best.safetensors or last.safetensors into the learner; returns the iteration it was saved at.
 
-        ValueError where the file is missing, damaged, or of another network.
+        ValueError if the file is missing, damaged, or of another network.
         """
         import torch
-        from safetensors import SafetensorError, safe_open
 
-        if which not in WHICH:
+        if which not in _WHICH:
             raise ValueError(f"which must be best or last; got {which!r}.")
         path = self.path / f"{which}.safetensors"
-        if not path.is_file():
-            raise ValueError(
-                f"{path} is not there: the run has not come to its first validation yet."
-            )
-        try:
-            with safe_open(path, framework="pt") as file:
-                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                iteration = int((file.metadata() or {})["iteration"])
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ValueError(
-                f"{path} is damaged, or something else wrote it ({error}): take the other of best and last, "
-                f"or train again."
-            ) from None
-        own = tensors_of(learner)
-        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in found.items()}:
+        saved, iteration = _read_parameters(path)
+        current = _trained_tensors(learner)
+        if {n: v.shape for n, v in current.items()} != {n: v.shape for n, v in saved.items()}:
             raise ValueError(
                 f"{path} holds the parameters of another network than config.json says."
             )
         with torch.no_grad():
-            for name, value in own.items():
-                value.copy_(found[name])
+            for name, value in current.items():
+                value.copy_(saved[name])
         return iteration
 
 
-def plain(found):
+def _read_parameters(path: Path) -> tuple[dict[str, Any], int]:
+    """(tensors by name, iteration they were saved at). ValueError if the file is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: the run has not come to its first validation yet.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, int((file.metadata() or {})["iteration"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged, or something else wrote it ({error}): take the other of best and last, "
+            f"or train again."
+        ) from None
+
+
+def plain(value):
     """The same with None in place of NaN and infinity, which JSON does not know."""
-    if isinstance(found, float):
-        return found if math.isfinite(found) else None
-    if isinstance(found, dict):
-        return {name: plain(value) for name, value in found.items()}
-    return [plain(value) for value in found] if isinstance(found, (list, tuple)) else found
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What the last checkpoint of a run holds. Raises ValueError where it is damaged, OSError without one."""
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """What the last checkpoint of a run holds. Raises ValueError if it is damaged, OSError if there is none."""
     from maml_edu.pytorch.training import checkpoint
 
     return checkpoint.read(path / checkpoint.NAME)
 
 
-def tensors_of(learner):
+def _trained_tensors(learner):
     """Everything of a learner that training changes: the model's state and the learned rates."""
     return {**learner.model.state_dict(keep_vars=True), **learner.learned_rates()}
 
@@ -218,7 +226,10 @@ def tensors_of(learner):
 def load(path, which: str = "best"):
     """(learner, settings) of a run: its network with the parameters of the best validation, or the last.
 
-    path: the folder. Raises ValueError where a file is missing or damaged. The data is not needed.
+    path: the folder.
+    which: "best" or "last".
+
+    The data is not needed. Raises ValueError if a file is missing or damaged.
     """
     from .problems import make_learner
 
@@ -230,7 +241,7 @@ def load(path, which: str = "best"):
 
 
 def free_folder(settings: Settings, root="runs") -> Path:
-    """A folder below `root` that no run has yet, named after the settings."""
+    """A folder in `root` that does not exist yet, named after the settings."""
     number, path = 1, Path(root) / settings.name
     while path.exists():
         number += 1
@@ -239,19 +250,19 @@ def free_folder(settings: Settings, root="runs") -> Path:
 
 
 def latest(root="runs") -> Path:
-    """The folder below `root` in which a run was busy last. ValueError where there is none."""
-    found = [path.parent for path in Path(root).glob("*/config.json")]
-    if not found:
+    """The folder in `root` whose run was trained last. ValueError if there is none."""
+    folders = [path.parent for path in Path(root).glob("*/config.json")]
+    if not folders:
         raise ValueError(f"there is no run in {root}/ to go on with: give its folder with --out.")
     training = ("config.json", "history.json", "checkpoint.pt")  # an evaluation does not count
 
-    def busy(path):
+    def last_trained(path):
         return max((path / name).stat().st_mtime for name in training if (path / name).is_file())
 
-    return max(found, key=busy)
+    return max(folders, key=last_trained)
 
 
-def environment() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     """What the numbers and the time of a run may depend on."""
     import numpy
     import torch

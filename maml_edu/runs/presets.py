@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-IMAGES = {
+_IMAGES = {
     "ways": 5, "shots": 1, "queries": 5, "test_queries": 5, "rotations": True,
     "net": "conv4", "filters": 64, "pool": "stride", "inner_lr": 2.0, "inner_steps": 1,
     "iterations": 6000, "meta_batch": 16, "meta_lr": 2e-3, "schedule": "cosine:0.01",
@@ -22,29 +22,34 @@ IMAGES = {
 }  # fmt: skip
 DEFAULTS: dict[str, dict[str, Any]] = {
     "sinusoids": {"shots": 10, "inner_lr": 0.01},
-    "omniglot": IMAGES | {"resize": "nearest"},
-    "glyphs": IMAGES | {"alphabets": 100, "rotations": False},
+    "omniglot": _IMAGES | {"resize": "nearest"},
+    "glyphs": _IMAGES | {"alphabets": 100, "rotations": False},
 }
 
-OF_METHOD: dict[str, dict[str, Any]] = {  # where that differs from MAML, on images
+OF_METHOD: dict[str, dict[str, Any]] = {  # what differs from MAML, on images
     "fomaml": {"inner_lr": 0.4},
     "reptile": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
     "meta-sgd": {"inner_lr": 0.4, "test_steps": 1},
-    "maml++": {"inner_lr": 0.4, "inner_steps": 3},
+    "maml++": {"inner_lr": 0.4, "inner_steps": 3, "test_steps": None},
     "imaml": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
     "protonet": {"test_steps": 0},
 }
 
 
 def defaults_for(tasks: str, method: str) -> dict[str, Any]:
-    """What an experiment begins with: what suits the tasks, and the method."""
+    """The settings that suit these tasks and this method, where they differ from those of `Settings`."""
     on_images = OF_METHOD.get(method, {}) if tasks != "sinusoids" else {}
     return {"tasks": tasks, **DEFAULTS[tasks], **on_images}
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A published recipe: a function (tasks, ways, shots) → settings, and what there is to say of it."""
+    """A published recipe, to be called with (tasks, ways, shots).
+
+    source: the paper.
+    note: what to know about its loss and rates.
+    settings: a function (tasks, ways, shots) → settings by name; None if the paper has none for these.
+    """
 
     name: str
     source: str
@@ -52,24 +57,24 @@ class Preset:
     settings: Callable[[str, int | None, int], dict[str, Any] | None]
 
     def __call__(self, tasks: str, ways: int | None, shots: int) -> dict[str, Any]:
-        """The settings for these tasks. ValueError where the source has none."""
-        found = self.settings(tasks, ways, shots)
-        if found is None:
+        """The settings for these tasks. ValueError if the source has none."""
+        settings = self.settings(tasks, ways, shots)
+        if settings is None:
             raise ValueError(
                 f"preset {self.name} ({self.source}) has no settings for {tasks}"
                 f"{f' with {ways} ways' if ways else ''}: choose another, or leave it out."
             )
-        return found
+        return settings
 
 
 def find(name: str) -> Preset:
-    """The preset of this name. ValueError that lists what there is."""
+    """The preset of this name. ValueError, with a list of all, if there is none."""
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}.")
     return PRESETS[name]
 
 
-def finn2017(tasks, ways, shots):
+def _finn2017(tasks, ways, shots):
     """MAML as its authors ran it."""
     if tasks == "sinusoids":
         return {
@@ -88,7 +93,7 @@ def finn2017(tasks, ways, shots):
     }  # fmt: skip
 
 
-def antoniou2019(tasks, ways, shots):
+def _antoniou2019(tasks, ways, shots):
     """MAML++ as its authors ran it on Omniglot."""
     if tasks == "sinusoids":
         return None
@@ -108,13 +113,13 @@ PRESETS = {
             "Finn, Abbeel and Levine 2017, sections 5.1 and 5.2, and their code",
             "Their loss sums over ways: the inner rate 0.4 (20 ways: 0.1) of the paper is 2.0 for the mean "
             "loss that is used here.",
-            finn2017,
+            _finn2017,
         ),
         Preset(
             "antoniou2019",
             "Antoniou, Edwards and Storkey 2019, and their code",
             "Their loss is a mean, as here: the inner rates, one for each layer and step, start at 0.1.",
-            antoniou2019,
+            _antoniou2019,
         ),
     )
 }

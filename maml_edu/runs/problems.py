@@ -7,21 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .settings import Settings
+from .settings import METHODS, Settings
 
-METHODS = {  # name → class of maml_edu.pytorch
-    "maml": "MAML",
-    "fomaml": "FOMAML",
-    "reptile": "Reptile",
-    "anil": "ANIL",
-    "boil": "BOIL",
-    "meta-sgd": "MetaSGD",
-    "maml++": "MAMLpp",
-    "imaml": "IMAML",
-    "protonet": "ProtoNet",
-    "fine-tuning": "FineTuning",
-}
-WITHOUT_INNER_LOOP = ("protonet",)
+_WITHOUT_INNER_LOOP = ("protonet",)
 
 
 @dataclass(frozen=True)
@@ -34,11 +22,11 @@ class Problem:
 
 
 def make_problem(settings: Settings, data_dir=None) -> Problem:
-    """The tasks that the settings ask for. ValueError or FileNotFoundError where there are none such."""
-    return chosen("tasks", settings.tasks, PROBLEMS)(settings, data_dir)
+    """The tasks that the settings ask for. ValueError if they make no sense, FileNotFoundError without data."""
+    return _choice("tasks", settings.tasks, _PROBLEMS)(settings, data_dir)
 
 
-def sinusoids(settings, data_dir=None) -> Problem:
+def _sinusoids(settings, data_dir=None) -> Problem:
     """Regression of sine waves (Finn et al. 2017, section 5.1)."""
     from maml_edu.tasks import Sinusoids
 
@@ -51,7 +39,7 @@ def sinusoids(settings, data_dir=None) -> Problem:
     return Problem(Sinusoids(settings.shots, settings.queries), test, test)
 
 
-def images(settings, data_dir=None) -> Problem:
+def _images(settings, data_dir=None) -> Problem:
     """Classification of handwritten or invented characters, train, val and test sets apart."""
     return Problem(*(images_of(settings, split, data_dir) for split in ("train", "val", "test")))
 
@@ -73,10 +61,10 @@ def images_of(settings: Settings, split: str, data_dir=None):
     return Glyphs(split, ways, settings.shots, queries, **how)
 
 
-PROBLEMS: dict[str, Callable[..., Problem]] = {
-    "sinusoids": sinusoids,
-    "omniglot": images,
-    "glyphs": images,
+_PROBLEMS: dict[str, Callable[..., Problem]] = {
+    "sinusoids": _sinusoids,
+    "omniglot": _images,
+    "glyphs": _images,
 }
 
 
@@ -87,32 +75,36 @@ def make_learner(settings: Settings):
 
     import maml_edu.pytorch as mt
 
-    kind = getattr(mt, chosen("--method", settings.method, METHODS))
-    dtype = getattr(
-        torch, chosen("--dtype", settings.dtype, {n: n for n in ("float32", "float64")})
-    )
+    kind = getattr(mt, _choice("--method", settings.method, METHODS))
+    dtypes = {"float32": torch.float32, "float64": torch.float64}
+    dtype = _choice("--dtype", settings.dtype, dtypes)
     loss = cross_entropy if settings.of_images else mse_loss
     torch.manual_seed(settings.seed)
-    model = make_network(settings).to(dtype)
-    if settings.method in WITHOUT_INNER_LOOP:
+    model = _make_network(settings).to(dtype)
+    if settings.method in _WITHOUT_INNER_LOOP:
         return kind(model, loss)
-    asked = {"engine": (settings.engine, "auto"), "precision": (settings.precision, "float32")}
-    given = {name: value for name, (value, usual) in asked.items() if value != usual}
-    known = inspect.signature(kind).parameters
-    for name in given:
-        if not {name, "options"} & known.keys():
+    how = _way_of_computing(kind, settings)
+    return kind(model, loss, settings.inner_lr, settings.inner_steps, **how)
+
+
+def _way_of_computing(kind, settings: Settings) -> dict[str, str]:
+    """Engine and precision, if they were asked for. ValueError if this method has no choice of them."""
+    names = [n for n in ("engine", "precision") if getattr(settings, n) != getattr(Settings, n)]
+    accepted = inspect.signature(kind).parameters.keys()
+    for name in names:
+        if not accepted & {name, "options"}:
             raise ValueError(f"{settings.method} has one way of computing: leave out --{name}.")
-    return kind(model, loss, settings.inner_lr, settings.inner_steps, **given)
+    return {name: getattr(settings, name) for name in names}
 
 
-def make_network(settings: Settings):
-    """A new network for these tasks; without a head, where the method compares embeddings."""
+def _make_network(settings: Settings):
+    """A new network for these tasks; without a head if the method compares embeddings."""
     from torch import nn
 
     import maml_edu.pytorch as mt
 
     inputs, outputs = (28 * 28, settings.ways) if settings.of_images else (1, 1)
-    if settings.method in WITHOUT_INNER_LOOP:
+    if settings.method in _WITHOUT_INNER_LOOP:
         outputs = None
     if settings.net == "conv4":
         if not settings.of_images:
@@ -125,8 +117,8 @@ def make_network(settings: Settings):
     return nn.Sequential(nn.Flatten(), *mlp) if settings.of_images else mlp
 
 
-def chosen(option, name, among):
-    """among[name]; ValueError that lists what there is."""
+def _choice(option, name, among):
+    """among[name]; ValueError, with a list of all names, if there is none."""
     if name not in among:
         raise ValueError(f"{option} must be one of {', '.join(among)}; got {name!r}.")
     return among[name]

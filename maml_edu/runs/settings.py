@@ -1,4 +1,7 @@
-"""Everything that an experiment is made of, in plain values: `Settings`, which `resolve` puts together."""
+"""Everything that an experiment is made of, in plain values: `Settings`, which `resolve` puts together.
+
+A field of `Settings` also holds what `maml-edu train --help` says of it: the option is made of the field.
+"""
 
 from __future__ import annotations
 
@@ -9,57 +12,98 @@ from typing import Any
 from .presets import DEFAULTS, defaults_for, find
 
 FORMAT = 1  # of config.json
-MAY_CHANGE = (
-    "iterations",
-    "validation_episodes",
-    "episodes",
-    "test_steps",
-    "engine",
-)  # on going on
+METHODS = {  # name → class of maml_edu.pytorch
+    "maml": "MAML",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+    "anil": "ANIL",
+    "boil": "BOIL",
+    "meta-sgd": "MetaSGD",
+    "maml++": "MAMLpp",
+    "imaml": "IMAML",
+    "protonet": "ProtoNet",
+    "fine-tuning": "FineTuning",
+}
+# what may be another in a resumed run
+_MAY_CHANGE = ("iterations", "validation_episodes", "episodes", "test_steps", "engine")
+TASKS, NET, INNER, OUTER, LOOK = (
+    "Tasks", "Network", "Inner loop", "Outer loop", "Validation and test",
+)  # fmt: skip
+
+
+def _setting(default, panel: str, help: str, none: str = "") -> Any:
+    """A field that is an option of `maml-edu train`.
+
+    panel: under which heading.
+    help: what it is.
+    none: what a value of None means, in words.
+    """
+    return field(default=default, metadata={"panel": panel, "help": help, "none": none})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One experiment. Counts are whole numbers, rates of a loss that is a mean over examples.
+    """One experiment. Counts are whole numbers; rates are for a loss that is a mean over examples.
 
-    origin: where each value comes from, "default", a preset's name, or "you".
+    origin: where each value comes from: "default", a preset's name, or "you".
     """
 
-    # tasks
-    tasks: str = "sinusoids"
-    ways: int | None = None  # N; None for regression
-    shots: int = 10  # K, of each class
-    queries: int | None = None  # in training, of each class; None: as many as shots
-    test_queries: int | None = None  # in validation and test; None: as in training
-    rotations: bool | None = None  # each character turned counts as three more
-    resize: str | None = None  # Omniglot: "nearest" or "area"
-    alphabets: int | None = None  # glyphs: how many are drawn for training
-    # network
-    net: str = "mlp"  # or "conv4"
-    hidden: tuple[int, ...] = (40, 40)  # mlp
-    init: float | None = None  # mlp: standard deviation of the first weights; None: torch's own
-    filters: int = 64  # conv4
-    pool: str = "stride"  # conv4: or "max"
-    dtype: str = "float32"
-    # inner loop
-    method: str = "maml"
-    inner_lr: float = 0.01
-    inner_steps: int = 1
-    engine: str = "auto"
-    precision: str = "float32"
-    # outer loop
-    iterations: int = 2000
-    meta_batch: int = 25
-    meta_lr: float = 1e-3
-    optimiser: str = "adam"
-    schedule: str = "constant"
-    clip: str | None = None
-    seed: int = 0
-    # validation and test
-    validate_every: int = 1000  # 0: never
-    validation_episodes: int = 200
-    episodes: int = 600
-    test_steps: int | None = None  # None: as in training
+    tasks: str = _setting("sinusoids", TASKS, f"{', '.join(DEFAULTS)}.")
+    ways: int | None = _setting(None, TASKS, "N, classes of a task.", none="none")
+    shots: int = _setting(10, TASKS, "K, support examples of a task (of each class).")
+    queries: int | None = _setting(
+        None, TASKS, "Query examples (of each class) in training.", none="as many as shots"
+    )
+    test_queries: int | None = _setting(
+        None, TASKS, "The same in validation and test.", none="as in training"
+    )
+    rotations: bool | None = _setting(
+        None, TASKS, "Each character turned by 90, 180 or 270 degrees is another character."
+    )
+    resize: str | None = _setting(None, TASKS, "Omniglot's pixels: nearest (as published) or area.")
+    alphabets: int | None = _setting(
+        None, TASKS, "Glyphs: how many alphabets are invented for training."
+    )
+
+    net: str = _setting("mlp", NET, "mlp or conv4.")
+    hidden: tuple[int, ...] = _setting((40, 40), NET, "Widths of the hidden layers of the mlp.")
+    init: float | None = _setting(
+        None, NET, "Standard deviation of the first weights of the mlp.", none="torch's own way"
+    )
+    filters: int = _setting(64, NET, "Filters of each layer of conv4.")
+    pool: str = _setting("stride", NET, "conv4 halves the image by stride or max.")
+    dtype: str = _setting("float32", NET, "float32 or float64.")
+
+    method: str = _setting("maml", INNER, f"{', '.join(METHODS)} (sinusoids alone).")
+    inner_lr: float = _setting(
+        0.01,
+        INNER,
+        "α, the rate of the inner steps, for a loss that is a mean over examples. (The code of Finn et al. "
+        "sums over ways: its 0.4 at 5 ways is 2.0 here.)",
+    )
+    inner_steps: int = _setting(1, INNER, "Inner steps in training.")
+    engine: str = _setting("auto", INNER, "How meta-gradients are computed.")
+    precision: str = _setting("float32", INNER, "float32, tf32 or bf16.")
+
+    iterations: int = _setting(2000, OUTER, "Outer steps.")
+    meta_batch: int = _setting(25, OUTER, "Tasks of an outer step, over all processes together.")
+    meta_lr: float = _setting(1e-3, OUTER, "β, the rate of the outer steps.")
+    optimiser: str = _setting("adam", OUTER, "adam, adamw, sgd, momentum, nesterov, rmsprop …")
+    schedule: str = _setting(
+        "constant", OUTER, "Of β: constant, cosine (to 0), or cosine:0.01 (to a hundredth)."
+    )
+    clip: str | None = _setting(
+        None, OUTER, "Largest norm of the meta-gradient (10), or element (value:10).", none="none"
+    )
+    seed: int = _setting(0, OUTER, "Of the first weights and the training tasks.")
+
+    validate_every: int = _setting(
+        1000, LOOK, "Iterations from one validation to the next; 0: never."
+    )
+    validation_episodes: int = _setting(200, LOOK, "Tasks of a validation.")
+    episodes: int = _setting(600, LOOK, "New tasks for the test at the end.")
+    test_steps: int | None = _setting(None, LOOK, "Inner steps in the test.", none="as in training")
+
     origin: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -67,7 +111,7 @@ class Settings:
         return self.tasks != "sinusoids"
 
     def as_json(self) -> dict[str, Any]:
-        """The same in what JSON knows."""
+        """The same in the types that JSON has."""
         plain = dataclasses.asdict(self)
         return plain | {"hidden": list(self.hidden)}
 
@@ -78,49 +122,62 @@ class Settings:
         return f"{self.tasks}-{ways}{self.shots}shot-{self.method}"
 
     def refuse_as_continuation_of(self, begun: Settings, path):
-        """ValueError where the run in a folder was begun with other settings than may change."""
-        for own in dataclasses.fields(self):
-            was, now = getattr(begun, own.name), getattr(self, own.name)
-            if own.compare and own.name not in MAY_CHANGE and was != now:
+        """ValueError if the run in a folder was begun with other settings than may change."""
+        for setting in dataclasses.fields(self):
+            was, now = getattr(begun, setting.name), getattr(self, setting.name)
+            if setting.compare and setting.name not in _MAY_CHANGE and was != now:
                 raise ValueError(
-                    f"the run in {path} was begun with {own.name} {was}, not {now}: leave the option out to go "
-                    f"on with it, or begin another run in another --out."
+                    f"the run in {path} was begun with {setting.name} {was}, not {now}: leave the option out to "
+                    f"go on with it, or begin another run in another --out."
                 )
 
     def changed(self, **values) -> Settings:
         """The same with other values, as asked for by the user."""
-        known_fields(values)
+        _refuse_unknown(values)
         origin = self.origin | dict.fromkeys(values, "you")
-        return dataclasses.replace(self, **tidy(values), origin=origin)
+        return dataclasses.replace(self, **_tidy(values), origin=origin)
 
 
-def resolve(tasks: str = "sinusoids", preset: str | None = None, **values) -> Settings:
-    """Settings for tasks of this kind: defaults, over them those of a preset, over them what is given.
+def resolve(tasks: str = Settings.tasks, preset: str | None = None, **values) -> Settings:
+    """The settings of an experiment: defaults, replaced by a preset's, replaced by yours.
 
-    A value of None counts as not given. Raises ValueError for names that are not known, and for a preset
-    that says nothing of these tasks.
+    tasks: "sinusoids", "omniglot" or "glyphs".
+    preset: the name of a published recipe, of `PRESETS`.
+    values: settings by name, as in `Settings`; None counts as not given.
+
+    Raises ValueError for unknown names, for settings that contradict each other, and for a preset that says
+    nothing about these tasks.
     """
     if tasks not in DEFAULTS:
         raise ValueError(f"tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
-    given = {name: value for name, value in values.items() if value is not None}
-    known_fields(given)
-    chosen = {}
+    yours = {name: value for name, value in values.items() if value is not None}
+    _refuse_unknown(yours)
+    published = {}
     if preset is not None:
-        setting = DEFAULTS[tasks] | given
-        chosen = find(preset)(tasks, setting.get("ways"), setting["shots"])
-    defaults = defaults_for(tasks, given.get("method", chosen.get("method", "maml")))
-    origin = dict.fromkeys(defaults, "default") | dict.fromkeys(chosen, preset or "")
-    settings = Settings(
-        **tidy(defaults | chosen | given), origin=origin | dict.fromkeys(given, "you")
-    )
-    if settings.method == "maml++" and "test_steps" not in given:  # it has rates for these alone
-        settings = dataclasses.replace(settings, test_steps=settings.inner_steps)
-    check(settings)
+        size = DEFAULTS[tasks] | yours
+        published = find(preset)(tasks, size.get("ways"), size["shots"])
+    method = yours.get("method", published.get("method", Settings.method))
+    defaults = defaults_for(tasks, method)
+    origin = dict.fromkeys(defaults, "default") | dict.fromkeys(published, preset or "")
+    origin |= dict.fromkeys(yours, "you")
+    settings = Settings(**_tidy(defaults | published | yours), origin=origin)
+    settings = _tested_within_its_rates(settings)
+    _check(settings)
     return settings
 
 
-def check(settings: Settings):
-    """ValueError for what is asked for and cannot be, or would mean nothing."""
+def _tested_within_its_rates(settings: Settings) -> Settings:
+    """MAML++ has rates for the inner steps of training alone: it takes no more in the test, unless you ask."""
+    steps, yours = settings.test_steps, settings.origin.get("test_steps") == "you"
+    possible = steps is not None and steps <= settings.inner_steps
+    if settings.method != "maml++" or yours or possible:
+        return settings
+    origin = settings.origin | {"test_steps": "default"}
+    return dataclasses.replace(settings, test_steps=settings.inner_steps, origin=origin)
+
+
+def _check(settings: Settings):
+    """ValueError for what is impossible, and for what was asked for but would mean nothing."""
     for name, origin in settings.origin.items():
         if origin == "you" and not relevant(name, settings):
             raise ValueError(
@@ -129,8 +186,8 @@ def check(settings: Settings):
             )
     if settings.method == "fine-tuning" and settings.of_images:
         raise ValueError(
-            "fine-tuning learns all tasks at once, which has a meaning where a target is the same in all of "
-            "them: for sinusoids. In images class 0 is another character in each task; a pretrained network, "
+            "fine-tuning learns all tasks at once, which makes sense if a target is the same in all of "
+            "them: for sinusoids. In images class 0 is a different character in each task; a pretrained network, "
             "fine-tuned, is among the baselines of `make reproduce`."
         )
     if settings.seed < 0:
@@ -138,8 +195,8 @@ def check(settings: Settings):
 
 
 def relevant(name: str, settings: Settings) -> bool:
-    """Whether a setting means anything beside the others."""
-    where = {
+    """Does a setting mean anything, given the others?"""
+    condition = {
         "hidden": settings.net == "mlp",
         "init": settings.net == "mlp",
         "filters": settings.net != "mlp",
@@ -151,31 +208,31 @@ def relevant(name: str, settings: Settings) -> bool:
     inner_loop = ("inner_lr", "inner_steps", "test_steps", "engine", "precision")
     if settings.method == "protonet" and name in inner_loop:
         return False
-    return where.get(name, True)
+    return condition.get(name, True)
 
 
 def from_json(config: dict[str, Any]) -> Settings:
-    """The settings that `as_json` gave. ValueError for names that are not known, and for other types."""
+    """The settings that `as_json` gave. ValueError for unknown names and for other types."""
     if not isinstance(config, dict):
         raise ValueError("its settings are no table")
-    known_fields(config)
-    for own in dataclasses.fields(Settings):
-        value, usual = config.get(own.name), own.default
+    _refuse_unknown(config)
+    for setting in dataclasses.fields(Settings):
+        value, usual = config.get(setting.name), setting.default
         kind = float if isinstance(usual, float) else type(usual)
-        known = isinstance(value, kind) or (kind is float and isinstance(value, int))
-        if isinstance(usual, (int, float, str)) and value is not None and not known:
-            raise ValueError(f"{own.name} is {value!r}")
-    return Settings(**tidy(config))
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if isinstance(usual, (int, float, str)) and value is not None and not fits:
+            raise ValueError(f"{setting.name} is {value!r}")
+    return Settings(**_tidy(config))
 
 
-def tidy(values):
+def _tidy(values):
     """Lists as tuples, so that settings can be compared."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
 
 
-def known_fields(values):
+def _refuse_unknown(values):
     """ValueError for a name that no setting has."""
-    names = [own.name for own in dataclasses.fields(Settings)]
+    names = [setting.name for setting in dataclasses.fields(Settings)]
     for name in values:
         if name not in names:
             raise ValueError(f"there is no setting {name!r}: there are {', '.join(names)}.")

@@ -135,6 +135,11 @@ class TaskBatch:
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any, Any]]:
         """(support_x, support_y, query_x, query_y) of one task after the other, without its padding."""
+        if self.support_mask is None and self.query_mask is None:
+            return zip(*self.arrays, strict=True)
+        return self._without_padding()
+
+    def _without_padding(self):
         real = self._real("support"), self._real("query")
         for task in range(len(self)):
             support, query = (
@@ -356,8 +361,8 @@ def may_be_drawn_ahead(tasks) -> bool:
     """
     for cls in type(tasks).__mro__:
         if "draws_ahead" in vars(cls):
-            said = cls.draws_ahead is True and getattr(tasks, "draws_ahead", None) is True
-            return said and draws_as(tasks, cls)
+            promised = vars(cls)["draws_ahead"] is True and tasks.draws_ahead is True
+            return promised and draws_as(tasks, cls)
     return False
 
 

@@ -1,10 +1,10 @@
 """Invented alphabets, drawn by invented hands: start with `Glyphs`, for the images alone with `draw_glyphs`.
 
-As in the generative model of Lake et al. (2015) a character is a few strokes, and an alphabet a small stock of
-strokes that its characters share. Here a stroke is a cubic Bézier curve; a later one begins at a place on an
+As in the generative model of Lake et al. (2015), a character is a few strokes, and an alphabet is a small stock
+of strokes that its characters share. Here a stroke is a cubic Bézier curve; a later stroke begins at a place on an
 earlier one, joins two such places, or stands apart. Each drawer moves the control points a little, leans,
 stretches and turns the whole, and has a pen of their own. Nothing is downloaded, and there are as many
-alphabets as one wants. Places on paper are complex numbers, x + iy with y downwards, 0 to 1 + i.
+alphabets as you like. Places on paper are complex numbers, x + iy with y pointing down, from 0 to 1 + i.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from .batch import whole
 from .classes import FewShotImages
 
 SIDE = 28  # pixels of an image
-FINE = 2  # the pen moves on a grid this many times finer
-STOCK = 10  # strokes of an alphabet, of which its characters are made
-STROKES = (0.08, 0.27, 0.35, 0.30)  # how many characters have 1, 2, 3, 4 strokes
-POINTS = 40  # places along a stroke where the pen is put down
-SEEDS = {"train": 1, "val": 2, "test": 3}
+_FINE = 2  # the pen moves on a grid this many times finer
+_STOCK = 10  # strokes of an alphabet, of which its characters are made
+_STROKES = (0.08, 0.27, 0.35, 0.30)  # how many characters have 1, 2, 3, 4 strokes
+_POINTS = 40  # places along a stroke where the pen is put down
+_SEEDS = {"train": 1, "val": 2, "test": 3}
 
 
 class Glyphs(FewShotImages):
     """N-way K-shot episodes of invented characters: Omniglot's stand-in that needs no download.
 
-    split: "train", "val" or "test", which share no alphabet. alphabets, characters, drawers: how many of
-    each are drawn, once, when the family is made; Omniglot's training split has 33 alphabets of 31
-    characters on average, by 20 drawers. seed: another one gives another world. x is 1 where there is
-    ink. Other arguments and errors as for `FewShotImages`.
+    split: "train", "val" or "test", which share no alphabet.
+    alphabets, characters, drawers: how many alphabets, characters per alphabet and drawings per character are
+        drawn, once, when the family is made. Omniglot's training split has 33 alphabets of 31 characters on
+        average, by 20 drawers.
+    seed: another one gives another world.
+
+    x is 1 where there is ink. Other arguments, and errors, as for `FewShotImages`.
     """
 
     def __init__(
@@ -44,9 +47,9 @@ class Glyphs(FewShotImages):
         drawers: int = 20,
         seed: int = 0,
     ):
-        if split not in SEEDS:
-            raise ValueError(f"split must be one of {', '.join(SEEDS)}; got {split!r}.")
-        rng = np.random.default_rng([seed, SEEDS[split]])
+        if split not in _SEEDS:
+            raise ValueError(f"split must be one of {', '.join(_SEEDS)}; got {split!r}.")
+        rng = np.random.default_rng([seed, _SEEDS[split]])
         images = draw_glyphs(rng, alphabets, characters, drawers)
         bank = images.reshape(-1, *images.shape[2:])  # (classes, drawers, 28, 28)
         super().__init__(bank, ways, shots, queries, rotations=rotations)
@@ -63,7 +66,7 @@ class Glyphs(FewShotImages):
 
 
 def draw_glyphs(rng: np.random.Generator, alphabets=1, characters=20, drawers=20) -> np.ndarray:
-    """New alphabets: uint8 (alphabets, characters, drawers, 28, 28), 1 is ink.
+    """New alphabets: uint8 (alphabets, characters, drawers, 28, 28), where 1 is ink.
 
     The same generator state gives the same images. Raises ValueError for counts below 1.
     """
@@ -73,14 +76,14 @@ def draw_glyphs(rng: np.random.Generator, alphabets=1, characters=20, drawers=20
     ]
     images = np.empty((*counts, SIDE, SIDE), np.uint8)
     for alphabet in images:
-        alphabet[:] = draw_alphabet(rng, *counts[1:])
+        alphabet[:] = _draw_alphabet(rng, *counts[1:])
     return images
 
 
-def draw_alphabet(rng, characters, drawers):
+def _draw_alphabet(rng, characters, drawers):
     """One alphabet: uint8 (characters, drawers, 28, 28)."""
-    strokes, there = invent_characters(rng, invent_stock(rng), characters)
-    strokes = handwriting(rng, strokes, drawers)  # (characters, drawers, strokes, 4)
+    strokes, there = _invent_characters(rng, _invent_stock(rng), characters)
+    strokes = _handwriting(rng, strokes, drawers)  # (characters, drawers, strokes, 4)
     there = np.broadcast_to(there[:, None], strokes.shape[:3])
     pens = np.broadcast_to(rng.integers(0, len(PENS), drawers), strokes.shape[:2])
     return rasterise(strokes, there, pens)
@@ -89,41 +92,41 @@ def draw_alphabet(rng, characters, drawers):
 # ------------------------------------------------------------------ what is meant to be drawn
 
 
-def invent_stock(rng):
-    """The strokes of an alphabet, control points around 0: (STOCK, 4).
+def _invent_stock(rng):
+    """The strokes of an alphabet, control points around 0: (strokes, 4).
 
     A stroke sets out in some direction, often upright or level, and turns twice on its way: not at all
     (lines), to the same side (arcs and rings), to either side (waves), or at one end (hooks).
     """
-    way = rng.choice(4, STOCK, p=(0.4, 0.3, 0.15, 0.15))
-    bend = rng.uniform(0.6, 2.2, STOCK) * rng.choice([-1, 1], STOCK)
-    ways = np.array([[0.08, 0.08], [1, 1], [1, -1], [0.1, 1.3]])[way]  # (STOCK, 2)
-    start = rng.uniform(0, 2 * np.pi, STOCK)
+    way = rng.choice(4, _STOCK, p=(0.4, 0.3, 0.15, 0.15))
+    bend = rng.uniform(0.6, 2.2, _STOCK) * rng.choice([-1, 1], _STOCK)
+    ways = np.array([[0.08, 0.08], [1, 1], [1, -1], [0.1, 1.3]])[way]  # (strokes, 2)
+    start = rng.uniform(0, 2 * np.pi, _STOCK)
     eighths = np.round(start / (np.pi / 4)) * np.pi / 4
     quarters = np.round(start / (np.pi / 2)) * np.pi / 2
-    start = np.where(rng.random(STOCK) < 0.6, quarters, eighths) + rng.normal(0, 0.12, STOCK)
+    start = np.where(rng.random(_STOCK) < 0.6, quarters, eighths) + rng.normal(0, 0.12, _STOCK)
     heading = start[:, None] + np.cumsum(np.insert(bend[:, None] * ways, 0, 0, axis=1), axis=1)
-    length = rng.uniform(0.3, 0.9, (STOCK, 1)) * (1 + np.abs(bend * ways[:, 0])[:, None] / 2)
+    length = rng.uniform(0.3, 0.9, (_STOCK, 1)) * (1 + np.abs(bend * ways[:, 0])[:, None] / 2)
     legs = length / 3 * np.exp(1j * heading)
     points = np.cumsum(np.insert(legs, 0, 0, axis=1), axis=1)
     return points - points.mean(1, keepdims=True)
 
 
-def invent_characters(rng, stock, characters):
+def _invent_characters(rng, stock, characters):
     """Control points (characters, 4 strokes, 4) around the middle, and which strokes are there."""
-    most = len(STROKES)
+    most = len(_STROKES)
     strokes = stock[rng.integers(0, len(stock), (characters, most))]  # (characters, strokes, 4)
     strokes = strokes * rng.uniform(0.6, 1.3, (characters, most, 1))
     mirrored = rng.random((characters, most, 1)) < 0.25
     strokes = np.where(mirrored, -strokes.conj(), strokes)
     for n in range(1, most):
-        strokes[:, n] = placed(rng, strokes[:, n], strokes[:, :n])
-    there = np.arange(most) < 1 + rng.choice(most, (characters, 1), p=STROKES)
-    return fitted(strokes, there), there
+        strokes[:, n] = _placed(rng, strokes[:, n], strokes[:, :n])
+    there = np.arange(most) < 1 + rng.choice(most, (characters, 1), p=_STROKES)
+    return _fitted(strokes, there), there
 
 
-def placed(rng, stroke, earlier):
-    """A stroke (characters, 4) put where it belongs, given those before it (characters, n, 4)."""
+def _placed(rng, stroke, earlier):
+    """A stroke (characters, 4) moved to where it belongs, given those before it (characters, n, 4)."""
     characters, n, _ = earlier.shape
     some = np.arange(characters)
 
@@ -145,8 +148,8 @@ def placed(rng, stroke, earlier):
     return np.choose(kind[:, None], [joining, touching, away])
 
 
-def fitted(strokes, there):
-    """Strokes moved and scaled so that a character fills −½ … ½; a long thin one is made less so."""
+def _fitted(strokes, there):
+    """Strokes moved and scaled so that a character fills −½ … ½; a long thin one becomes less so."""
     path = np.where(there[:, :, None], bezier(strokes, np.linspace(0, 1, 9)), np.nan)
     path = path.reshape(len(path), -1)
     low, high = (f(path.real, 1) + 1j * f(path.imag, 1) for f in (np.nanmin, np.nanmax))
@@ -162,7 +165,7 @@ def fitted(strokes, there):
 # ------------------------------------------------------------------ how a hand draws it
 
 
-def handwriting(rng, strokes, drawers):
+def _handwriting(rng, strokes, drawers):
     """The characters as each drawer draws them, in the unit square: (characters, drawers, strokes, 4)."""
     characters, most, _ = strokes.shape
     each = (characters, drawers)
@@ -192,7 +195,7 @@ def bezier(control, t):
 
 # ------------------------------------------------------------------ what is left on paper
 
-# What a pen colours where it is put down, on the fine grid: (down, right) of the place. Fine, medium, broad.
+# What a pen colours around the place where it is put down, (down, right) on the fine grid: fine, medium, broad.
 PENS = (
     ((0, 0), (0, 1), (1, 0), (1, 1)),
     ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0)),
@@ -206,17 +209,17 @@ def rasterise(strokes, there, pens):
     strokes (characters, drawers, strokes, 4) in the unit square; there (characters, drawers, strokes):
     which of them are drawn; pens (characters, drawers): numbers of `PENS`.
     """
-    shape, grid = strokes.shape[:2], SIDE * FINE
-    path = bezier(strokes.astype(np.complex64), np.linspace(0, 1, POINTS, dtype=np.float32))
-    x, y = (np.clip((own * grid).astype(np.int32), 1, grid - 2) for own in (path.real, path.imag))
+    shape, grid = strokes.shape[:2], SIDE * _FINE
+    path = bezier(strokes.astype(np.complex64), np.linspace(0, 1, _POINTS, dtype=np.float32))
+    x, y = (np.clip((part * grid).astype(np.int32), 1, grid - 2) for part in (path.real, path.imag))
     image = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(*shape, 1, 1)
     place = (image * grid + y) * grid + x  # (characters, drawers, strokes, POINTS)
     dots = np.zeros((image.size, grid, grid), np.uint8)
     dots.reshape(-1)[place[there]] = 1
     coloured = np.empty_like(dots)
     for number, offsets in enumerate(PENS):
-        mine = pens.ravel() == number
-        own = dots[mine]
-        coloured[mine] = np.bitwise_or.reduce([np.roll(own, at, axis=(1, 2)) for at in offsets])
-    covered = coloured.reshape(*shape, SIDE, FINE, SIDE, FINE).sum((3, 5), dtype=np.uint8)
-    return (2 * covered >= FINE**2).astype(np.uint8)
+        with_pen = pens.ravel() == number
+        shifted = [np.roll(dots[with_pen], offset, axis=(1, 2)) for offset in offsets]
+        coloured[with_pen] = np.bitwise_or.reduce(shifted)
+    covered = coloured.reshape(*shape, SIDE, _FINE, SIDE, _FINE).sum((3, 5), dtype=np.uint8)
+    return (2 * covered >= _FINE**2).astype(np.uint8)

@@ -14,8 +14,9 @@ X_RANGE = (-5.0, 5.0)
 class Sinusoids:
     """Tasks y = A sin(x − φ) with A ~ U[0.1, 5], φ ~ U[0, π] and x ~ U[−5, 5].
 
-    shots: support examples per task; queries: query examples per task (None: as many as shots, as in
-    the paper). Raises ValueError unless both are whole numbers ≥ 1.
+    shots: support examples per task.
+    queries: query examples per task; None means as many as shots, as in the paper.
+    Raises ValueError unless both are whole numbers ≥ 1.
     """
 
     draws_ahead = True

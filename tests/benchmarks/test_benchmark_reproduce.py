@@ -84,7 +84,7 @@ def test_every_row_for_this_machine_is_run_and_the_others_are_labelled(
     def nothing(*_, **__):
         raise AssertionError("what is there is not done again")
 
-    monkeypatch.setattr(reproduce.runs, "train", nothing)
+    monkeypatch.setattr(reproduce.runs, "run", nothing)
     monkeypatch.setattr(reproduce.subprocess, "run", nothing)
     monkeypatch.setattr(baselines.runs, "evaluate", nothing)
     run(monkeypatch, data, tmp_path / "out")

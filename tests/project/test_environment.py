@@ -1,9 +1,12 @@
 """environment.yml, pyproject.toml and constraints.txt say the same."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
+import lowest
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -68,6 +71,42 @@ def test_torch_is_a_range_for_users_and_one_version_for_us(project, pins):
     [torch] = [need for need in all_requirements(project) if need.name == "torch"]
     assert str(torch.specifier) == ">=2.6"
     assert "torch==2.13.0" in map(str, pins)
+
+
+# ------------------------------------------------------------------ the oldest packages
+
+
+def test_the_lowest_of_every_direct_dependency_is_installed_but_of_torch(project):
+    pins = [Requirement(line) for line in lowest.lower_bounds(project)]
+    direct = [need for need in all_requirements(project) if need.name not in ("maml_edu", "torch")]
+    assert sorted(pin.name for pin in pins) == sorted(need.name for need in direct)
+    for need in direct:
+        [pin] = [str(pin.specifier) for pin in pins if pin.name == need.name]
+        assert f">={pin.removeprefix('==')}" in str(need.specifier).split(",")
+
+
+def test_extras_are_followed_and_a_dependency_without_a_lower_bound_is_refused():
+    project = {"name": "it", "dependencies": ["a[x] >= 1.2, <3"], "optional-dependencies": {
+        "dev": ["it[more,most]", "B-c>=4"], "more": ["torch>=2", "c>=7"], "most": ["it[more,dev]", "d>=5.0.1"],
+        "not": ["e"],
+    }}  # fmt: skip
+    assert sorted(lowest.lower_bounds(project)) == ["B-c==4", "a==1.2", "c==7", "d==5.0.1"]
+    project["optional-dependencies"]["more"].append("f<2")
+    with pytest.raises(ValueError, match="'f<2' in pyproject.toml has no lower bound: write f>=…"):
+        lowest.lower_bounds(project)
+
+
+def test_every_file_that_the_makefile_names_is_there():
+    names = re.findall(r"(?:tests|benchmarks)/[\w/]+(?:\.py)?", "\n".join(makefile_paths()))
+    assert len(names) > 15 and [name for name in names if not (CLONE / name).exists()] == []
+
+
+def makefile_paths():
+    """The Makefile's commands as make would print them, without running one."""
+    make = shutil.which("make") or pytest.skip("no make here")
+    listed = [make, "-n", "-B", "test-lowest", "bench", "bench-gpu", "reproduce"]
+    shown = subprocess.run(listed, cwd=CLONE, capture_output=True, text=True, check=True)
+    return shown.stdout.splitlines()
 
 
 def test_the_licence_files_and_the_citation_agree_with_pyproject(project):

@@ -1,6 +1,7 @@
 """The floors of the house, read from the source: who may import whom; how quick an import is."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -79,17 +80,79 @@ def test_a_part_imports_only_from_the_floors_below(part):
     assert part not in OTHERS or others <= OTHERS[part]
 
 
-def test_nobody_imports_the_roof_and_no_imports_go_in_a_circle():
-    edges = {part: ours_and_others(part)[0] for part in PARTS}
-    assert not any("cli" in ours for ours in edges.values())
-    standing = set(PARTS)
-    while ground := {part for part in standing if not edges[part] & standing}:
-        standing -= ground
-    assert not standing, f"these import each other in a circle: {standing}"
+def test_nobody_imports_the_roof():
+    assert not any("cli" in ours_and_others(part)[0] for part in PARTS)
+
+
+# ------------------------------------------------------------------ among files
+
+
+def file_of(module):
+    """The file of a module of ours, by its full name; None for a name that is not a module's."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    files = [path.with_suffix(".py"), path / "__init__.py"]
+    return next((file for file in files if module.startswith("maml_edu") and file.is_file()), None)
+
+
+def imported_files(path):
+    """The files of ours from which a file takes something: a module, or a name that stands in it.
+
+    `from . import x` takes the file x.py where there is one, else a name from the package's __init__.py.
+    That Python runs a/__init__.py before a/b.py does not count: by then the package is on its way already,
+    and a name that is not there yet can be missed only by somebody who takes it from the package.
+    """
+    for name in imported(path):
+        file = file_of(name) or file_of(name.rpartition(".")[0])
+        if file is not None:
+            yield file.relative_to(PACKAGE).as_posix()
+
+
+def circle():
+    """Files that import each other in a circle, wherever in them the imports stand; None without one."""
+    files = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
+    edges = {name: set(imported_files(path)) for name, path in files.items()}
+    try:
+        graphlib.TopologicalSorter(edges).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1][::-1]  # each imports the next
+    return None
+
+
+def test_no_imports_of_files_go_in_a_circle():
+    assert circle() is None, f"each imports the next: {' → '.join(circle())}"
+
+
+def test_a_circle_of_files_is_seen_in_every_form(tmp_path, monkeypatch):
+    """The test above can fail."""
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "__init__.py").touch()
+    init, lean, choice = (
+        tmp_path / "fast" / f"{name}.py" for name in ("__init__", "lean", "choice")
+    )
+    init.write_text("from .lean import engine\n")
+    choice.write_text("from . import lean\n")
+    lean.write_text("import maml_edu.fast.table\nfrom maml_edu import fast as itself\n")
+    (tmp_path / "fast" / "table.py").touch()
+    assert set(circle()) == {"fast/__init__.py", "fast/lean.py"}
+    for way in (
+        "from . import choice",
+        "from .choice import what_runs",
+        "from maml_edu.fast import choice",
+        "import maml_edu.fast.choice",
+        "def f():\n    from .choice import what_runs",
+    ):
+        lean.write_text(way)
+        assert set(circle()) == {"fast/lean.py", "fast/choice.py"}, way
+    lean.write_text("")
+    assert circle() is None
+
+
+# ------------------------------------------------------------------ of the tests themselves
 
 
 def test_the_reader_of_imports_sees_every_form(tmp_path, monkeypatch):
-    """The two tests above can fail: each way of writing an import is noticed."""
+    """The tests of parts can fail: each way of writing an import is noticed."""
     folder = tmp_path / "tasks"
     folder.mkdir()
     (folder / "batch.py").write_text(

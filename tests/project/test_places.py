@@ -62,5 +62,5 @@ def test_the_environment_moves_each_place(variable, place, monkeypatch, tmp_path
 
 def test_asking_where_things_are_creates_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("MAML_EDU_WORK", str(tmp_path / "work"))
-    places.user_data(), places.work_folder(), places.data_folder()
+    places.user_data(), places.work_folder(), places.data_folder(), places.cache_folder()
     assert list(tmp_path.iterdir()) == []

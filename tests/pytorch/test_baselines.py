@@ -230,7 +230,9 @@ def test_fine_tuning_adapts_by_gradient_descent():
 
 def test_joint_training_of_episode_labels_is_refused_unless_they_mean_the_same():
     batch = Blobs().sample(np.random.default_rng(0), 2)
-    with pytest.raises(ValueError, match="class 0 is another in each task: pretrain with ProtoNet"):
+    with pytest.raises(
+        ValueError, match="class 0 is a different class in every task: pretrain with ProtoNet"
+    ):
         mt.FineTuning(embedding(), F.cross_entropy).meta_gradient(batch)
     shared = mt.FineTuning(embedding(), F.cross_entropy, shared_labels=True)
     value, grads = shared.meta_gradient(batch)

@@ -213,7 +213,7 @@ def test_one_task_after_the_other_gives_the_scores_of_all_tasks_at_once(
 ):
     subject = normalised(kind)
     found = mt.evaluate(subject, Images(), 7, transductive=together)
-    monkeypatch.setattr(evaluation, "_large", lambda learner: False)
+    monkeypatch.setattr(evaluation, "_convolves", lambda learner: False)
     assert np.array_equal(
         found.values, mt.evaluate(subject, Images(), 7, transductive=together).values
     )

@@ -11,7 +11,8 @@ from torch import nn
 from torch.func import functional_call
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.family import conjugate_gradient, multi_step_weights
+from maml_edu.pytorch.imaml import conjugate_gradient
+from maml_edu.pytorch.mamlpp import multi_step_weights
 from maml_edu.tasks import TaskBatch
 
 RATE = 0.1
@@ -396,7 +397,9 @@ def test_each_step_has_its_own_batch_norm(iteration, engine):
     assert float(value) == pytest.approx(by_hand, rel=1e-12)
     assert distance({name: grads[name].numpy() for name in expected}, expected) < 1e-10
     assert grads["1.weight"].shape == (3, 4)
-    assert len(set(learner.task_loss)) == 3 and learner.task_loss == learner.task_loss  # steps are not mixed up
+    assert (
+        len(set(learner.task_loss)) == 3 and learner.task_loss == learner.task_loss
+    )  # steps are not mixed up
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])

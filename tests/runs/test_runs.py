@@ -16,9 +16,8 @@ from safetensors.torch import load_file
 
 import maml_edu.pytorch as mt
 from maml_edu import runs
-from maml_edu.runs import commands
+from maml_edu.runs.experiment import warn_of_a_rising_loss
 from maml_edu.runs.folder import Folder, free_folder, latest
-from maml_edu.runs.training import early_word
 from maml_edu.tasks import Sinusoids
 
 SMALL = {
@@ -37,7 +36,7 @@ def finished(tmp_path_factory):
     """(outcome, settings) of a small run on glyphs."""
     settings = runs.resolve("glyphs", **IMAGES)
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return runs.train(settings, folder, checkpoint_every=2, **QUIET), settings
+    return runs.run(settings, folder, checkpoint_every=2, **QUIET), settings
 
 
 def theta(learner):
@@ -59,16 +58,16 @@ def test_a_folder_holds_settings_environment_history_curves_parameters_and_resul
         "last.safetensors", "checkpoint.pt", "checkpoint.previous.pt", "results.json", "results.png",
     }  # fmt: skip
     assert Folder(outcome.folder).settings() == settings
-    known = json.loads((outcome.folder / "environment.json").read_text())
-    assert known["torch"] == torch.__version__ and known["cores"] == os.cpu_count()
+    environment = json.loads((outcome.folder / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__ and environment["cores"] == os.cpu_count()
     for picture in ("curves.png", "results.png"):
         assert (outcome.folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_history_is_there_as_json_and_as_csv(finished):
     outcome, _ = finished
-    found = json.loads((outcome.folder / "history.json").read_text())
-    assert found["loss"] == outcome.history.loss and found["metric"] == "accuracy"
+    results = json.loads((outcome.folder / "history.json").read_text())
+    assert results["loss"] == outcome.history.loss and results["metric"] == "accuracy"
     with open(outcome.folder / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["meta_loss"]) for row in rows] == outcome.history.loss
@@ -99,16 +98,17 @@ def test_the_report_has_both_ways_of_asking_and_equals_evaluate(finished):
     for way, together in zip(outcome.report.ways, (True, False), strict=True):
         expected = mt.evaluate(learner, tasks, 6, 3, transductive=together)
         assert np.array_equal(outcome.report.ways[way].values, expected.values)
-    found = json.loads((outcome.folder / "results.json").read_text())
-    assert found["steps"] == [0, 1, 2, 3] and found["episodes"] == 6
+    results = json.loads((outcome.folder / "results.json").read_text())
+    assert results["steps"] == [0, 1, 2, 3] and results["episodes"] == 6
     assert (
-        found["scores"]["transductive"]["mean"] == outcome.report.ways["transductive"].mean.tolist()
+        results["scores"]["transductive"]["mean"]
+        == outcome.report.ways["transductive"].mean.tolist()
     )
 
 
 def test_learned_rates_are_saved_and_loaded_too(tmp_path):
     settings = runs.resolve("sinusoids", method="meta-sgd", **SMALL)
-    outcome = runs.train(settings, tmp_path / "a", **QUIET)
+    outcome = runs.run(settings, tmp_path / "a", **QUIET)
     saved = load_file(outcome.folder / "last.safetensors")
     assert {"inner_lr.0.weight", "0.weight"} <= saved.keys()
     learner, _ = runs.load(outcome.folder, "last")
@@ -119,9 +119,15 @@ def test_learned_rates_are_saved_and_loaded_too(tmp_path):
 def test_methods_that_learn_per_step_norms_or_an_embedding_can_be_loaded(tmp_path):
     for method, more in (("maml++", {"inner_steps": 2}), ("protonet", {})):
         settings = runs.resolve("glyphs", method=method, **more, **IMAGES)
-        outcome = runs.train(settings, tmp_path / method, **QUIET)
+        outcome = runs.run(settings, tmp_path / method, **QUIET)
         learner, _ = runs.load(outcome.folder, "last")
         assert theta(learner).keys() == load_file(outcome.folder / "last.safetensors").keys()
+
+
+def test_no_file_of_a_run_names_the_home_folder(finished):
+    outcome, _ = finished
+    for path in outcome.folder.glob("*.json"):
+        assert str(Path.home()) not in path.read_text()
 
 
 # ------------------------------------------------------------------ interrupted, killed, damaged
@@ -137,7 +143,7 @@ def deadly(self, iteration, history, learner):
         os.kill(os.getpid(), signal.SIGKILL)
     keep(self, iteration, history, learner)
 Folder.keep = deadly
-runs.train(settings, sys.argv[1], checkpoint_every=1, device="cpu", progress=False, test=False)
+runs.run(settings, sys.argv[1], checkpoint_every=1, device="cpu", progress=False, test=False)
 """
 
 
@@ -149,7 +155,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_same_parameters(tmp_path, finish
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert len(torch.load(tmp_path / "a" / "checkpoint.pt")["history"]["loss"]) == 2
-    again = runs.train(settings, tmp_path / "a", resume=True, checkpoint_every=2, **QUIET)
+    again = runs.run(settings, tmp_path / "a", resume=True, checkpoint_every=2, **QUIET)
     assert again.history.loss == outcome.history.loss
     for which in ("best", "last"):
         one, other = (runs.load(folder, which)[0] for folder in (outcome.folder, again.folder))
@@ -159,7 +165,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_same_parameters(tmp_path, finish
 
 def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_numbers(tmp_path, monkeypatch, capsys):
     settings = runs.resolve("sinusoids", **SMALL)
-    whole = runs.train(settings, tmp_path / "a", **QUIET)
+    whole = runs.run(settings, tmp_path / "a", **QUIET)
     count, sample = iter(range(100)), Sinusoids.sample
 
     def interrupted(self, rng, tasks=25):
@@ -169,20 +175,20 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_numbers(tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Sinusoids, "sample", interrupted)
-        stopped = runs.train(settings, tmp_path / "b", **QUIET)
+        stopped = runs.run(settings, tmp_path / "b", **QUIET)
     assert stopped.history.interrupted and stopped.report is None
     assert (tmp_path / "b" / "last.safetensors").is_file() and len(stopped.history) < 8
-    resumed = runs.train(settings, tmp_path / "b", resume=True, **QUIET)
+    resumed = runs.run(settings, tmp_path / "b", resume=True, **QUIET)
     assert resumed.history.loss == whole.history.loss
     assert resumed.report.as_json() == whole.report.as_json()
 
 
 def test_a_folder_with_a_run_is_not_written_over(tmp_path):
     settings = runs.resolve("sinusoids", **SMALL)
-    runs.train(settings, tmp_path / "a", test=False, **QUIET)
+    runs.run(settings, tmp_path / "a", test=False, **QUIET)
     before = (tmp_path / "a" / "history.json").read_bytes()
     with pytest.raises(ValueError, match="already holds a run: go on with it with --resume"):
-        runs.train(settings.changed(seed=2), tmp_path / "a", test=False, **QUIET)
+        runs.run(settings.changed(seed=2), tmp_path / "a", test=False, **QUIET)
     assert (tmp_path / "a" / "history.json").read_bytes() == before
 
 
@@ -191,7 +197,7 @@ def test_a_folder_with_a_run_is_not_written_over(tmp_path):
 )
 def test_damaged_parameters_are_refused_with_words(tmp_path, content):
     settings = runs.resolve("sinusoids", **SMALL)
-    runs.train(settings, tmp_path / "a", test=False, **QUIET)
+    runs.run(settings, tmp_path / "a", test=False, **QUIET)
     (tmp_path / "a" / "best.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match="is damaged, .*take the other of best and last"):
         runs.load(tmp_path / "a")
@@ -201,7 +207,7 @@ def test_damaged_parameters_are_refused_with_words(tmp_path, content):
 def test_parameters_of_another_network_are_refused(tmp_path):
     for name, hidden in (("a", (8,)), ("b", (9,))):
         settings = runs.resolve("sinusoids", **(SMALL | {"hidden": hidden}))
-        runs.train(settings, tmp_path / name, test=False, **QUIET)
+        runs.run(settings, tmp_path / name, test=False, **QUIET)
     os.replace(tmp_path / "a" / "best.safetensors", tmp_path / "b" / "best.safetensors")
     with pytest.raises(ValueError, match="of another network than config.json says"):
         runs.load(tmp_path / "b")
@@ -237,12 +243,12 @@ def test_new_folders_are_named_after_the_settings_and_the_latest_is_found(tmp_pa
 def test_the_best_parameters_are_those_of_the_history_after_falling_back(tmp_path):
     """Whatever an earlier, longer life of the run has left in best.safetensors."""
     settings = runs.resolve("sinusoids", **(SMALL | {"iterations": 12}))
-    runs.train(settings, tmp_path / "a", checkpoint_every=4, test=False, **QUIET)
+    runs.run(settings, tmp_path / "a", checkpoint_every=4, test=False, **QUIET)
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"damaged")
     shorter = settings.changed(iterations=9)
-    found = runs.train(shorter, tmp_path / "a", resume=True, previous=True, test=False, **QUIET)
-    whole = runs.train(shorter, tmp_path / "b", test=False, **QUIET)
-    assert found.history.loss == whole.history.loss
+    outcome = runs.run(shorter, tmp_path / "a", resume=True, previous=True, test=False, **QUIET)
+    whole = runs.run(shorter, tmp_path / "b", test=False, **QUIET)
+    assert outcome.history.loss == whole.history.loss
     for which in ("best", "last"):
         one, other = (runs.load(tmp_path / name, which)[0] for name in "ab")
         assert same(theta(one), theta(other))
@@ -259,7 +265,7 @@ def test_a_full_disk_is_said_and_does_not_end_the_training(tmp_path, monkeypatch
 
     monkeypatch.setattr(Folder, "_write", full)
     with pytest.warns(UserWarning, match="could not be written .*No space left.*training goes on"):
-        outcome = runs.train(settings, tmp_path / "a", test=False, **QUIET)
+        outcome = runs.run(settings, tmp_path / "a", test=False, **QUIET)
     assert len(outcome.history) == 8 and (tmp_path / "a" / "history.json").is_file()
 
 
@@ -281,47 +287,25 @@ def test_the_files_of_a_run_can_be_read_by_others(tmp_path):
 
 
 def history_of(*losses):
-    return mt.History(loss=[float(own) for own in losses])
+    return mt.History(loss=[float(loss) for loss in losses])
 
 
 def test_a_loss_that_rises_is_spoken_of_once_and_early():
     rising = history_of(*[1.6] * 100, *[4.0] * 100)
     with pytest.warns(UserWarning, match="has risen from 1.6 .* to 4 at iteration 200.*--inner-lr"):
-        early_word(200, rising, None)
+        warn_of_a_rising_loss(200, rising, None)
     rising.loss += [4.0] * 200
-    early_word(400, rising, None)  # a warning would be an error here
+    warn_of_a_rising_loss(400, rising, None)  # a warning would be an error here
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_loss_that_falls_or_wavers_is_not_spoken_of():
-    early_word(200, history_of(*[1.6] * 200), None)
-    early_word(200, history_of(*np.linspace(2, 0.5, 200)), None)
+    warn_of_a_rising_loss(200, history_of(*[1.6] * 200), None)
+    warn_of_a_rising_loss(200, history_of(*np.linspace(2, 0.5, 200)), None)
 
 
 def test_training_that_diverges_ends_with_words_and_keeps_the_folder(tmp_path):
     settings = runs.resolve("sinusoids", **(SMALL | {"meta_lr": 1e9, "iterations": 60}))
     with pytest.raises(mt.TrainingDiverged, match="training diverged at iteration"):
-        runs.train(settings, tmp_path / "a", **QUIET)
+        runs.run(settings, tmp_path / "a", **QUIET)
     assert Folder(tmp_path / "a").settings() == settings
-
-
-# ------------------------------------------------------------------ the options of the command
-
-
-@pytest.mark.parametrize(("text", "expected"), [
-    ("3", (0, 1, 2, 3)), ("0:2", (0, 1, 2)), ("1:3", (1, 2, 3)), ("0,1,5", (0, 1, 5)),
-])  # fmt: skip
-def test_inner_steps_to_show_are_a_number_a_range_or_a_list(text, expected):
-    assert commands.numbers(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "1:b", "-1,2", "1;2"])
-def test_other_words_for_inner_steps_are_refused(text):
-    with pytest.raises(commands.typer.BadParameter):
-        commands.numbers(text)
-
-
-def test_no_file_of_a_run_names_the_home_folder(finished):
-    outcome, _ = finished
-    for path in outcome.folder.glob("*.json"):
-        assert str(Path.home()) not in path.read_text()

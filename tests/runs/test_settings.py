@@ -17,31 +17,6 @@ def test_what_is_given_wins_over_a_preset_and_a_preset_over_defaults():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ways", "steps", "batch", "test"), [(5, 1, 32, 3), (20, 5, 16, 5)])
-@pytest.mark.parametrize("shots", [1, 5])
-def test_finn2017_is_the_published_protocol_with_rates_of_a_mean_loss(
-    ways, shots, steps, batch, test
-):
-    own = runs.resolve("omniglot", "finn2017", ways=ways, shots=shots)
-    summed = {5: 0.4, 20: 0.1}[ways]  # of a loss that sums over ways
-    assert own.inner_lr == pytest.approx(summed * ways) == pytest.approx(2.0)
-    assert (own.inner_steps, own.meta_batch, own.test_steps) == (steps, batch, test)
-    assert (own.iterations, own.meta_lr, own.queries) == (60_000, 1e-3, shots)
-    assert (own.net, own.filters, own.pool, own.method) == ("conv4", 64, "stride", "maml")
-
-
-def test_finn2017_on_sinusoids_is_the_published_protocol():
-    own = runs.resolve("sinusoids", "finn2017")
-    assert (own.inner_lr, own.inner_steps, own.test_steps, own.iterations) == (0.01, 1, 10, 70_000)
-    assert (own.hidden, own.init, own.meta_batch) == ((40, 40), 0.01, 25)
-
-
-def test_antoniou2019_is_maml_plus_plus_with_its_schedule():
-    own = runs.resolve("omniglot", "antoniou2019", ways=20, shots=5)
-    assert (own.method, own.pool, own.inner_lr, own.inner_steps) == ("maml++", "max", 0.1, 5)
-    assert (own.schedule, own.iterations, own.meta_batch) == ("cosine:0.01", 50_000, 8)
-
-
 @pytest.mark.parametrize("name", runs.PRESETS)
 def test_every_preset_says_where_it_is_from_and_how_its_loss_is_meant(name):
     preset = runs.PRESETS[name]
@@ -89,8 +64,8 @@ def test_glyphs_need_no_data_and_make_a_learner_for_each_method(method):
 def test_the_seed_alone_decides_the_first_weights():
     settings = runs.resolve("sinusoids", hidden=(4,))
     weights = [
-        make_learner(own).model[0].weight[0].item()
-        for own in (settings, settings, settings.changed(seed=1))
+        make_learner(these).model[0].weight[0].item()
+        for these in (settings, settings, settings.changed(seed=1))
     ]
     assert weights[0] == weights[1] != weights[2]
 
@@ -105,17 +80,33 @@ def test_a_perceptron_can_be_trained_on_images_and_conv4_only_on_them():
 
 
 def test_methods_begin_with_rates_and_steps_that_suit_them():
-    own = runs.resolve("glyphs", method="maml++", inner_steps=4)
-    assert (own.inner_lr, own.inner_steps, own.test_steps) == (0.4, 4, 4)
-    assert own.origin["test_steps"] == "default"
-    assert runs.resolve("glyphs", "finn2017", method="maml++").test_steps == 1
+    assert runs.resolve("glyphs", method="maml++").inner_lr == 0.4
     assert runs.resolve("glyphs", method="reptile").inner_steps == 5
     assert runs.resolve("sinusoids", method="reptile").inner_lr == 0.01
     assert runs.resolve("glyphs", method="fomaml", inner_lr=0.1).inner_lr == 0.1
 
 
+@pytest.mark.parametrize(("preset", "asked", "expected"), [
+    (None, {}, (3, "default")),
+    (None, {"inner_steps": 4}, (4, "default")),
+    ("antoniou2019", {}, (5, "antoniou2019")),
+    ("antoniou2019", {"inner_steps": 7}, (5, "antoniou2019")),
+    ("antoniou2019", {"inner_steps": 2}, (2, "default")),
+    ("antoniou2019", {"test_steps": 1}, (1, "you")),
+    ("antoniou2019", {"test_steps": 9}, (9, "you")),
+    ("finn2017", {"method": "maml++"}, (1, "default")),
+])  # fmt: skip
+def test_maml_plus_plus_is_tested_as_the_preset_says_within_the_steps_it_has_rates_for(
+    preset, asked, expected
+):
+    settings = runs.resolve("glyphs", preset, **{"method": "maml++"} | asked)
+    assert (settings.test_steps, settings.origin["test_steps"]) == expected
+
+
 def test_test_steps_that_the_method_cannot_take_are_refused_before_training(tmp_path):
-    settings = runs.resolve("glyphs", method="maml++", test_steps=9, alphabets=1, filters=2)
+    settings = runs.resolve(
+        "glyphs", method="maml++", test_steps=9, alphabets=1, filters=2, iterations=1
+    )
     with pytest.raises(ValueError, match="--test-steps: there are learned rates for 3 inner steps"):
-        runs.train(settings, tmp_path / "a", device="cpu", progress=False)
+        runs.run(settings, tmp_path / "a", device="cpu", progress=False)
     assert not (tmp_path / "a").exists()

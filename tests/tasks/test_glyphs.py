@@ -76,7 +76,7 @@ def test_a_family_has_as_many_classes_as_asked_for():
     ({"split": "training"}, "split must be one of train, val, test"),
     ({"alphabets": 0}, "alphabets must be a whole number"),
     ({"drawers": 3.5}, "drawers must be a whole number"),
-    ({"drawers": 10}, "10 examples of a class"),
+    ({"drawers": 10}, "there are 10 examples of class 0"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(options, words):
     with pytest.raises(ValueError, match=words):

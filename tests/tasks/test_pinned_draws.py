@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from maml_edu.pytorch.sampling import Stream, sampler_for
+from maml_edu.pytorch.training.sampling import Stream, sampler_for
 from maml_edu.tasks import FewShotImages, Glyphs, Omniglot, Sinusoids, omniglot
 from maml_edu.tasks.glyphs import draw_glyphs
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ ENGINES = ("plain", "lean", "threads", "closed", "native", "conv", "compiled", "
 BY_HAND = ("closed", "native", "conv")  # derivatives of known layers, in the parameters' precision
 ONE_LOOK = ("plain", "textbook")  # go through each inner step once, with the graph of all of them
 SMALL = 100_000  # parameters; below, operations are too short to be worth a thread
+_CROSS_ENTROPY = 1  # as `perceptron` numbers the losses
 _MANY = 64  # choices that are remembered for a learner
 _NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
 
@@ -34,8 +36,9 @@ class Choice(NamedTuple):
     network: Any  # as the engine by hand knows it; None for the others
 
 
-class Explanation(NamedTuple):
-    """Which engine runs, and for each of the others why it does not."""
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Which engine runs, and for each of the others why it does not; printed, a line for each."""
 
     engine: str
     reasons: dict[str, str]
@@ -44,8 +47,6 @@ class Explanation(NamedTuple):
         width = max(map(len, self.reasons))
         lines = [f"{name:<{width}}  {reason}" for name, reason in self.reasons.items()]
         return "\n".join(lines)
-
-    __str__ = __repr__
 
 
 def meta_gradient(learner, batch):
@@ -58,12 +59,33 @@ def meta_gradient(learner, batch):
 
 
 def _of_one_size(learner, params, tensors, loop):
-    name, network = engine_for(learner, tensors, loop)
-    learner.ran = name
-    if network is not None:
-        return _engine(name)(network, params, tensors, loop)
-    with structure.nothing_left_in(learner.model), maml.math_attention():
-        return _engine(name)(learner.task_loss, params, tensors, loop)
+    """The result of the engine that is chosen; of the next one where it turns out not to apply after all.
+
+    No look at a model from outside sees everything that its forward pass may depend on. So each run is
+    watched: an engine that ends in an error, or has drawn where each draw must be looked at twice, is not
+    used for this structure from then on.
+    """
+    while True:
+        name, network = engine_for(learner, tensors, loop)
+        learner.ran = name
+        if network is not None:
+            return _engine(name)(network, params, tensors, loop)
+        generators = trial.Generators(_held(learner, tensors, loop))
+        with structure.nothing_left_in(learner.model), maml.math_attention():
+            if name == "textbook":
+                return _engine(name)(learner.task_loss, params, tensors, loop)
+            try:
+                result = _engine(name)(learner.task_loss, params, tensors, loop)
+                drawn = generators.drawn_since()
+                if not drawn or (drawn == "torch" and name == "plain"):
+                    return result
+                reason = "the forward pass has drawn random numbers, and it looks twice"
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, TypeError, ValueError) as error:
+                reason = trial.said(error)
+        generators.put_back()
+        _rule_out(learner, tensors, loop, name, reason)
 
 
 def _engine(name):
@@ -97,15 +119,15 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     memory = _memory(learner)
     key = _circumstances(learner, tensors, loop, memory)
     if key not in memory.choices:
-        if len(memory.choices) >= _MANY:
-            memory.choices.clear()
-        memory.choices[key] = _Chooser(learner, tensors, loop, key[0]).first()
+        choice = _Chooser(learner, tensors, loop, key[0]).first()
+        key = _circumstances(learner, tensors, loop, memory)  # without what has turned out volatile
+        memory.remember(key, choice)
     choice = memory.choices[key]
     if choice.network is not None and not _labels_within(choice.network, tensors):
         # labels that the loss ignores, or an error that torch words best
         key = (*key, "labels beyond the outputs")
         if key not in memory.choices:
-            memory.choices[key] = _Chooser(learner, tensors, loop, key[0], BY_HAND).first()
+            memory.remember(key, _Chooser(learner, tensors, loop, key[0], BY_HAND).first())
         choice = memory.choices[key]
     return choice
 
@@ -126,6 +148,21 @@ def explain(learner, batch) -> Explanation:
     return Explanation(name, {**reasons, name: "runs"})
 
 
+def _held(learner, tensors, loop):
+    """The generators to be watched beside torch's; None for a model made of torch's layers alone."""
+    losses = (learner.loss_function, learner.inner_loss_function)
+    if structure.made_of_torch(learner.model, *losses):
+        return None
+    memory = _memory(learner)
+    held = _circumstances(learner, tensors, loop, memory)[0]
+    return _Chooser(learner, tensors, loop, held).facts().generators
+
+
+def _rule_out(learner, tensors, loop, name, reason):
+    memory = _memory(learner)
+    memory.rule_out(_circumstances(learner, tensors, loop, memory), name, reason)
+
+
 class _Memory:
     """What has been found out about a learner; kept with it, since it is of no use without."""
 
@@ -133,7 +170,24 @@ class _Memory:
         self.choices = {}  # circumstances: Choice
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
-        self.volatile = frozenset()
+        self.volatile: frozenset = frozenset()
+
+    def learn(self, held, facts):
+        if len(self.facts) >= _MANY:
+            self.facts.clear()
+            self.reasons.clear()
+        self.facts[held] = facts
+        self.volatile |= facts.volatile
+
+    def rule_out(self, key, name, reason):
+        """From now on `name` is not an engine for this structure."""
+        self.reasons[key[0], name] = reason
+        self.choices = {k: c for k, c in self.choices.items() if (k[0], c.name) != (key[0], name)}
+
+    def remember(self, key, choice):
+        if len(self.choices) >= _MANY:
+            self.choices.clear()
+        self.choices[key] = choice
 
 
 def _memory(learner) -> _Memory:
@@ -142,22 +196,24 @@ def _memory(learner) -> _Memory:
 
 def _circumstances(learner, tensors, loop, memory):
     """((structure and kinds of tensors), shapes): everything that the choice depends on."""
-    rates = loop.inner_lr if isinstance(loop.inner_lr, dict) else {"": loop.inner_lr}
+    rates, volatile = loop.inner_lr, memory.volatile
+    if isinstance(rates, dict):
+        rates = tuple((n, type(r), getattr(r, "shape", ())) for n, r in rates.items())
+    else:
+        rates = type(rates), getattr(rates, "shape", ())
+    inner = learner.inner_loss_function
     held = (
-        learner.engine,
+        learner.engine if isinstance(learner.engine, str) else tuple(learner.engine),
         learner.precision,
         torch.is_autocast_enabled(tensors[0].device.type),
-        tuple((t.ndim, t.dtype, t.device.type) for t in tensors),
-        loop._replace(
-            inner_lr=tuple((n, type(r), getattr(r, "shape", ())) for n, r in rates.items()),
-            inner_loss=None,
-            query_weights=tuple(map(bool, loop.query_weights)),
-        ),
-        structure.structure_of(learner.model, memory.volatile),
-        structure.structure_of(learner.loss_function, memory.volatile),
-        structure.structure_of(learner.inner_loss_function, memory.volatile),
+        tuple([(t.ndim, t.dtype, t.device.type) for t in tensors]),
+        (rates, loop.inner_steps, loop.first_order, loop.adapting, loop.learn_rates),
+        (loop.inner_optimiser, loop.inner_clip, tuple(map(bool, loop.query_weights))),
+        structure.structure_of(learner.model, volatile),
+        structure.structure_of(learner.loss_function, volatile),
+        None if inner is None else structure.structure_of(inner, volatile),
     )
-    return held, tuple(t.shape for t in tensors)
+    return held, tuple([t.shape for t in tensors])
 
 
 class _Chooser:
@@ -166,11 +222,13 @@ class _Chooser:
     def __init__(self, learner, tensors, loop, held, without=()):
         self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, held
         self.memory = _memory(learner)
-        self.preferences = [n for n in preferences(learner, tensors) if n not in without]
+        names = preferences(learner, tensors)
+        self.preferences = [name for name in names if name not in without]
+        self.without = [name for name in names if name in without]
         self._trial = None
 
     def first(self) -> Choice:
-        reasons = {}
+        reasons = dict.fromkeys(self.without, "labels are beyond the network's outputs")
         for name in self.preferences:
             network, reasons[name] = self.reason_against(name)
             if reasons[name] is None:
@@ -192,7 +250,7 @@ class _Chooser:
 
     def _tried(self, name, network):
         what = self.learner.task_loss if network is None else network
-        quiet = contextlib.nullcontext()
+        quiet: contextlib.AbstractContextManager = contextlib.nullcontext()
         if network is None and self.facts().random:
             # what is drawn differs from look to look: tried with dropout and the like switched off
             quiet = in_evaluation(self.learner.model)
@@ -211,14 +269,26 @@ class _Chooser:
         if self.held not in self.memory.facts:
             self._refuse_foreign_parameters()
             facts = trial.observe(self.learner, self.tensors)
-            self.memory.facts[self.held] = facts
-            self.memory.volatile |= facts.volatile
+            if facts.recomputes:
+                raise ValueError(
+                    "the model computes parts of itself again on the way back (torch.utils.checkpoint), when the "
+                    "adapted parameters are no longer in place: the gradient would be that of θ. Switch "
+                    "checkpointing off."
+                )
+            self.memory.learn(self.held, facts)
         return self.memory.facts[self.held]
 
     def _refuse_foreign_parameters(self):
-        model = self.learner.model
-        with trial.generators_untouched(model), structure.nothing_left_in(model):
-            foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
+        foreign = trial.foreign_leaves(self.learner, self.tensors, self.loop)
+        names = [
+            n for n, p in self.learner.model.named_parameters() if any(p is f for f in foreign)
+        ]
+        if names:
+            raise ValueError(
+                f"the loss reads the model's own parameters ({', '.join(names[:3])}), which are θ whatever φ is: "
+                f"what it adds would be left out of the meta-gradient. Use mt.meta_gradient(loss, params, …), "
+                f"whose loss(params, x, y) is given the parameters."
+            )
         if foreign:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in foreign[:3])
             raise ValueError(
@@ -243,8 +313,12 @@ class _Chooser:
 
             if reason := missing():
                 return None, reason
-        if name == "threads" and not hasattr(self.learner.task_loss, "model"):
-            return None, "it needs a loss that says which module it calls"
+        if name == "threads":
+            losses = (self.learner.loss_function, self.learner.inner_loss_function)
+            if not hasattr(self.learner.task_loss, "model"):
+                return None, "it needs a loss that says which module it calls"
+            if structure.shares_state(self.learner.model, *losses):
+                return None, "hooks, patches or losses hold what threads would change together"
         draws = self.facts().random
         if draws and name not in ONE_LOOK:
             return None, "the forward pass is not the same twice (dropout?), and it looks twice"
@@ -288,5 +362,6 @@ def preferences(learner, tensors):
 
 def _labels_within(network, tensors):
     """Whether every class label is one of the network's outputs."""
-    labels = [y for y in tensors[1::2] if not y.is_floating_point()]
+    kinds = (network.support_kind, network.query_kind)
+    labels = [y for y, kind in zip(tensors[1::2], kinds, strict=True) if kind == _CROSS_ENTROPY]
     return all(0 <= int(y.min()) and int(y.max()) < network.widths[-1] for y in labels)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import perceptron
-from .perceptron import CROSS_ENTROPY, MSE
+from .perceptron import MSE
 
 # ------------------------------------------------------------------ the meta-gradient
 

@@ -13,7 +13,7 @@ import torch
 
 from .. import maml
 from . import lean
-from .structure import settings_of
+from .structure import structure_of
 
 
 def missing() -> str | None:
@@ -49,4 +49,5 @@ def _compiled(loss, loop, modes):
 
 def _modes(loss):
     """What may be changed in a model or loss and must not serve what was compiled before."""
-    return settings_of(loss)
+    items = loss if isinstance(loss, (list, tuple)) else [loss]
+    return tuple((structure_of(item.model), structure_of(item.function)) for item in items)

@@ -16,16 +16,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..networks import BatchNorm, Conv4, SpatialMean
 from ..loop import Loop
+from ..networks import BatchNorm, Conv4, SpatialMean
 from . import lean, native, perceptron, threads
 from .kernels.conv_kernels import Net, backward, backward_along, forward, forward_along, unfold
-from .kernels.conv_layout import Block, Network, Workspace, layouts, parts_of, sizes_of, views, workspace
+from .kernels.conv_layout import (
+    Block,
+    Network,
+    Workspace,
+    layouts,
+    parts_of,
+    sizes_of,
+    views,
+    workspace,
+)
 from .kernels.perceptron import loss_curvature, loss_slope
 from .structure import flattened, is_untouched
 
 KEEP = 5  # inner steps, the last ones, whose passes are kept for the way back
-_NORMS = (BatchNorm, nn.BatchNorm2d)  # the latter in training mode, when it uses the batch's statistics
+_NORMS = (
+    BatchNorm,
+    nn.BatchNorm2d,
+)  # the latter in training mode, when it uses the batch's statistics
 _KINDS = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Linear, *_NORMS, SpatialMean, Conv4)
 _FORWARD = {kind: kind.forward for kind in _KINDS}  # as torch, and this library, have them
 
@@ -62,7 +74,9 @@ def recognised(model, kinds):
         len(names) == used  # none is shared, or belongs to no layer
         and {p.dtype for p in names} in ({torch.float32}, {torch.float64})
         and all(map(is_untouched, model.modules()))
-        and all(type(m).forward is _FORWARD[type(m)] for m in (model, *layers) if type(m) in _FORWARD)
+        and all(
+            type(m).forward is _FORWARD[type(m)] for m in (model, *layers) if type(m) in _FORWARD
+        )
     )
     if not blocks or not known:
         return None
@@ -87,7 +101,9 @@ def layers_of(model):
 
 
 def is_end(vector, linear):
-    return type(linear) is nn.Linear and (type(vector) is SpatialMean or perceptron.is_flatten(vector))
+    return type(linear) is nn.Linear and (
+        type(vector) is SpatialMean or perceptron.is_flatten(vector)
+    )
 
 
 def blocks_of(layers, names):

@@ -125,7 +125,11 @@ def padded_rates(network, params, loop):
     if isinstance(loop.inner_lr, (int, float)) and everything:
         size = (network.widths, float(loop.inner_lr), loop.inner_steps, dtype)
         return cached_per_thread("rates", _one_rate, *size)
-    layers, wide, steps = len(network.weights), kernels.padded(max(network.widths)), loop.inner_steps
+    layers, wide, steps = (
+        len(network.weights),
+        kernels.padded(max(network.widths)),
+        loop.inner_steps,
+    )
     W, B = np.zeros((steps, layers, wide, wide), dtype), np.zeros((steps, layers, wide), dtype)
     each = [perceptron.rates_of(network, params, loop, step) for step in range(steps)]
     for rates, to_W, to_B in zip(each, W, B, strict=True):

@@ -44,7 +44,8 @@ def network_of(learner):
         tuple(names[layer.weight] for layer in layers),
         tuple(None if layer.bias is None else names[layer.bias] for layer in layers),
         (layers[0].in_features, *(layer.out_features for layer in layers)),
-        *kinds,
+        kinds[0],
+        kinds[1],
         frozen,
         is_flatten(next(flattened(learner.model), None)),
     )
@@ -79,7 +80,11 @@ def kinds_of_losses(learner):
     """MSE, CROSS_ENTROPY or None of the losses of support and query set: only plain forms are known."""
     query = learner.loss_function
     support = query if learner.inner_loss_function is None else learner.inner_loss_function
-    plain = [type(loss).__name__ == "TaskLoss" for loss in (learner.task_loss, learner.inner_loss) if loss]
+    plain = [
+        type(loss).__name__ == "TaskLoss"
+        for loss in (learner.task_loss, learner.inner_loss)
+        if loss
+    ]
     return (_kind_of(support), _kind_of(query)) if all(plain) else (None, None)
 
 

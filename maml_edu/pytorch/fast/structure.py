@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import random
 import types
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as torch_module
 
@@ -20,42 +22,99 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 _DEEP = 3  # containers in containers that are looked into
+_LONG = 100  # items of one
 
 
 def structure_of(thing, volatile=frozenset()):
     """A hashable description of a model, a loss, or a learner's loss that holds both.
 
-    volatile: (id of a module, attribute) of what a forward pass itself changes, which is left out.
+    volatile: what a forward pass itself changes, which is left out: (id of a module, attribute), or the id of
+    a loss.
     """
+    if isinstance(thing, types.FunctionType) and thing.__closure__ is None:
+        return thing
+    if id(thing) in volatile:
+        return id(thing)
     if isinstance(thing, nn.Module):
-        return (_global_hooks(), *(_module(m, volatile) for m in thing.modules()))
+        parts = [_global_hooks(), _torch_now()]
+        _describe(thing, volatile, parts, set())
+        return tuple(parts)
     return _frozen(thing, volatile, 0)
 
 
+def _describe(module, volatile, parts, seen):
+    """Append the description of a module, and of those within it, each once."""
+    seen.add(id(module))
+    parts.append(_module(module, volatile))
+    for child in module._modules.values():
+        if child is not None and id(child) not in seen:
+            _describe(child, volatile, parts, seen)
+
+
+_GLOBAL_HOOKS = [getattr(torch_module, f"_global{name}") for name in _HOOKS]
+
+
 def _global_hooks():
-    hooks = (getattr(torch_module, f"_global{name}") for name in _HOOKS)
-    return tuple(hook for each in hooks for hook in each.values())
+    return tuple(hook for hooks in _GLOBAL_HOOKS if hooks for hook in hooks.values())
+
+
+def _torch_now():
+    """What layers are made of, as torch has it now: a profiler or a tracer may have put something in its place."""
+    functions = (F.linear, F.relu, F.conv2d, F.batch_norm, F.max_pool2d)
+    losses = (F.mse_loss, F.cross_entropy)
+    return *functions, *losses, nn.Module.__call__, nn.Module._call_impl, torch.flatten
+
+
+_TORCH = _torch_now()
 
 
 def _module(module, volatile):
     """Kind, identity, children, hooks, parameters, buffers and attributes of one module."""
-    attributes = vars(module)
+    attributes, kind = vars(module), type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return kind, id(module), module.training
     hooks = tuple(h for name in _HOOKS if attributes[name] for h in attributes[name].values())
-    parameters = tuple(_tensor(p) for p in module._parameters.values())
-    buffers = tuple(module._buffers)
-    children = tuple(map(id, module._modules.values()))
-    rest = tuple(
-        (name, _frozen(value, volatile, 0))
-        for name, value in attributes.items()
-        if name not in _OF_EVERY_MODULE and (id(module), name) not in volatile
-    )
-    return type(module), type(module).forward, id(module), children, hooks, parameters, buffers, rest
+    parameters = tuple(map(_tensor, module._parameters.values()))
+    names = _SETTINGS.get(kind)
+    if names is not None and len(attributes) == _attributes_of_kind(kind):  # type: ignore[arg-type]  # nothing has been added
+        rest = tuple(map(attributes.get, names))
+    else:
+        rest = tuple(
+            (name, _frozen(value, volatile, 0))
+            for name, value in attributes.items()
+            if name not in _OF_EVERY_MODULE and (id(module), name) not in volatile
+        )
+    known = (kind, kind.forward, kind.__call__, id(module), hooks, parameters, rest)
+    if not attributes["_buffers"] and not attributes["_modules"]:
+        return known
+    buffers = tuple((name, _tensor(b)) for name, b in module._buffers.items())
+    return *known, buffers, tuple(map(id, module._modules.values()))
+
+
+# What may be set in layers that are met often; looking at everything in them would take most of the time.
+_SETTINGS: dict[type, tuple[str, ...]] = {
+    nn.Linear: ("training", "in_features", "out_features"),
+    nn.ReLU: ("training", "inplace"),
+    nn.Tanh: ("training",),
+}
+
+
+@functools.cache
+def _attributes_of_kind(kind):
+    """How many attributes such a layer has when it is new."""
+    return len(vars(nn.Linear(1, 1) if kind is nn.Linear else kind()))
 
 
 def _tensor(tensor):
     if tensor is None:
         return None
-    return id(tensor), tensor.shape, tensor.dtype, tensor.requires_grad, bool(tensor._backward_hooks)
+    return (
+        id(tensor),
+        tensor.shape,
+        tensor.dtype,
+        tensor.requires_grad,
+        bool(tensor._backward_hooks),
+    )
 
 
 def _frozen(value, volatile, depth):
@@ -67,27 +126,86 @@ def _frozen(value, volatile, depth):
     if isinstance(value, torch.Tensor):
         return id(value), value.shape, value.dtype, value._version
     deeper = lambda item: _frozen(item, volatile, depth + 1)
+    if isinstance(value, (list, tuple, dict)) and len(value) > _LONG:
+        return type(value), id(value)  # data, rather than settings
     if depth < _DEEP and isinstance(value, (list, tuple)):
         return type(value), tuple(map(deeper, value))
     if depth < _DEEP and isinstance(value, dict):
         return tuple((key, deeper(item)) for key, item in value.items())
+    inside = _inside(value) if depth < _DEEP else None
+    return type(value), id(value), None if inside is None else tuple(map(deeper, inside))
+
+
+def _inside(value):
+    """What a function, a method, a partial or another object holds on to; None where nothing is to be seen."""
     if isinstance(value, functools.partial):
-        return deeper(value.func), deeper(value.args), deeper(value.keywords)
+        return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, types.MethodType):
-        return value.__func__, deeper(value.__self__)
+        return [value.__self__]
     if isinstance(value, types.FunctionType):
-        cells = [_content(cell) for cell in value.__closure__ or ()]
-        return value, tuple(map(deeper, cells)), deeper(value.__defaults__)
-    if depth < _DEEP and isinstance(value, random.Random | np.random.Generator):
-        return id(value)
-    if depth < _DEEP and hasattr(value, "__dict__"):
-        return type(value), id(value), deeper(vars(value))
-    return type(value), id(value)
+        return [*map(_content, value.__closure__ or ()), value.__defaults__, value.__kwdefaults__]
+    if is_generator(value) or not hasattr(value, "__dict__"):
+        return None
+    return list(vars(value).values())
 
 
 def _content(cell):
     with contextlib.suppress(ValueError):  # a cell may still be empty
         return cell.cell_contents
+
+
+def is_generator(value) -> bool:
+    """Whether it draws random numbers."""
+    kinds = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+    return isinstance(value, kinds)
+
+
+def generators_in(model, *losses) -> list:
+    """The random generators that modules, hooks and losses hold on to, as far as can be seen."""
+    generators: dict = {}
+
+    def walk(value, depth):
+        if is_generator(value):
+            generators[id(value)] = value
+        elif depth < _DEEP and not isinstance(value, (nn.Module, torch.Tensor, type, *_PLAIN)):
+            if isinstance(value, dict):
+                value = list(value.values())
+            inside = value if isinstance(value, (list, tuple, set)) else _inside(value)
+            for item in itertools.islice(inside or (), _LONG):
+                walk(item, depth + 1)
+
+    for module in (*model.modules(), *(loss for loss in losses if isinstance(loss, nn.Module))):
+        for name, value in vars(module).items():
+            if name not in _OF_EVERY_MODULE or name in _HOOKS:
+                walk(value, 0)
+    for loss in losses:
+        walk(loss, 0)
+    return list(generators.values())
+
+
+def shares_state(model, *losses) -> bool:
+    """Whether hooks, patches or losses hold on to something that several threads would change together."""
+    for module in model.modules():
+        attributes = vars(module)
+        hooks = [h for name in _HOOKS for h in attributes.get(name, {}).values()]
+        patches = [v for n, v in attributes.items() if callable(v) and n not in _OF_EVERY_MODULE]
+        if not all(map(_is_stateless, [*hooks, *patches])):
+            return True
+    return not all(map(_is_stateless, losses))
+
+
+def _is_stateless(value, depth=0) -> bool:
+    if isinstance(value, (*_PLAIN, torch.Tensor, type, types.BuiltinFunctionType)):
+        return True
+    if isinstance(value, nn.Module):
+        return type(value).__module__.startswith("torch.nn.") and is_untouched(value)
+    if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
+        return True  # a copy of the module is bound to itself
+    functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
+    if depth >= _DEEP or not isinstance(value, functions):
+        return False
+    inside = value if isinstance(value, tuple) else _inside(value)
+    return all(_is_stateless(item, depth + 1) for item in inside)
 
 
 # ------------------------------------------------------------------ layers that are what they seem
@@ -101,7 +219,20 @@ def is_untouched(module) -> bool:
     plain = type(module).__call__ is nn.Module.__call__
     parameters = [p for p in module._parameters.values() if p is not None]
     standard = all(type(p) is nn.Parameter and not p._backward_hooks for p in parameters)
-    return plain and standard and not (hooked or patched or _global_hooks())
+    changed = hooked or patched or _global_hooks() or _torch_now() != _TORCH
+    return plain and standard and not changed
+
+
+def made_of_torch(model, *losses) -> bool:
+    """Whether nothing but torch's and this library's code runs in a forward pass, unhooked and unpatched."""
+    known = ("torch.nn.", "torch._C._nn", "maml_edu.pytorch.networks")
+    modules = [*model.modules(), *(loss for loss in losses if isinstance(loss, nn.Module))]
+    functions = [loss for loss in losses if loss is not None and not isinstance(loss, nn.Module)]
+    return (
+        all(type(m).__module__.startswith(known) and is_untouched(m) for m in modules)
+        and all(getattr(f, "__module__", None) == "torch.nn.functional" for f in functions)
+        and not _global_hooks()
+    )
 
 
 def flattened(module):
@@ -113,7 +244,6 @@ def flattened(module):
         yield module
 
 
-@functools.cache
 def _only_chains(kind):
     """Whether a subclass of nn.Sequential changes nothing but how it is constructed."""
     between = kind.__mro__[: kind.__mro__.index(nn.Sequential)]
@@ -138,18 +268,14 @@ def attributes_of(model):
     }
 
 
-def volatile_in(before, after):
-    """(id of a module, attribute) of what differs between two looks with `attributes_of`."""
+def frozen_attributes(model):
+    """{(id of a module, attribute): what it is set to now}, to be compared later."""
     return {
-        (id(module), name)
-        for module, now in after.items()
-        for name in before.get(module, {}).keys() | now.keys()
-        if not _same(before.get(module, {}).get(name), now.get(name))
+        (id(module), name): _frozen(value, frozenset(), 0)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name not in _OF_EVERY_MODULE
     }
-
-
-def _same(a, b):
-    return a is b or (_frozen(a, frozenset(), 0) == _frozen(b, frozenset(), 0))
 
 
 def restore(before, everything=False):
@@ -167,19 +293,21 @@ def restore(before, everything=False):
                 continue
             if name not in attributes:
                 del now[name]
-            elif isinstance(value, (list, dict)) and type(value) is type(attributes[name]):
+            elif isinstance(value, list) and isinstance(attributes[name], list):
+                value[:] = attributes[name]
+            elif isinstance(value, dict) and isinstance(attributes[name], dict):
                 value.clear()
-                value.extend(attributes[name]) if isinstance(value, list) else value.update(
-                    attributes[name]
-                )
+                value.update(attributes[name])
             else:
                 now[name] = attributes[name]
 
 
 def _unchanged(value, before):
-    if isinstance(value, (list, dict)) and type(value) is type(before):
-        pairs = zip(value.values(), before.values()) if isinstance(value, dict) else zip(value, before)  # noqa: B905
-        return len(value) == len(before) and all(a is b for a, b in pairs)
+    if isinstance(value, dict) and isinstance(before, dict):
+        return value.keys() == before.keys() and all(value[key] is before[key] for key in value)
+    if isinstance(value, list) and isinstance(before, list):
+        same = (a is b for a, b in zip(value, before, strict=False))
+        return len(value) == len(before) and all(same)
     return value is before
 
 

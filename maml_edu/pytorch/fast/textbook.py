@@ -18,7 +18,15 @@ def meta_gradient(loss, params, tensors, loop):
     """(meta-loss, gradient like params[, gradient like inner_lr]): means over tasks. See `maml.meta_gradient`."""
     total = None
     for task in zip(*tensors, strict=True):
-        result = task_gradient(loss, params, task, loop)
+        try:
+            result = task_gradient(loss, params, task, loop)
+        except RuntimeError as error:
+            if "is not implemented" not in str(error) or loop.first_order:
+                raise
+            raise ValueError(
+                f"torch has no second derivative of something in this model or loss ({str(error).strip()}): "
+                f"write it from other operations, or say first_order=True."
+            ) from error
         total = result if total is None else maml.mapped(torch.add, total, result)
     return maml.mapped(lambda sums: sums / len(tensors[0]), total)
 

@@ -1,6 +1,6 @@
-"""The state of a run in one file, from which training goes on as if nothing had been: `Checkpoint`.
+"""The state of a run in one file, from which training goes on as if it had never stopped: `Checkpoint`.
 
-Beside it is the one written before, for the day on which a disk damages the newer: see `fall_back`.
+Next to it is the one written before, for the day on which a disk damages the newer: see `fall_back`.
 """
 
 from __future__ import annotations
@@ -21,40 +21,46 @@ from maml_edu import __version__
 from maml_edu.atomic import name_again, replacing
 
 FORMAT = 2  # of the file; 1 had no "format", one optimiser and no validation
-KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
-ANOTHER = "give another folder, or delete it to start anew"
+_KEYS = {"versions", "settings", "config", "learner", "stepper", "generators", "history", "best"}
 NAME, BEFORE, DAMAGED = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.damaged.pt"
+_ANOTHER = "give another folder, or delete it to start from the beginning"
+_SETTINGS_SINCE = {
+    "precision": "float32"
+}  # what files have that were written before a setting existed
 
 
 class Checkpoint:
     """checkpoint.pt in a folder, replaced as a whole; does nothing without a folder (None).
 
-    What it replaces stays as checkpoint.previous.pt. Where the newer one cannot be read the error says so,
-    and how to go on from that.
+    What it replaces stays as checkpoint.previous.pt. If the newer one cannot be read, the error says so, and
+    how to go on from the other.
 
-    run: has learner, stepper, history, best (a dict or None) and team (see `distributed`). settings: what
-    a run must have in common with the one that it goes on from; config: what else it was asked for.
-    Rank 0 writes. To resume, every rank looks into the folder, and all take the state that has come
-    furthest: no common file system is needed, and after a restart rank 0 may be another machine.
+    settings: what a run must have in common with the one that it goes on from; config: what else it was asked
+    for. team: the processes that train together. Rank 0 writes. To resume, every rank looks into the folder,
+    and all take the state that has come furthest: no common file system is needed, and after a restart rank 0
+    may be another machine.
     """
 
-    def __init__(self, folder, run, settings: dict[str, str], config: dict[str, str]):
-        self.run, self.settings, self.config = run, settings, config
+    def __init__(self, folder, settings: dict[str, str], config: dict[str, str], team):
+        self.settings, self.config, self.team = settings, config, team
         self.path = None if folder is None else Path(folder) / NAME
         if self.path is not None:
-            run.team.from_first(lambda: make_usable(Path(folder)))
+            team.from_first(lambda: _make_usable(Path(folder)))
 
     def exists(self) -> bool:
         """Is there something to go on from?"""
         return self.path is not None and self.path.is_file()
 
-    def save(self) -> bool:
-        """Write the state, whole or not at all. When that fails training is not lost: it goes on."""
-        if self.path is None:
+    def save(self, state: dict) -> bool:
+        """Write a run's state, whole or not at all. If that fails training is not lost: it goes on.
+
+        state: "learner", "stepper", "generators", "history" and "best", in what torch.load(weights_only=True)
+        reads.
+        """
+        if self.path is None or self.team.rank:
             return False
-        state = self.state()  # on every rank: each has generators of its own
-        if self.run.team.rank:
-            return False
+        head = {"format": FORMAT, "versions": versions()}
+        state = {**head, "settings": self.settings, "config": self.config, **state}
         try:
             self._write(self.path, state)
             return True
@@ -62,7 +68,7 @@ class Checkpoint:
             warnings.warn(
                 f"the checkpoint {self.path} could not be written ({error}): training goes on, and what "
                 f"was written before stays. Free some space, or stop and choose another folder.",
-                stacklevel=5,
+                stacklevel=6,
             )
             return False
 
@@ -70,113 +76,85 @@ class Checkpoint:
         with replacing(path, keeping=path.with_name(BEFORE)) as file:
             torch.save(state, file)
 
-    def state(self) -> dict:
-        """Everything that the rest of the run depends on, in what torch.load(weights_only=True) reads."""
-        run = self.run
-        loss = torch.tensor(run.history.loss, dtype=torch.float64)  # 8 bytes an iteration
-        return {
-            "format": FORMAT,
-            "versions": versions(),
-            "settings": self.settings,
-            "config": self.config,
-            "learner": run.learner.state_dict(),
-            "stepper": run.stepper.state_dict(),
-            "generators": run.team.gather(generators()),
-            "history": vars(run.history) | {"loss": loss},
-            "best": run.best,
-        }
+    def resume(self, iterations: int) -> dict | None:
+        """The state to go on from, as `save` was given it; None if there is none.
 
-    def resume(self) -> int:
-        """Take up the state in the file, if there is one; the number of iterations done so far."""
+        iterations: how far the run is to go. ValueError if the file is further, or of another run. Rank 0
+        warns of what has changed that the rest of the numbers depend on.
+        """
         state = self.furthest()
         if state is None:
-            return 0
-        self._refuse_fewer(len(state["history"]["loss"]))
-        before = copied(self.run.learner.state_dict())
-        try:
-            self._compare(state["settings"])
-            self._take(state)
-        except Exception as error:
-            self.run.learner.load_state_dict(before)
+            return None
+        done = len(state["history"]["loss"])
+        if done > iterations:
             raise ValueError(
-                f"the checkpoint {self.path} does not fit this run ({error}): {ANOTHER}."
-            ) from error
-        if self.run.team.rank == 0:
+                f"the checkpoint {self.path} already holds {done} iterations, more than the {iterations} asked "
+                f"for: ask for {done} or more, {_ANOTHER}."
+            )
+        self._compare(state["settings"])
+        if self.team.rank == 0:
             self._warn_of_changes(state)
-        return len(self.run.history)
+        return state
+
+    def refusal(self, reason) -> ValueError:
+        """The error for a checkpoint that this run cannot go on from."""
+        return ValueError(
+            f"the checkpoint {self.path} does not fit this run ({reason}): {_ANOTHER}."
+        )
 
     def furthest(self) -> dict | None:
-        """The state of the most iterations that any rank finds in its folder; None where there is none."""
+        """The state of the most iterations that any rank finds in its folder; None if there is none."""
         if self.path is None:
             return None
-        found, done, problem = None, -1, ""
+        state, done, problem = None, -1, ""
         try:
-            found = self.read() if self.exists() else self._nothing()
-            done = -1 if found is None else len(found["history"]["loss"])
+            state = self.read() if self.exists() else self._nothing()
+            done = -1 if state is None else len(state["history"]["loss"])
         except ValueError as error:
             problem = str(error)
-        reports = self.run.team.gather((done, problem))
+        reports = self.team.gather((done, problem))
         for _, problem in reports:
             if problem:
                 raise ValueError(problem)
         holder = max(range(len(reports)), key=lambda rank: reports[rank][0])
-        return self.run.team.broadcast(found, source=holder)
+        return self.team.broadcast(state, source=holder)
 
     def read(self) -> dict:
         """What is in the file. ValueError when it is damaged or of another format; nothing in it is run."""
         assert self.path is not None
         try:
             return read(self.path)
-        except Unreadable as error:
+        except _Unreadable as error:
             raise ValueError(f"{error}: {self._way_out()}.") from None
 
     def _nothing(self):
-        """None: there is nothing to go on from. ValueError where there is, under the other name."""
+        """None, as there is nothing to go on from. ValueError if there is, under the other name."""
         assert self.path is not None
         if self.path.with_name(BEFORE).is_file():
             raise ValueError(f"the checkpoint {self.path} is gone: {self._way_out()}.")
 
     def _way_out(self):
-        """What to do where the file cannot be read: the one before it is offered, if that is whole."""
+        """What to do if the file cannot be read: the one before it is offered, if that is whole."""
         assert self.path is not None
         try:
             done = len(read(self.path.with_name(BEFORE))["history"]["loss"])
-        except (Unreadable, OSError):
-            return ANOTHER
+        except (_Unreadable, OSError):
+            return _ANOTHER
         return (
             f"the one before it, of iteration {done}, is whole; to go on from there rename {BEFORE} to {NAME} "
-            f"(or maml-edu train --resume --previous); else {ANOTHER}"
+            f"(or maml-edu train --resume --previous); else {_ANOTHER}"
         )
 
     def _compare(self, settings):
-        """ValueError where the file is of another run than this one."""
+        """ValueError if the file is of another run than this one."""
+        settings = _SETTINGS_SINCE | settings
         for name in sorted(settings.keys() | self.settings.keys()):
             was, now = settings.get(name, "nothing"), self.settings.get(name, "nothing")
             if was != now:
-                raise ValueError(f"it was written with {name} {was}, not {now}")
-
-    def _refuse_fewer(self, done):
-        """ValueError where the file is further than this run is to go."""
-        wanted = self.run.stepper.plan.iterations
-        if done > wanted:
-            raise ValueError(
-                f"the checkpoint {self.path} already holds {done} iterations, more than the {wanted} asked "
-                f"for: ask for {done} or more, {ANOTHER}."
-            )
-
-    def _take(self, state):
-        run = self.run
-        run.learner.load_state_dict(state["learner"])
-        run.stepper.load_state_dict(state["stepper"])
-        if run.team.rank < len(state["generators"]):  # a rank more than before keeps its own
-            set_generators(state["generators"][run.team.rank])
-        history = state["history"]
-        history |= {"loss": history["loss"].tolist(), "stopped": ""}
-        run.history.__dict__.update(history)
-        run.best = state["best"]
+                raise self.refusal(f"it was written with {name} {was}, not {now}")
 
     def _warn_of_changes(self, state):
-        """Say what makes the rest of the run another than if it had never paused."""
+        """Say what makes the rest of the run different from one that never paused."""
         now = versions() | self.config
         then = state["versions"] | state["config"]
         changed = [f"{k} {then[k]} (now {now[k]})" for k in then if k in now and then[k] != now[k]]
@@ -184,16 +162,16 @@ class Checkpoint:
             warnings.warn(
                 f"the checkpoint {self.path} was written with {', '.join(changed)}: training goes on from "
                 f"it, though not to the same numbers as a run without a pause.",
-                stacklevel=5,
+                stacklevel=6,
             )
 
 
-class Unreadable(ValueError):
+class _Unreadable(ValueError):
     """What is in a file is no checkpoint that this version can read."""
 
 
 def read(path: Path) -> dict:
-    """The state in a file. Raises `Unreadable` with the reason; nothing in the file is run."""
+    """The state in a file. Raises `_Unreadable` with the reason; nothing in the file is run."""
     try:
         with zipfile.ZipFile(path) as file:
             wrong = file.testzip()  # torch does not look at the checksums that it writes
@@ -203,35 +181,35 @@ def read(path: Path) -> dict:
     except FileNotFoundError:
         raise
     except Exception as error:  # torch's own words advise to load it unsafely: not passed on
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} is damaged, or something else wrote it ({type(error).__name__})"
         ) from None
     if not isinstance(state, dict):
         state = {}
-    if state.get("format") == FORMAT and KEYS <= state.keys():
+    if state.get("format") == FORMAT and _KEYS <= state.keys():
         return state
     if {"settings", "optimiser", "tasks_rng"} <= state.keys():
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} was written by an older maml_edu, in a format that this one does not "
             f"read (finish that run with the version that began it)"
         )
     if isinstance(state.get("format"), int) and state["format"] > FORMAT:
-        raise Unreadable(
+        raise _Unreadable(
             f"the checkpoint {path} was written by a newer maml_edu, "
             f"{state.get('versions', {}).get('maml_edu')} (install that)"
         )
-    raise Unreadable(f"the checkpoint {path} is damaged, or something else wrote it")
+    raise _Unreadable(f"the checkpoint {path} is damaged, or something else wrote it")
 
 
 def fall_back(folder: Path) -> int:
-    """Where the last checkpoint is damaged or gone, put the one before in its place; its iterations done.
+    """If the last checkpoint is damaged or gone, put the one before in its place; returns its iterations.
 
-    The damaged one stays as checkpoint.damaged.pt. Where the last is whole nothing happens: this may be asked
-    for twice. Raises ValueError where neither can be read.
+    The damaged one stays as checkpoint.damaged.pt. If the last is whole nothing happens, so that calling this
+    twice does no harm. Raises ValueError if neither can be read.
     """
     last, before = folder / NAME, folder / BEFORE
     if last.is_file():
-        with contextlib.suppress(Unreadable):
+        with contextlib.suppress(_Unreadable):
             return len(read(last)["history"]["loss"])
     if not before.is_file():
         raise ValueError(f"there is no checkpoint before the last one in {folder}.")
@@ -242,10 +220,10 @@ def fall_back(folder: Path) -> int:
     return done
 
 
-def make_usable(folder: Path):
-    """The folder, made if need be, cleared of half-written files; ValueError when it cannot be written.
+def _make_usable(folder: Path):
+    """Make the folder if need be, and clear it of half-written files. ValueError if it cannot be written.
 
-    That is said at once and not after hours.
+    It is better to hear that at once than after hours.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

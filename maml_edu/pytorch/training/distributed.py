@@ -26,12 +26,13 @@ import torch
 import torch.distributed as dist
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS
 
 from ..arguments import find_device
 from .checkpoint import copied
 
 TIMEOUT = 300.0  # seconds; longer than a validation, which the other ranks wait for
+# Objects (a checkpoint, a validation's scores) go round as CPU tensors, also where gradients are on GPUs.
+_BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 class PeerLost(RuntimeError):
@@ -46,23 +47,21 @@ def processes(device="auto", timeout: float = TIMEOUT) -> Iterator[torch.device 
     timeout: seconds after which a rank that does not answer counts as lost. Raises PeerLost when the
     processes do not find one another.
     """
-    if (
-        "WORLD_SIZE" not in os.environ
-    ):  # torchrun sets it, RANK, LOCAL_RANK and the master's address
+    # torchrun sets WORLD_SIZE, RANK, LOCAL_RANK and the master's address
+    if "WORLD_SIZE" not in os.environ:
         yield device
         return
     device = _own_device(device)
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
-        os.environ.setdefault(
-            "TORCH_NCCL_BLOCKING_WAIT", "1"
-        )  # a lost rank is an error, not an abort
+        # a lost rank is an error then, not an abort
+        os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     limit = datetime.timedelta(seconds=timeout)
     with _naming_who_is_lost():
         store, rank, ranks = next(dist.rendezvous("env://", timeout=limit))
         store = dist.PrefixStore(meeting(store, rank, ranks, timeout), store)
-        backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+        backend = _BACKENDS["cuda" if on_gpu else "cpu"]
         dist.init_process_group(backend, store=store, rank=rank, world_size=ranks, timeout=limit)
     try:
         yield device
@@ -128,8 +127,9 @@ class Distributed:
         """(meta-loss, gradients like meta_params) of the whole batch, of which each rank does a share."""
         if self.team.ranks == 1:
             return self.learner.meta_gradient(batch)
+        batch = TaskBatch.of(batch)
         first, last = self.share(len(batch))
-        value, grads = self.learner.meta_gradient(part(batch, first, last))
+        value, grads = self.learner.meta_gradient(batch.part(first, last))
         tensors = [*grads.values(), torch.as_tensor(value)]
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # (all of meta_params + 1,)
         flat = self.team.sum(flat * ((last - first) / len(batch)))
@@ -148,11 +148,6 @@ class Distributed:
                 f"at most {tasks} processes, or give meta_batch={ranks} or more."
             )
         return rank * tasks // ranks, (rank + 1) * tasks // ranks
-
-
-def part(batch, first: int, last: int) -> TaskBatch:
-    """Tasks first … last − 1 of a batch."""
-    return TaskBatch(*(getattr(batch, name)[first:last] for name in FIELDS))
 
 
 def team_of(learner):

@@ -10,8 +10,8 @@ import threading
 class CtrlC(contextlib.AbstractContextManager):
     """While it is open, the first Ctrl-C only sets `asked`; a second one raises KeyboardInterrupt at once.
 
-    So a step is never stopped half-way unless somebody insists. Where Ctrl-C does something else than
-    raise KeyboardInterrupt (another thread, a handler of one's own, ignored), it is left alone.
+    So a step is never stopped half-way unless somebody insists. If Ctrl-C does something other than raise
+    KeyboardInterrupt (in another thread, with the user's own handler, or ignored), it is left alone.
     """
 
     asked = False

@@ -1,6 +1,19 @@
 """Meta-training: start with `meta_train`.
 
-What it stands on: `stepper` (an outer step), `optimisers`, `checkpoint`, `history`, `distributed`.
+At its heart it is this loop, with Adam unless another optimiser is asked for:
+
+    rng, losses = np.random.default_rng(seed), []
+    optimiser = torch.optim.Adam(learner.meta_params.values(), lr=meta_lr)
+    for iteration in range(iterations):
+        batch = tasks.sample(rng, tasks=meta_batch)
+        value, grads = learner.meta_gradient(batch)  # each task's gradient, then the mean
+        for name, parameter in learner.meta_params.items():
+            parameter.grad = grads[name]
+        optimiser.step()  # θ ← θ − β · (the gradient, as Adam scales it)
+        losses.append(float(value))
+
+All the rest is for being stopped and resumed, for noticing a divergence, for validation, and for speed.
+What it stands on: `stepper` (an outer step), `optimisers`, `checkpoint`, `history`, `progress`, `distributed`.
 """
 
 from __future__ import annotations
@@ -9,26 +22,33 @@ import contextlib
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from ..arguments import check_learner_and_tasks, check_meta_lr, find_device, is_count
+from ..arguments import (
+    check_learner_and_tasks,
+    check_meta_lr,
+    find_device,
+    is_count,
+    refuse_unknown,
+)
 from ..evaluation import evaluate
 from ..learner import MAML
-from .checkpoint import Checkpoint, copied
+from ..metrics import BUILT_IN, more_is_better, name_of
+from .checkpoint import Checkpoint, copied, generators, set_generators
 from .distributed import PeerLost, team_of, undistributed
 from .history import History
 from .interrupt import CtrlC
 from .outer_step import stepper_kind, threads_for
+from .progress import Progress
 from .stepper import PlainStepper, Plan, TrainingDiverged, is_usable, named
 
 VALIDATION_SEED = 20170309  # tasks that neither training (seed) nor `evaluate` (1) draws
-REFRESH = 0.1  # seconds between two looks of the progress bar
 
 
 def meta_train(
@@ -49,15 +69,19 @@ def meta_train(
     validation=None,
     validate_every: int = 1000,
     validation_episodes: int = 200,
-    keep_best: bool = False,
+    metric: str | Callable | None = None,
+    keep_best: bool | str = False,
     callbacks: Iterable = (),
+    **unknown,
 ) -> History:
     """Train `learner` on tasks from a family by descent on the meta-gradient; returns the history.
 
-    tasks: has `sample(rng, tasks=n)` → TaskBatch. meta_lr: β. device: "auto" takes a GPU where there is
-    one. seed: of the tasks that are drawn. checkpoint: a folder; the state is written there every
-    `checkpoint_every` iterations and at the end, whole or not at all, and a later call with the same
-    folder goes on from it, to the same result as one uninterrupted run on the same device.
+    tasks: has `sample(rng, tasks=n)` → TaskBatch, or a tuple of its four arrays; it is called once per
+    iteration, in order, and ahead of time only if the family says `draws_ahead = True`. meta_lr: β. device:
+    "auto" takes a GPU if there is one. seed: of the tasks that are drawn. checkpoint: a folder; the state is
+    written there every `checkpoint_every` iterations and at the end, whole or not at all, and a later call with
+    the same folder goes on from it, to the same result as one uninterrupted run on the same device. progress:
+    show a bar, or without a terminal write a line at each validation and at least every minute.
 
     optimiser: "adam", another of `optimisers.OPTIMISERS`, a torch.optim class, or a function params →
     optimiser. schedule: what β is multiplied by: "constant", "cosine" (to 0), ("cosine", last factor), or
@@ -65,30 +89,34 @@ def meta_train(
     x), the largest element.
 
     validation: a task family; every `validate_every` iterations and at the end `validation_episodes` of
-    its tasks, always the same, are scored after the last inner step: history.validation. keep_best=True
-    gives the learner, when training ends (Ctrl-C included), the parameters that scored best; a later call
-    with the same checkpoint goes on from the last ones all the same.
+    its tasks, always the same, are scored after the last inner step: history.validation. metric: what is
+    scored, as in `evaluate`. keep_best: the learner gets the parameters that scored best when training ends
+    (Ctrl-C included). True knows what is better of "accuracy", "mse" and "loss"; for a function say "max" or
+    "min". A later call with the same checkpoint goes on from the last parameters all the same.
 
     callbacks: functions called as f(iteration, history, learner) after each iteration, or pairs (n, f)
     for every n-th; one that returns True ends training. An exception in one ends it, too, once a
     checkpoint is written.
+
+    Parameters that a callback freezes (requires_grad_(False)) or unfreezes stay as they are, or are trained,
+    from the next iteration on.
 
     Ctrl-C ends training after the current iteration, with a checkpoint: the learner and the history keep
     what was reached (a second Ctrl-C ends it at once). Raises TrainingDiverged with the iteration when
     the loss or a gradient is NaN, infinite or huge, ValueError for bad arguments; an exception on the way
     has the history so far as its `history`. `Distributed` trains on several processes.
     """
+    refuse_unknown(meta_train, unknown)
     check_learner_and_tasks(learner, tasks)
     if validation is not None:
         check_learner_and_tasks(learner, validation)
     _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, validation_episodes)
+    validating = Validation(validation, validate_every, validation_episodes, metric, keep_best)
+    _check_best(validating)
     learner.to(find_device(device))
     plan = Plan(iterations, meta_batch, meta_lr, seed, optimiser, schedule, clip)
-    validating = Validation(validation, validate_every, validation_episodes, keep_best)
-    every = each_with_its_period(callbacks)
-    return Run(learner, tasks, plan, validating, every, checkpoint_every).train(
-        checkpoint, progress
-    )
+    run = Run(learner, tasks, plan, validating, _with_periods(callbacks), checkpoint_every)
+    return run.train(checkpoint, progress)
 
 
 @dataclass(frozen=True)
@@ -98,12 +126,21 @@ class Validation:
     tasks: Any
     every: int
     episodes: int
-    keep_best: bool
+    metric: str | Callable | None = None
+    keep_best: bool | str = False
 
     def scores(self, learner):
         """(metric, mean, ci95) after the last inner step, on the same tasks each time."""
-        result = evaluate(learner, self.tasks, self.episodes, seed=VALIDATION_SEED)
+        result = evaluate(
+            learner, self.tasks, self.episodes, seed=VALIDATION_SEED, metric=self.metric
+        )
         return result.metric, float(result.mean[-1]), float(result.ci95[-1])
+
+    def rises(self, metric: str) -> bool | None:
+        """Whether more of the metric is better; None if nobody has said."""
+        if self.keep_best in ("max", "min"):
+            return self.keep_best == "max"
+        return None if callable(self.metric) else more_is_better(metric)
 
 
 class Run:
@@ -114,20 +151,23 @@ class Run:
         self.validation, self.callbacks, self.save_every = validation, callbacks, save_every
         self.team, self.history = team_of(learner), History()
         self.best: dict | None = None  # iteration, mean and learner's state of the best validation
+        self.frozen_at_start = _frozen(undistributed(learner))
         self.stepper = stepper_for(learner, tasks, plan, self.history)
         self.periods = [save_every, *(n for n, _ in callbacks)]
         self.periods += [validation.every] if validation.tasks is not None else []
 
     def train(self, folder, progress) -> History:
         """From the checkpoint, if there is one, to the last iteration, or to what ends it before."""
-        self.store = Checkpoint(folder, self, self.settings(), self.config())
-        self.start = self.store.resume()
+        self.store = Checkpoint(folder, self.settings(), self.config(), self.team)
+        self._resume()
+        self.start = len(self.history)
         self.saved, self.written = self.start or None, bool(self.start)
         self.began = time.perf_counter() - self.history.seconds
-        bar = Bar(self.history, self.start, self.plan.iterations, progress and not self.team.rank)
+        wanted = progress and not self.team.rank
+        self.progress = Progress(self.history, self.start, self.plan.iterations, wanted)
         try:
-            with bar, threads_for(self.learner)(), CtrlC() as ctrl_c:
-                self._iterate(bar, ctrl_c)
+            with self.progress, threads_for(self.learner)(), CtrlC() as ctrl_c:
+                self._iterate(ctrl_c)
         except KeyboardInterrupt:  # in the middle of an iteration, whose state is of no use
             self._say_interrupted("the last one written" if self.store.exists() else "")
         except Exception as error:
@@ -140,7 +180,7 @@ class Run:
             self.learner.load_state_dict(self.best["learner"])
         return self.history
 
-    def _iterate(self, bar, ctrl_c):
+    def _iterate(self, ctrl_c):
         """The outer loop. What does not happen at every iteration is an event."""
         done, stop = self.start, False
         self.team.agreed(False)  # nobody wishes to stop yet
@@ -148,15 +188,16 @@ class Run:
             goal = self._next_event(done)
             while done < goal and not stop:
                 losses = self.stepper.run(done, min(self.stepper.stride, goal - done))
-                self._look(done, losses)
-                self.history.loss.extend(losses)
+                self._record(losses)
                 done += len(losses)
-                bar.show(done)
+                if done < goal:
+                    self.progress.show(done)
                 stop = self.team.agreed(ctrl_c.asked)
             if done == goal:
                 self._events(done)
+                self.progress.show(done)
             stop = stop or bool(self.history.stopped)
-        bar.show(done, now=True)
+        self.progress.show(done, last=True)
         written = self._save()
         if ctrl_c.asked or (stop and not self.history.stopped):
             self._say_interrupted("there" if written else "")
@@ -165,11 +206,23 @@ class Run:
         """The next iteration after which there is something to do, or the last."""
         return min(self.plan.iterations, *((done // n + 1) * n for n in self.periods))
 
-    def _look(self, done, losses):
-        """TrainingDiverged where a loss is of no use: steps of a long stride have not looked themselves."""
-        for iteration, loss in enumerate(losses, start=done + 1):
+    def _record(self, losses):
+        """Losses into the history. TrainingDiverged at the first bad one, with those before it recorded.
+
+        A long stride of steps does not look at its losses itself; each is compared with the first of the run.
+        """
+        for loss in losses:
             if not is_usable(loss, self.history):
-                raise TrainingDiverged(iteration, f"the meta-loss is {loss:.4g}", kept=False)
+                iteration, what = len(self.history) + 1, f"the meta-loss is {loss:.4g}"
+                raise TrainingDiverged(iteration, what, usable=False)
+            self.history.loss.append(loss)
+        self._name_engine()
+
+    def _name_engine(self):
+        """The engine that has just run into the history, after those that ran before it."""
+        engine, names = undistributed(self.learner).ran, self.history.engine
+        if engine and engine not in names.split(", "):
+            self.history.engine = f"{names}, {engine}" if names else engine
 
     def _events(self, done):
         """Validation, callbacks and checkpoint, each at its iterations."""
@@ -193,17 +246,35 @@ class Run:
     def _validate(self, done):
         alone = undistributed(self.learner)
         metric, mean, ci95 = self.team.from_first(lambda: self.validation.scores(alone))
-        self.history.metric = metric
+        self._refuse_another_metric(metric)
+        self.history.metric, self.history.rises = metric, self.validation.rises(metric)
         self.history.validation.append((done, mean, ci95))
-        better = math.isfinite(mean) and (
-            self.best is None or beats(mean, self.best["mean"], metric)
-        )
-        if self.validation.keep_best and better:
+        if self.validation.keep_best and self._is_best(mean):
             self.best = {"iteration": done, "mean": mean, "learner": copied(alone.state_dict())}
 
+    def _is_best(self, mean):
+        """Is a validation score better than all before it?"""
+        if self.best is None or not math.isfinite(mean):
+            return math.isfinite(mean)
+        return mean > self.best["mean"] if self.history.rises else mean < self.best["mean"]
+
+    def _refuse_another_metric(self, metric):
+        """ValueError if a run that goes on was validated by something else before."""
+        before = self.history.metric
+        if self.history.validation and metric != before:
+            raise ValueError(
+                f"this run was validated by {before!r} until now, and is asked for {metric!r}, which cannot "
+                f"be compared: ask for metric={before!r} again, or begin in another folder."
+            )
+
     def _call(self, callback, done):
-        arguments = (done, self.history, undistributed(self.learner))
-        answer = self.team.from_first(lambda: callback(*arguments))
+        alone = undistributed(self.learner)
+
+        def work():
+            return callback(done, self.history, alone), _frozen(alone)
+
+        answer, frozen = self.team.from_first(work)
+        _freeze(alone, frozen)  # what rank 0 froze, on all ranks
         if isinstance(answer, (bool, np.bool_)) and answer:
             self.history.stopped = named(callback)
 
@@ -211,8 +282,64 @@ class Run:
         """Write a checkpoint, unless it was just done; is there one of this very iteration?"""
         self._look_at_the_clock()
         if self.saved != len(self.history):  # the same on all ranks, since all take part
-            self.saved, self.written = len(self.history), self.store.save()
+            self.saved = len(self.history)
+            self.written = self.store.path is not None and self.store.save(self.state())
         return self.written
+
+    def state(self) -> dict:
+        """Everything that the rest of the run depends on; called on every rank, for its generators."""
+        loss = torch.tensor(self.history.loss, dtype=torch.float64)  # 8 bytes an iteration
+        return {
+            "learner": self.learner.state_dict(),
+            "stepper": self.stepper.state_dict(),
+            "generators": self.team.gather(generators()),
+            "history": vars(self.history) | {"loss": loss},
+            "best": self.best,
+            "frozen": {
+                "at_start": self.frozen_at_start,
+                "now": _frozen(undistributed(self.learner)),
+            },
+        }
+
+    def take(self, state: dict):
+        """Take over what `state` gave. Raises what the parts raise that it does not fit."""
+        self.learner.load_state_dict(state["learner"])
+        self.stepper.load_state_dict(state["stepper"])
+        if self.team.rank < len(state["generators"]):  # a rank more than before keeps its own
+            set_generators(state["generators"][self.team.rank])
+        losses = state["history"]["loss"].tolist()
+        vars(self.history).update(state["history"] | {"loss": losses, "stopped": ""})
+        self.best = state["best"]
+        if self.validation.metric is not None:
+            self._refuse_another_metric(name_of(self.validation.metric))
+        if "frozen" in state:  # not in files of earlier versions
+            self._freeze_as_before(**state["frozen"])
+
+    def _freeze_as_before(self, at_start, now):
+        """Freeze what was frozen when a state was written, by a callback say.
+
+        Not if the model came with other frozen parameters than to that run: then that is what is wanted.
+        """
+        if self.frozen_at_start == at_start:
+            _freeze(undistributed(self.learner), now)
+        elif self.frozen_at_start != now and not self.team.rank:
+            warnings.warn(
+                f"the checkpoint {self.store.path} was written with {_listed(now)} frozen (now "
+                f"{_listed(self.frozen_at_start)}): training goes on from it with what is frozen now.",
+                stacklevel=7,
+            )
+
+    def _resume(self):
+        """Take over the checkpoint's state, if there is one. ValueError, and no change, if it does not fit."""
+        state = self.store.resume(self.plan.iterations)
+        if state is None:
+            return
+        before = copied(self.learner.state_dict())
+        try:
+            self.take(state)
+        except Exception as error:
+            self.learner.load_state_dict(before)
+            raise self.store.refusal(error) from error
 
     def _look_at_the_clock(self):
         self.history.seconds = time.perf_counter() - self.began
@@ -230,70 +357,56 @@ class Run:
 
     def settings(self):
         """What a run must have in common with the one that it goes on from, as plain text."""
-        known = type(self.tasks).__repr__ is not object.__repr__
-        found = {
+        has_words = type(self.tasks).__repr__ is not object.__repr__
+        settings = {
             "seed": self.plan.seed,
-            "tasks": repr(self.tasks) if known else type(self.tasks).__name__,
+            "tasks": repr(self.tasks) if has_words else type(self.tasks).__name__,
             "meta_batch": self.plan.meta_batch,
             "optimiser": named(self.plan.optimiser),
             **self.learner.settings(),
         }
-        return {name: str(value) for name, value in found.items()}
+        return {name: str(value) for name, value in settings.items()}
 
     def config(self):
         """What else the numbers depend on, as plain text: it may change, and a resumed run says so."""
-        found = self.plan.config()
+        plan = self.plan.config()
         anneals = type(undistributed(self.learner)).before_iteration is not MAML.before_iteration
-        stretched = anneals or "cosine" in found["schedule"]  # by another number of iterations
-        kept = ["meta_lr", "schedule", "clip"] + (["iterations"] if stretched else [])
+        stretched = anneals or "cosine" in plan["schedule"]  # by another number of iterations
+        names = ["meta_lr", "schedule", "clip"] + (["iterations"] if stretched else [])
         device = next(iter(self.learner.meta_params.values())).device
         machine = {"device": device.type, "processes": str(self.team.ranks)}
-        return {name: found[name] for name in kept} | machine
+        return {name: plan[name] for name in names} | machine
 
 
-def beats(mean, best, metric):
-    """Is a validation score better than the best so far?"""
-    return mean > best if metric == "accuracy" else mean < best
+def _frozen(learner) -> list[str]:
+    """The names of the parameters that are not trained."""
+    return [name for name, p in learner.model.named_parameters() if not p.requires_grad]
 
 
-class Bar(contextlib.AbstractContextManager):
-    """A progress bar that looks at the clock at each iteration, and at nothing else most of the time."""
-
-    def __init__(self, history, start, iterations, wanted):
-        self.history, self.next = history, 0.0
-        hidden = None if wanted else True  # None: hidden where there is no terminal
-        self.bar = tqdm(
-            total=iterations, initial=start, disable=hidden, desc="meta-training", unit="it"
-        )
-
-    def show(self, done, now=False):
-        """There are `done` iterations now."""
-        time_is = time.perf_counter()
-        if time_is < self.next and not now:
-            return
-        self.next = time_is + REFRESH
-        if not self.bar.disable and self.history.loss:
-            known = {"loss": f"{np.mean(self.history.loss[-100:]):.3g}"}
-            if self.history.validation:
-                known[self.history.metric] = f"{self.history.validation[-1][1]:.4g}"
-            self.bar.set_postfix(known, refresh=False)
-        self.bar.update(done - self.bar.n)
-
-    def __exit__(self, *error):
-        self.bar.close()
+def _listed(names):
+    """Some names in few words."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (", ".join(names[:3]) + more) or "nothing"
 
 
-def each_with_its_period(callbacks) -> list[tuple[int, Callable]]:
-    """Callbacks as (n, function): a function alone is called after every iteration. ValueError else."""
-    given = [callbacks] if callable(callbacks) else list(callbacks)
-    found = [entry if isinstance(entry, tuple) else (1, entry) for entry in given]
-    for entry in found:
-        if len(entry) != 2 or not callable(entry[1]) or not is_count(entry[0], 1):
+def _freeze(learner, names):
+    """Train all of the learner's parameters but these."""
+    for name, parameter in learner.model.named_parameters():
+        if parameter.requires_grad == (name in names):
+            parameter.requires_grad_(name not in names)
+
+
+def _with_periods(callbacks) -> list[tuple[int, Callable]]:
+    """Callbacks as (n, function): a function alone is called after every iteration. ValueError otherwise."""
+    entries = [callbacks] if callable(callbacks) else list(callbacks)
+    pairs = [entry if isinstance(entry, tuple) else (1, entry) for entry in entries]
+    for pair in pairs:
+        if len(pair) != 2 or not callable(pair[1]) or not is_count(pair[0], 1):
             raise ValueError(
                 f"callbacks must be functions f(iteration, history, learner), or pairs (n, f) to be called "
-                f"every n iterations; got {entry!r}."
+                f"every n iterations; got {pair!r}."
             )
-    return found
+    return pairs
 
 
 def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, validation_episodes):
@@ -307,6 +420,25 @@ def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, va
         if not is_count(value, least):
             raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
     check_meta_lr(meta_lr)
+
+
+def _check_best(validation: Validation):
+    """ValueError for a metric, or a wish to keep the best, that cannot be fulfilled."""
+    metric, best = validation.metric, validation.keep_best
+    if metric is not None and metric not in BUILT_IN and not callable(metric):
+        raise ValueError(
+            f"metric must be one of {', '.join(BUILT_IN)}, or a function (output, y) → number; got {metric!r}."
+        )
+    if not isinstance(best, bool) and best not in ("max", "min"):
+        raise ValueError(f'keep_best must be True, False, "max" or "min"; got {best!r}.')
+    if best is True and callable(metric):
+        raise ValueError(
+            f"keep_best=True does not know whether more of {name_of(metric)!r} is better: say "
+            f'keep_best="max" or keep_best="min".'
+        )
+    if validation.tasks is None and (best or metric is not None):
+        asked = f"keep_best={best!r}" if best else f"metric={metric!r}"
+        raise ValueError(f"{asked} needs validation=, a family of tasks to score.")
 
 
 def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:

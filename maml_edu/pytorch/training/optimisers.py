@@ -23,37 +23,37 @@ OPTIMISERS: dict[str, tuple[type[torch.optim.Optimizer], dict]] = {
     "momentum": (torch.optim.SGD, {"momentum": 0.9}),
     "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
-FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # one kernel for all parameters
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # one kernel for all parameters
 
 
 def make_optimiser(optimiser, params, meta_lr: float) -> torch.optim.Optimizer:
     """The optimiser of these tensors: a name of `OPTIMISERS`, a torch.optim class, or a function.
 
-    A name gives the fused form where torch has it (another order of rounding, nothing else), a class
-    is called as optimiser(params, lr=meta_lr), a function as optimiser(params): its rate is its own.
-    Raises ValueError for anything else.
+    A name gives the fused form if torch has it, which rounds in another order and does nothing else otherwise.
+    A class is called as optimiser(params, lr=meta_lr); a function is called as optimiser(params) and sets its
+    own learning rate. Raises ValueError for anything else.
     """
     params = list(params)
     if isinstance(optimiser, str) and optimiser in OPTIMISERS:
         kind, options = OPTIMISERS[optimiser]
-        fused = {"fused": True} if kind in FUSED and _fusible(params) else {}
+        fused = {"fused": True} if kind in _FUSED and _fusible(params) else {}
         return kind(params, lr=meta_lr, **options, **fused)
-    made = None
+    result = None
     if isinstance(optimiser, type) and issubclass(optimiser, torch.optim.Optimizer):
-        made = optimiser(params, lr=meta_lr)  # type: ignore[call-arg]
+        result = optimiser(params, lr=meta_lr)  # type: ignore[call-arg]
     elif callable(optimiser) and not isinstance(optimiser, torch.optim.Optimizer):
-        made = optimiser(params)
-    if not isinstance(made, torch.optim.Optimizer):
+        result = optimiser(params)
+    if not isinstance(result, torch.optim.Optimizer):
         raise ValueError(
             f"optimiser must be one of {', '.join(OPTIMISERS)}, a class of torch.optim, or a function "
             f"params → optimiser (such as lambda params: torch.optim.SGD(params, lr=0.1)); got "
             f"{optimiser!r}."
         )
-    return made
+    return result
 
 
 def _fusible(params):
-    """True where torch 2.6 and later have fused kernels for tensors like these."""
+    """Whether torch 2.6 and later have fused kernels for tensors like these."""
     return all(
         p.device.type in ("cpu", "cuda")
         and p.is_floating_point()
@@ -75,7 +75,7 @@ def laid_as(values: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
 
 
 def make_schedule(schedule, iterations: int) -> Callable[[int], float] | None:
-    """Iteration (from 0) → factor of the rate; None where the rate stays as it is.
+    """A function iteration (from 0) → factor of the rate; None if the rate stays as it is.
 
     "cosine" falls from 1 to 0 over the iterations, ("cosine", x) from 1 to x (Loshchilov & Hutter 2017,
     equation 5, without restarts). A function must depend on its argument alone: then a resumed run is
@@ -103,14 +103,14 @@ class Rates:
         self.base = [float(group["lr"]) for group in optimiser.param_groups]
 
     def set(self, iteration: int):
-        """The rates of this iteration (from 0). ValueError where the schedule's factor is no use."""
+        """Set the rates of this iteration (from 0). ValueError if the schedule gives no number ≥ 0."""
         factor = self.schedule(iteration)
         if not _is_number(factor) or factor < 0:
             raise ValueError(f"schedule gave the factor {factor!r}: it must be a number ≥ 0.")
         self.multiply(float(factor))
 
     def multiply(self, factor: float):
-        """The rates are `factor` times what they were to begin with."""
+        """Make the rates `factor` times what they were to begin with."""
         for group, base in zip(self.optimiser.param_groups, self.base, strict=True):
             if isinstance(group["lr"], torch.Tensor):  # a captured step reads this very tensor
                 group["lr"].fill_(base * factor)
@@ -119,7 +119,7 @@ class Rates:
 
 
 def make_clip(clip) -> Callable[[list[torch.Tensor]], object] | None:
-    """What clips the gradients of these parameters in place; None where nothing is clipped.
+    """A function that clips the gradients of parameters in place; None if nothing is to be clipped.
 
     A number: the norm of all gradients together is at most that. ("value", x): each element is within
     ±x. Raises ValueError for anything else.

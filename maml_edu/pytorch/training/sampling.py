@@ -5,6 +5,10 @@ integer arithmetic in plain torch: the same on CPU and GPU, bit for bit, and the
 tensor, so that drawing can be captured in a CUDA graph together with the step that needs it. The tasks
 have the family's distribution, though they are others than `tasks.sample` draws from the same seed.
 Episodes of images are drawn so on a CPU as well: the same seed trains on the same episodes everywhere.
+
+A family of your own is drawn on the device if it has a method `sample_on` (see `sampler_for`) and says
+`draws_ahead = True`: a captured `sample_on` is called once, and what it did is replayed. `Stream` has what such a
+method needs: uniform and normal numbers, whole numbers, and choices without repetition.
 """
 
 from __future__ import annotations
@@ -18,28 +22,29 @@ import numpy as np
 import torch
 
 from maml_edu.tasks import FewShotImages, Sinusoids
+from maml_edu.tasks.batch import draws_as
 from maml_edu.tasks.sinusoids import AMPLITUDE, PHASE, X_RANGE
 
 
-def signed(number: int) -> int:
+def _signed(number: int) -> int:
     """The 64-bit integer with the bits of `number` that torch, whose integers have a sign, can hold."""
     number %= 1 << 64
     return number - (1 << 64) if number >> 63 else number
 
 
-GOLDEN = signed(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio, odd
-MIX = (30, signed(0xBF58476D1CE4E5B9)), (27, signed(0x94D049BB133111EB))
+_GOLDEN = _signed(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio, odd
+_MIX = (30, _signed(0xBF58476D1CE4E5B9)), (27, _signed(0x94D049BB133111EB))
 
 
 class Stream:
-    """SplitMix64 (Steele, Lea and Flood 2014): the i-th number is a hash of seed + i · `GOLDEN`.
+    """SplitMix64 (Steele, Lea and Flood 2014): the i-th number is a hash of seed + i · `_GOLDEN`.
 
     drawn (1,), int64, on the device: how many numbers have been drawn. It is the whole state, and changed
     in place. dtype: of real numbers, unless said otherwise.
     """
 
     def __init__(self, seed: int, device="cpu", dtype: torch.dtype = torch.float32):
-        self.seed, self.device, self.dtype = signed(int(seed)), torch.device(device), dtype
+        self.seed, self.device, self.dtype = _signed(int(seed)), torch.device(device), dtype
         self.drawn = torch.zeros(1, dtype=torch.int64, device=self.device)
 
     def bits(self, shape) -> torch.Tensor:
@@ -47,8 +52,8 @@ class Stream:
         count = math.prod(shape)
         z = torch.arange(1, count + 1, device=self.device) + self.drawn
         self.drawn.add_(count)
-        z = z * GOLDEN + self.seed  # products wrap around at 2⁶⁴, as they are meant to
-        for distance, factor in MIX:
+        z = z * _GOLDEN + self.seed  # products wrap around at 2⁶⁴, as they are meant to
+        for distance, factor in _MIX:
             z = (z ^ shifted(z, distance)) * factor
         return (z ^ shifted(z, 31)).reshape(shape)
 
@@ -105,22 +110,19 @@ def sampler_for(tasks) -> Callable | None:
     """function(stream, tasks=n) → (support_x, support_y, query_x, query_y) of a family; None: NumPy draws.
 
     A family of your own needs a method sample_on(stream, tasks=n) that gives the four tensors, made of what
-    `stream` draws on `stream.device`, of the same shapes each time. One written before its `sample` was
-    (in the class that a family with another `sample` inherits from) is not used.
+    `stream` draws on `stream.device`, of the same shapes each time. `sample_on` is ignored if a subclass
+    overrides `sample` without overriding `sample_on`.
     """
     if "sample" in getattr(tasks, "__dict__", ()):
         return None
     written = [
-        vars(own) for own in type(tasks).__mro__ if {"sample", "sample_on"} & vars(own).keys()
+        vars(cls) for cls in type(tasks).__mro__ if {"sample", "sample_on"} & vars(cls).keys()
     ]
     if written and "sample_on" in written[0]:
         return tasks.sample_on
-    parts = ("sample", "draw_waves", "sample_from")
-    if all(getattr(type(tasks), name, None) is getattr(Sinusoids, name) for name in parts):
-        return functools.partial(sinusoids, tasks)
-    parts = ("sample", "draw", "batch")
-    if all(getattr(type(tasks), name, None) is getattr(FewShotImages, name) for name in parts):
-        return functools.partial(few_shot_images, tasks)
+    for family, draw in ((Sinusoids, sinusoids), (FewShotImages, few_shot_images)):
+        if draws_as(tasks, family):
+            return functools.partial(draw, tasks)
     return None
 
 
@@ -150,27 +152,39 @@ def sinusoids(family: Sinusoids, stream: Stream, tasks: int = 25):
 def few_shot_images(family: FewShotImages, stream: Stream, tasks: int = 32):
     """A batch of episodes as `FewShotImages.sample` draws them, from a bank that lies on the device.
 
-    Four tensors: x (tasks, ways · shots or queries, 1, side, side), y (tasks, ways · shots or queries).
+    Four tensors: x (tasks, ways · shots or queries, channels, height, width), y (tasks, ways · shots or
+    queries).
     """
-    bank = bank_on(family, stream.device)
-    k, n, ways = family.shots, family.shots + family.queries, family.ways
-    chosen = stream.choice(bank.shape[0], ways, (tasks,))  # (tasks, ways)
-    examples = stream.choice(bank.shape[1], n, (tasks, ways))  # (tasks, ways, shots + queries)
-    images = bank[chosen[:, :, None], examples].to(stream.dtype) / family.ink
+    bank, first, sizes = bank_on(family, stream.device)
+    k, n, ways, most = family.shots, family.shots + family.queries, family.ways, family.sizes.max()
+    chosen = stream.choice(len(sizes), ways, (tasks,))  # (tasks, ways)
+    order = stream.bits((tasks, ways, int(most)))
+    if family.sizes.min() < most:  # examples that a smaller class does not have come last
+        there = torch.arange(int(most), device=stream.device) < sizes[chosen][:, :, None]
+        order = order.where(there, torch.iinfo(torch.int64).max)
+    examples = order.topk(n, largest=False).indices  # (tasks, ways, shots + queries)
+    images = bank[first[chosen][:, :, None] + examples].to(stream.dtype) / family.ink
+    shape = (1, *images.shape[3:])[-3:]  # (channels, height, width)
     labels = torch.arange(ways, device=stream.device)
     parts = []
-    for x in (images[:, :, :k], images[:, :, k:]):  # (tasks, ways, shots or queries, side, side)
+    for x in (images[:, :, :k], images[:, :, k:]):  # (tasks, ways, shots or queries, …)
         y = labels.repeat_interleave(x.shape[2]).expand(tasks, -1)
-        parts += [x.reshape(tasks, -1, 1, *x.shape[3:]), y]
+        parts += [x.reshape(tasks, -1, *shape), y]
     return tuple(parts)
 
 
 _banks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # family → {device: its bank there}
 
 
-def bank_on(family: FewShotImages, device) -> torch.Tensor:
-    """The family's bank as a tensor on a device, copied there once."""
-    known = _banks.setdefault(family, {})
-    if device not in known:
-        known[device] = torch.as_tensor(np.ascontiguousarray(family.bank), device=device)
-    return known[device]
+def bank_on(family: FewShotImages, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A family's images (total, …), where each class begins in them, and its size, (classes,): on a device.
+
+    They are copied there once, and again if the family has another bank.
+    """
+    copies = _banks.setdefault(family, {})
+    source = family.images
+    if device not in copies or copies[device][0] is not source:
+        arrays = source, family.first, family.sizes
+        tensors = tuple(torch.as_tensor(np.ascontiguousarray(a), device=device) for a in arrays)
+        copies[device] = source, tensors
+    return copies[device][1]

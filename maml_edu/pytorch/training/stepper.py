@@ -1,14 +1,14 @@
 """Outer steps: what `meta_train` repeats. Start with `PlainStepper`.
 
-A stepper owns the state that a step changes beside the learner, and does one or several steps when it
-is told to. `meta_train` knows only this much of it:
+A stepper owns the state that a step changes together with the learner, and takes one or several steps when
+it is told to. `meta_train` knows only this much of it:
 
     stride                  the most steps that one `run` may do; the losses are looked at after each run
     run(done, n)            n outer steps, of iterations done … done + n − 1 (from 0): their n meta-losses
     state_dict()            what a checkpoint keeps of it; load_state_dict(state) takes it up again
 
-It raises TrainingDiverged where it sees a divergence itself, before it changes a parameter; the losses
-of steps that cannot wait for a look are looked at by `meta_train`, after each run.
+It raises TrainingDiverged as soon as it detects divergence, before changing a parameter. Losses of steps that
+run without such a test are tested by `meta_train` after each run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch
 
 from maml_edu.tasks import TaskBatch
 
-from .distributed import part, undistributed
+from ..arguments import check_batch_size
+from .distributed import undistributed
 from .history import History
 from .optimisers import Rates, laid_as, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
@@ -35,15 +36,15 @@ BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from
 class TrainingDiverged(RuntimeError):
     """The meta-loss or its gradient became NaN, infinite or absurdly large.
 
-    iteration: where, counted from 1; the learner keeps the parameters from before that iteration, where
-    the message says so. history: what was reached until then.
+    iteration: where, counted from 1. history: what was reached before it. usable: whether the learner still
+    has the parameters from before that iteration; the message says which is the case.
     """
 
-    def __init__(self, iteration: int, what: str, kept: bool = True):
+    def __init__(self, iteration: int, what: str, usable: bool = True):
         where = (
             "The parameters are those from before it."
-            if kept
-            else "The parameters are no longer of use: go on from the last checkpoint."
+            if usable
+            else "The parameters are no longer usable: go on from the last checkpoint."
         )
         super().__init__(
             f"training diverged at iteration {iteration}: {what}. {where} Try a smaller inner_lr or "
@@ -100,7 +101,7 @@ class PlainStepper:
         return [self._step(iteration) for iteration in range(done, done + n)]
 
     def _step(self, iteration):
-        """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss before it."""
+        """One outer step: θ ← Adam(θ, meta-gradient). Returns the meta-loss from before it."""
         self.learner.before_iteration(iteration, self.plan.iterations)
         try:
             batch = self.sample()
@@ -128,17 +129,18 @@ class PlainStepper:
         return batch
 
     def draw(self):
-        """A new meta-batch from the family."""
-        if self.draws is None:
-            return self.tasks.sample(self.rng, tasks=self.plan.meta_batch)
-        return TaskBatch(*self.draws(self.stream, tasks=self.plan.meta_batch))
+        """A new meta-batch of the family's. ValueError unless it is one, of as many tasks as were asked for."""
+        draw, source = self.draws or self.tasks.sample, self.stream if self.draws else self.rng
+        batch = TaskBatch.of(draw(source, tasks=self.plan.meta_batch))
+        check_batch_size(batch, self.plan.meta_batch)
+        return batch
 
     def position(self) -> dict:
         """How far the tasks have been drawn."""
         if self.draws is None:
             return {"tasks_rng": self.rng.bit_generator.state}
         stream = self.stream.state_dict()
-        # who draws with NumPy from here on should not begin anew
+        # if NumPy draws from here on, it should not draw the same tasks again
         onwards = np.random.default_rng([stream["seed"] % (1 << 64), stream["drawn"]])
         return {"tasks_rng": onwards.bit_generator.state, "stream": stream}
 
@@ -174,19 +176,19 @@ class PlainStepper:
             parameter.grad = None
 
     def _what_is_wrong(self, batch, loss, grads):
-        """The loss, the parameters whose slopes are not finite, and the tasks that it comes from."""
+        """In words: the loss, the parameters whose slopes are not finite, and the tasks that it comes from."""
         bad = [name for name, slope in grads.items() if not torch.isfinite(slope).all()]
         nan = f", its gradient NaN or infinite at {', '.join(bad)}" if bad else ""
         last = f" (it was {self.history.loss[-1]:.4g} before)" if self.history.loss else ""
         return f"the meta-loss is {loss:.4g}{last}{nan}{self._where(batch)}"
 
     def _where(self, batch):
-        """Which tasks of the batch diverge by themselves, as far as that can be told."""
+        """In words: which tasks of the batch diverge by themselves, as far as that can be told."""
         alone = undistributed(self.learner)
         bad = []
         with contextlib.suppress(Exception):  # the divergence is the news, not what looks for it
             for number in range(len(batch)):
-                value, grads = alone.meta_gradient(part(batch, number, number + 1))
+                value, grads = alone.meta_gradient(batch.part(number, number + 1))
                 if not is_usable(float(value), self.history) or not all_finite(grads.values()):
                     bad.append(str(number))
             if len(bad) == len(batch):
@@ -202,24 +204,41 @@ class PlainStepper:
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
         self.ahead.clear()
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(self._with_places_for_frozen(state["optimiser"]))
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]
         if "stream" not in state:
-            self.draws = None  # NumPy has drawn so far, and goes on
+            self.draws = None  # NumPy has drawn up to now, and goes on
         elif self.draws is not None:
             self.stream.load_state_dict(state["stream"])
 
+    def _with_places_for_frozen(self, saved):
+        """An optimiser's state for this one's parameters. ValueError if it is of other groups.
+
+        Earlier versions gave the optimiser no frozen parameters, so that theirs have other numbers.
+        """
+        groups, state, first = [], {}, 0
+        for ours, theirs in zip(self.optimiser.param_groups, saved["param_groups"], strict=True):
+            places = list(range(first, first + len(ours["params"])))
+            first += len(places)
+            groups.append({**theirs, "params": places})
+            if len(theirs["params"]) != len(places):
+                places = [n for n, p in zip(places, ours["params"], strict=True) if p.requires_grad]
+            for old, new in zip(theirs["params"], places, strict=True):
+                if old in saved["state"]:
+                    state[new] = saved["state"][old]
+        return {**saved, "state": state, "param_groups": groups}
+
 
 def is_usable(loss: float, history: History) -> bool:
-    """False for a loss that is NaN, infinite, or `BLOWN_UP` times the first one of the run."""
+    """Whether a loss is finite and, in size, at most `BLOWN_UP` times the first one of the run (at least 1)."""
     if not history.loss:
         return math.isfinite(loss)
     return abs(loss) <= BLOWN_UP * max(1.0, abs(history.loss[0]))
 
 
 def all_finite(tensors) -> bool:
-    """True where no element is NaN or infinite: one look at the squared norm of all tensors."""
+    """Whether no element is NaN or infinite; in most cases the squared norm of all tensors says so."""
     tensors = list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     if math.isfinite(torch.dot(flat, flat)):

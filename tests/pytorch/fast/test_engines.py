@@ -20,7 +20,8 @@ from both_ways import (
 from torch import nn
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.fast import closed, compiled
+from maml_edu.pytorch.fast import compiled
+from maml_edu.pytorch.fast import perceptron as perceptron_arrays
 
 numba = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason='numba is not installed: "maml_edu[fast]"'
@@ -340,9 +341,11 @@ def test_one_step_on_few_examples_is_the_same_without_its_weights(
     engine, loss, first_order, monkeypatch
 ):
     rng, seen = np.random.default_rng(3), []
-    known = closed.by_outer_products
+    known = perceptron_arrays.by_outer_products
     monkeypatch.setattr(
-        closed, "by_outer_products", lambda *given: seen.append(known(*given)) or seen[-1]
+        perceptron_arrays,
+        "by_outer_products",
+        lambda *given: seen.append(known(*given)) or seen[-1],
     )
     model = with_new_parameters(perceptron(rng, (2, 30, 17, 3)), rng)
     rates = {name: float(rng.uniform(0, 0.2)) for name, _ in model.named_parameters()}
@@ -350,4 +353,4 @@ def test_one_step_on_few_examples_is_the_same_without_its_weights(
     learner = mt.MAML(model, function, rates, first_order=first_order, engine=engine)
     batch = random_tasks(rng, (2,), 3, loss, tasks=5, shots=7, queries=11)
     assert disagreement(learner, batch, engine) < 1e-12
-    assert seen == [True]
+    assert set(seen) == {True}

@@ -41,13 +41,23 @@ def problem(engine, seed=0, tasks=10, loss=F.mse_loss, model=None, **options):
     return mt.MAML(model, loss, **options), random_tasks(rng, (2,), 3, tasks=tasks)
 
 
+_LOSSES = {}  # what `through_a_number` calls; a loss that held on to it would not be given to threads
+
+
+def through_a_number(loss):
+    """The same loss, known to the learner by nothing but a number."""
+    number = len(_LOSSES)
+    _LOSSES[number] = loss
+    return lambda prediction, target: _LOSSES[number](prediction, target)
+
+
 class Failure(Exception):
     """What a loss raises in the tests below."""
 
 
 def fails_at(call, error):
-    """A loss that raises `error` at its `call`-th call, counted over all threads."""
-    calls, lock = [0], threading.Lock()
+    """A loss that raises `error` at its `call`-th call after `loss.calls[0] = 0`, over all threads."""
+    calls, lock = [-(10**9)], threading.Lock()
 
     def loss(prediction, target):
         with lock:
@@ -57,7 +67,17 @@ def fails_at(call, error):
             raise error
         return F.mse_loss(prediction, target)
 
+    loss.calls = calls
     return loss
+
+
+def problem_that_fails(call, error):
+    """(learner, batch) whose meta-gradient fails, once the engine has been chosen."""
+    loss = fails_at(call, error)
+    learner, batch = problem("threads", loss=through_a_number(loss))
+    learner.meta_gradient(batch)
+    loss.calls[0] = 0
+    return learner, batch
 
 
 def in_a_thread(work):
@@ -93,8 +113,8 @@ def test_the_number_of_threads_is_put_back_after_success(engine):
 @pytest.mark.parametrize("call", [2, 5, 17, 40])
 @pytest.mark.parametrize("error", [Failure("here"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
 def test_the_number_of_threads_is_put_back_after_an_error_or_an_interruption(call, error):
-    """Call 1 is the trial whether the model draws random numbers; 40 is far within the tasks."""
-    learner, batch = problem("threads", loss=fails_at(call, error))
+    """Call 40 is far within the tasks."""
+    learner, batch = problem_that_fails(call, error)
     with pytest.raises(type(error)):
         learner.meta_gradient(batch)
     assert torch.get_num_threads() == 3
@@ -113,7 +133,7 @@ def test_threads_that_start_later_have_the_same_number(engine):
 
 def test_an_error_within_any_thread_surfaces_with_its_own_words():
     for call in range(2, 30, 3):
-        learner, batch = problem("threads", loss=fails_at(call, Failure(f"at call {call}")))
+        learner, batch = problem_that_fails(call, Failure(f"at call {call}"))
         with pytest.raises(Failure, match=f"at call {call}$"):
             learner.meta_gradient(batch)
 
@@ -263,7 +283,7 @@ def test_the_number_of_threads_is_put_back_after_two_learners_that_overlap():
     """The first to begin ends first: the second must not put back the one thread that it found."""
     gates = [Gate(), Gate()]
     for seed, gate in enumerate(gates):
-        learner, batch = problem("threads", seed, loss=gate)
+        learner, batch = problem("threads", seed, loss=through_a_number(gate))
         learner.meta_gradient(batch)  # the engine is chosen before the gate is in use
         gate.thread = threading.Thread(target=learner.meta_gradient, args=(batch,))
         gate.thread.start()

@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from small_runs import Failing, WithDropout, fresh, same, theta
+from small_runs import Failing, Scaled, WithDropout, fresh, same, theta
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch.fast import choice
+from maml_edu.pytorch.training import captured
 from maml_edu.pytorch.training import loop as training
+from maml_edu.pytorch.training.captured import CapturedStepper, NotCapturable
 from maml_edu.pytorch.training.checkpoint import copied
 from maml_edu.pytorch.training.distributed import Distributed
-from maml_edu.pytorch.training import captured
-from maml_edu.pytorch.training.captured import CapturedStepper, NotCapturable
 from maml_edu.pytorch.training.history import History
-from maml_edu.pytorch.training.sampling import Stream, sampler_for
 from maml_edu.pytorch.training.loop import stepper_for
+from maml_edu.pytorch.training.sampling import Stream, sampler_for
 from maml_edu.pytorch.training.stepper import PlainStepper, Plan
 from maml_edu.tasks import Sinusoids, TaskBatch
+from maml_edu.tasks import batch as batches
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -222,9 +224,21 @@ class Watch(TorchDispatchMode):
         return out
 
 
+@pytest.fixture
+def values_of_no_batch(monkeypatch):
+    """A batch is searched for NaN on a CPU only; here it stands for one on a GPU."""
+    monkeypatch.setattr(batches, "_refuse_nan", lambda *_: None)
+
+
+@pytest.fixture
+def engine_already_chosen(monkeypatch):
+    """The choice, made once before the first step, compares numbers with those of the textbook loop."""
+    monkeypatch.setattr(choice, "engine_for", lambda *_: choice.Choice("lean", None))
+
+
 @pytest.mark.parametrize("options", [{}, {"learn_inner_lr": True}, {"precision": "bf16"}])
 @pytest.mark.parametrize("kind", ["mlp", "conv", "anil"])
-def test_a_step_asks_for_no_value_of_the_device(kind, options):
+def test_a_step_asks_for_no_value_of_the_device(kind, options, values_of_no_batch):
     family = Sinusoids(5) if kind == "mlp" else Pictures()
     stepper = captured_stepper(learner_of(kind, **options), family, plan(clip=1.0))
     stepper.run(0, 1)
@@ -238,7 +252,7 @@ def test_a_step_asks_for_no_value_of_the_device(kind, options):
 
 @pytest.mark.parametrize("options", [{}, {"learn_inner_lr": True}])
 @pytest.mark.parametrize("kind", ["mlp", "conv", "anil"])
-def test_a_step_needs_nothing_of_the_cpu(kind, options):
+def test_a_step_needs_nothing_of_the_cpu(kind, options, engine_already_chosen):
     """torch's meta device refuses what is on another one, and has no values to ask for."""
     stepper = captured_stepper(learner_of(kind, "meta", **options), Sinusoids(5), plan())
     shapes = [(4, 5, 1)] * 4 if kind == "mlp" else [(4, 5, 1, 16, 16), (4, 5)] * 2
@@ -362,6 +376,13 @@ def test_a_divergence_is_found_when_the_losses_are_looked_at(through_captured):
     with pytest.raises(mt.TrainingDiverged, match="iteration 7: .*last checkpoint") as caught:
         meta_train(learner_of(), Failing(7, spoil))
     assert caught.value.iteration == 7
+    assert caught.value.history.loss == meta_train(learner_of(), ByNumpy(5), 6).loss
+
+
+def test_a_huge_loss_in_the_first_stride_stops_training_although_it_is_finite(through_captured):
+    with pytest.raises(mt.TrainingDiverged, match="iteration 2") as caught:
+        meta_train(learner_of(), Failing(2, Scaled(1e8)))
+    assert len(caught.value.history) == 1
 
 
 class SteepAtZero(nn.Module):

@@ -20,6 +20,8 @@ from small_runs import Failing, Scaled, WithDropout, fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch.training import checkpoint
+from maml_edu.pytorch.training.loop import Run, Validation
+from maml_edu.pytorch.training.stepper import Plan
 from maml_edu.tasks import Glyphs, Sinusoids
 
 
@@ -268,16 +270,12 @@ def test_a_disk_without_room_is_a_warning_and_training_goes_on(tmp_path):
 
 
 def test_a_checkpoint_grows_by_a_number_an_iteration_and_no_more(tmp_path):
-    run = type("Run", (), {})()
-    run.learner, run.best = fresh(), None
-    run.team = mt.distributed.Alone()
-    run.history = mt.History(loss=[])
-    plan = mt.stepper.Plan(10**6, 4, 1e-3, 0)
-    run.stepper = mt.stepper.PlainStepper(run.learner, Sinusoids(5), plan, run.history)
-    store, sizes = checkpoint.Checkpoint(tmp_path, run, {}, {}), []
+    plan, nothing = Plan(10**6, 4, 1e-3, 0), Validation(None, 1, 2)
+    run = Run(fresh(), Sinusoids(5), plan, nothing, [], 1)
+    store, sizes = checkpoint.Checkpoint(tmp_path, {}, {}, run.team), []
     for count in (0, 100_000, 200_000):
         run.history.loss = [1 / 3] * count
-        assert store.save()
+        assert store.save(run.state())
         sizes.append(store.path.stat().st_size)
     assert all(b - a < 8 * 100_000 + 2000 for a, b in zip(sizes, sizes[1:], strict=False))
 
@@ -409,15 +407,43 @@ def test_a_full_disk_while_saving_leaves_the_checkpoint_of_before(broken, tmp_pa
     assert len(mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)) == 4
 
 
-def test_a_resumed_run_takes_the_rate_that_is_asked_for_now_and_says_so(tmp_path):
-    resumed, same_rate = fresh(), fresh()
-    for learner, rate in ((resumed, 1e-2), (same_rate, 1e-3)):
-        folder = tmp_path / str(rate)
-        mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=folder, **quiet)
-        expected = pytest.warns if rate == 1e-2 else does_not_warn
-        with expected(UserWarning, match=r"meta_lr 0.001 \(now 0.01\)"):
-            mt.meta_train(learner, Sinusoids(5), 4, meta_lr=rate, checkpoint=folder, **quiet)
-    assert not same(theta(resumed), theta(same_rate))
+CHANGES = {
+    "meta_lr": (1e-2, r"meta_lr 0\.001 \(now 0\.01\)"),
+    "clip": (0.5, r"clip None \(now 0\.5\)"),
+    "schedule": ("cosine", r"schedule None \(now 'cosine'\)"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_resumed_run_does_what_is_asked_for_now_and_says_what_has_changed(changed, tmp_path):
+    value, words = CHANGES[changed]
+    ends = []
+    for name, options in (("changed", {changed: value}), ("same", {})):
+        mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path / name, **quiet)
+        with pytest.warns(UserWarning, match=words) if options else does_not_warn():
+            options |= {"checkpoint": tmp_path / name, **quiet}
+            mt.meta_train(learner := fresh(), Sinusoids(5), 5, **options)
+        ends.append(theta(learner))
+    assert not same(*ends)
+
+
+def test_a_run_that_goes_on_on_another_device_says_so(tmp_path):
+    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
+    edited(tmp_path, lambda state: state["config"].update(device="cuda"))
+    with pytest.warns(UserWarning, match=r"device cuda \(now cpu\)"):
+        mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
+
+
+def test_scores_of_different_metrics_are_not_taken_for_one_curve(tmp_path):
+    options = {"validation": Sinusoids(5), "validation_episodes": 5, "validate_every": 2}
+    options |= {"checkpoint": tmp_path, **quiet}
+    mt.meta_train(fresh(), Sinusoids(5), 2, **options)
+    with pytest.raises(
+        ValueError, match="was validated by 'mse' until now, and is asked for 'loss'"
+    ):
+        mt.meta_train(fresh(), Sinusoids(5), 4, metric="loss", **options)
+    history = mt.meta_train(fresh(), Sinusoids(5), 4, metric="mse", **options)
+    assert len(history.validation) == 2
 
 
 def test_divergence_leaves_the_last_checkpoint_to_go_on_from(tmp_path):
@@ -463,6 +489,32 @@ def test_another_version_warns_and_goes_on(package, tmp_path):
     expected = rf"written with {package} 0\.0\.1 \(now {re.escape(now)}\)"
     with pytest.warns(UserWarning, match=expected):
         assert len(mt.meta_train(fresh(), Sinusoids(5), 4, **options)) == 4
+
+
+def test_a_checkpoint_from_before_there_were_these_fields_goes_on(tmp_path):
+    def of_old(state):
+        del state["settings"]["precision"]
+        for name in ("engine", "rises"):
+            del state["history"][name]
+
+    expected = mt.meta_train(fresh(), Sinusoids(5), 4, **quiet)
+    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
+    edited(tmp_path, of_old)
+    with does_not_warn():
+        history = mt.meta_train(fresh(), Sinusoids(5), 4, checkpoint=tmp_path, **quiet)
+    assert history.loss == expected.loss and history.engine == "plain"
+    edited(tmp_path, of_old)
+    with pytest.raises(ValueError, match="written with precision float32, not tf32"):
+        learner = fresh(precision="tf32")
+        mt.meta_train(learner, Sinusoids(5), 6, checkpoint=tmp_path, **quiet)
+
+
+def test_the_engines_before_and_after_a_pause_are_both_named(tmp_path):
+    mt.meta_train(fresh(), Sinusoids(5), 2, checkpoint=tmp_path, **quiet)
+    again = fresh(engine="lean")
+    assert (
+        mt.meta_train(again, Sinusoids(5), 4, checkpoint=tmp_path, **quiet).engine == "plain, lean"
+    )
 
 
 def test_the_same_run_again_warns_of_nothing(tmp_path):

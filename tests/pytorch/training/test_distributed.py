@@ -11,6 +11,7 @@ from ranks import in_double, numbers, together
 from small_runs import fresh, quiet, same, theta
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch.training import distributed
 from maml_edu.pytorch.training.distributed import Alone, Distributed, meeting, processes
 from maml_edu.tasks import Sinusoids
 
@@ -99,6 +100,12 @@ def test_a_gpu_that_is_not_there_is_refused_before_anybody_waits(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(ValueError, match="device 'cuda:1' cannot be used here"), processes("cuda"):
         pass
+
+
+def test_with_gpus_objects_still_go_round_on_the_cpu():
+    """NCCL alone would want checkpoints and validation scores on the GPU."""
+    backends = dict(part.split(":") for part in distributed._BACKENDS["cuda"].split(","))
+    assert backends == {"cpu": "gloo", "cuda": "nccl"} and distributed._BACKENDS["cpu"] == "gloo"
 
 
 # ------------------------------------------------------------------ stopping together

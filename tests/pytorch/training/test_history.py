@@ -14,6 +14,10 @@ def test_history_smooths_over_a_window_that_is_shorter_at_the_start():
     np.testing.assert_allclose(history.smoothed(2), [4.0, 3.0, 1.0, 3.0])
     np.testing.assert_allclose(history.smoothed(100), [4.0, 3.0, 2.0, 3.0])
     assert repr(history) == "History(4 iterations, last loss 6, 1.5 s)"
+    assert (
+        repr(mt.History([1.0], engine="lean"))
+        == "History(1 iterations, last loss 1, 0.0 s, engine lean)"
+    )
     assert len(mt.History().smoothed()) == 0
 
 
@@ -34,6 +38,15 @@ def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(metric, best):
     ]
     assert mt.History(validation=scores, metric=metric).best[0] == best
     assert mt.History(metric=metric).best is None
+
+
+def test_of_another_metric_the_best_depends_on_what_was_said_of_it():
+    scores = [(1, 0.5, 0.1), (2, 0.25, 0.1), (3, 0.75, 0.1)]
+    best = [
+        mt.History(validation=scores, metric="mine", rises=rises).best
+        for rises in (None, False, True)
+    ]
+    assert best == [None, scores[1], scores[2]]
 
 
 def picture(**options):
@@ -62,11 +75,12 @@ def test_a_validation_loss_is_drawn_on_the_same_axis_with_its_interval():
     assert "validation mse ± 95 %" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_accuracy_has_an_axis_of_its_own():
-    ax = picture(validation=[(100, 0.5, 0.1)], metric="accuracy").plot()
+@pytest.mark.parametrize("metric", ["accuracy", "mine"])
+def test_what_is_no_loss_has_an_axis_of_its_own(metric):
+    ax = picture(validation=[(100, 0.5, 0.1)], metric=metric).plot()
     left, right = ax.figure.axes
-    assert left is ax and right.get_ylabel() == "validation accuracy"
-    assert "validation accuracy ± 95 %" in [t.get_text() for t in ax.get_legend().get_texts()]
+    assert left is ax and right.get_ylabel() == f"validation {metric}"
+    assert f"validation {metric} ± 95 %" in [t.get_text() for t in ax.get_legend().get_texts()]
 
 
 def test_it_draws_on_axes_that_are_given_and_before_the_first_iteration():

@@ -1,9 +1,8 @@
 """Meta-training: it learns, it can be stopped and taken up again, it says when it fails."""
 
-import io
 import re
 import signal
-import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -42,6 +41,18 @@ def test_the_first_step_is_that_of_adam_on_the_meta_gradient():
     for k, before in other.detached().items():
         expected = before - 0.01 * grads[k] / (grads[k].abs() + 1e-8)
         torch.testing.assert_close(learner.detached()[k], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_loop_in_the_docstring_trains_as_meta_train_does():
+    text = training.__doc__
+    lines = text[text.index("    rng,") : text.index("\nAll the rest")]
+    names = {"np": np, "torch": torch, "learner": fresh(), "tasks": Sinusoids(5)}
+    names |= {"seed": 3, "meta_lr": 0.01, "iterations": 6, "meta_batch": 4}
+    exec(textwrap.dedent(lines), names)
+    history = mt.meta_train(learner := fresh(), Sinusoids(5), 6, meta_lr=0.01, seed=3, **quiet)
+    assert names["losses"] == pytest.approx(history.loss, rel=1e-5)
+    for name, value in theta(learner).items():
+        torch.testing.assert_close(theta(names["learner"])[name], value)
 
 
 def test_the_same_seed_gives_the_same_history_and_another_seed_another():
@@ -249,9 +260,66 @@ def test_after_ctrl_c_the_best_parameters_are_kept_too_and_it_says_so(capsys):
     assert same(theta(learner), theta(two))
 
 
-def test_accuracy_is_better_when_it_is_higher_and_a_loss_when_it_is_lower():
-    assert training.beats(0.9, 0.8, "accuracy") and training.beats(0.8, 0.9, "mse")
-    assert not training.beats(0.8, 0.9, "accuracy") and not training.beats(0.9, 0.8, "loss")
+def positive(output, y):
+    """The share of outputs above 0: a metric of which nobody knows whether more is better."""
+    return (output > 0).float().mean()
+
+
+@pytest.mark.parametrize("metric", ["loss", "mse", positive])
+def test_a_metric_is_what_validation_scores(metric):
+    options = {**scoring, "validate_every": 2, "metric": metric, **quiet}
+    history = mt.meta_train(learner := fresh(), Sinusoids(5), 4, **options)
+    again = mt.evaluate(learner, Sinusoids(5), 20, seed=training.VALIDATION_SEED, metric=metric)
+    assert history.validation[-1] == (4, again.mean[-1], again.ci95[-1])
+    assert history.metric == (metric if isinstance(metric, str) else "positive")
+    assert (history.best is None) == callable(metric), "nobody has said what is better"
+
+
+@pytest.mark.parametrize("keep_best", ["max", "min"])
+def test_of_a_metric_of_ones_own_the_best_is_kept_once_it_is_said_what_is_better(keep_best):
+    def run(iterations, **options):
+        torch.manual_seed(0)
+        learner = Worsening(
+            mt.MLP(1, 8, 1), engine="plain"
+        )  # its outputs rise by 30 at iteration 4
+        options = {**scoring, "validate_every": 2, "metric": positive, **quiet, **options}
+        return learner, mt.meta_train(learner, Sinusoids(5), iterations, **options)
+
+    learner, history = run(6, keep_best=keep_best)
+    means = [mean for _, mean, _ in history.validation]
+    best = history.validation[means.index(max(means) if keep_best == "max" else min(means))]
+    assert history.best == best and max(means) > min(means)
+    assert same(theta(learner), theta(run(best[0])[0]))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"keep_best": True, "metric": positive}, "whether more of 'positive' is better: say keep_best=\"max\""),
+    ({"keep_best": "most"}, 'keep_best must be True, False, "max" or "min"; got \'most\''),
+    ({"metric": "f1"}, "metric must be one of accuracy, mse, loss, or a function"),
+    ({"keep_best": True, "validation": None}, "keep_best=True needs validation="),
+    ({"metric": "mse", "validation": None}, "metric='mse' needs validation="),
+])  # fmt: skip
+def test_a_wish_for_the_best_that_cannot_be_fulfilled_is_refused_before_training(options, message):
+    with pytest.raises(ValueError, match=message):
+        mt.meta_train(fresh(), Failing(1, RuntimeError()), 2, **{**scoring, **quiet, **options})
+
+
+def test_american_spelling_and_other_slips_are_answered_with_the_right_name():
+    with pytest.raises(TypeError, match="meta_train has no argument optimizer=: write optimiser=…"):
+        mt.meta_train(fresh(), Sinusoids(5), 2, optimizer="sgd", **quiet)
+    with pytest.raises(TypeError, match="no argument validation_every=: write validate_every=…"):
+        mt.meta_train(fresh(), Sinusoids(5), 2, validation_every=5, **quiet)
+
+
+# ------------------------------------------------------------------ what computed it
+
+
+def test_the_history_names_the_engines_that_ran_in_their_order():
+    def switch(iteration, history, learner):
+        learner.engine = {2: "textbook", 4: "lean", 5: "textbook"}.get(iteration, learner.engine)
+
+    history = mt.meta_train(fresh(engine="lean"), Sinusoids(5), 6, callbacks=switch, **quiet)
+    assert history.engine == "lean, textbook" and "engine lean, textbook" in repr(history)
 
 
 # ------------------------------------------------------------------ strides
@@ -288,14 +356,20 @@ def test_a_stepper_with_long_strides_still_meets_every_event_at_its_iteration(
     assert lengths == {0: 4, 4: 1, 5: 1, 6: 3, 9: 1, 10: 2, 12: 3, 15: 2}
 
 
-def test_a_bad_loss_in_the_middle_of_a_stride_is_named_with_its_iteration(monkeypatch):
+@pytest.mark.parametrize("bad", [float("nan"), 1e30])
+def test_a_bad_loss_in_the_middle_of_a_stride_is_named_and_those_before_it_are_kept(
+    bad, monkeypatch
+):
     class Blind(InStrides):
         def run(self, done, n):
-            return [1.0, 1.0, float("nan"), float("nan")][:n]
+            return [1.0, 2.0, bad, bad][:n]
 
     monkeypatch.setattr(training, "stepper_for", Blind)
-    with pytest.raises(mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"):
+    with pytest.raises(
+        mt.TrainingDiverged, match="iteration 3.*go on from the last checkpoint"
+    ) as caught:
         mt.meta_train(fresh(), Sinusoids(5), 10, **quiet)
+    assert caught.value.history.loss == [1.0, 2.0]
 
 
 # ------------------------------------------------------------------ it says when it fails
@@ -422,6 +496,23 @@ def test_auto_trains_on_the_gpu():
     assert np.isfinite(mt.evaluate(learner, Sinusoids(5), episodes=10).mean).all()
 
 
+def test_a_large_network_keeps_all_of_torchs_threads():
+    class Watching(Sinusoids):
+        def sample(self, rng, tasks=25):
+            seen.append(torch.get_num_threads())
+            return super().sample(rng, tasks)
+
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for width in (8, 330):  # 330: 110,000 parameters
+            learner = mt.MAML(mt.MLP(1, width, width, 1), engine="plain")
+            mt.meta_train(learner, Watching(2), 1, **quiet)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 2]
+
+
 @pytest.mark.parametrize("ending", ["done", "interrupted", "diverged"])
 def test_the_number_of_threads_is_given_back(ending):
     class Watching(Failing):
@@ -441,16 +532,3 @@ def test_the_number_of_threads_is_given_back(ending):
         assert torch.get_num_threads() == 2 and set(seen) == {1}
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("progress", [True, False])
-def test_a_terminal_shows_a_bar_unless_it_is_unwanted(progress, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-    mt.meta_train(fresh(), Sinusoids(5), 40, meta_batch=2, progress=progress, device="cpu")
-    assert ("meta-training: 100%" in screen.getvalue()) == progress
-    assert ("40/40" in screen.getvalue()) == progress and bool(screen.getvalue()) == progress

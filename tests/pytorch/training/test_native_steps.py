@@ -24,6 +24,7 @@ pytest.importorskip("numba", reason="numba is not installed: there are no native
 
 from maml_edu.pytorch.fast import threads
 from maml_edu.pytorch.fast.kernels import atomics, outer
+from maml_edu.pytorch.fast.kernels import perceptron as kernels
 from maml_edu.pytorch.training import native_steps
 
 quiet = {"progress": False, "device": "cpu", "meta_batch": 5}
@@ -303,23 +304,27 @@ def test_a_thread_whose_first_never_comes_goes_home():
 
 def test_room_for_a_task_grows_with_its_examples_and_not_with_their_square():
     def bytes_for(examples):
-        room = native_steps.native.kernels.workspace((1, 40, 40, 1), 1, examples, "f4", 1, 10)
+        room = kernels.workspace((1, 40, 40, 1), 1, examples, "f4", 1, 10)
         return sum(array.nbytes for array in room)
 
     assert bytes_for(20_000) < 2.1 * bytes_for(10_000)
 
 
-def in_a_process(folder):
-    """A function that runs code with a kernel `f` in a new process, and gives the number that it prints."""
+def in_a_process(folder, prepared="", **environment):
+    """A function that runs code with a kernel `f` in a new process, and gives the number that it prints.
+
+    prepared: code that runs before the kernels are imported, from a copy of theirs in `folder`/kept.
+    """
     package = folder / "kept"
-    shutil.copytree(Path(native_steps.__file__).parent, package)
-    (package / "__init__.py").write_text("")
-    start = "from kept import kernels; f = kernels.compiled(kernels.padded); "
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(kernels.__file__).parent, package, ignore=leave)
+    start = f"{prepared}\nfrom kept import perceptron; f = perceptron.compiled(perceptron.padded); "
+    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
 
     def run(code):
         done = subprocess.run(
             [sys.executable, "-c", start + code], cwd=folder, capture_output=True, text=True, check=True,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")},
+            env={**inherited, **environment},
         )  # fmt: skip
         return int(done.stdout)
 
@@ -327,8 +332,8 @@ def in_a_process(folder):
 
 
 def test_processes_that_compile_at_the_same_time_do_not_overwrite_each_others_code(tmp_path):
-    run = in_a_process(tmp_path)
-    files = lambda: {own: own.read_bytes() for own in (tmp_path / "cache").rglob("*.padded-*.nbc")}
+    run = in_a_process(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    files = lambda: {f: f.read_bytes() for f in (tmp_path / "cache").rglob("*.padded-*.nbc")}
     run("print(f(5))")
     first = files()
     for index in (tmp_path / "cache").rglob("*.nbi"):
@@ -339,9 +344,22 @@ def test_processes_that_compile_at_the_same_time_do_not_overwrite_each_others_co
 
 def test_kernels_kept_on_disk_are_not_used_after_any_kernel_file_has_changed(tmp_path):
     """numba looks at a function's own file only, while compiled code holds what it calls in others."""
-    run = in_a_process(tmp_path)
+    run = in_a_process(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     hits = lambda: run("f(5); print(sum(f.stats.cache_hits.values()))")
     assert (hits(), hits()) == (0, 1)
     with open(tmp_path / "kept" / "one_step.py", "a") as file:
         file.write("# changed\n")
     assert hits() == 0
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_kernels_are_kept_in_the_users_cache_folder_and_never_in_the_package(writable, tmp_path):
+    folder = tmp_path / "cache"
+    if not writable:
+        folder.write_text("a file, in which no folder can be made")
+    elsewhere = f"import pathlib, maml_edu.places as p; p.cache_folder = lambda: pathlib.Path({str(folder)!r})"
+    run = in_a_process(tmp_path, elsewhere)
+    assert run("import numba; print(f(5)); assert not numba.config.CACHE_DIR") == 16
+    assert bool(list(folder.rglob("*.padded-*.nbc"))) == writable
+    assert not list((tmp_path / "kept").rglob("*.nb[ci]"))
+    assert run("f(5); print(sum(f.stats.cache_hits.values()))") == writable

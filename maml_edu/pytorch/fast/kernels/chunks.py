@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .one_step import one_step
 from .perceptron import (
     add_slopes,
     add_slopes_of_rates,
@@ -13,7 +14,6 @@ from .perceptron import (
     transpose,
     walk_back,
 )
-from .one_step import one_step
 
 
 @compiled

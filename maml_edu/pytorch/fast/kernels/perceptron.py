@@ -1,4 +1,4 @@
-"""The closed form of `closed.py` compiled by numba: one task at a time, in cache: what `chunks.py` is made of.
+"""The closed form of `closed.py`, compiled by numba: the kernels that `chunks.py` calls, one task at a time.
 
 Arrays are padded to the widest layer (and to whole vector registers), so that one compiled function
 serves every network: W (K + 1, layers, outputs, inputs) are the weights φ₀ … φ_K of the task at hand, WT
@@ -17,41 +17,60 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import config, njit
+
+from maml_edu.places import cache_folder
 
 from .tile import BYTES, tile
 
 MSE, CROSS_ENTROPY = 0, 1
 
 
-PROCESS = uuid.uuid4().hex[:8]
+_PROCESS = uuid.uuid4().hex[:8]
 
 
 def compiled(function):
-    """numba's version of a function: compiled at its first call, and kept on disk where there is room.
+    """numba's version of a function: compiled at its first call, and kept on disk if a folder can be written.
 
-    Sums may be reordered and contracted, so that they fill vector registers; NaN and infinity stay what
-    they are, training has to see them.
+    That folder is NUMBA_CACHE_DIR, or in the user's cache folder; never the package, which may be read-only
+    or belong to others. Sums may be reordered and contracted, so that they fill vector registers; NaN and
+    infinity stay what they are, training has to see them.
     """
     how: dict[str, Any] = {
         "fastmath": {"reassoc", "contract", "nsz", "arcp"},
         "nogil": True,
         "error_model": "numpy",
     }
+    folder = config.CACHE_DIR or str(cache_folder() / "numba")  # type: ignore[attr-defined]
     try:
-        made = njit(cache=True, **how)(function)
-    except (RuntimeError, OSError):  # no folder can be written: compiled anew in each process
-        return njit(**how)(function)
-    known = made._cache._cache_file
-    known._source_stamp = (known._source_stamp, sources())
+        kernel = _kept_in(folder, function, how)
+    except (RuntimeError, OSError):
+        kernel = None
+    return njit(**how)(function) if kernel is None else kernel  # compiled again in each process
+
+
+def _kept_in(folder, function, how):
+    """numba's version of a function whose code is kept in a folder; None, or an error, if it cannot be."""
+    before, config.CACHE_DIR = config.CACHE_DIR, folder  # type: ignore[attr-defined] # read when the function is decorated
+    try:
+        kernel = njit(cache=True, **how)(function)
+    finally:
+        config.CACHE_DIR = before  # type: ignore[attr-defined]
+    try:
+        index, place = kernel._cache._cache_file, Path(kernel._cache.cache_path)
+        stamp, pattern = index._source_stamp, index._data_name_pattern
+    except AttributeError:  # a later numba, which keeps these things elsewhere
+        return None
+    index._source_stamp = (stamp, _sources())
     # Files of its own for each process: numba numbers them from 1 in each, so that two which compile at
     # the same time, for float32 and float64 say, would find each other's code under their own name.
-    known._data_name_pattern = known._data_name_pattern.replace("{number", PROCESS + ".{number")
-    return made
+    index._data_name_pattern = pattern.replace("{number", _PROCESS + ".{number")
+    # numba falls back on the package's own folder without a word
+    return kernel if Path(folder) in place.parents else None
 
 
 @functools.cache
-def sources():
+def _sources():
     """A digest of all kernels: numba looks at a function's own file, not at what it calls in others."""
     files = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
     kernels = [text for text in files if b"@compiled" in text or b"intrinsic" in text]
