@@ -20,8 +20,8 @@ from maml_edu.tasks.batch import may_be_drawn_ahead
 
 from .. import fast, maml
 from ..fast import native, perceptron, threads
-from ..fast.glance import Glance
 from ..fast.kernels import outer
+from ..fast.structure import Glance
 from ..learner import MAML
 from .stepper import BLOWN_UP, PlainStepper
 
