@@ -11,7 +11,9 @@ class Peer(TorchPeer):
     def setup(self):
         rate = self.workload.inner_lr
         if self.workload.inner_optimiser == "adam":
-            torch.set_default_dtype(self.dtype)  # in which it computes 1 − βᵗ, whatever the network is in
+            torch.set_default_dtype(
+                self.dtype
+            )  # in which it computes 1 − βᵗ, whatever the network is in
             # without eps_root a unit that is dead gives NaN; this one changes no digit
             self.inner = torchopt.MetaAdam(self.model, lr=rate, eps_root=1e-30)
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -203,9 +204,13 @@ class NativeStepper(PlainStepper):
         waiting = [threads.pool(len(others)).submit(work, rank) for rank in others]
         try:
             taken = work(0)
-        finally:
-            for future in waiting:  # there is nothing left for one that has not begun yet,
-                future.cancel()  # and one that has begun finds nothing more, and ends
+        except BaseException:  # Ctrl-C, say: nothing goes on behind the caller's back
+            futures.wait([future for future in waiting if not future.cancel()])
+            raise
+        for (
+            future
+        ) in waiting:  # all is done: one that has begun finds nothing more, and ends by itself
+            future.cancel()
         if taken:
             vectors.give_back(params)
             self.optimiser._opt_called = True  # type: ignore[attr-defined]  # for torch's schedules

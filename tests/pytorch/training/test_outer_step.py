@@ -235,6 +235,35 @@ def test_what_is_changed_between_two_steps_counts_at_the_next(name):
     assert difference(quick, plain) < 1e-9
 
 
+def test_a_function_of_torchs_that_is_replaced_counts_at_the_next_step(monkeypatch):
+    steps, (first_batch, *batches) = [mt.OuterStep(learner(engine)) for engine in ENGINES], drawn(3)
+    assert steps[0](first_batch) == pytest.approx(steps[1](first_batch), rel=1e-9)
+    relu = F.relu
+    monkeypatch.setattr(F, "relu", lambda x, inplace=False: 2 * relu(x))
+    quick, plain = (step(batches) for step in steps)
+    assert quick == pytest.approx(plain, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "loss", [F.mse_loss, nn.MSELoss()], ids=lambda loss: getattr(loss, "__name__", "module")
+)
+def test_an_engine_is_chosen_once_as_long_as_nothing_changes(loss, monkeypatch):
+    native_steps = pytest.importorskip("maml_edu.pytorch.training.native_steps")
+    calls, choose = [], native_steps.fast.engine_for
+    monkeypatch.setattr(
+        native_steps.fast, "engine_for", lambda *what: calls.append(1) or choose(*what)
+    )
+    step = mt.OuterStep(learner(loss=loss))
+    step(batch for batch in drawn(5))
+    assert type(step.stepper) is native_steps.NativeStepper and len(calls) == 1
+    replace_the_data(step)  # which is copied each time
+    step(drawn(1))
+    assert len(calls) == 1
+    freeze(step)
+    step(drawn(1))
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_frozen_parameter_stays_and_its_adam_waits(engine):
     step = mt.OuterStep(learner(engine))
@@ -352,7 +381,9 @@ def test_a_generator_is_asked_for_each_batch_after_the_step_before():
     assert not any(same(a, b) for a, b in zip(seen[1:], seen, strict=False))
 
 
-@pytest.mark.parametrize("wrong", [3, "batch", np.ones((4, 5, 3, 1)), {"x": 1}, [1, 2], [1, 2, 3, 4]])
+@pytest.mark.parametrize(
+    "wrong", [3, "batch", np.ones((4, 5, 3, 1)), {"x": 1}, [1, 2], [1, 2, 3, 4]]
+)
 def test_what_is_no_batch_is_refused_and_nothing_happens(wrong):
     ours = learner()
     before, step = theta(ours), mt.OuterStep(ours)
@@ -396,7 +427,9 @@ def test_a_saved_step_goes_on_as_if_there_had_been_no_pause(before, after):
     step = mt.OuterStep(again, clip=0.1)
     step.load_state_dict(state["step"])
     assert np.allclose(step(drawn(12)[7:]), losses[7:], rtol=1e-9)
-    assert np.allclose(step.history.loss, losses) and difference(theta(again), theta(through)) < 1e-12
+    assert (
+        np.allclose(step.history.loss, losses) and difference(theta(again), theta(through)) < 1e-12
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
