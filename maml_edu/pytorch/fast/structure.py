@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import operator
 import random
 import types
+from typing import Any
 
 import numpy as np
 import torch
@@ -240,6 +242,70 @@ def _is_stateless(value, depth=0) -> bool:
         inside = [*inside, *_globals_of(value)]
     inside = [item for item in inside if item is not value]  # a function that calls itself
     return all(_is_stateless(item, depth + 1) for item in inside)
+
+
+# ------------------------------------------------------------------ whether anything has changed
+
+
+class Glance:
+    """What a choice of engine was made from, as it was; `holds()` says whether all of it is still there.
+
+    It compares identities, in a few microseconds, and takes any doubt for a change: what it was made for is
+    then to be asked for again. Only learners whose settings are numbers, names and functions, and modules that
+    have nothing but such settings (multilayer perceptrons, say) can be told so: see `of`.
+    """
+
+    @classmethod
+    def of(cls, learner) -> Glance | None:
+        """The Glance of a learner as it is now; None for one that could change without being seen."""
+        settings = [value for name, value in vars(learner).items() if name != "_choices"]
+        modules = [m for value in settings if isinstance(value, nn.Module) for m in value.modules()]
+        of_modules = [v for m in modules for n, v in vars(m).items() if n not in _OF_EVERY_MODULE]
+        if all(map(_is_setting, settings)) and all(isinstance(v, _PLAIN) for v in of_modules):
+            return cls(learner, modules)
+        return None
+
+    def __init__(self, learner, modules):
+        names = ("_parameters", "_buffers", "_modules", *_HOOKS)
+        tables = [vars(module)[name] for module in modules for name in names]
+        full = [vars(learner), *map(vars, modules), *filter(None, tables)]
+        self.learner, self.kind = learner, type(learner)
+        self.torch, self.classes = _torch_now(), [(module, _class_of(module)) for module in modules]
+        self.tables = [(table, list(table.values())) for table in full]
+        self.empty = [table for table in tables if not table] + _GLOBAL_HOOKS
+        self.parameters = [(p, _of_parameter(p)) for m in modules for p in m.parameters(False)]
+
+    def holds(self) -> bool:
+        """Whether nothing has been changed since."""
+        return (
+            type(self.learner) is self.kind
+            and not any(self.empty)
+            and not torch.is_autocast_enabled("cpu")
+            and _torch_now() == self.torch
+            and all(_class_of(module) == known for module, known in self.classes)
+            and all(_identical(table.values(), values) for table, values in self.tables)
+            and all(_of_parameter(p) == known for p, known in self.parameters)
+        )
+
+
+def _identical(values: Any, before) -> bool:
+    """Whether these are the very objects that they were."""
+    return len(values) == len(before) and all(map(operator.is_, values, before))
+
+
+def _class_of(module):
+    kind = type(module)
+    return kind, kind.forward, kind.__call__
+
+
+def _of_parameter(p):
+    return p.requires_grad, p.dtype, p.shape, p.device, bool(p._backward_hooks)
+
+
+def _is_setting(value):
+    """Whether it cannot be changed from within, or is a module, which is looked at."""
+    free = isinstance(value, types.FunctionType) and not value.__closure__
+    return free or isinstance(value, (*_PLAIN, nn.Module))
 
 
 # ------------------------------------------------------------------ layers that are what they seem
