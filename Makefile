@@ -92,7 +92,7 @@ $(LOWEST)/.installed: CANDIDATES = $(or $(PYTHON),python3.11 python3.12 python3)
 $(LOWEST)/.installed: pyproject.toml constraints.txt tests/helpers/lowest.py
 	@$(FIND_PYTHON) && rm -rf $(LOWEST) && echo "Setting up $(LOWEST) with $$found" && \
 	$$found -m venv $(LOWEST) && $$found tests/helpers/lowest.py > $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pip install --disable-pip-version-check -q \
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check \
 	  -c constraints.txt -c $(LOWEST)/constraints.txt -e ".[dev]"
 	@touch $@
 

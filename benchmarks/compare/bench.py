@@ -148,7 +148,7 @@ def chosen(options):
             f"no workload {', '.join(sorted(unknown))}: there are {', '.join(sorted(known))}"
         )
     if not wanted:
-        short = [own for own in workloads.MAIN if own.kind == "sinusoid" or own.name == "conv4-1"]
+        short = [own for own in workloads.MAIN if own.network == "mlp" or own.name == "conv4-1"]
         return (short, []) if options.quick else (workloads.MAIN, sweeps.SWEEPS)
     found = [own for own in workloads.MAIN if own.kind in wanted or own.name in wanted]
     return found, sweeps.SWEEPS if SWEEPS in wanted else []

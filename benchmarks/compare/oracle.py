@@ -30,14 +30,24 @@ def meta_gradient(workload, params, batch):
 
 
 def query_loss(workload, theta, task):
-    """L(φ_K) on the query set, φ by K steps of gradient descent on the support set, with a graph."""
-    phi = dict(theta)
-    for _ in range(workload.inner_steps):
+    """L(φ_K) on the query set, φ by K steps of descent on the support set, with a graph."""
+    phi, first, second = dict(theta), [0.0] * len(theta), [0.0] * len(theta)
+    for step in range(1, workload.inner_steps + 1):
         inner = loss(workload, phi, task["support_x"], task["support_y"])
         slopes = torch.autograd.grad(inner, list(phi.values()), create_graph=True)
+        if workload.inner_optimiser == "adam":
+            first = [0.9 * m + 0.1 * slope for m, slope in zip(first, slopes, strict=True)]
+            second = [0.999 * v + 0.001 * g * g for v, g in zip(second, slopes, strict=True)]
+            slopes = [adam(m, v, step) for m, v in zip(first, second, strict=True)]
         moved = zip(phi.items(), slopes, strict=True)
         phi = {name: value - workload.inner_lr * slope for (name, value), slope in moved}
     return loss(workload, phi, task["query_x"], task["query_y"])
+
+
+def adam(m, v, step):
+    """Adam's direction m̂ / (√v̂ + 1e-8); an element whose slope has always been 0 has the derivative 0."""
+    m, v, still = m / (1 - 0.9**step), v / (1 - 0.999**step), (v == 0).double()
+    return m / ((v + still).sqrt() * (1 - still) + 1e-8)
 
 
 def loss(workload, params, x, y):

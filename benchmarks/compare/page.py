@@ -14,7 +14,12 @@ from benchmarks.compare.rounds import fastest, median, ratio, spread
 from benchmarks.compare.sweeps import SWEEPS
 from maml_edu.atomic import replacing
 
-TITLES = {"sinusoid": "sinusoid", "conv4": "Conv4", "conv4-pool": "Conv4, max-pool"}
+TITLES = {
+    "sinusoid": "sinusoid",
+    "sinusoid-adam": "sinusoid, inner Adam",
+    "conv4": "Conv4",
+    "conv4-pool": "Conv4, max-pool",
+}
 OURS = [n for n, entry in BY_NAME.items() if entry.ours and entry.precision == "float32"]
 THEIRS = [name for name, entry in BY_NAME.items() if not entry.ours]
 

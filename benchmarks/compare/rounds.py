@@ -241,7 +241,7 @@ class Truth:
 def admit(entry, workload, data, truth, crew, plan):
     """The Row of one peer, ready for its rounds when it is right; else why it is not timed."""
     row = Row(entry.name, tasks=workload.tasks)
-    left_out = entry.leaves_out(workload, plan)
+    left_out = entry.reason_to_leave_out(workload, plan)
     if left_out:
         row.status, row.reason = "apart", left_out
         return row

@@ -19,12 +19,13 @@ WAYS, SIDE = 5, 28
 
 @dataclass(frozen=True)
 class Workload:
-    """One outer step to time: inner SGD, second-order meta-gradient, Adam with rate `meta_lr`.
+    """One outer step to time: second-order meta-gradient, Adam with rate `meta_lr`.
 
     network: "mlp" (1-width-width-1, ReLU, mean squared error on sine waves) or "conv4" (`width` filters,
     batch norm with the batch's own statistics, cross-entropy, 5 ways). shots, queries: per wave, or per
     class. pool: stride 1 and max-pool 2 where Conv4 otherwise has stride 2. check_tasks: how many tasks
-    the float64 check and the choice of a thread count use (None: all).
+    the float64 check and the choice of a thread count use (None: all). inner_optimiser: "sgd", or "adam" as
+    torch.optim.Adam has it, begun anew for each task.
     """
 
     network: str
@@ -37,11 +38,13 @@ class Workload:
     pool: bool = False
     meta_lr: float = 1e-3
     check_tasks: int | None = None
+    inner_optimiser: str = "sgd"
 
     @property
     def kind(self):
         """What `--workloads` calls it, whatever its number of inner steps."""
-        return "sinusoid" if self.network == "mlp" else "conv4-pool" if self.pool else "conv4"
+        kind = "sinusoid" if self.network == "mlp" else "conv4-pool" if self.pool else "conv4"
+        return kind if self.inner_optimiser == "sgd" else f"{kind}-{self.inner_optimiser}"
 
     @property
     def name(self):
@@ -64,6 +67,7 @@ MAIN = [  # five steps want a smaller rate: at 0.4 rounding errors grow from ste
     for own in (SINUSOID, CONV4, CONV4_POOL)
     for steps in (1, 5)
 ]
+MAIN += [SINUSOID.with_(inner_steps=5, inner_optimiser="adam")]
 KINDS = tuple(dict.fromkeys(own.kind for own in MAIN))
 
 

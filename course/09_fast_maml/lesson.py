@@ -494,7 +494,7 @@ for name, mine in zip(double, by_hand, strict=True):
 # | `compiled` | the back-walk through `torch.compile` | whoever has a C++ compiler and half a minute |
 #
 # With `engine="auto"`, the default, a learner takes the fastest that applies, and tries it on a task or two
-# against the textbook loop before it trusts it. `explain` says what has come of that:
+# against the textbook loop before it trusts it. `explain` says which one that is, and why not the others:
 
 # %%
 default = mt.MAML(model, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS)

@@ -465,9 +465,9 @@ print(f"{100 * np.mean(changed):.0f} % of all queries get another answer in othe
 #
 # ### Claim 5: the trap in `torch.func`
 #
-# Chapter 08 exchanged two words, "the gradient of a `vmap`" for "a `vmap` of gradients", and got the same numbers. With
-# a batch norm in the network it does not. Four tasks, one inner step, four filters, float64. What is right, a loop says
-# that knows no `vmap`: one task after the other.
+# In chapter 08 two words changed places: "the gradient of a `vmap`", "a `vmap` of gradients". The numbers were the same.
+# With a batch norm in the network they are not. Four tasks, one inner step, four filters, float64; a loop without
+# `vmap`, one task after the other, says what is right.
 
 
 # %%

@@ -12,7 +12,7 @@ from .learner import MAML
 from .maml import adapt, meta_gradient, meta_loss
 from .mamlpp import MAMLpp
 from .networks import MLP, BatchNorm, Conv4, LayerNorm
-from .training import History, TrainingDiverged, meta_train
+from .training import History, OuterStep, TrainingDiverged, meta_train
 from .training.distributed import Distributed, processes
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "MetaSGD",
     "NearestCentroid",
     "NearestNeighbour",
+    "OuterStep",
     "ProtoNet",
     "Reptile",
     "TrainingDiverged",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import numbers
 import operator
 
 import numpy as np
@@ -56,12 +58,23 @@ def refuse_unknown(function, unknown, known=None):
         raise TypeError(f"{function.__qualname__} has no argument {name}={advice}.")
 
 
-def check_learner_and_tasks(learner, tasks):
-    """ValueError unless these can be trained and evaluated."""
+def check_learner(learner):
+    """ValueError unless it can be trained."""
     if not hasattr(learner, "meta_gradient"):
         raise ValueError(
             f"learner must be a MAML, such as MAML(model, loss); got {type(learner).__name__}."
         )
+
+
+def check_meta_lr(meta_lr):
+    """ValueError unless it is a number > 0."""
+    if not isinstance(meta_lr, numbers.Real) or not 0 < float(meta_lr) < math.inf:
+        raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+
+
+def check_learner_and_tasks(learner, tasks):
+    """ValueError unless these can be trained and evaluated."""
+    check_learner(learner)
     if isinstance(tasks, type) or not hasattr(tasks, "sample"):
         raise ValueError(
             f"tasks must have sample(rng, tasks=n), as Sinusoids(shots=10) has; got {tasks!r}."

@@ -109,7 +109,8 @@ class BOIL(MAML):
         self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=1, *, head=None, **options
     ):
         self.head = head_of(model, head)
-        body = [name for name in trained(model) if name not in set(self.head or ())]
+        names = [n for n, _ in model.named_parameters()] if self.head else []
+        body = [name for name in names if name not in self.head]
         if self.head and not body:
             raise ValueError("the model is nothing but a head: BOIL has no body to adapt.")
         super().__init__(model, loss, inner_lr, inner_steps, adapting=body or None, **options)
@@ -167,9 +168,9 @@ def head_of(model, head):
     where it would have to be guessed: the order of calls cannot be told, or the layer that is called last
     is not the one that was registered last.
     """
-    names = trained(model)
-    if not names:
+    if not trained(model):
         return None
+    names = [name for name, _ in model.named_parameters()]
     if head is None:
         head = _last_layer(model, names)
     try:

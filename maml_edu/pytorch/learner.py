@@ -83,7 +83,7 @@ class MAML:
         for name, function in (("loss", loss), ("inner_loss", inner_loss or loss)):
             _check_loss(name, function, model)
         self.model, self.loss_function, self.inner_loss_function = model, loss, inner_loss
-        self.adapting = names_that_adapt(adapting, self.params)
+        self.adapting = names_that_adapt(adapting, dict(model.named_parameters()))
         self.inner_steps = checked_steps(inner_steps)
         if not learn_inner_lr:
             _refuse_rates_nobody_learns(inner_lr)
@@ -91,7 +91,8 @@ class MAML:
         self.query_weights = query_weights
         self.inner_optimiser, self.inner_clip = inner_optimiser, inner_clip
         self.precision = check_precision(precision, self.params)
-        Loop(inner_lr, **self._of_loop()).checked(self.params)
+        self.inner_lr = inner_lr
+        self.loop().checked(self.params)
         self.inner_lr = as_leaves(inner_lr, self.params) if learn_inner_lr else inner_lr
         self.engine = fast.check_engine(engine)
         self.ran = ""  # the engine of the last meta-gradient
@@ -125,13 +126,19 @@ class MAML:
             loop = self._without_frozen(loop)
         if steps is None:
             return loop
-        return loop._replace(inner_steps=steps, query_weights=None)
+        loop = loop._replace(query_weights=None).shortened(steps, self.everything())
+        return loop._replace(inner_steps=steps)
 
     def _without_frozen(self, loop):
         """The loop without what has been frozen since the learner was made."""
         moving, rates = self.params, loop.inner_lr
         if self.adapting is not None:
-            loop = loop._replace(adapting=tuple(n for n in self.adapting if n in moving))
+            names = tuple(n for n in self.adapting if n in moving)
+            if not names:
+                raise ValueError(
+                    f"all that adapts is frozen ({', '.join(self.adapting)}): the inner loop has nothing to do."
+                )
+            loop = loop._replace(adapting=names)
         if isinstance(rates, dict):
             loop = loop._replace(inner_lr={n: r for n, r in rates.items() if n in moving})
         return loop
@@ -469,7 +476,7 @@ def names_that_adapt(adapting, params):
         names |= {n for n in params if "*" in pattern and fnmatch.fnmatchcase(n, pattern)}
         if not names:
             raise ValueError(
-                f"adapting names {pattern!r}, but the parameters that are not frozen are {', '.join(params)}: name "
+                f"adapting names {pattern!r}, but the model's parameters are {', '.join(params)}: name "
                 f'parameters, modules ("head") or patterns ("conv*").'
             )
         chosen |= names
@@ -491,6 +498,7 @@ def as_leaves(inner_lr, params):
 
 def _refuse_rates_nobody_learns(inner_lr):
     rates = inner_lr.values() if isinstance(inner_lr, dict) else [inner_lr]
+    rates = [r for rate in rates for r in (rate if isinstance(rate, (list, tuple)) else [rate])]
     if any(isinstance(rate, torch.Tensor) and rate.requires_grad for rate in rates):
         raise ValueError(
             "inner_lr is a tensor with requires_grad, which nothing would train: say learn_inner_lr=True, or "

@@ -71,6 +71,24 @@ class Loop(NamedTuple):
             )
         return rate[step]
 
+    def shortened(self, steps, params) -> Loop:
+        """The loop with `steps` inner steps at most: the first ones, with their rates."""
+        if steps >= self.inner_steps:
+            return self
+
+        def fewer(name, rate):
+            like = tuple(params[name].shape) if name else ()
+            by_step = np.shape(rate.detach().cpu() if isinstance(rate, torch.Tensor) else rate)
+            return rate[:steps] if by_step not in ((), like) else rate
+
+        rates = self.inner_lr
+        if isinstance(rates, dict):
+            rates = {name: fewer(name, rate) for name, rate in rates.items()}
+        else:
+            rates = fewer("", rates)
+        weights = self.query_weights and self.query_weights[-steps - 1 :]
+        return self._replace(inner_lr=rates, inner_steps=steps, query_weights=weights)
+
     def step(self, moving, slopes, state, step):
         """(params, state) after one inner step: the slopes clipped, then the rule."""
         rates = {name: self.rate(name, value, step) for name, value in moving.items()}

@@ -279,6 +279,10 @@ def like_params(values, params):
     if isinstance(values, np.ndarray) and any(stride < 0 for stride in values.strides):
         values = values.copy()  # torch knows no negative strides
     values = torch.as_tensor(values, device=example.device)
+    if values.is_complex():
+        raise ValueError(
+            "the batch holds complex numbers: give real and imaginary parts as features."
+        )
     if values.is_inference():
         values = values.clone()
     if values.is_floating_point():

@@ -142,12 +142,6 @@ class MAMLpp(MAML):
     def at_step(self, function, step):
         return StepLoss(self.model, function, self.stepwise, step)
 
-    def loop(self, steps=None):
-        """As `MAML.loop`; fewer steps than in training have the rates of the first ones."""
-        loop = super().loop(steps)
-        rates = {name: rate[: loop.inner_steps] for name, rate in loop.inner_lr.items()}
-        return loop._replace(inner_lr=rates)
-
     def predictors(self, support_x, support_y, steps, slope_of=slope_of):
         """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
         path = self.path(self.detached(), support_x, support_y, steps, slope_of)

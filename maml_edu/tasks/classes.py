@@ -132,10 +132,9 @@ class FewShotImages:
     def draw(self, rng: np.random.Generator, tasks: int):
         """Which classes (tasks, ways), and which examples of each (tasks, ways, shots + queries)."""
         chosen = rng.random((tasks, len(self.sizes))).argsort(axis=1)[:, : self.ways]
-        place = rng.random(
-            (tasks, self.ways, self.sizes.max())
-        )  # of each example in a random order
-        place[np.arange(self.sizes.max()) >= self.sizes[chosen][:, :, None]] = 1  # not there: last
+        most = self.sizes.max()
+        place = rng.random((tasks, self.ways, most))  # of each example in a random order
+        place[np.arange(most) >= self.sizes[chosen][:, :, None]] = 1  # not there: last
         return chosen, place.argsort(axis=2)[:, :, : self.shots + self.queries]
 
     def batch(self, chosen, examples) -> TaskBatch:

@@ -24,6 +24,7 @@ from benchmarks.compare.peers import base  # noqa: E402
 
 PLAN = rounds.Plan(rounds=2, seconds=0.01, cores=1)
 TINY_SINE = workloads.SINUSOID.with_(tasks=3, width=5, inner_steps=2, inner_lr=0.1)
+TINY_ADAM = TINY_SINE.with_(inner_optimiser="adam")
 TINY_CONV = workloads.CONV4.with_(tasks=2, width=3, queries=2, inner_steps=2, check_tasks=1)
 
 
@@ -34,7 +35,7 @@ def entries(*names):
 # ------------------------------------------------------------------------------- what all are given
 
 
-@pytest.mark.parametrize("workload", [TINY_SINE, TINY_CONV, TINY_CONV.with_(pool=True)])
+@pytest.mark.parametrize("workload", [TINY_SINE, TINY_ADAM, TINY_CONV, TINY_CONV.with_(pool=True)])
 def test_parameters_have_the_names_and_shapes_of_the_network(workload):
     model = base.build(workload, torch.nn.BatchNorm2d)
     found = {name: tuple(p.shape) for name, p in model.named_parameters()}
@@ -55,7 +56,7 @@ def test_a_float64_run_starts_from_the_same_numbers_as_a_float32_run(tmp_path):
 # ---------------------------------------------------------------------------------------- the check
 
 
-@pytest.mark.parametrize("workload", [TINY_SINE, TINY_CONV, TINY_CONV.with_(pool=True)])
+@pytest.mark.parametrize("workload", [TINY_SINE, TINY_ADAM, TINY_CONV, TINY_CONV.with_(pool=True)])
 def test_the_reference_gradient_equals_finite_differences(workload):
     """Along one direction, as meta-losses at θ ± ε d."""
     rng, params = np.random.default_rng(1), workloads.first_params(workload, seed=3)

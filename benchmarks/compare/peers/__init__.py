@@ -27,7 +27,8 @@ class Entry:
     module: under `benchmarks.compare.peers`; option: told to its `Peer`; environment: of `environments.py`
     (None: what this Python has); ours: one of maml_edu's engines. threads: counts worth trying on a CPU
     for each network ("all": every core); a peer that has none for a network does not take part there.
-    leaves_out(workload, plan): why not to run it, or "". few_tasks: timed on the two tasks of the check
+    leaves_out(workload, plan): why not to run it, or "". inner: the inner optimisers that it is written for.
+    few_tasks: timed on the two tasks of the check
     where a whole batch of convolutions on a CPU would take a minute a step (which flatters it).
     devices: where it is of use. precision: what it computes in when it is timed; close: the relative error
     in float32 that this explains.
@@ -41,10 +42,17 @@ class Entry:
     ours: bool = False
     threads: dict | None = None
     leaves_out: Callable = lambda workload, plan: ""
+    inner: tuple = ("sgd",)
     few_tasks: bool = False
     precision: str = "float32"
     devices: tuple = ("cpu", "cuda")
     close: float = 0.05  # rounding to float32 stays far below, another algorithm far above
+
+    def reason_to_leave_out(self, workload, plan):
+        """Why not to run it on this workload, or ""."""
+        if workload.inner_optimiser not in self.inner:
+            return f"is not written for {workload.inner_optimiser} as the inner optimiser"
+        return self.leaves_out(workload, plan)
 
     def thread_counts(self, workload, cores, device):
         """The thread counts to try; [None]: leave the peer's own default."""
@@ -86,7 +94,8 @@ def slower_convolutions(workload, plan):
 
 
 def _ours(engine, **changes):
-    return Entry(f"ours-{engine}", f"maml_edu, {engine}", "ours", engine, ours=True, **changes)
+    name, label = f"ours-{engine}", f"maml_edu, {engine}"
+    return Entry(name, label, "ours", engine, ours=True, inner=("sgd", "adam"), **changes)
 
 
 def _captured(precision, said, **changes):
@@ -100,7 +109,13 @@ PEERS = [
     Entry("textbook", "textbook loop (create_graph)", "textbook"),
     Entry("learn2learn", "learn2learn 0.2.0", "learn2learn", environment="learn2learn"),
     Entry("higher", "higher 0.2.1", "higher", environment="higher"),
-    Entry("torchopt", "TorchOpt 0.7.3, MetaSGD", "torchopt", environment="torchopt"),
+    Entry(
+        "torchopt",
+        "TorchOpt 0.7.3, MetaSGD or MetaAdam",
+        "torchopt",
+        environment="torchopt",
+        inner=("sgd", "adam"),
+    ),
     Entry(
         "parallel-metalearn",
         "parallel-metalearn 0.5.6",
@@ -159,11 +174,20 @@ PEERS = [
     _ours("compiled", threads={MLP: (1,), CONV4: (1,)}, leaves_out=compiles_for_minutes),
     _ours("auto"),
     Entry(
+        "ours-step",
+        "maml_edu, OuterStep, one batch a call",
+        "ours_step",
+        ours=True,
+        leaves_out=only_sinusoid,
+        inner=("sgd", "adam"),
+    ),
+    Entry(
         "ours-meta-train",
         "maml_edu, meta_train",
         "ours_training",
         "prepared",
         ours=True,
+        inner=("sgd", "adam"),
         devices=("cpu",),
         leaves_out=only_sinusoid,
     ),

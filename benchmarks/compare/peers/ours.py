@@ -15,8 +15,13 @@ class Peer(TorchPeer):
             self.model = mt.MLP(1, self.workload.width, self.workload.width, 1)
             self.model.to(self.device, self.dtype).load_state_dict(known)
             self.optimiser = type(self.optimiser)(self.model.parameters(), lr=self.workload.meta_lr)
+        self.learner = self.made(engine=self.option)
+
+    def made(self, **options):
+        """The learner of the workload around the model."""
         rates = (self.workload.inner_lr, self.workload.inner_steps)
-        self.learner = mt.MAML(self.model, self.loss, *rates, engine=self.option)
+        rule = self.workload.inner_optimiser
+        return mt.MAML(self.model, self.loss, *rates, inner_optimiser=rule, **options)
 
     def put(self, batch):
         return TaskBatch(**super().put(batch))

@@ -50,8 +50,7 @@ class Peer(ours.Peer):
     def setup(self):
         super().setup()
         if self.dtype == torch.float32:
-            rates = (self.workload.inner_lr, self.workload.inner_steps)
-            self.learner = mt.MAML(self.model, self.loss, *rates, precision=self.precision)
+            self.learner = self.made(precision=self.precision)
 
     def step(self, batch):
         self.run(1)

@@ -1,5 +1,7 @@
-"""TorchOpt: `MetaSGD` with the state taken out before and put back after each task, as in its examples."""
+"""TorchOpt: `MetaSGD` or `MetaAdam`, whose state is taken out before and put back after each task, as in its
+examples."""
 
+import torch
 import torchopt
 
 from .base import TorchPeer, tasks_of
@@ -7,7 +9,15 @@ from .base import TorchPeer, tasks_of
 
 class Peer(TorchPeer):
     def setup(self):
-        self.inner = torchopt.MetaSGD(self.model, lr=self.workload.inner_lr)
+        rate = self.workload.inner_lr
+        if self.workload.inner_optimiser == "adam":
+            torch.set_default_dtype(
+                self.dtype
+            )  # in which it computes 1 − βᵗ, whatever the network is in
+            # without eps_root a unit that is dead gives NaN; this one changes no digit
+            self.inner = torchopt.MetaAdam(self.model, lr=rate, eps_root=1e-30)
+        else:
+            self.inner = torchopt.MetaSGD(self.model, lr=rate)
 
     def accumulate(self, batch):
         total, tasks = 0.0, len(batch["support_x"])

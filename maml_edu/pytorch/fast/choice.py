@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from .. import maml
 from ..modes import in_evaluation
@@ -51,6 +52,11 @@ class Explanation:
 
 def meta_gradient(learner, batch):
     """(meta-loss, gradients like θ[, gradients like inner_lr]) by the first engine that applies."""
+    if parametrize._cache_enabled:
+        raise ValueError(
+            "torch.nn.utils.parametrize.cached() is active: weights that were made for θ would be used for φ. "
+            "Compute meta-gradients outside of it."
+        )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
         params = learner.params
         loop = learner.loop().checked(params)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import operator
 import random
 import types
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +135,8 @@ def _frozen(value, volatile, depth):
     if depth < _DEEP and isinstance(value, dict):
         return tuple((key, deeper(item)) for key, item in value.items())
     inside = _inside(value) if depth < _DEEP else None
-    return type(value), id(value), None if inside is None else tuple(map(deeper, inside))
+    identity = value if isinstance(value, types.FunctionType) else id(value)
+    return type(value), identity, None if inside is None else tuple(map(deeper, inside))
 
 
 def _inside(value):
@@ -184,14 +187,41 @@ def generators_in(model, *losses) -> list:
 
 
 def shares_state(model, *losses) -> bool:
-    """Whether hooks, patches or losses hold on to something that several threads would change together."""
+    """Whether code or losses reach something that several threads would change together.
+
+    Copies of a model for each thread share what is in closures, in globals and on classes.
+    """
     for module in model.modules():
+        if not _is_stateless_class(type(module)):
+            return True
         attributes = vars(module)
         hooks = [h for name in _HOOKS for h in attributes.get(name, {}).values()]
         patches = [v for n, v in attributes.items() if callable(v) and n not in _OF_EVERY_MODULE]
         if not all(map(_is_stateless, [*hooks, *patches])):
             return True
     return not all(map(_is_stateless, losses))
+
+
+def _is_stateless_class(kind) -> bool:
+    """Whether the methods of a class that is not torch's reach nothing that could be changed."""
+    for parent in kind.__mro__:
+        if parent.__module__.startswith(("torch.", "maml_edu.pytorch.", "builtins")):
+            continue
+        for value in vars(parent).values():
+            if isinstance(value, (list, dict, set)):
+                return False
+            function = getattr(value, "__func__", value)  # of a static or class method
+            if isinstance(function, types.FunctionType) and not _is_stateless(function):
+                return False
+    return True
+
+
+def _globals_of(function):
+    """What a function reads from its module, modules and classes apart."""
+    values = (function.__globals__.get(name) for name in function.__code__.co_names)
+    passive = (types.ModuleType, types.BuiltinFunctionType, type, *_PLAIN)
+    foreign = [value for value in values if not isinstance(value, passive)]
+    return [v for v in foreign if not getattr(v, "__module__", "").startswith("torch")]
 
 
 def _is_stateless(value, depth=0) -> bool:
@@ -205,8 +235,77 @@ def _is_stateless(value, depth=0) -> bool:
     functions = (types.FunctionType, functools.partial, types.MethodType, tuple)
     if depth >= _DEEP or not isinstance(value, functions):
         return False
-    inside = value if isinstance(value, tuple) else _inside(value)
+    inside = list(value) if isinstance(value, tuple) else _inside(value)
+    if isinstance(value, types.FunctionType):
+        if value.__module__ is None or value.__module__.startswith("torch"):
+            return True
+        inside = [*inside, *_globals_of(value)]
+    inside = [item for item in inside if item is not value]  # a function that calls itself
     return all(_is_stateless(item, depth + 1) for item in inside)
+
+
+# ------------------------------------------------------------------ whether anything has changed
+
+
+class Glance:
+    """What a choice of engine was made from, as it was; `holds()` says whether all of it is still there.
+
+    It compares identities, in a few microseconds, and takes any doubt for a change: what it was made for is
+    then to be asked for again. Only learners whose settings are numbers, names and functions, and modules that
+    have nothing but such settings (multilayer perceptrons, say) can be told so: see `of`.
+    """
+
+    @classmethod
+    def of(cls, learner) -> Glance | None:
+        """The Glance of a learner as it is now; None for one that could change without being seen."""
+        settings = [value for name, value in vars(learner).items() if name != "_choices"]
+        modules = [m for value in settings if isinstance(value, nn.Module) for m in value.modules()]
+        of_modules = [v for m in modules for n, v in vars(m).items() if n not in _OF_EVERY_MODULE]
+        if all(map(_is_setting, settings)) and all(isinstance(v, _PLAIN) for v in of_modules):
+            return cls(learner, modules)
+        return None
+
+    def __init__(self, learner, modules):
+        names = ("_parameters", "_buffers", "_modules", *_HOOKS)
+        tables = [vars(module)[name] for module in modules for name in names]
+        full = [vars(learner), *map(vars, modules), *filter(None, tables)]
+        self.learner, self.kind = learner, type(learner)
+        self.torch, self.classes = _torch_now(), [(module, _class_of(module)) for module in modules]
+        self.tables = [(table, list(table.values())) for table in full]
+        self.empty = [table for table in tables if not table] + _GLOBAL_HOOKS
+        self.parameters = [(p, _of_parameter(p)) for m in modules for p in m.parameters(False)]
+
+    def holds(self) -> bool:
+        """Whether nothing has been changed since."""
+        return (
+            type(self.learner) is self.kind
+            and not any(self.empty)
+            and not torch.is_autocast_enabled("cpu")
+            and _torch_now() == self.torch
+            and all(_class_of(module) == known for module, known in self.classes)
+            and all(_identical(table.values(), values) for table, values in self.tables)
+            and all(_of_parameter(p) == known for p, known in self.parameters)
+        )
+
+
+def _identical(values: Any, before) -> bool:
+    """Whether these are the very objects that they were."""
+    return len(values) == len(before) and all(map(operator.is_, values, before))
+
+
+def _class_of(module):
+    kind = type(module)
+    return kind, kind.forward, kind.__call__
+
+
+def _of_parameter(p):
+    return p.requires_grad, p.dtype, p.shape, p.device, bool(p._backward_hooks)
+
+
+def _is_setting(value):
+    """Whether it cannot be changed from within, or is a module, which is looked at."""
+    free = isinstance(value, types.FunctionType) and not value.__closure__
+    return free or isinstance(value, (*_PLAIN, nn.Module))
 
 
 # ------------------------------------------------------------------ layers that are what they seem

@@ -98,7 +98,6 @@ def twice_differentiable(loss):
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(maml.math_attention())
-        if recurrent:  # oneDNN's and cuDNN's have first derivatives only
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        if recurrent:  # cuDNN's have first derivatives only
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         yield

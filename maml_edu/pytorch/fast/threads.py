@@ -54,12 +54,17 @@ def one_each():
 _pool: ThreadPoolExecutor | None = None
 
 
+def pool(size) -> ThreadPoolExecutor:
+    """The threads beside this one, at least `size` of them."""
+    global _pool
+    if _pool is None or _pool._max_workers < size:
+        _pool = ThreadPoolExecutor(size, "maml_edu", torch.set_num_threads, (1,))
+    return _pool
+
+
 def in_threads(work, shares):
     """[work(share) for share in shares], the first on this thread, the others on a pool's."""
-    global _pool
-    if len(shares) > 1 and (_pool is None or _pool._max_workers < len(shares) - 1):
-        _pool = ThreadPoolExecutor(len(shares) - 1, "maml_edu", torch.set_num_threads, (1,))
-    waiting = [_pool.submit(work, share) for share in shares[1:]] if _pool else []
+    waiting = [pool(len(shares) - 1).submit(work, share) for share in shares[1:]]
     try:
         return [work(shares[0]), *(future.result() for future in waiting)]
     finally:  # after an error or Ctrl-C nothing goes on behind the caller's back

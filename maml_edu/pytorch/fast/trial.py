@@ -62,7 +62,7 @@ def _recomputes(learner, task) -> bool:
     calls: list = []
     theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
     with untouched(learner), torch.enable_grad(), maml.math_attention():
-        value = learner.task_loss(theta, *task[2:])
+        value = sum(learner.example_losses(theta, task))
         hook = register_module_forward_pre_hook(lambda module, inputs: calls.append(module))
         try:
             textbook.gradients(value, theta.values())
@@ -150,7 +150,8 @@ def untouched(learner):
     losses = (learner.loss_function, learner.inner_loss_function)
     generators = Generators(structure.generators_in(model, *losses))
     attributes = structure.attributes_of(model)
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    kept = [v for values in attributes.values() for v in values.values() if _is_plain_tensor(v)]
+    buffers = [(b, b.detach().clone()) for b in (*model.buffers(), *kept)]
     try:
         yield generators
     finally:
@@ -160,6 +161,11 @@ def untouched(learner):
             for buffer, before in buffers:
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
+
+
+def _is_plain_tensor(value) -> bool:
+    """Whether a module keeps it as it would a buffer."""
+    return isinstance(value, torch.Tensor) and value.is_leaf and not value.requires_grad
 
 
 def _state(thing):
@@ -193,7 +199,7 @@ class Trial:
     """Tries engines on the first tasks of a batch, beside the textbook loop, which runs once for all."""
 
     def __init__(self, learner, tensors, loop):
-        self.learner, self.loop = learner, _shortened(loop, learner.params)
+        self.learner, self.loop = learner, loop.shortened(STEPS, learner.params)
         self.params = learner.params
         self.tensors = tuple(tensor[:TASKS] for tensor in tensors)
         self._expected = None
@@ -218,9 +224,15 @@ class Trial:
     def expected(self):
         """(the textbook loop's result, its distance from float64's)."""
         if self._expected is None:
-            loss = self.learner.task_loss
+            loss, rule = self.learner.task_loss, self.loop.inner_optimiser
+            memory = structure.structure_of(rule)
             with untouched(self.learner):
                 result = textbook.meta_gradient(loss, self.params, self.tensors, self.loop)
+            if structure.structure_of(rule) != memory:
+                raise ValueError(
+                    "inner_optimiser keeps something from call to call, so that tasks would disturb one another: "
+                    "it must be a pure function, whose state is what it returns."
+                )
             self._expected = result, 0.0
             truth = self._in_double(loss)
             if truth is not None and math.isfinite(_distance(result, truth)):
@@ -241,25 +253,6 @@ class Trial:
                 return textbook.meta_gradient(loss, *arguments, self.loop._replace(inner_lr=rates))
         except Exception:  # a layer that insists on its own precision
             return None
-
-
-def _shortened(loop, params):
-    """The loop with `STEPS` inner steps at most: the textbook loop keeps the graph of them all."""
-    steps = min(STEPS, loop.inner_steps)
-    if steps == loop.inner_steps:
-        return loop
-
-    def fewer(rate, shape):
-        by_step = tuple(getattr(rate, "shape", ())) not in ((), shape)
-        return rate[:steps] if by_step else rate
-
-    rates = loop.inner_lr
-    if isinstance(rates, dict):
-        rates = {name: fewer(rate, tuple(params[name].shape)) for name, rate in rates.items()}
-    elif np.ndim(rates if not isinstance(rates, torch.Tensor) else rates.detach().cpu()):
-        rates = rates[:steps]
-    weights = loop.query_weights[-steps - 1 :]
-    return loop._replace(inner_lr=rates, inner_steps=steps, query_weights=weights)
 
 
 def _distance(result, expected):

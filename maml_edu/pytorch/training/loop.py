@@ -19,9 +19,7 @@ What it stands on: `stepper` (an outer step), `optimisers`, `checkpoint`, `histo
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
-import numbers
 import os
 import time
 import warnings
@@ -32,16 +30,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import fast
-from ..arguments import check_learner_and_tasks, find_device, is_count, refuse_unknown
+from ..arguments import (
+    check_learner_and_tasks,
+    check_meta_lr,
+    find_device,
+    is_count,
+    refuse_unknown,
+)
 from ..evaluation import evaluate
-from ..fast import threads
 from ..learner import MAML
 from ..metrics import BUILT_IN, more_is_better, name_of
 from .checkpoint import Checkpoint, copied, generators, set_generators
 from .distributed import PeerLost, team_of, undistributed
 from .history import History
 from .interrupt import CtrlC
+from .outer_step import stepper_kind, threads_for
 from .progress import Progress
 from .stepper import PlainStepper, Plan, TrainingDiverged, is_usable, named
 
@@ -163,7 +166,7 @@ class Run:
         wanted = progress and not self.team.rank
         self.progress = Progress(self.history, self.start, self.plan.iterations, wanted)
         try:
-            with self.progress, threads_for(self.learner), CtrlC() as ctrl_c:
+            with self.progress, threads_for(self.learner)(), CtrlC() as ctrl_c:
                 self._iterate(ctrl_c)
         except KeyboardInterrupt:  # in the middle of an iteration, whose state is of no use
             self._say_interrupted("the last one written" if self.store.exists() else "")
@@ -406,13 +409,6 @@ def _with_periods(callbacks) -> list[tuple[int, Callable]]:
     return pairs
 
 
-def threads_for(learner):
-    """A context in which a small net on the CPU has one task per thread, not several threads per operation."""
-    small = sum(p.numel() for p in learner.params.values()) <= fast.SMALL
-    on_cpu = next(learner.model.parameters()).device.type == "cpu"
-    return threads.one_each() if small and on_cpu else contextlib.nullcontext()
-
-
 def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, validation_episodes):
     for name, value, least in (
         ("iterations", iterations, 0),
@@ -423,8 +419,7 @@ def _check(iterations, meta_batch, meta_lr, checkpoint_every, validate_every, va
     ):
         if not is_count(value, least):
             raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
-    if not isinstance(meta_lr, numbers.Real) or not 0 < float(meta_lr) < math.inf:
-        raise ValueError(f"meta_lr must be a number > 0; got {meta_lr!r}.")
+    check_meta_lr(meta_lr)
 
 
 def _check_best(validation: Validation):
@@ -448,15 +443,9 @@ def _check_best(validation: Validation):
 
 def stepper_for(learner, tasks, plan: Plan, history: History) -> PlainStepper:
     """The quickest stepper that knows how to train this learner."""
-    kind: type[PlainStepper] = PlainStepper
     if next(iter(learner.meta_params.values())).device.type == "cuda":
         from . import captured
 
         if captured.reason_against(learner, tasks, plan) is None:
-            kind = captured.CapturedStepper
-    elif isinstance(learner, MAML) and importlib.util.find_spec("numba"):
-        from . import native_steps
-
-        if native_steps.reason_against(learner, plan) is None:
-            kind = native_steps.NativeStepper
-    return kind(learner, tasks, plan, history)
+            return captured.CapturedStepper(learner, tasks, plan, history)
+    return stepper_kind(learner, plan)(learner, tasks, plan, history)

@@ -1,9 +1,8 @@
-"""Whole outer steps in native code, for `meta_train`: `NativeStepper`, where `reason_against` is None.
+"""Whole outer steps in native code: `NativeStepper`, for the learners that `reason_against` lets through.
 
-Around 25 tasks of the sinusoid network, Python and torch take as long as the meta-gradient itself, and so
-does waking a second thread. Here some dozens of batches are drawn ahead, then two calls into `outer.py`
-(one for each core) take as many outer steps, and nothing of Python runs in between. Importing this
-module imports numba.
+For 25 tasks of the sinusoid network, Python and torch take as long as the meta-gradient itself, and so does
+waking a second thread. Here the next batches, dozens of them if they may be drawn ahead, go into two calls of
+`outer.py` (one for each core), and nothing of Python runs in between. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -11,36 +10,44 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections import deque
+from concurrent import futures
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from maml_edu.tasks import TaskBatch
-from maml_edu.tasks.batch import FIELDS, may_be_drawn_ahead
+from maml_edu.tasks.batch import may_be_drawn_ahead
 
 from .. import fast, maml
 from ..fast import native, perceptron, threads
 from ..fast.kernels import outer
+from ..fast.structure import Glance
 from ..learner import MAML
 from .stepper import BLOWN_UP, PlainStepper
 
 STRIDE = 64  # the most outer steps in one call
 WORTH_A_THREAD = 2e6  # multiplications, about; less is done before another thread is awake
 WORTH_A_LOOK = 2e8  # about 40 ms: progress and Ctrl-C are looked at after so many
+# What the kernel computes, whatever the rate; torch's Adam has these settings unless it is told otherwise.
+_ADAM = {
+    "betas": (0.9, 0.999),
+    "eps": 1e-8,
+    "weight_decay": 0,
+    "amsgrad": False,
+    "maximize": False,
+}
 
 
 def reason_against(learner, plan) -> str | None:
-    """Why a learner cannot be trained by `NativeStepper`; None where it can."""
-    if plan.optimiser != "adam" or not (plan.clip is None or isinstance(plan.clip, numbers.Real)):
+    """Why a learner cannot be trained by `NativeStepper`; None if it can."""
+    clips_norm = plan.clip is None or isinstance(plan.clip, numbers.Real)
+    if plan.optimiser not in ("adam", torch.optim.Adam) or not clips_norm:
         return "it knows Adam, and clipping of the norm"
-    own = type(learner)
-    if (own.meta_gradient, own.before_iteration) != (MAML.meta_gradient, MAML.before_iteration):
-        return f"{own.__name__} has an outer step of its own"
+    if _has_outer_step_of_its_own(learner):
+        return f"{type(learner).__name__} has an outer step of its own"
     if learner.precision == "bf16":
         return "it does not compute in bfloat16"
-    if learner.learn_inner_lr:
-        return "the inner rates are trained, too"
     if not learner.loop().is_descent:
         return "it knows gradient descent without clipping, and no other inner step"
     asked = fast.preferences(learner, ())
@@ -51,122 +58,179 @@ def reason_against(learner, plan) -> str | None:
     return None
 
 
-class NativeStepper(PlainStepper):
-    """Several outer steps in one native call; the plain one for a batch that it cannot take.
+def _has_outer_step_of_its_own(learner) -> bool:
+    """Whether it trains more than θ, or has (or was given) other methods than MAML's."""
+    methods = ("meta_gradient", "before_iteration")
+    return learner.learn_inner_lr or any(
+        getattr(getattr(learner, name), "__func__", None) is not getattr(MAML, name)
+        for name in methods
+    )
 
-    The optimiser is torch's, its averages are handed over and back: a checkpoint is one of PlainStepper.
+
+class _Way(NamedTuple):
+    """How the kernel takes batches of one kind: found out once, and used for as long as nothing changes."""
+
+    network: perceptron.Network
+    loop: Any  # `loop.Loop`, checked
+    kinds: list  # of the parts of a batch, see `_kinds`
+    glance: Glance | None
+    room: native.Room
+    rates: tuple  # the inner ones, `native.padded_rates`
+    flags: tuple[bool, bool, bool]  # as in `chunks.share`
+
+    def holds(self, batch):
+        """Whether it is still the way for this batch."""
+        same = self.glance is not None and self.glance.holds()
+        return same and _kinds(batch) == self.kinds
+
+
+class NativeStepper(PlainStepper):
+    """Several outer steps in one native call; the plain one for a batch that the kernel cannot take.
+
+    What may change between two calls (frozen parameters, the model's structure, the optimiser's settings) is
+    asked for at each. θ and torch's Adam have what the steps did as soon as `run` returns: a checkpoint is one
+    of PlainStepper.
     """
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.stride = 1  # until a batch has shown how much work a step is
-        self.ahead: deque = deque()  # (the position before it, batch or error): not yet used
         self.plain_next = False  # the next batch is one that the kernel has given back
+        self.way: _Way | None = None
+        self.vectors: _Vectors | None = None
 
     def run(self, done, n):
-        """As `PlainStepper.run`; fewer than n steps, at least one, where the kernel stops before."""
-        self._draw(n if may_be_drawn_ahead(self.tasks) else 1)
-        network, data = (None, []) if self.plain_next else self._stretch(n)
-        losses = self._native(done, network, data) if data else []
+        """As `PlainStepper.run`; fewer than n steps, at least one, if the kernel stops before."""
+        self._draw(n)
+        way, data = (None, []) if self.plain_next else self._stretch(n)
+        losses = self._native(done, way, data) if data else []
         for _ in losses:
             self.ahead.popleft()
         self.plain_next = 0 < len(losses) < len(data[0]) if data else False
-        return losses or [self._step(done)]
-
-    def sample(self):
-        if not self.ahead:
-            return super().sample()
-        _, batch = self.ahead.popleft()
-        if isinstance(batch, Exception):
-            raise batch
-        return batch
+        if losses:
+            return losses
+        with threads.one_each():
+            return [self._step(done)]
 
     def _draw(self, n):
-        """n batches ahead. What goes wrong is kept, and raised when its iteration has come."""
+        """n batches ahead, or the next one alone if the family does not say that it may be drawn ahead.
+
+        What goes wrong is put among them, and raised when its iteration has come.
+        """
+        if len(self.ahead) < n and not may_be_drawn_ahead(self.tasks):
+            n = 1
         while len(self.ahead) < n and not (self.ahead and isinstance(self.ahead[-1][1], Exception)):
             before = self.position()
             try:
-                self.ahead.append((before, super().sample()))
+                self.ahead.append((before, self.draw()))
             except Exception as error:
                 self.ahead.append((before, error))
 
+    # ---------------------------------------------------------------- the next batches
+
     def _stretch(self, n):
-        """(network, the four parts of the next batches (steps, tasks, …)); none that the kernel cannot take."""
-        known = itertools.takewhile(lambda own: isinstance(own[1], TaskBatch), self.ahead)
-        batches = [batch for _, batch in itertools.islice(known, n)]
-        steps = {int(self._state(p)["step"]) for p in self.learner.params.values()}
-        if (
-            not batches or len(steps) > 1
-        ):  # the kernel counts once for all, whatever was frozen meanwhile
+        """(how, the four parts of the next batches (steps, tasks, …)); none if the first is for a plain step."""
+        ahead = (batch for _, batch in itertools.islice(self.ahead, n))
+        batches = list(itertools.takewhile(_is_whole, ahead))
+        if not batches or not self._is_plain_adam():
             return None, []
+        if self.way is None or not self.way.holds(batches[0]):
+            self.way = self._way(batches[0])
+        return self.way, [] if self.way is None else self._stacked(self.way, batches)
+
+    def _way(self, batch) -> _Way | None:
+        """How the kernel takes batches like this one; None if it cannot."""
+        learner = self.learner
+        if _has_outer_step_of_its_own(learner):
+            return None
         try:
-            tensors = maml.tensors_of(batches[0], self.learner.params)
-            name, network = fast.engine_for(self.learner, tensors)
+            self._adopt_parameters()
+            params = self._trained()
+            loop = learner.loop().checked(params)
+            name, network = fast.engine_for(learner, maml.tensors_of(batch, params), loop)
         except ValueError:  # which the plain step raises, too
-            return None, []
-        return network, self._stacked(network, batches) if name == "native" else []
+            return None
+        if name != "native":
+            return None
+        learner.ran = name
+        if self.vectors is None or self.vectors.network is not network:
+            self.vectors = _Vectors(network, next(iter(params.values())))
+        (tasks, shots), dtype = batch.support_x.shape[:2], self.vectors.adam.theta.dtype
+        rates = native.padded_rates(network, params, loop)
+        products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
+        room, flags = native.room_for(network, tasks, dtype), (loop.first_order, False, products)
+        return _Way(network, loop, _kinds(batch), Glance.of(learner), room, rates, flags)
 
-    def _stacked(self, network, batches):
-        """The batches that are of one shape with the first, as four arrays."""
-        parts = [[np.asarray(getattr(own, name)) for name in FIELDS] for own in batches]
-        shapes = [array.shape for array in parts[0]]
-        alike = 0
-        while alike < len(parts) and self._fits(network, parts[alike], shapes):
-            alike += 1
-        dtype = native.numpy_dtype(next(iter(self.learner.params.values())).dtype)
-        data = []
-        for role, kind in enumerate((None, network.support_kind, None, network.query_kind)):
-            arrays = [own[role] for own in parts[:alike]]
-            if kind == perceptron.CROSS_ENTROPY:
-                classes = np.eye(network.widths[-1], dtype=dtype)
-                arrays = [classes[own] for own in arrays]
-            stacked = np.empty((alike, *arrays[0].shape), dtype)
-            for place, array in zip(stacked, arrays, strict=True):
-                place[...] = array
-            data.append(stacked.reshape(*stacked.shape[:3], -1))
-        return data
+    def _trained(self):
+        """θ: the parameters that are not frozen."""
+        return {name: parameter for name, parameter in self.params if parameter.requires_grad}
 
-    def _fits(self, network, arrays, shapes):
-        """Whether a batch has the first one's shapes, and labels that are among the outputs."""
-        if [array.shape for array in arrays] != shapes:
-            return False
-        kinds = ((1, network.support_kind), (3, network.query_kind))
-        labels = [arrays[role] for role, kind in kinds if kind == perceptron.CROSS_ENTROPY]
-        return all(own.min() >= 0 and own.max() < network.widths[-1] for own in labels)
+    def _stacked(self, way, batches):
+        """Those of the batches that are like the first one, as four arrays; none for labels out of range."""
+        like, parts = self.params[0][1], []  # type: ignore[var-annotated]
+        for batch in batches:
+            if parts and _kinds(batch) != way.kinds:
+                break
+            arrays = [_array(values, like) for values in batch.arrays]
+            if not _labels_within(way.network, arrays):
+                break
+            parts.append(arrays)
+        kinds = (None, way.network.support_kind, None, way.network.query_kind)
+        columns = zip(kinds, zip(*parts, strict=True), strict=True) if parts else ()
+        dtype = native.numpy_dtype(like.dtype)
+        return [_column(way.network, kind, arrays, dtype) for kind, arrays in columns]
+
+    def _is_plain_adam(self):
+        """Whether the optimiser still does what the kernel does, at whatever rate."""
+        optimiser = self.optimiser
+        (group, *others) = optimiser.param_groups
+        hooked = optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks
+        step = vars(optimiser).get("step")  # torch's schedules put one there that counts the steps
+        patched = step is not None and not hasattr(step, "_wrapped_by_lr_sched")
+        same = all(group[name] == value for name, value in _ADAM.items())
+        return same and not (others or hooked or patched)
 
     # ---------------------------------------------------------------- the call
 
-    def _native(self, done, network, data):
+    def _native(self, done, way, data):
         """The losses of the steps that the kernel took, from iteration `done` on."""
-        sizes = self._sizes(done, len(data[0]))
-        adam = self._take(network, data[0].dtype)
-        values = np.zeros(len(sizes))
-        work = self._work(network, data, adam, sizes, values)
-        taken = threads.in_threads(work, range(self._threads(data, len(sizes), adam)))[0]
-        self._give_back(network, adam, taken)
-        self.learner.ran = "native"
+        rates, vectors = self._rates(done, len(data[0])), self.vectors
+        assert vectors is not None  # `_way` has seen to it
+        params = dict(self.params)
+        vectors.take(params, self.optimiser)
+        values = np.zeros(len(rates))
+        work = self._work(way, tuple(data), vectors.adam, rates, values)
+        others = range(1, self._threads(way, data, len(rates)))
+        waiting = [threads.pool(len(others)).submit(work, rank) for rank in others]
+        try:
+            taken = work(0)
+        except BaseException:  # Ctrl-C, say: nothing goes on behind the caller's back
+            futures.wait([future for future in waiting if not future.cancel()])
+            raise
+        for (
+            future
+        ) in waiting:  # all is done: one that has begun finds nothing more, and ends by itself
+            future.cancel()
+        if taken:
+            vectors.give_back(params)
+            self.optimiser._opt_called = True  # type: ignore[attr-defined]  # for torch's schedules
         return values[:taken].tolist()
 
-    def _work(self, network, data, adam, sizes, values):
+    def _work(self, way, data, adam, rates, values):
         """A function of a thread's number: its part in these outer steps; see `outer.outer_steps`."""
-        (steps, tasks), dtype, params = data[0].shape[:2], data[0].dtype, self.learner.params
-        loop = self.learner.loop().checked(params)
-        kinds = (network.support_kind, network.query_kind)
-        room = native.room_for(network, tasks, dtype)
-        chunks = len(room.sums[0])
+        network, loop, room = way.network, way.loop, way.room
+        (steps, tasks, shots), dtype = data[0].shape[:3], data[0].dtype
+        kinds, chunks = (network.support_kind, network.query_kind), len(room.sums[0])
+        examples, shots = max(shots, data[2].shape[2]), shots * way.flags[2]
         outer.spread(adam.theta, *room.theta, room.widths)
-        rates = native.padded_rates(network, params, loop)
         counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
         losses, slope = np.zeros((steps, tasks), dtype), np.empty_like(adam.theta)
-        results = (losses, values, slope, adam, sizes, self._limits())
-        shots, examples = data[0].shape[2], max(data[0].shape[2], data[2].shape[2])
-        products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
-        flags = (loop.first_order, False, products)
-        fixed = (room.widths, np.array(loop.query_weights), flags, room.theta, rates)
+        results = (losses, values, slope, adam, rates, self._limits())
+        fixed = (room.widths, np.array(loop.query_weights), way.flags, room.theta, way.rates)
 
         def work(rank):
-            ws = native.workspace_for(network, loop, examples, dtype, shots=shots * products)
-            what = (rank, counters, chunks, tuple(data), kinds, *fixed, ws, room.sums, results)
+            ws = native.workspace_for(network, loop, examples, dtype, shots=shots)
+            what = (rank, counters, chunks, data, kinds, *fixed, ws, room.sums, results)
             try:
                 return outer.outer_steps(*what)
             finally:
@@ -175,84 +239,124 @@ class NativeStepper(PlainStepper):
 
         return work
 
-    def _threads(self, data, steps, adam):
+    def _threads(self, way, data, steps):
         """On how many threads these steps are worth while; and `stride` for the next ones."""
-        _, tasks, shots = data[0].shape[:3]
-        examples = max(shots, data[2].shape[2])
-        amount = 2 * tasks * examples * len(adam.theta) * (1 + self.learner.inner_steps)
+        (_, tasks, shots), queries = data[0].shape[:3], data[2].shape[2]
+        numbers = sum((a + 1) * b for a, b in itertools.pairwise(way.network.widths))
+        amount = 2 * tasks * max(shots, queries) * numbers * (1 + way.loop.inner_steps)
         self.stride = int(min(STRIDE, max(1, WORTH_A_LOOK // amount)))
         enough = amount * steps > WORTH_A_THREAD
         return min(threads.budget(), native.CHUNKS, tasks) if enough else 1
 
-    def _sizes(self, done, n):
-        """Adam's [step size, √(1 − β₂ᵗ)] for each of the next steps; fewer where the schedule fails."""
-        before, sizes = self._steps_before(), []
-        for step in range(n):
+    def _rates(self, done, n):
+        """Adam's rate at each of the next n iterations; fewer if the schedule fails."""
+        rates = []
+        for iteration in range(done, done + n):
             if self.rates.schedule is not None:
                 try:
-                    self.rates.set(done + step)
+                    self.rates.set(iteration)
                 except ValueError:  # the plain step says so, at its iteration
                     break
-            t, rate = before + step + 1, self.optimiser.param_groups[0]["lr"]
-            sizes.append((rate / (1 - 0.9**t), math.sqrt(1 - 0.999**t)))
-        return np.array(sizes).reshape(-1, 2)
+            rates.append(float(self.optimiser.param_groups[0]["lr"]))
+        return np.array(rates)
 
     def _limits(self):
         """[the largest loss that is usable, negative: times the first one; the gradient's largest norm]."""
-        known = self.history.loss[:1]
-        largest = BLOWN_UP * max(1.0, abs(known[0])) if known else -BLOWN_UP
+        first = self.history.loss[:1]
+        largest = BLOWN_UP * max(1.0, abs(first[0])) if first else -BLOWN_UP
         return np.array([largest, math.inf if self.plan.clip is None else float(self.plan.clip)])
 
-    # ---------------------------------------------------------------- torch's Adam, as one vector
-
-    def _state(self, parameter):
-        """What torch's Adam keeps of a parameter; begun as it begins it."""
-        state = self.optimiser.state[parameter]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        return state
-
-    def _steps_before(self):
-        return int(self._state(next(iter(self.learner.params.values())))["step"])
-
-    def _take(self, network, dtype):
-        """θ, m and v in one vector each, [W₁, b₁, W₂, …], and what of it is trained."""
-        trained = self.learner.params
-        everything = network.frozen | trained
-        sizes = native.shapes_of(network)
-        vectors = outer.Adam(*(np.zeros(sum(map(math.prod, sizes)), dtype) for _ in range(4)))
-        for name, place in native.places(network):
-            if name is not None:
-                vectors.theta[place] = everything[name].detach().numpy().ravel()
-            if name in trained:
-                state = self._state(trained[name])
-                vectors.m[place] = state["exp_avg"].numpy().ravel()
-                vectors.v[place] = state["exp_avg_sq"].numpy().ravel()
-                vectors.moves[place] = 1
-        return vectors
-
-    def _give_back(self, network, adam, taken):
-        """θ into the model's parameters, m and v and the number of steps into the optimiser."""
-        trained = self.learner.params
-        with torch.no_grad():
-            for name, place in native.places(network):
-                if name in trained:
-                    parameter, state = trained[name], self._state(trained[name])
-                    parameter.copy_(torch.from_numpy(adam.theta[place]).view_as(parameter))
-                    state["exp_avg"].copy_(torch.from_numpy(adam.m[place]).view_as(parameter))
-                    state["exp_avg_sq"].copy_(torch.from_numpy(adam.v[place]).view_as(parameter))
-                    state["step"] += taken
-
-    # ---------------------------------------------------------------- checkpoints
-
-    def state_dict(self):
-        """As PlainStepper's: the position is that of the batches that were used."""
-        state = super().state_dict()
-        return state | (self.ahead[0][0] if self.ahead else {})
-
     def load_state_dict(self, state):
-        self.ahead.clear()
         self.plain_next = False
         super().load_state_dict(state)
+
+
+class _Vectors:
+    """θ and Adam's averages of a network in one vector each, [W₁, b₁, W₂, …], as the kernel wants them.
+
+    torch's Adam is given views of its averages' vectors, so that both work on the same numbers; θ stays in
+    its owner's tensors, and is copied.
+    """
+
+    def __init__(self, network, like):
+        self.network = network
+        shapes, dtype = native.shapes_of(network), native.numpy_dtype(like.dtype)
+        theta, m, v = (np.zeros(sum(map(math.prod, shapes)), dtype) for _ in range(3))
+        pairs = zip(native.places(network), shapes, strict=True)
+        places = {name: (place, shape) for (name, place), shape in pairs if name is not None}
+        self.frozen = [name for name in places if name in network.frozen]
+        self.trained = [name for name in places if name not in network.frozen]
+        parts = np.array([(places[n][0].start, places[n][0].stop) for n in self.trained])
+        steps = np.zeros(len(parts), np.float32)  # fewer of one that was frozen for a while
+        self.adam = outer.Adam(theta, m, v, steps, parts)
+
+        def views(vector, names):
+            return [torch.from_numpy(vector[places[n][0]]).view(places[n][1]) for n in names]
+
+        self.theta = views(theta, self.frozen + self.trained)
+        averages = zip(
+            torch.from_numpy(steps), *(views(x, self.trained) for x in (m, v)), strict=True
+        )
+        names = ("step", "exp_avg", "exp_avg_sq")  # in torch's Adam
+        self.states = [dict(zip(names, each, strict=True)) for each in averages]
+
+    def take(self, params, optimiser):
+        """θ into the vectors; the averages, too, where they are not yet, or no longer, those of torch's Adam."""
+        tensors = [params[name] for name in self.frozen + self.trained]
+        for parameter, ours in zip(tensors[len(self.frozen) :], self.states, strict=True):
+            state = optimiser.state[parameter]
+            for name, view in ours.items():
+                if state.get(name) is not view:  # nothing there yet: 0, as torch begins
+                    view.copy_(state[name]) if name in state else view.zero_()
+                    state[name] = view
+        with torch.no_grad():
+            torch._foreach_copy_(self.theta, tensors)
+
+    def give_back(self, params):
+        """θ into its owner's tensors."""
+        tensors = [params[name] for name in self.trained]
+        with torch.no_grad():
+            torch._foreach_copy_(tensors, self.theta[len(self.frozen) :])
+
+
+# -------------------------------------------------------------------- batches as arrays
+
+
+def _is_whole(batch) -> bool:
+    """Whether it is a batch of tasks of one size, and no error."""
+    return isinstance(batch, TaskBatch) and batch.support_mask is None and batch.query_mask is None
+
+
+def _kinds(batch):
+    """What must be the same for two batches to go together."""
+    return [(type(a), a.shape, a.dtype, getattr(a, "device", None)) for a in batch.arrays]
+
+
+def _array(values, like):
+    """One part of a batch as a NumPy array. like: a tensor of the device and precision that are wanted."""
+    if isinstance(values, np.ndarray):
+        return values
+    if values.dtype != like.dtype or values.device != like.device:
+        values = maml.like_params(values, {"": like})
+    return values.detach().numpy()
+
+
+def _labels_within(network, arrays) -> bool:
+    """Whether the labels are among the network's outputs."""
+    kinds = ((1, network.support_kind), (3, network.query_kind))
+    labels = [arrays[role] for role, kind in kinds if kind == perceptron.CROSS_ENTROPY]
+    return all(y.min() >= 0 and y.max() < network.widths[-1] for y in labels)
+
+
+def _column(network, kind, arrays, dtype):
+    """One part of several batches: (steps, tasks, examples, width); class labels (kind) as one-hot vectors."""
+    if kind == perceptron.CROSS_ENTROPY:
+        classes = np.eye(network.widths[-1], dtype=dtype)
+        arrays = [classes[labels] for labels in arrays]
+    if len(arrays) == 1:
+        stacked = np.ascontiguousarray(arrays[0], dtype)[None]
+    else:
+        stacked = np.empty((len(arrays), *arrays[0].shape), dtype)
+        for place, array in zip(stacked, arrays, strict=True):
+            place[...] = array
+    return stacked.reshape(*stacked.shape[:3], -1)

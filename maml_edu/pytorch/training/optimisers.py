@@ -54,7 +54,24 @@ def make_optimiser(optimiser, params, meta_lr: float) -> torch.optim.Optimizer:
 
 def _fusible(params):
     """Whether torch 2.6 and later have fused kernels for tensors like these."""
-    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
+    return all(
+        p.device.type in ("cpu", "cuda")
+        and p.is_floating_point()
+        and laid_as(torch.empty_like(p), p).stride() == p.stride()
+        for p in params
+    )
+
+
+def laid_as(values: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """The same numbers in the order in which the parameter has its own in memory.
+
+    A gradient or an average that has another order goes with the wrong elements in torch's fused kernels on a
+    CPU (2.13), which go by position.
+    """
+    contiguous = values.is_contiguous() and parameter.is_contiguous()
+    if contiguous or values.stride() == parameter.stride():
+        return values
+    return torch.empty_like(parameter, requires_grad=False).copy_(values)
 
 
 def make_schedule(schedule, iterations: int) -> Callable[[int], float] | None:

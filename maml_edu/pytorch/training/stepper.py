@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from maml_edu.tasks import TaskBatch
 from ..arguments import check_batch_size
 from .distributed import undistributed
 from .history import History
-from .optimisers import Rates, make_clip, make_optimiser, make_schedule
+from .optimisers import Rates, laid_as, make_clip, make_optimiser, make_schedule
 from .sampling import Stream, everywhere
 
 BLOWN_UP = 1e6  # times the first meta-loss (at least 1): no run comes back from there
@@ -87,6 +88,7 @@ class PlainStepper:
         self.rng = np.random.default_rng(plan.seed)
         self.params = list(learner.everything().items())  # frozen ones wait until they are trained
         tensors = [parameter for _, parameter in self.params]
+        self.ahead: deque = deque()  # of (the position before it, batch or error)
         self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
         key = np.random.default_rng(plan.seed).bit_generator.random_raw()
         self.stream = Stream(int(key), tensors[0].device, tensors[0].dtype)
@@ -118,7 +120,16 @@ class PlainStepper:
         return loss
 
     def sample(self):
-        """The next meta-batch. ValueError unless it is one, of as many tasks as were asked for."""
+        """The next meta-batch: the first of those ahead, else a new one."""
+        if not self.ahead:
+            return self.draw()
+        _, batch = self.ahead.popleft()
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+    def draw(self):
+        """A new meta-batch of the family's. ValueError unless it is one, of as many tasks as were asked for."""
         draw, source = self.draws or self.tasks.sample, self.stream if self.draws else self.rng
         batch = TaskBatch.of(draw(source, tasks=self.plan.meta_batch))
         check_batch_size(batch, self.plan.meta_batch)
@@ -153,7 +164,11 @@ class PlainStepper:
 
     def _update(self, grads):
         for name, parameter in self.params:
-            parameter.grad = grads.get(name)  # None: frozen, the optimiser passes it over
+            slope = grads.get(name)  # None: frozen, the optimiser passes it over
+            parameter.grad = None if slope is None else laid_as(slope, parameter)
+            for kind, values in self.optimiser.state.get(parameter, {}).items():
+                if isinstance(values, torch.Tensor) and values.shape == parameter.shape:
+                    self.optimiser.state[parameter][kind] = laid_as(values, parameter)
         if self.clip is not None:
             self.clip([parameter for _, parameter in self.params])
         self.optimiser.step()
@@ -182,11 +197,13 @@ class PlainStepper:
         return f", in {len(bad)} of {len(batch)} tasks (number {shown} from 0)" if bad else ""
 
     def state_dict(self) -> dict:
-        """The optimiser, and how far the tasks have been drawn."""
-        return {"optimiser": self.optimiser.state_dict(), **self.position()}
+        """The optimiser, and how far the tasks have been drawn; those ahead have not been used."""
+        position = self.ahead[0][0] if self.ahead else {}
+        return {"optimiser": self.optimiser.state_dict(), **self.position(), **position}
 
     def load_state_dict(self, state: dict):
         """Take over what `state_dict` gave; the rate stays the one asked for now."""
+        self.ahead.clear()
         self.optimiser.load_state_dict(self._with_places_for_frozen(state["optimiser"]))
         self.rates.multiply(1.0)
         self.rng.bit_generator.state = state["tasks_rng"]

@@ -18,6 +18,7 @@ from both_ways import (
 from torch import nn
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch.fast import structure
 
 numba = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason='numba is not installed: "maml_edu[fast]"'
@@ -41,14 +42,10 @@ def problem(engine, seed=0, tasks=10, loss=F.mse_loss, model=None, **options):
     return mt.MAML(model, loss, **options), random_tasks(rng, (2,), 3, tasks=tasks)
 
 
-_LOSSES = {}  # what `through_a_number` calls; a loss that held on to it would not be given to threads
-
-
-def through_a_number(loss):
-    """The same loss, known to the learner by nothing but a number."""
-    number = len(_LOSSES)
-    _LOSSES[number] = loss
-    return lambda prediction, target: _LOSSES[number](prediction, target)
+@pytest.fixture
+def trusting(monkeypatch):
+    """Losses that watch all threads together are given to the engine, which refuses them otherwise."""
+    monkeypatch.setattr(structure, "shares_state", lambda model, *losses: False)
 
 
 class Failure(Exception):
@@ -74,7 +71,7 @@ def fails_at(call, error):
 def problem_that_fails(call, error):
     """(learner, batch) whose meta-gradient fails, once the engine has been chosen."""
     loss = fails_at(call, error)
-    learner, batch = problem("threads", loss=through_a_number(loss))
+    learner, batch = problem("threads", loss=loss)
     learner.meta_gradient(batch)
     loss.calls[0] = 0
     return learner, batch
@@ -112,7 +109,7 @@ def test_the_number_of_threads_is_put_back_after_success(engine):
 
 @pytest.mark.parametrize("call", [2, 5, 17, 40])
 @pytest.mark.parametrize("error", [Failure("here"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
-def test_the_number_of_threads_is_put_back_after_an_error_or_an_interruption(call, error):
+def test_the_number_of_threads_is_put_back_after_an_error_or_an_interruption(call, error, trusting):
     """Call 40 is far within the tasks."""
     learner, batch = problem_that_fails(call, error)
     with pytest.raises(type(error)):
@@ -131,7 +128,7 @@ def test_threads_that_start_later_have_the_same_number(engine):
     assert in_a_thread(torch.get_num_threads) == 3
 
 
-def test_an_error_within_any_thread_surfaces_with_its_own_words():
+def test_an_error_within_any_thread_surfaces_with_its_own_words(trusting):
     for call in range(2, 30, 3):
         learner, batch = problem_that_fails(call, Failure(f"at call {call}"))
         with pytest.raises(Failure, match=f"at call {call}$"):
@@ -279,11 +276,11 @@ class Gate:
         return F.mse_loss(prediction, target)
 
 
-def test_the_number_of_threads_is_put_back_after_two_learners_that_overlap():
+def test_the_number_of_threads_is_put_back_after_two_learners_that_overlap(trusting):
     """The first to begin ends first: the second must not put back the one thread that it found."""
     gates = [Gate(), Gate()]
     for seed, gate in enumerate(gates):
-        learner, batch = problem("threads", seed, loss=through_a_number(gate))
+        learner, batch = problem("threads", seed, loss=gate)
         learner.meta_gradient(batch)  # the engine is chosen before the gate is in use
         gate.thread = threading.Thread(target=learner.meta_gradient, args=(batch,))
         gate.thread.start()

@@ -198,6 +198,21 @@ def test_a_batch_of_another_shape_is_taken_in_its_turn(monkeypatch, taken):
     assert len(taken) >= 3
 
 
+def test_a_batch_with_masks_is_taken_in_its_turn(monkeypatch, taken):
+    class Masked(Sinusoids):
+        draws_ahead = True
+
+        def sample(self, rng, tasks=25):
+            batch = super().sample(rng, tasks)
+            if rng.random() > 0.1:
+                return batch
+            mask = np.arange(self.shots) < rng.integers(1, 1 + self.shots, size=(tasks, 1))
+            return TaskBatch(*batch.arrays, support_mask=mask)
+
+    assert_equal_runs(*trained_both_ways(monkeypatch, learner, lambda: Masked(4)))
+    assert 40 < sum(map(len, taken)) < 70 and len(taken) < 40
+
+
 def test_labels_that_the_loss_ignores_are_left_to_the_plain_step(monkeypatch, taken):
     class Ignoring(Labelled):
         def sample(self, rng, tasks=25):

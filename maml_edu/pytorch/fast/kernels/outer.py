@@ -21,8 +21,9 @@ PATIENCE = 1 << 20  # times a thread gives way before it goes home: thread 0 can
 # steps whose θ is there, or −1 to stop. int64, for `atomics`.
 Counters = namedtuple("Counters", "claimed finished released")
 
-# theta, m, v (parameters,): θ and Adam's averages; moves (parameters,): 1, or 0 for what is not trained.
-Adam = namedtuple("Adam", "theta m v moves")
+# theta, m, v (numbers,): θ and Adam's averages; parts (trained parameters, 2): where each begins and ends in
+# them, what lies between is not trained; steps (trained parameters,): how many Adam has taken with each.
+Adam = namedtuple("Adam", "theta m v steps parts")
 
 
 @compiled
@@ -32,11 +33,11 @@ def outer_steps(
     """The outer steps of data (steps, tasks, examples, …); returns how many were taken.
 
     Fewer than there are where a loss or a gradient is of no use: θ is then that from before this step.
-    room: (losses of tasks (steps, tasks), the meta-losses (steps,), the gradient (parameters,), Adam,
-    [step size, √(1 − β₂ᵗ)] for each step (steps, 2), [largest loss, largest norm of the gradient]).
+    room: (losses of tasks (steps, tasks), the meta-losses (steps,), the gradient (numbers,), Adam, its rate
+    at each step (steps,), [largest loss, largest norm of the gradient]).
     """
-    losses, values, slope, adam, sizes, limits = room
-    steps = len(sizes)
+    losses, values, slope, adam, outer_rates, limits = room
+    steps = len(outer_rates)
     for step in range(steps):
         if rank > 0 and not is_released(counters, step):
             return step
@@ -54,13 +55,11 @@ def outer_steps(
         wait_for_all(counters, step, chunks)
         values[step] = losses[step].mean()
         collect(slope, sums[0], sums[1], widths, len(losses[step]))
-        for i in range(len(slope)):  # what is frozen, or is not there, plays no part in the norm
-            if adam.moves[i] == 0:
-                slope[i] = 0
-        if not is_usable(values[step], slope, limits):
+        total = squared_norm(slope, adam.parts)
+        if not is_usable(values[step], total, limits):
             atomics.store(counters.released, 0, -1)
             return step
-        adam_step(adam, slope, sizes[step], limits[1])
+        adam_step(adam, slope, outer_rates[step], min(1.0, limits[1] / (np.sqrt(total) + 1e-6)))
         spread(adam.theta, padded[0], padded[1], widths)
         atomics.store(counters.released, 0, step + 1)
     return steps
@@ -93,11 +92,18 @@ def wait_for_all(counters, step, chunks):
 
 
 @compiled
-def is_usable(value, slope, limits):
-    """Whether loss and gradient are finite, and the loss below its limit, which the first loss sets."""
+def squared_norm(slope, parts):
+    """Of the gradient of what is trained: what is frozen plays no part."""
     total = 0.0
-    for i in range(len(slope)):
-        total += float(slope[i]) * float(slope[i])
+    for part in range(len(parts)):
+        for i in range(parts[part, 0], parts[part, 1]):
+            total += float(slope[i]) * float(slope[i])
+    return total
+
+
+@compiled
+def is_usable(value, total, limits):
+    """Whether loss and gradient are finite, and the loss below its limit, which the first loss sets."""
     if not (np.isfinite(value) and np.isfinite(total)):
         return False
     if limits[0] < 0:
@@ -106,21 +112,21 @@ def is_usable(value, slope, limits):
 
 
 @compiled
-def adam_step(adam, slope, size, largest):
-    """θ ← θ − size₀ m / (√v / size₁ + ε), as torch.optim.Adam; the gradient's norm is cut to `largest`."""
+def adam_step(adam, slope, rate, factor):
+    """θ ← θ − β m̂ / (√v̂ + ε) as torch.optim.Adam does it, with the gradient times `factor`."""
     number = adam.theta.dtype.type
-    total = 0.0
-    for i in range(len(slope)):
-        total += float(slope[i]) * float(slope[i])
-    factor = number(min(1.0, largest / (np.sqrt(total) + 1e-6)))
-    step, root, epsilon = number(size[0]), number(size[1]), number(1e-8)
+    factor, epsilon = number(factor), number(1e-8)
     keep_m, keep_v = number(0.9), number(0.999)
     add_m, add_v = number(1 - 0.9), number(1 - 0.999)
-    for i in range(len(slope)):
-        g = slope[i] * factor
-        adam.m[i] = keep_m * adam.m[i] + add_m * g
-        adam.v[i] = keep_v * adam.v[i] + add_v * g * g
-        adam.theta[i] -= step * adam.m[i] / (np.sqrt(adam.v[i]) / root + epsilon)
+    for part in range(len(adam.parts)):
+        adam.steps[part] += 1
+        t = float(adam.steps[part])
+        size, root = number(rate / (1 - 0.9**t)), number(np.sqrt(1 - 0.999**t))
+        for i in range(adam.parts[part, 0], adam.parts[part, 1]):
+            g = slope[i] * factor
+            adam.m[i] = keep_m * adam.m[i] + add_m * g
+            adam.v[i] = keep_v * adam.v[i] + add_v * g * g
+            adam.theta[i] -= size * adam.m[i] / (np.sqrt(adam.v[i]) / root + epsilon)
 
 
 @compiled
