@@ -22,9 +22,9 @@ class Case:
 
     options: of mt.MAML. linear: forward is random and the output linear in θ, with targets 0: then
     ⟨θ, gradient⟩ = 2 × value whatever was drawn, as long as value and gradient are of the same draws.
-    around: a context that the caller is in. tolerance: where it is not that of the precision.
-    reference: a model with the same parameters that the oracle takes in place of `model`. writes: what the
-    model itself changes in a forward pass, such as "parameters".
+    around: a context that the caller is in. tolerance: where it is not that of the precision. writes: what
+    the model itself changes in a forward pass, such as "parameters". refused: what every engine says, where
+    there is no right number.
     """
 
     model: nn.Module
@@ -34,8 +34,8 @@ class Case:
     linear: bool = False
     around: Callable | None = None
     tolerance: float | None = None
-    reference: nn.Module | None = None
     writes: tuple = ()
+    refused: str = ""
 
 
 def built(make) -> Case:
@@ -43,16 +43,11 @@ def built(make) -> Case:
     seed()
     case = make()
     case.options = {"inner_lr": 0.1, "inner_steps": 2, **case.options}
-    for model in (case.model, case.reference):
-        _move(model)
-    return case
-
-
-def _move(model):
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in [] if model is None else model.parameters():
+        for parameter in case.model.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=draw).to(parameter.dtype)
+    return case
 
 
 def seed():

@@ -15,8 +15,7 @@ from torch.func import functional_call
 def meta_gradient(case):
     """(meta-loss, {name: gradient}) as tensors; the names are those of a learner's `meta_params`."""
     options = case.options
-    model = case.model if case.reference is None else case.reference
-    theta = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    theta = {n: p for n, p in case.model.named_parameters() if p.requires_grad}
     rates = options.get("inner_lr", 0.01)
     learned = _leaves_of(rates, theta) if options.get("learn_inner_lr") else {}
     if learned:
@@ -27,7 +26,7 @@ def meta_gradient(case):
     values, total = [], {name: torch.zeros_like(leaf) for name, leaf in wanted.items()}
     with torch.inference_mode(False), torch.enable_grad(), _second_derivatives():
         for task in tasks_of(case.batch, theta):
-            value = _query_loss(case, model, theta, rates, task)
+            value = _query_loss(case, theta, rates, task)
             slopes = _slopes(value, wanted, create_graph=False)
             total = {name: total[name] + slopes[name] for name in wanted}
             values.append(value.detach())
@@ -35,7 +34,7 @@ def meta_gradient(case):
     return torch.stack(values).mean(), mean
 
 
-def _query_loss(case, model, theta, rates, task):
+def _query_loss(case, theta, rates, task):
     support_x, support_y, query_x, query_y = task
     options, steps = case.options, case.options.get("inner_steps", 1)
     inner_loss = options.get("inner_loss") or case.loss
@@ -44,7 +43,7 @@ def _query_loss(case, model, theta, rates, task):
     path, state = [dict(theta)], None
     for step in range(steps):
         phi = path[-1]
-        value = inner_loss(_output(model, phi, support_x), support_y)
+        value = inner_loss(_output(case.model, phi, support_x), support_y)
         adapting = {name: phi[name] for name in moving}
         slopes = _slopes(value, adapting, create_graph=True)
         if options.get("first_order"):
@@ -57,7 +56,7 @@ def _query_loss(case, model, theta, rates, task):
         )
         path.append({**phi, **moved})
     return sum(
-        weight * case.loss(_output(model, phi, query_x), query_y)
+        weight * case.loss(_output(case.model, phi, query_x), query_y)
         for phi, weight in zip(path, weights, strict=True)
         if weight
     )

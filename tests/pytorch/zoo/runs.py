@@ -18,16 +18,16 @@ from .case import built, seed
 from .cases import build
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
-REFUSAL = re.compile(
+_REFUSAL = re.compile(
     r"no engine of those asked for applies here \((\w+: .+)\)\. Try engine='auto'\."
 )
 
 
 class Outcome(NamedTuple):
-    """What came of a case on an engine. refused: the reason, "" where there are numbers.
+    """What came of a case on an engine.
 
-    gap: the largest relative distance from the right numbers, of two calls in a row; ran: the engine that
-    did. left: what is not as it was before.
+    gap: the largest relative distance from the right numbers, of two calls in a row. refused: the reason, ""
+    where there are numbers. ran: the engine that did. left: what is not as it was before.
     """
 
     gap: float
@@ -44,7 +44,7 @@ class Right(NamedTuple):
 
 
 @functools.cache
-def right(name) -> Right:
+def _right(name) -> Right:
     case = build(name)
     seed()
     with _around(case):
@@ -53,28 +53,25 @@ def right(name) -> Right:
 
 
 def outcome(name, engine) -> Outcome:
+    """What comes of two calls. Raises whatever the library raises but for a refusal with a reason."""
     case = build(name)
     learner = mt.MAML(case.model, case.loss, engine=engine, **case.options)
-    before, expected = _state(case), right(name)
+    before = _state(case)
     seed()
     try:
         with _around(case):
             results = [learner.meta_gradient(case.batch) for _ in range(2)]
     except ValueError as error:
-        match = REFUSAL.fullmatch(str(error))
-        if match is None:
-            raise
-        return Outcome(0.0, match[1], "", _left(case, before))
-    ran = learner.ran
-    if case.linear and ran != "textbook":
+        return Outcome(0.0, _reason(case, error), "", _left(case, before))
+    expected = _right(name)
+    if case.linear and learner.ran != "textbook":
         gap = max(_homogeneous(case, *result) for result in results)
     else:
-        pairs = zip(results, expected.results, strict=True)
-        gap = max(distance(mine, theirs) for mine, theirs in pairs)
+        gap = max(map(distance, results, expected.results))
     left = _left(case, before)
-    if ran == "textbook" and not _same_generators(_generators(), expected.generators):
+    if learner.ran == "textbook" and not _same_generators(_generators(), expected.generators):
         left.append("generators are not where the textbook loop leaves them")
-    return Outcome(gap, "", ran, left)
+    return Outcome(gap, "", learner.ran, left)
 
 
 def gap_after(make, change):
@@ -97,6 +94,16 @@ def tolerance(name) -> float:
     return case.tolerance or TOLERANCE[next(case.model.parameters()).dtype]
 
 
+def _reason(case, error):
+    """Why a case was refused; any other ValueError is raised again."""
+    if case.refused and case.refused in str(error):
+        return str(error)
+    match = _REFUSAL.fullmatch(str(error))
+    if match is None:
+        raise error
+    return match[1]
+
+
 def _around(case):
     return case.around() if case.around else contextlib.nullcontext()
 
@@ -105,31 +112,32 @@ def _around(case):
 
 
 def distance(result, expected):
-    """The largest relative distance of values and gradients, each parameter with respect to all of them."""
+    """The largest relative distance of the value, θ's gradient and the rates' one, each as one vector."""
     (value, slopes), (true_value, true_slopes) = result, expected
-    assert list(slopes) == list(true_slopes), (list(slopes), list(true_slopes))
+    assert list(slopes) == list(true_slopes)
     for name, slope in slopes.items():
         like = true_slopes[name]
         assert (slope.shape, slope.dtype) == (like.shape, like.dtype), name
         assert not slope.requires_grad, name
-    groups = (
-        [[value], [true_value]],
-        *(
-            [
-                [s for n, s in each.items() if n.startswith("inner_lr") == rates]
-                for each in (slopes, true_slopes)
-            ]
-            for rates in (False, True)
-        ),
+    rates = [name for name in slopes if name.startswith("inner_lr")]
+    theta = [name for name in slopes if name not in rates]
+    groups = [
+        ([slopes[n] for n in names], [true_slopes[n] for n in names]) for names in (theta, rates)
+    ]
+    return max(
+        _relative(mine, theirs) for mine, theirs in [([value], [true_value]), *groups] if mine
     )
-    return max(_relative(mine, theirs) for mine, theirs in groups if mine)
 
 
 def _relative(mine, theirs):
-    a, b = (torch.cat([t.to_dense().reshape(-1).double() for t in each]) for each in (mine, theirs))
+    a, b = _vector(mine), _vector(theirs)
     assert torch.isfinite(b).all(), "the textbook loop has no finite numbers here"
     gap, size = float((a - b).norm()), float(b.norm())
     return gap / size if size else gap
+
+
+def _vector(tensors):
+    return torch.cat([tensor.to_dense().reshape(-1).double() for tensor in tensors])
 
 
 def _homogeneous(case, value, slopes):
@@ -150,15 +158,14 @@ def _state(case):
         "modes": [module.training for module in model.modules()],
         "frozen": [p.requires_grad for p in model.parameters()],
         "copied": _works(copy.deepcopy, model),
-        "saved": _works(_saved, model),
+        "saved": _works(lambda model: torch.save(model, io.BytesIO()), model),
     }
 
 
 def _left(case, before):
+    """What a call has changed in the model, in words."""
     now, left = _state(case), []
-    for what in ("modes", "frozen"):
-        if now[what] != before[what]:
-            left.append(f"{what} changed")
+    left += [f"{what} changed" for what in ("modes", "frozen") if now[what] != before[what]]
     for what in {"buffers", "parameters"} - set(case.writes):
         old, new = before[what], now[what]
         if old.keys() != new.keys() or not all(torch.equal(old[n], new[n]) for n in old):
@@ -180,14 +187,10 @@ def _works(function, model):
     return None
 
 
-def _saved(model):
-    torch.save(model, io.BytesIO())
-
-
 def _generators():
     return torch.get_rng_state(), np.random.get_state(), random.getstate()
 
 
 def _same_generators(a, b):
-    numpy_same = all(np.array_equal(x, y) for x, y in zip(a[1], b[1], strict=True))
-    return torch.equal(a[0], b[0]) and numpy_same and a[2] == b[2]
+    same = all(np.array_equal(x, y) for x, y in zip(a[1], b[1], strict=True))
+    return torch.equal(a[0], b[0]) and same and a[2] == b[2]

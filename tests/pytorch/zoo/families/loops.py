@@ -31,7 +31,6 @@ _LOOPS = {
     "first order": {"first_order": True},
     "query weights": {"query_weights": [0.2, 0.3, 0.5]},
     "inner loss": {"inner_loss": F.l1_loss},
-    "inner loss of no parameter": {"inner_loss": lambda out, y: y.square().mean()},
     "inner momentum": {"inner_optimiser": "momentum", "inner_steps": 3},
     "inner Adam": {"inner_optimiser": "adam", "inner_steps": 3},
     "inner clip": {"inner_clip": 0.5},
@@ -92,6 +91,11 @@ CASES = {
         f"images: {n}": lambda o=options: of_images(nn.BatchNorm2d(4), nn.ReLU(), options=o)
         for n, options in _FEW.items()
     },
+    "MLP: inner loss of no parameter": lambda: real(
+        relu_mlp(),
+        options={"inner_loss": lambda out, y: y.square().mean()},
+        refused="does not depend on the parameters",
+    ),
     "LSTM: inner Adam": lambda: _lstm(options=_LOOPS["inner Adam"]),
     "LSTM: learned rate": lambda: _lstm(options=_LOOPS["one learned rate"]),
     "masks": lambda: Case(relu_mlp().double(), F.mse_loss, unequal()),

@@ -51,7 +51,16 @@ def _penalised():
     """A loss that reads the model's own parameters, θ, wherever the inner loop is."""
     model = tanh_mlp()
     penalty = lambda: sum(p.square().sum() for p in model.parameters())
-    return real(model, loss=lambda out, y: F.mse_loss(out, y) + 0.01 * penalty())
+    loss = lambda out, y: F.mse_loss(out, y) + 0.01 * penalty()
+    return real(model, loss=loss, refused="reads the model's own parameters")
+
+
+def _trainable_loss():
+    """A loss that owns parameters, where a learner cannot see them when it is made."""
+    weights = [torch.ones(2, dtype=torch.float64, requires_grad=True)]
+    holder = {"deep": {"in": {"dicts": weights}}}
+    loss = lambda out, y: F.mse_loss(out * holder["deep"]["in"]["dicts"][0], y)
+    return real(tanh_mlp(), loss=loss, refused="would never be trained")
 
 
 def _some_ignored():
@@ -170,6 +179,11 @@ CASES = {
     "loss with frozen parameters": lambda: real(relu_mlp(), loss=_frozen_loss()),
     "loss that calls itself": lambda: real(tanh_mlp(), loss=_recursive_loss()),
     "loss that reads the model's parameters": _penalised,
-    "loss of no parameter": lambda: real(tanh_mlp(), loss=lambda out, y: y.square().mean()),
+    "loss with parameters of its own": _trainable_loss,
+    "loss of no parameter": lambda: real(
+        tanh_mlp(),
+        loss=lambda out, y: y.square().mean(),
+        refused="does not depend on the parameters",
+    ),
     "loss linear in θ": lambda: real(nn.Linear(4, 2), loss=lambda out, y: (out * y).mean()),
 }
