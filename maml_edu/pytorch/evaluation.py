@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.func import vmap
+from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 from tqdm.auto import tqdm
 
@@ -138,27 +139,39 @@ class _Scoring:
         if self.way is None:
             self.way = self._way_for(tensors)
         for part, outputs in self.way(tensors):
-            query_y = part[3]
-            for y, of_task in zip(query_y, outputs, strict=True):
-                self.metric = metric_for(self.wanted, self.learner.loss_function, of_task[-1], y)
-                scores.append([float(self.metric.score(output, y)) for output in of_task])
-            bar.update(len(query_y))
+            scores.append(self._scores(part[3], outputs))
+            bar.update(len(part[3]))
+        return np.concatenate(scores)
+
+    def _scores(self, query_y, outputs):
+        """Scores (tasks, steps + 1) of the outputs of some tasks, a list over steps for each."""
+        loss, steps = self.learner.loss_function, range(self.steps + 1)
+        self.metric = metric_for(self.wanted, loss, outputs[0][-1], query_y[0])
+        if self.wanted is None and len(outputs) > 1 and _are_plain(loss, outputs[0][-1], query_y):
+            score = vmap(lambda output, y: self.metric.score(output, y).double())
+            stacked = [torch.stack([output[step] for output in outputs]) for step in steps]
+            return torch.stack([score(part, query_y) for part in stacked], 1).cpu().numpy()
+        scores = []
+        for y, of_task in zip(query_y, outputs, strict=True):
+            metric = metric_for(self.wanted, loss, of_task[-1], y)
+            scores.append([float(metric.score(output, y)) for output in of_task])
         return np.array(scores)
 
     # -------------------------------------------------------------- ways through the tasks
 
     def _way_for(self, tensors):
         """The quickest way that gives the outputs which a task by itself has."""
-        few = tuple(tensor[:2] for tensor in tensors)
+        convolves = _convolves(self.learner)
+        way = self._in_threads if convolves else self._side_by_side
+        if convolves and structure.shares_state(self.learner.model):
+            return self._one_by_one
+        few = tuple(tensor[: 1 if convolves else 2] for tensor in tensors)
         expected = [outputs for _, part in self._one_by_one(few) for outputs in part]
-        for way in (self._in_threads if _convolves(self.learner) else self._side_by_side,):
-            try:
-                outputs = [outputs for _, part in way(few) for outputs in part]
-            except Exception:  # whatever vmap, or a copy of the model, cannot do
-                continue
-            if _alike(outputs, expected):
-                return way
-        return self._one_by_one
+        try:
+            outputs = [outputs for _, part in way(few) for outputs in part]
+        except Exception:  # whatever vmap, or a copy of the model, cannot do
+            return self._one_by_one
+        return way if _alike(outputs, expected) else self._one_by_one
 
     def _one_by_one(self, tensors):
         """(part, outputs of its tasks, each a list over steps): plain autograd, a task at a time."""
@@ -240,6 +253,15 @@ def _first(part):
 
 def _stacked(*parts):
     return torch.stack(parts) if isinstance(parts[0], torch.Tensor) else parts[0]
+
+
+def _are_plain(loss, output, query_y):
+    """Whether the scores of all tasks can be had at once: torch's own losses, labels that all count."""
+    if loss is F.mse_loss:
+        return query_y.is_floating_point()
+    if loss is not F.cross_entropy or query_y.is_floating_point():
+        return False
+    return bool(((query_y >= 0) & (query_y < output.shape[1])).all())
 
 
 def _convolves(learner):

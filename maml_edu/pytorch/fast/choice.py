@@ -58,8 +58,13 @@ def meta_gradient(learner, batch):
             "Compute meta-gradients outside of it."
         )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
-        params = learner.params
-        loop = learner.loop().checked(params)
+        memory = _memory(learner)
+        if memory.glance is not None and memory.glance.holds():
+            params, loop = memory.settled
+        else:
+            params, memory.quick = learner.params, {}
+            loop = learner.loop().checked(params)
+            memory.glance, memory.settled = structure.Glance.of(learner), (params, loop)
         compute = lambda tensors: _of_one_size(learner, params, tensors, loop)
         return maml.over_groups(compute, batch, params)
 
@@ -124,8 +129,21 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     Raises ValueError with every engine's reason where none of those asked for does, and where the loss
     depends on something that would never be trained.
     """
-    loop = learner.loop().checked(learner.params) if loop is None else loop
     memory = _memory(learner)
+    shapes = tuple([(t.shape, t.dtype, t.device) for t in tensors])
+    if loop is not None and loop is memory.settled[1] and shapes in memory.quick:
+        choice = memory.quick[shapes]  # nothing has changed since: see `meta_gradient`
+        if _labels_within(choice.network, tensors):
+            return choice
+    loop = learner.loop().checked(learner.params) if loop is None else loop
+    choice = _choice_for(learner, tensors, loop, memory)
+    if loop is memory.settled[1] and memory.glance is not None and choice.network is not None:
+        memory.quick = {shapes: choice}
+    return choice
+
+
+def _choice_for(learner, tensors, loop, memory) -> Choice:
+    """`engine_for`, by a look at everything that the choice depends on."""
     key = _circumstances(learner, tensors, loop, memory)
     if key not in memory.choices:
         choice = _Chooser(learner, tensors, loop, key[0]).first()
@@ -190,6 +208,9 @@ class _Memory:
         self.choices = {}  # circumstances: Choice
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
+        self.glance: structure.Glance | None = None  # of the learner, when `settled` was made
+        self.settled: tuple = ({}, None)  # its (parameters, loop)
+        self.quick: dict = {}  # shapes and kinds of tensors: Choice of an engine by hand, while `glance` holds
         self.checked: set = set()  # structures that `check_once` has passed
         self.volatile: frozenset = frozenset()
 

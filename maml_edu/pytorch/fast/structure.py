@@ -7,6 +7,7 @@ modules, their settings, modes, hooks and patches, which parameters are frozen, 
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import itertools
 import operator
@@ -419,6 +420,43 @@ def holds_tensor(value, depth=0):
     if depth < _DEEP and isinstance(value, dict):
         return any(holds_tensor(item, depth + 1) for item in value.values())
     return False
+
+
+def notes_in(model) -> list:
+    """[(object, copy)] of what modules keep notes in: objects and nested containers that hold plain values only."""
+    values = (v for a in attributes_of_all(model) for v in a if not isinstance(v, _PLAIN))
+    return [(value, copy.deepcopy(value)) for value in values if _is_note(value)]
+
+
+def attributes_of_all(model):
+    """The values of each module's attributes that not every module has."""
+    for module in model.modules():
+        yield [v for n, v in vars(module).items() if n not in _OF_EVERY_MODULE]
+
+
+def _is_note(value, depth=0) -> bool:
+    if isinstance(value, _PLAIN):
+        return True
+    if depth >= _DEEP or isinstance(value, (nn.Module, torch.Tensor, type)) or callable(value):
+        return False
+    if isinstance(value, (list, tuple, dict)):
+        inside = list(value.values()) if isinstance(value, dict) else value
+    else:
+        inside = _inside(value)
+    return bool(inside) and len(inside) <= _LONG and all(_is_note(i, depth + 1) for i in inside)
+
+
+def write_back(notes):
+    """Give the objects of `notes_in` what they held."""
+    for value, before in notes:
+        if isinstance(value, list):
+            value[:] = before
+        elif isinstance(value, dict):
+            value.clear()
+            value.update(before)
+        elif hasattr(value, "__dict__"):
+            vars(value).clear()
+            vars(value).update(vars(before))
 
 
 @contextlib.contextmanager

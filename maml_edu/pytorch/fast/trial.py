@@ -149,7 +149,7 @@ def untouched(learner):
     model = learner.model
     losses = (learner.loss_function, learner.inner_loss_function)
     generators = Generators(structure.generators_in(model, *losses))
-    attributes = structure.attributes_of(model)
+    attributes, notes = structure.attributes_of(model), structure.notes_in(model)
     kept = [v for values in attributes.values() for v in values.values() if _is_plain_tensor(v)]
     buffers = [(b, b.detach().clone()) for b in (*model.buffers(), *kept)]
     try:
@@ -157,6 +157,7 @@ def untouched(learner):
     finally:
         generators.put_back()
         structure.restore(attributes, everything=True)
+        structure.write_back(notes)
         with torch.no_grad():
             for buffer, before in buffers:
                 if not torch.equal(buffer, before):
