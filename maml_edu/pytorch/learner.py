@@ -444,8 +444,16 @@ class TaskLoss:
     def forward(self):
         return Forward(self.model, self.precision)
 
+    @functools.cached_property
+    def protects(self):
+        """Whether the loss, one of somebody's own, might write into the labels."""
+        function = self.function
+        kind = function if hasattr(function, "__code__") else type(function)
+        return not str(getattr(kind, "__module__", "")).startswith("torch.nn.")
+
     def __call__(self, params, x, y):
-        return self.function(self.forward(params, x), maml.like_params(y, params))
+        y = maml.like_params(y, params)
+        return self.function(self.forward(params, x), y.clone() if self.protects else y)
 
     def _key(self):
         return self.model, self.function, self.precision

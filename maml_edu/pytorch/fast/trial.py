@@ -11,6 +11,7 @@ import contextlib
 import math
 import pickle
 import random
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -59,11 +60,16 @@ def observe(learner, tensors) -> Facts:
 
 def _recomputes(learner, task) -> bool:
     """Whether the way back calls layers again (torch.utils.checkpoint)."""
-    calls: list = []
+    calls, ours, here = [], set(learner.model.modules()), threading.get_ident()
+
+    def note(module, inputs):
+        if module in ours and threading.get_ident() == here:
+            calls.append(module)
+
     theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
     with untouched(learner), torch.enable_grad(), maml.math_attention():
         value = sum(learner.example_losses(theta, task))
-        hook = register_module_forward_pre_hook(lambda module, inputs: calls.append(module))
+        hook = register_module_forward_pre_hook(note)
         try:
             textbook.gradients(value, theta.values())
         finally:
