@@ -51,14 +51,15 @@ test: lint
 
 # Every direct dependency but torch at its lower bound, in an environment of its own, with the oldest Python that
 # is there; of the tests those that use what the packages give, and are quick.
-USES_PACKAGES = tests/reference tests/tasks tests/checks tests/figures tests/runs tests/project \
+USES_PACKAGES = tests/reference tests/tasks tests/checks tests/figures tests/runs \
+	tests/project/test_environment.py tests/project/test_places.py \
 	$(filter-out %/test_browser.py, $(wildcard tests/test_*.py)) tests/course/test_sync.py \
 	$(foreach name, exports feedback many marks protocol report submission, tests/grading/test_$(name).py) \
 	$(foreach name, test_maml fast/test_engines training/test_native_steps, tests/pytorch/$(name).py)
 test-lowest: $(LOWEST)/.installed
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -rs -n 2 \
-	--ignore tests/project/test_packaging.py --ignore tests/runs/test_torchrun.py $(USES_PACKAGES) $(ARGS)
+	--ignore tests/runs/test_torchrun.py $(USES_PACKAGES) $(ARGS)
 
 # Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
 bench: $(STAMP)

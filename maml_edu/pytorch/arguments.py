@@ -171,6 +171,10 @@ def one_number(loss):
                 f"loss must return one number for one task, a tensor without axes, but returned {got}: "
                 f"take the mean over the examples, and return a tensor."
             )
+        if not value.is_floating_point():
+            raise ValueError(
+                f"loss must return a real number with a derivative, not {value.dtype}."
+            )
         return value
 
     return checked

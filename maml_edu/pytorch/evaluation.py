@@ -106,7 +106,7 @@ def evaluate(
     bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
     clean = structure.nothing_left_in(learner.model)
     mode = modes.in_evaluation(learner.model)
-    with mode, clean, applied(learner.precision), torch.no_grad(), bar:
+    with torch.inference_mode(False), mode, clean, applied(learner.precision), torch.no_grad(), bar:
         for first in range(0, episodes, CHUNK):
             count = min(CHUNK, episodes - first)
             batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))

@@ -36,13 +36,18 @@ def adam(params, slopes, state, rate):
     first = {n: BETA1 * first[n] + (1 - BETA1) * g for n, g in slopes.items()}
     second = {n: BETA2 * second[n] + (1 - BETA2) * g * g for n, g in slopes.items()}
     directions = {
-        n: first[n] / (1 - BETA1**step) / (_root(second[n] / (1 - BETA2**step)) + EPSILON)
-        for n in slopes
+        n: first[n] / (1 - BETA1**step) / (_root(second[n] / (1 - BETA2**step)) + _epsilon(g))
+        for n, g in slopes.items()
     }
     return _descended(params, directions, rate), (step, first, second)
 
 
 RULES = {"sgd": sgd, "momentum": momentum, "adam": adam}
+
+
+def _epsilon(like):
+    """ε, or the smallest number that half precision can add."""
+    return max(EPSILON, torch.finfo(like.dtype).tiny)
 
 
 def _descended(params, directions, rate):

@@ -295,7 +295,7 @@ class MAML:
         and want more than one example at a time. Arguments as in `adapt`. Raises ValueError for a model that
         cannot be copied.
         """
-        phi = self.at_end(self.adapt(support_x, support_y, steps))
+        phi = self.at_end(self.adapt(support_x, support_y, steps), steps)
         try:
             module = copy.deepcopy(self.model)
         except Exception as error:
@@ -304,13 +304,15 @@ class MAML:
             ) from error
         for part in module.modules():
             part.training = part.training and modes.is_norm(part)
-        for name, value in phi.items():
-            owner, _, last = name.rpartition(".")
-            frozen = nn.Parameter(value.clone())
-            setattr(module.get_submodule(owner), last, frozen)
+        adapted = {name: nn.Parameter(value.clone()) for name, value in phi.items()}
+        names = {p: name for name, p in self.params.items()}
+        for place, parameter in self.model.named_parameters(remove_duplicate=False):
+            if parameter in names:  # where weights are shared, in each of their places
+                owner, _, last = place.rpartition(".")
+                setattr(module.get_submodule(owner), last, adapted[names[parameter]])
         return module
 
-    def at_end(self, phi):
+    def at_end(self, phi, steps=None):
         """φ as the model itself has it: where a variant keeps something for each step, what the last one has."""
         return phi
 
@@ -396,11 +398,15 @@ class Forward:
             if name not in self.unwritten and tensor is not None
         }
         self.frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
+        # a model of one's own may change its input in place, and each look has to find it as it was
+        plain = structure.made_of_torch(model)
+        self.protects = not plain or any(getattr(m, "inplace", False) for m in model.modules())
         self.dtype = next(p for p in model.parameters() if p.requires_grad).dtype
 
     def __call__(self, params, x):
         """The output for x (examples, …); x, and a tensor that comes out, in the parameters' precision."""
         x, dtype = maml.like_params(x, params), next(iter(params.values())).dtype
+        x = x.clone() if self.protects else x
         held = {name: tensor.clone() for name, tensor in self.rest.items()}
         if dtype != self.dtype:  # everything in the precision that is asked for
             held = {n: t.to(dtype) if t.dtype == self.dtype else t for n, t in held.items()}
@@ -508,7 +514,7 @@ def _refuse_rates_nobody_learns(inner_lr):
 
 def _check_loss(name, function, model):
     """ValueError unless a loss is a function without trainable parameters of its own."""
-    if not callable(function):
+    if not callable(function) or isinstance(function, type):
         raise ValueError(
             f"{name} must be a function (prediction, target) → number; got {function!r}."
         )

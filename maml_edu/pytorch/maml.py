@@ -12,6 +12,10 @@ layer_norm and embedding, whose second derivatives are silently wrong (relative 
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from typing import Any
+
 import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
@@ -228,9 +232,30 @@ def per_step(loss, inner_steps):
     return losses + losses[-1:] * (inner_steps + 1 - len(losses))
 
 
+_lock, _inside = threading.Lock(), 0
+_only_math: Any = None  # torch's context; its switches are those of the whole process
+
+
+@contextlib.contextmanager
 def math_attention():
-    """A context in which scaled-dot-product attention has a second derivative: its fused forms have none."""
-    return sdpa_kernel(SDPBackend.MATH)
+    """A context in which scaled-dot-product attention has a second derivative: its fused forms have none.
+
+    Several threads may be in it; torch's switches are put back when the last one leaves.
+    """
+    global _inside, _only_math
+    with _lock:
+        if not _inside:
+            _only_math = sdpa_kernel(SDPBackend.MATH)
+            _only_math.__enter__()
+        _inside += 1
+    try:
+        with torch.inference_mode(False):  # where nothing would have a derivative
+            yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _only_math.__exit__(None, None, None)
 
 
 def groups_of(batch):

@@ -151,7 +151,19 @@ class MAMLpp(MAML):
             for phi, norm in zip(path, norms, strict=True)
         ]
 
-    def at_end(self, phi):
+    def adapt(self, support_x, support_y, steps=None):
+        """φ for ONE task, as `MAML.adapt` gives it.
+
+        Batch norms keep their axis of steps; after fewer steps than in training all have those of the last
+        one that was taken.
+        """
+        phi = super().adapt(support_x, support_y, steps)
+        if steps is not None and steps < self.inner_steps:
+            last = at_step(phi, self.stepwise, max(steps - 1, 0))
+            phi |= {n: last[n].expand_as(phi[n]).clone() for n in self.stepwise}
+        return phi
+
+    def at_end(self, phi, steps=None):
         """φ with the batch norms of the last step."""
         return at_step(phi, self.stepwise, -1)
 

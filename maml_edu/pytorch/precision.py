@@ -57,7 +57,10 @@ def in_own_precision(method: Callable) -> Callable:
 
     @functools.wraps(method)
     def within(self, *arguments, **options):
-        with applied(self.precision):
+        with (
+            torch.inference_mode(False),
+            applied(self.precision),
+        ):  # nothing adapts in inference mode
             return method(self, *arguments, **options)
 
     return within

@@ -286,3 +286,84 @@ def test_the_head_is_named_and_never_guessed(kind):
         with pytest.raises(ValueError, match="which layer is the head would be a guess"):
             kind(model)
     assert kind(HeadFirst(), head="head").head == ["head.weight", "head.bias"]
+
+
+# ------------------------------------------------------------------ where a caller may be, and what a model may do
+
+
+def test_learners_adapt_in_inference_mode_as_anywhere_else():
+    learner, batch = mt.MAML(perceptron(), F.cross_entropy, 0.5, 2), batch_of(4)
+    support_x, support_y, *_ = next(iter(batch))
+    expected = learner.adapt(support_x, support_y)
+    with torch.inference_mode():
+        torch.testing.assert_close(learner.adapt(support_x, support_y), expected)
+        value = learner.meta_loss(batch)
+        theta = {n: p.clone() for n, p in learner.detached().items()}
+    assert float(value) == pytest.approx(float(learner.meta_loss(batch)), rel=1e-12)
+    assert not torch.allclose(expected["0.weight"], theta["0.weight"])
+
+
+class Scaling(nn.Module):
+    """Changes its input in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3).double()
+
+    def forward(self, x):
+        return self.layer(x.div_(255))
+
+
+def test_a_model_that_changes_its_input_in_place_finds_it_as_it_was():
+    learner, batch = mt.MAML(Scaling(), F.cross_entropy, 50.0, 3), batch_of(4)
+    before = batch.map(np.copy)
+    support_x, support_y, query_x, _ = next(iter(batch))
+    phi = learner.adapt(support_x, support_y)
+    learner.meta_gradient(batch)
+    learner.predict(phi, query_x)
+    for mine, theirs in zip(batch.arrays, before.arrays, strict=True):
+        assert np.array_equal(mine, theirs)
+
+    class Plain(Scaling):
+        def forward(self, x):
+            return self.layer(x / 255)
+
+    plain = Plain()
+    plain.load_state_dict(learner.model.state_dict())
+    other = mt.MAML(plain, F.cross_entropy, 50.0, 3)
+    torch.testing.assert_close(phi, other.adapt(support_x, support_y))
+    torch.testing.assert_close(learner.meta_gradient(batch), other.meta_gradient(batch))
+
+
+def test_shared_weights_are_adapted_in_each_of_their_places():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4, bias=False).double(), nn.Linear(4, 4).double()
+            self.b.weight = self.a.weight
+
+        def forward(self, x):
+            return self.b(torch.tanh(self.a(x)))
+
+    learner, batch = mt.MAML(Tied(), F.cross_entropy, 0.5, 2), batch_of(4)
+    support_x, support_y, query_x, _ = next(iter(batch))
+    module = learner.adapted(support_x, support_y)
+    expected = learner.predict(learner.adapt(support_x, support_y), query_x)
+    torch.testing.assert_close(module(torch.as_tensor(query_x)), expected)
+    assert module.a.weight is module.b.weight
+
+
+@pytest.mark.parametrize("loss", [
+    lambda out, y: (out.argmax(1) != y).double().mean(),
+    lambda out, y: torch.tensor(float(F.cross_entropy(out, y))),
+    lambda out, y: F.cross_entropy(out.detach(), y),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [mt.MAML, mt.Reptile])
+def test_a_loss_that_nothing_could_be_learned_from_is_refused(kind, loss):
+    with pytest.raises(ValueError, match="does not depend on the parameters"):
+        kind(perceptron(), loss, 0.1).meta_gradient(batch_of(4))
+
+
+def test_a_class_in_the_place_of_a_loss_is_refused():
+    with pytest.raises(ValueError, match="loss must be a function"):
+        mt.MAML(perceptron(), nn.CrossEntropyLoss)

@@ -202,8 +202,10 @@ class _Memory:
 
     def rule_out(self, key, name, reason):
         """From now on `name` is not an engine for this structure."""
-        self.reasons[key[0], name] = reason
-        self.choices = {k: c for k, c in self.choices.items() if (k[0], c.name) != (key[0], name)}
+        held = _coarse(key[0])
+        self.reasons[held, name] = reason
+        kept = (k for k, c in self.choices.items() if (_coarse(k[0]), c.name) != (held, name))
+        self.choices = {k: self.choices[k] for k in kept}
 
     def remember(self, key, choice):
         if len(self.choices) >= _MANY:
@@ -237,11 +239,18 @@ def _circumstances(learner, tensors, loop, memory):
     return held, tuple([t.shape for t in tensors])
 
 
+def _coarse(held):
+    """A structure without its real numbers: one that is annealed from step to step needs no trial at each."""
+    if isinstance(held, tuple):
+        return tuple(map(_coarse, held))
+    return float if isinstance(held, float) else held
+
+
 class _Chooser:
     """One choice: asks the engines in order of preference. `held`: the structure, known from before or not."""
 
     def __init__(self, learner, tensors, loop, held, without=()):
-        self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, held
+        self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, _coarse(held)
         self.memory = _memory(learner)
         names = preferences(learner, tensors)
         self.preferences = [name for name in names if name not in without]
