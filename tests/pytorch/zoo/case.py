@@ -138,10 +138,11 @@ def relu_mlp(outputs=2):
     return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, outputs))
 
 
-def conv4(**norm):
+def conv4(options=None, **norm):
     """Layers as Conv4 has them."""
     block = nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3, **norm), nn.ReLU(), nn.MaxPool2d(2)
-    return real(*block, nn.Flatten(), nn.Linear(12, 2), inputs=IMAGE)
+    end = nn.Flatten(), nn.Linear(12, 2)
+    return real(*block, *end, inputs=IMAGE, options=options or {})
 
 
 def in_eval(case):

@@ -153,7 +153,7 @@ def tasks_of(batch, theta):
 def _tensor(values):
     if isinstance(values, torch.Tensor):
         return values.detach().clone()
-    return torch.as_tensor(np.ascontiguousarray(values))
+    return torch.as_tensor(np.array(values))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from torch import nn
 
 from maml_edu.tasks import TaskBatch
 
-from ..case import SINGLE, Case, around, mapped, of_images, real, reals, relu_mlp, tanh_mlp
+from ..case import SINGLE, Case, around, conv4, mapped, of_images, real, reals, relu_mlp, tanh_mlp
 from ..models import Branches, LastOf
 
 _BY_NAME = {"0.weight": 0.1, "0.bias": 0.2, "2.weight": 0.05, "2.bias": 0.1}
@@ -91,6 +91,11 @@ CASES = {
         f"images: {n}": lambda o=options: of_images(nn.BatchNorm2d(4), nn.ReLU(), options=o)
         for n, options in _FEW.items()
     },
+    **{
+        f"Conv4: {n}": lambda o=_LOOPS[n]: conv4(options=o)
+        for n in ("one learned rate", "rate per step", "first order", "query weights", "inner clip")
+    },
+    "Conv4: some adapt": lambda: conv4(options={"adapting": ("5.weight", "5.bias")}),
     "MLP: inner loss of no parameter": lambda: real(
         relu_mlp(),
         options={"inner_loss": lambda out, y: y.square().mean()},

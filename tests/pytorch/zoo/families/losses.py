@@ -172,6 +172,11 @@ CASES = {
     "cosine embedding": lambda: real(
         tanh_mlp(), loss=lambda out, y: F.cosine_embedding_loss(out, y, torch.ones(len(y)))
     ),
+    "labels changed in place": lambda: real(
+        tanh_mlp(),
+        loss=lambda out, y: F.mse_loss(out, y.mul_(0.5)),
+        options={"inner_steps": 1},
+    ),
     "loss as functools.partial": lambda: classifier(
         relu_mlp(3), loss=functools.partial(F.cross_entropy, label_smoothing=0.2)
     ),

@@ -278,6 +278,9 @@ _INSIDE_FORWARD = {
         ),
         outputs=(4,),
     ),
+    "inputs changed in place": lambda: real(
+        linear(lambda m, x: x.mul_(0.5)), options={"inner_steps": 1}
+    ),
     "vmap inside forward": lambda: real(
         Calls(lambda m, x: torch.vmap(lambda e: m.layer(e).tanh())(x), layer=nn.Linear(4, 2))
     ),
