@@ -161,8 +161,8 @@ class BatchNorm(nn.Module):
                 f"got {tuple(x.shape)}."
             )
         weight, bias = (
-            own[-1] if own is not None and own.ndim == 2 else own
-            for own in (self.weight, self.bias)
+            values[-1] if values is not None and values.ndim == 2 else values
+            for values in (self.weight, self.bias)
         )
         # F.batch_norm refuses a single value per feature, whose normalised value is 0, and ε = 0
         if inside_functorch() or x.numel() <= self.num_features or self.eps <= 0:

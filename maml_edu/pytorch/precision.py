@@ -141,8 +141,8 @@ def allow(tf32: bool, state: State):
     with _without_advice():
         for setting, without, with_tf32 in state.old:
             setting.set(with_tf32 if tf32 else without)
-    for own in state.new:
-        own.set("tf32" if tf32 else "ieee")
+    for setting in state.new:
+        setting.set("tf32" if tf32 else "ieee")
 
 
 def restore(state: State):
@@ -150,8 +150,8 @@ def restore(state: State):
     with _without_advice():
         for setting, _, _ in state.old:
             setting.set(setting.value)
-    for own in state.new:
-        own.set(own.value)
+    for setting in state.new:
+        setting.set(setting.value)
 
 
 def _new_names():

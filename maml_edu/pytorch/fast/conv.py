@@ -124,7 +124,7 @@ def blocks_of(layers, names):
 
 
 def block_of(conv, norm, pool, names):
-    name = lambda layer, own: names.get(getattr(layer, own, None))
+    name = lambda layer, kind: names.get(getattr(layer, kind, None))
     return Block(
         names[conv.weight],
         name(conv, "bias"),
@@ -154,7 +154,9 @@ def is_plain_norm(layer, conv):
         return True
     if type(layer) is nn.BatchNorm2d and not (layer.training or layer.running_mean is None):
         return False
-    shapes = [None if own is None else tuple(own.shape) for own in (layer.weight, layer.bias)]
+    shapes = [
+        None if values is None else tuple(values.shape) for values in (layer.weight, layer.bias)
+    ]
     filters = (conv.out_channels,)
     return layer.num_features == filters[0] and shapes in ([None, None], [filters, filters])
 
@@ -254,7 +256,7 @@ class Walk:
     def task(self, number, total, rate_total):
         """One task's query loss; adds its gradient to `total`, those of each step's rates to rate_total."""
         job, ws, value = self.job, self.ws, 0.0
-        support_x, self.support_y, query_x, self.query_y = (own[number] for own in job.data)
+        support_x, self.support_y, query_x, self.query_y = (array[number] for array in job.data)
         unfold(ws.X, support_x, job.nets[0].unfold)
         unfold(ws.Q, query_x, job.nets[2].unfold)
         for step in range(self.steps):  # φₖ₊₁ = φₖ − αₖ g

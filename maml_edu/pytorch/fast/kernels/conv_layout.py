@@ -268,8 +268,8 @@ def layer_of(at, block, size, examples, mean, apart, shelves):
     places = windows.reshape(-1, 1) if mean else windows
     table = np.zeros((1, 0), int)
     if not at.first:
-        own = grid(size.before, block.kernel, block.stride, block.padding, size.conv)
-        table = for_examples(own, examples, math.prod(size.before), beyond=seen)
+        seen_places = grid(size.before, block.kernel, block.stride, block.padding, size.conv)
+        table = for_examples(seen_places, examples, math.prod(size.before), beyond=seen)
     elif rows:
         table, seen = np.arange(rows)[None], rows
     after = examples * places.shape[1]
@@ -316,15 +316,17 @@ def grid(image, kernel, stride, padding, out):
 
 def for_examples(index, examples, places, beyond=-1):
     """A grid for every example, one after the other, of images with so many places; `beyond` for −1."""
-    own = index[:, None] + places * np.arange(examples)[:, None]
-    return np.where(index[:, None] < 0, beyond, own).reshape(len(index), -1)
+    places_of_all = index[:, None] + places * np.arange(examples)[:, None]
+    return np.where(index[:, None] < 0, beyond, places_of_all).reshape(len(index), -1)
 
 
 def unfolding(block, size, columns):
     """(places of the output, columns): the pixel of each place of the kernel and channel, or −1."""
-    own = grid(size.before, block.kernel, block.stride, block.padding, size.conv)
+    window = grid(size.before, block.kernel, block.stride, block.padding, size.conv)
     channels = np.arange(block.channels)[:, None] * math.prod(size.before)
-    pixels = np.where(own[:, None] < 0, -1, own[:, None] + channels)  # (places, channels, outputs)
-    pixels = pixels.reshape(-1, own.shape[1]).T
+    pixels = np.where(
+        window[:, None] < 0, -1, window[:, None] + channels
+    )  # (places, channels, outputs)
+    pixels = pixels.reshape(-1, window.shape[1]).T
     spare = ((0, 0), (0, columns - pixels.shape[1]))
     return np.ascontiguousarray(np.pad(pixels, spare, constant_values=-1).astype(np.int32))

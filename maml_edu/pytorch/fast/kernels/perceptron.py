@@ -419,9 +419,9 @@ def collect(flat, W, B, widths, tasks):
             for j in range(inputs):
                 row[j] = W[0, layer, i, j]
             for chunk in range(1, len(W)):
-                own = W[chunk, layer, i]
+                part = W[chunk, layer, i]
                 for j in range(inputs):
-                    row[j] += own[j]
+                    row[j] += part[j]
             at += inputs
         bias = flat[at : at + outputs]
         for i in range(outputs):

@@ -84,13 +84,13 @@ class _Tile:
     def add_term(self, sums, p, transposed):
         """sums[r] += a[i + r, p] · b[p, lanes] for every row r."""
         builder = self.builder
-        lanes = [self.load_lanes(own) for own in self.pieces(self.address(self.b, p, self.j))]
+        lanes = [self.load_lanes(piece) for piece in self.pieces(self.address(self.b, p, self.j))]
         across = self.address(self.a, self.row("a", p), self.i) if transposed else None
         for r, totals in enumerate(sums):
             place = (across, self.i.type(r)) if transposed else (self.starts[r], p)
             factor = self.everywhere(builder.load(builder.gep(place[0], [place[1]])))
-            for own, total in zip(lanes, totals, strict=True):
-                product = builder.fmul(factor, own, flags=("contract",))
+            for lane, total in zip(lanes, totals, strict=True):
+                product = builder.fmul(factor, lane, flags=("contract",))
                 summed = builder.fadd(builder.load(total), product, flags=("contract",))
                 builder.store(summed, total)
 
