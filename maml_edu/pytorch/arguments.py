@@ -95,10 +95,14 @@ def check_batch_size(batch, tasks):
 
 def check_params(params):
     """ValueError unless params is a dict of floating-point tensors, at least one."""
-    if not isinstance(params, dict) or not params:
+    if params == {}:
+        raise ValueError(
+            "params is empty: all that the model has is frozen (requires_grad=False), or it has no parameters."
+        )
+    if not isinstance(params, dict):
         raise ValueError(
             f"params must be a dict name → tensor, such as dict(model.named_parameters()); got "
-            f"{params if params == {} else type(params).__name__}."
+            f"{type(params).__name__}."
         )
     for name, value in params.items():
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():

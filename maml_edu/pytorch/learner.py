@@ -223,6 +223,7 @@ class MAML:
         """[φ₀ … φ_K] of one task, from what a user gives."""
         steps = self.check_steps(self.inner_steps if steps is None else steps)
         theta = self.detached()
+        maml.refuse_bytes("support_x", support_x)
         support_x, support_y = (maml.like_params(a, theta) for a in (support_x, support_y))
         check_examples("support", support_x, support_y)
         modes.refuse_unwritten_statistics(self.model)
@@ -244,6 +245,7 @@ class MAML:
         dropped out. Raises ValueError for batch norms in eval mode whose statistics were never written.
         """
         modes.refuse_unwritten_statistics(self.model)
+        maml.refuse_bytes("x", x)
         with modes.in_evaluation(self.model):
             output = self.output(params, x, beside)
             if beside is None and len(x) == 1:

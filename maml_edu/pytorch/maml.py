@@ -289,13 +289,18 @@ def tensors_of(batch, params):
             "the batch has masks, for tasks of unequal size: take its groups(), each of one size."
         )
     for role in ("support_x", "query_x"):
-        if getattr(batch, role).dtype in _BYTES:
-            raise ValueError(
-                f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
-                f"for the numbers of tokens)."
-            )
+        refuse_bytes(role, getattr(batch, role))
     tensors = (like_params(values, params) for values in batch.arrays)
     return tuple(t.detach() if t.requires_grad else t for t in tensors)
+
+
+def refuse_bytes(role, x):
+    """ValueError for examples in uint8, which are images that nobody has scaled."""
+    if getattr(x, "dtype", None) in _BYTES:
+        raise ValueError(
+            f"{role} is uint8: a network takes real numbers, such as images / 255 in float32 (or int64, "
+            f"for the numbers of tokens)."
+        )
 
 
 def like_params(values, params):

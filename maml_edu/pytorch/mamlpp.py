@@ -91,10 +91,9 @@ class MAMLpp(MAML):
         """
         if not isinstance(self.rates, dict):
             return self.rates
+        shapes = {name: p.shape for name, p in self.model.named_parameters()}
         return {
-            name: rate[:, None].expand(-1, len(rate))
-            if rate.shape == self.params[name].shape
-            else rate
+            name: rate[:, None].expand(-1, len(rate)) if rate.shape == shapes[name] else rate
             for name, rate in self.rates.items()
         }
 
@@ -147,7 +146,7 @@ class MAMLpp(MAML):
         path = self.path(self.detached(), support_x, support_y, steps, slope_of)
         norms = [max(step - 1, 0) for step in range(steps + 1)]
         return [
-            functools.partial(self.output, at_step(phi, self.stepwise, norm))
+            functools.partial(self.output, at_step(phi, self.stepwise, norm, self.model))
             for phi, norm in zip(path, norms, strict=True)
         ]
 
@@ -159,13 +158,14 @@ class MAMLpp(MAML):
         """
         phi = super().adapt(support_x, support_y, steps)
         if steps is not None and steps < self.inner_steps:
-            last = at_step(phi, self.stepwise, max(steps - 1, 0))
-            phi |= {n: last[n].expand_as(phi[n]).clone() for n in self.stepwise}
+            last = at_step(phi, self.stepwise, max(steps - 1, 0), self.model)
+            stepwise = [name for name in self.stepwise if name in phi]
+            phi |= {name: last[name].expand_as(phi[name]).clone() for name in stepwise}
         return phi
 
     def at_end(self, phi, steps=None):
         """φ with the batch norms of the last step."""
-        return at_step(phi, self.stepwise, -1)
+        return at_step(phi, self.stepwise, -1, self.model)
 
 
 # ------------------------------------------------------------------ what it is made of
@@ -222,9 +222,14 @@ def give_steps(norms, inner_steps):
             setattr(layer, kind, nn.Parameter(value.detach().expand(inner_steps, -1).clone()))
 
 
-def at_step(params, stepwise, step):
-    """The parameters with, of those that have an axis of steps, what belongs to one step."""
-    return params | {name: params[name][step] for name in stepwise}
+def at_step(params, stepwise, step, model):
+    """The parameters with, of those that have an axis of steps, what belongs to one step.
+
+    What has been frozen since is no part of params: the model has it.
+    """
+    missing = [name for name in stepwise if name not in params]
+    frozen = {n: p.detach() for n, p in model.named_parameters() if n in missing}
+    return params | {name: (params | frozen)[name][step] for name in stepwise}
 
 
 class StepLoss(TaskLoss):
@@ -238,7 +243,7 @@ class StepLoss(TaskLoss):
         return *super()._key(), self.stepwise, self.step
 
     def __call__(self, params, x, y):
-        return super().__call__(at_step(params, self.stepwise, self.step), x, y)
+        return super().__call__(at_step(params, self.stepwise, self.step, self.model), x, y)
 
 
 class StepLosses(tuple):

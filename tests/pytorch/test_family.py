@@ -595,3 +595,24 @@ def test_conjugate_gradients_stop_where_the_matrix_is_not_positive_definite():
 def test_imaml_refuses_what_makes_no_sense(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         mt.IMAML(network(), **options)
+
+
+@pytest.mark.parametrize("frozen", ["features.norm1", "features.conv1"])
+def test_mamlpp_goes_on_where_something_is_frozen_later(frozen):
+    """Of a batch norm that is frozen, each step still has its own."""
+    model = mt.Conv4(3, filters=4, size=8).double()
+    learner = mt.MAMLpp(model, inner_steps=2)
+    with torch.no_grad():
+        model.features.norm1.weight.mul_(torch.tensor([[1.0], [2.0]]))
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(6) % 3, (2, 1))
+    x = rng.normal(size=(2, 6, 1, 8, 8))
+    before = learner.meta_gradient((x, y, x, y))
+    model.get_submodule(frozen).requires_grad_(False)
+    value, grads = learner.meta_gradient((x, y, x, y))
+    assert not any(name.startswith(frozen) for name in grads)
+    if frozen == "features.norm1":  # it does not adapt in any case
+        torch.testing.assert_close(value, before[0])
+        torch.testing.assert_close(grads["head.weight"], before[1]["head.weight"])
+    learner.adapt(x[0], y[0])
+    assert learner.adapted(x[0], y[0])(torch.as_tensor(x[1])).shape == (6, 3)
