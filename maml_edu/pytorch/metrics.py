@@ -49,6 +49,11 @@ def metric_for(metric, loss, output, y) -> Metric:
     if metric is None or metric == "accuracy":
         ignored = _ignored_labels(loss, output, y)
         check_class_scores(output, y, loss, ignored, asked=metric is not None)
+        hidden = any(
+            label >= 0 for label in ignored
+        )  # then the classes are not alike, and yet classes
+        if metric is None and not hidden and not _has_class_axis(loss):
+            _check_classes_are_alike(loss, output, y, ignored)
         return Metric("accuracy", lambda output, y: accuracy(output, y, ignored))
     if metric == "loss":
         return Metric("loss", loss)
@@ -140,6 +145,26 @@ def _problem_of_labels(output, y, ignored):
     if low < 0 or high >= output.shape[1]:
         return f"labels go from {low} to {high}, and there are {output.shape[1]} class scores"
     return None
+
+
+def _check_classes_are_alike(loss, output, y, ignored):
+    """ValueError where a loss of one's own changes when the classes change their order: perhaps they are none.
+
+    A mean and a variance beside whole numbers have the shapes of class scores and class numbers, too.
+    """
+    last = output.shape[1] - 1
+    turned = torch.where(_counted(y, ignored), last - y, y)
+    try:
+        before, after = loss(output, y), loss(output.flip(1), turned)
+        alike = bool(torch.allclose(before, after, rtol=1e-3, atol=1e-6, equal_nan=True))
+    except Exception:  # a loss that wants something else says so by itself
+        return
+    if not alike:
+        raise ValueError(
+            f"accuracy may make no sense here: the output has shape {tuple(output.shape)}, but to this loss its "
+            f'columns are not alike, as class scores are. Say metric="accuracy" if that is what they are, else '
+            f'metric=f, with f(output, y) → a number, or metric="loss".'
+        )
 
 
 def _has_class_axis(loss):

@@ -173,6 +173,18 @@ def test_padding_does_not_count():
         assert score == pytest.approx(float(right.double().mean()))
 
 
+def test_two_columns_that_are_no_class_scores_are_asked_about():
+    """A mean and a log variance, and whole numbers that happen to be 0 and 1."""
+    gaussian = lambda out, y: F.gaussian_nll_loss(out[:, 0], y.to(out.dtype), out[:, 1].exp())
+    tasks = Fixed(x_of(6), labels(6, 2), x_of(6, 1), labels(6, 2))
+    with pytest.raises(ValueError, match="its columns are not alike"):
+        mt.evaluate(learner_of(2, gaussian), tasks, 2)
+    smooth = lambda out, y: F.cross_entropy(out, y, label_smoothing=0.1)
+    assert mt.evaluate(learner_of(2, smooth), tasks, 2).metric == "accuracy"
+    weighted = lambda out, y: F.cross_entropy(out, y, torch.tensor([1.0, 3.0]).double())
+    assert mt.evaluate(learner_of(2, weighted), tasks, 2, metric="accuracy").metric == "accuracy"
+
+
 def test_an_unknown_metric_is_refused():
     learner = learner_of(3, F.cross_entropy)
     tasks = Fixed(x_of(6), labels(6, 3), x_of(6, 1), labels(6, 3))
