@@ -33,6 +33,12 @@ def find_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
+def constructor_of(kind) -> inspect.Signature:
+    """What is given to a class when it is called."""
+    signature = inspect.signature(kind.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
 def keywords_of(kind) -> list[str]:
     """What the constructor of a class takes, and those that it hands its **options on to."""
     names: dict[str, None] = {}

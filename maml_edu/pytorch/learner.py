@@ -6,6 +6,7 @@ import contextlib
 import copy
 import fnmatch
 import functools
+import inspect
 import types
 
 import torch
@@ -15,7 +16,13 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from . import fast, maml, modes
-from .arguments import check_examples, checked_steps, keywords_of, refuse_unknown
+from .arguments import (
+    check_examples,
+    checked_steps,
+    constructor_of,
+    keywords_of,
+    refuse_unknown,
+)
 from .fast import structure, textbook
 from .loop import Loop
 from .precision import check_precision, forward_in_bf16, in_own_precision
@@ -53,10 +60,17 @@ class MAML:
         value, grads = learner.meta_gradient(Sinusoids(shots=10).sample(rng, tasks=25))
     """
 
+    __signature__: inspect.Signature
+
     def __new__(cls, *arguments, **options):
         """Before a constructor of the family is called: what is misspelt is answered with what was meant."""
         refuse_unknown(cls, options, keywords_of(cls))
         return super().__new__(cls)
+
+    def __init_subclass__(cls, **options):
+        """A class is shown with the arguments of its constructor, not with those of `__new__`."""
+        super().__init_subclass__(**options)
+        cls.__signature__ = constructor_of(cls)
 
     def __init__(
         self,
@@ -370,6 +384,9 @@ class MAML:
     def __getstate__(self):
         """Without what was found out about engines, which is found out again where it is wanted."""
         return {name: value for name, value in vars(self).items() if name != "_choices"}
+
+
+MAML.__signature__ = constructor_of(MAML)
 
 
 class Forward:
