@@ -424,8 +424,14 @@ def holds_tensor(value, depth=0):
 
 def notes_in(model) -> list:
     """[(object, copy)] of what modules keep notes in: objects and nested containers that hold plain values only."""
-    values = (v for a in attributes_of_all(model) for v in a if not isinstance(v, _PLAIN))
-    return [(value, copy.deepcopy(value)) for value in values if _is_note(value)]
+    notes = []
+    for value in itertools.chain.from_iterable(attributes_of_all(model)):
+        if not isinstance(value, _PLAIN) and _is_note(value):
+            with contextlib.suppress(
+                Exception
+            ):  # an open file, a lock: nothing that could be put back
+                notes.append((value, copy.deepcopy(value)))
+    return notes
 
 
 def attributes_of_all(model):
