@@ -261,8 +261,11 @@ class Glance:
         """The Glance of a learner as it is now; None for one that could change without being seen."""
         settings = [value for name, value in vars(learner).items() if name != "_choices"]
         modules = [m for value in settings if isinstance(value, nn.Module) for m in value.modules()]
-        of_modules = [v for m in modules for n, v in vars(m).items() if n not in _OF_EVERY_MODULE]
-        if all(map(_is_setting, settings)) and all(isinstance(v, _PLAIN) for v in of_modules):
+        ignored = _OF_EVERY_MODULE | {
+            "_reversed_padding_repeated_twice"
+        }  # a list, made from `padding`
+        of_modules = [v for m in modules for n, v in vars(m).items() if n not in ignored]
+        if all(map(_is_setting, settings)) and all(map(_is_fixed, of_modules)):
             return cls(learner, modules)
         return None
 
@@ -301,6 +304,13 @@ def _class_of(module):
 
 def _of_parameter(p):
     return p.requires_grad, p.dtype, p.shape, p.device, bool(p._backward_hooks)
+
+
+def _is_fixed(value):
+    """Whether it cannot be changed from within: a number, a name, a tuple of these."""
+    return isinstance(value, _PLAIN) or (
+        isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
+    )
 
 
 def _is_setting(value):
