@@ -133,11 +133,11 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     shapes = tuple([(t.shape, t.dtype, t.device) for t in tensors])
     if loop is not None and loop is memory.settled[1] and shapes in memory.quick:
         choice = memory.quick[shapes]  # nothing has changed since: see `meta_gradient`
-        if _labels_within(choice.network, tensors):
+        if choice.network is None or _labels_within(choice.network, tensors):
             return choice
     loop = learner.loop().checked(learner.params) if loop is None else loop
     choice = _choice_for(learner, tensors, loop, memory)
-    if loop is memory.settled[1] and memory.glance is not None and choice.network is not None:
+    if loop is memory.settled[1] and memory.glance is not None:
         memory.quick = {shapes: choice}
     return choice
 
@@ -210,7 +210,7 @@ class _Memory:
         self.reasons = {}  # (structure, engine): why not, or None
         self.glance: structure.Glance | None = None  # of the learner, when `settled` was made
         self.settled: tuple = ({}, None)  # its (parameters, loop)
-        self.quick: dict = {}  # shapes and kinds of tensors: Choice of an engine by hand, while `glance` holds
+        self.quick: dict = {}  # shapes and kinds of tensors: Choice, while `glance` holds
         self.checked: set = set()  # structures that `check_once` has passed
         self.volatile: frozenset = frozenset()
 
@@ -223,6 +223,7 @@ class _Memory:
 
     def rule_out(self, key, name, reason):
         """From now on `name` is not an engine for this structure."""
+        self.quick = {}
         held = _coarse(key[0])
         self.reasons[held, name] = reason
         kept = (k for k, c in self.choices.items() if (_coarse(k[0]), c.name) != (held, name))
