@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import grad_and_value
 
 from . import maml
 from .arguments import one_number
@@ -81,8 +80,8 @@ class ProtoNet(MAML):
         for group in maml.groups_of(batch):
             check_classes(*maml.tensors_of(group, theta))
 
-        def one_task(*data):
-            slope, value = grad_and_value(self.episode_loss)(theta, *data)
+        def one_task(derivatives, task):
+            slope, value = derivatives.slope_and_value(self.episode_loss, theta, *task)
             return value, slope
 
         return mean_over_tasks(self, one_task, batch, theta)
@@ -90,9 +89,11 @@ class ProtoNet(MAML):
     def meta_loss(self, batch):
         """Mean loss over the tasks of a batch."""
         theta = self.detached()
-        return mean_over_tasks(
-            self, lambda *data: (self.episode_loss(theta, *data), {}), batch, theta
-        )[0]
+
+        def one_task(_, task):
+            return self.episode_loss(theta, *task), {}
+
+        return mean_over_tasks(self, one_task, batch, theta)[0]
 
     def adapt(self, support_x, support_y, steps=None):
         raise ValueError("a ProtoNet has no inner loop: ask for its predictions.")
@@ -163,7 +164,8 @@ class FineTuning(MAML):
         """(mean over tasks of the loss at θ on support and query together, its gradient like θ)."""
         theta, loss = self.detached(), one_number(self.task_loss)
 
-        def one_task(support_x, support_y, query_x, query_y):
+        def one_task(derivatives, task):
+            support_x, support_y, query_x, query_y = task
             if not (support_y.is_floating_point() or self.shared_labels):
                 raise ValueError(
                     "labels that number the classes of an episode cannot be learned jointly, because "
@@ -171,7 +173,7 @@ class FineTuning(MAML):
                     "say shared_labels=True where a label means the same in all tasks."
                 )
             x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])
-            slope, value = grad_and_value(loss)(theta, x, y)
+            slope, value = derivatives.slope_and_value(loss, theta, x, y)
             return value, slope
 
         return mean_over_tasks(self, one_task, batch, theta)

@@ -1,11 +1,12 @@
-"""How well a learner adapts to new tasks, with intervals that mean something: start with `evaluate`."""
+"""How well a learner adapts to new tasks: start with `evaluate`."""
 
 from __future__ import annotations
 
 import copy
+import hashlib
+import importlib.util
 import queue
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 from tqdm.auto import tqdm
 
-from . import maml, modes
+from . import fast, maml, modes
 from .arguments import check_batch_size, check_learner_and_tasks, checked_steps, is_count
 from .fast import structure, textbook, threads
+from .intervals import Evaluation
 from .learner import MAML
 from .metrics import metric_for
 from .precision import applied
@@ -30,38 +32,6 @@ _EXACT, _ROUGH = (
     1e-6,
     1e-2,
 )  # relative differences that are put down to rounding, in float64 and below
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores after 0, 1, … inner steps on the query sets of new tasks.
-
-    values: (episodes, steps + 1); mean and ci95: (steps + 1,). The interval is mean ± ci95, with
-    ci95 = 1.96 · standard error over episodes. metric: what was scored, such as "accuracy", "mse" or "loss".
-    """
-
-    metric: str
-    values: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        return self.values.mean(axis=0)
-
-    @property
-    def ci95(self) -> np.ndarray:
-        """Half the width of the 95 % confidence interval of each mean."""
-        return 1.96 * self.values.std(axis=0, ddof=1) / np.sqrt(len(self.values))
-
-    def __len__(self):
-        return len(self.values)
-
-    def __repr__(self):
-        rows = [
-            f"{step:>5}  {mean:.4f} ± {ci:.4f}"
-            for step, (mean, ci) in enumerate(zip(self.mean, self.ci95, strict=True))
-        ]
-        head = f"{self.metric} on {len(self)} new tasks, mean ± 95 % confidence"
-        return "\n".join([head, "steps", *rows])
 
 
 def evaluate(
@@ -78,7 +48,9 @@ def evaluate(
     """Adapt θ to `episodes` new tasks and score the query sets after 0, 1, …, `steps` inner steps.
 
     steps: None takes as many as in training; more are allowed where inner_lr has no step axis. seed: of the
-    tasks; another than in training, so that they are new. progress: show a bar.
+    tasks; another than in training, so that they are new. The tasks of a short evaluation are the first ones of a
+    longer one of the same seed. progress: show a bar. The `Evaluation` has median, mean and intervals, says which
+    to trust, and minus another one compares two learners task by task.
 
     metric: "accuracy", "mse", "loss" (the learner's), or a function (output, y) → a number for the task, or
     one for each of its examples; output is what the model returns, a tuple or dict as it is. None: the
@@ -102,7 +74,7 @@ def evaluate(
         )
     steps = learner.check_steps(learner.inner_steps if steps is None else checked_steps(steps))
     modes.refuse_unwritten_statistics(learner.model)
-    rng, values = np.random.default_rng(seed), []
+    rng, values, drawn = np.random.default_rng(seed), [], hashlib.blake2b(digest_size=8)
     scoring = _Scoring(learner, steps, metric, transductive)
     bar = tqdm(total=episodes, disable=None if progress else True, desc="evaluation", unit="task")
     clean = structure.nothing_left_in(learner.model)
@@ -110,12 +82,32 @@ def evaluate(
     with torch.inference_mode(False), mode, clean, applied(learner.precision), torch.no_grad(), bar:
         for first in range(0, episodes, CHUNK):
             count = min(CHUNK, episodes - first)
-            batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))
-            check_batch_size(batch, count)
+            batch = _drawn(tasks, rng, count)
+            drawn.update(_fingerprint(batch))
             values.append(np.empty((count, steps + 1)))
             for numbers, group in batch.groups():
                 values[-1][list(numbers)] = scoring.of(group, bar)
-    return Evaluation(scoring.name, np.concatenate(values))
+    return Evaluation(scoring.name, np.concatenate(values), f"tasks {drawn.hexdigest()}")
+
+
+def _drawn(tasks, rng, count) -> maml.TaskBatch:
+    """The next `count` tasks: the first ones of `CHUNK`, so that how many are wanted does not change them."""
+    before = rng.bit_generator.state
+    try:
+        batch = maml.TaskBatch.of(tasks.sample(rng, tasks=CHUNK))
+    except (ValueError, IndexError):  # a family that has not so many, perhaps
+        rng.bit_generator.state = before
+        batch = maml.TaskBatch.of(tasks.sample(rng, tasks=count))
+    if len(batch) > count:
+        batch = batch.part(0, count)
+    check_batch_size(batch, count)
+    return batch
+
+
+def _fingerprint(batch) -> bytes:
+    """What tells these tasks from others: the sums of each one's examples."""
+    tensors = (torch.as_tensor(values).detach().cpu().flatten(1) for values in batch.arrays)
+    return b"".join(tensor.double().sum(1).numpy().tobytes() for tensor in tensors)
 
 
 class _Scoring:
@@ -126,6 +118,7 @@ class _Scoring:
         self.wanted, self.way = metric, None
         self.metric: Any = None
         self.params = learner.detached()
+        self.ways = fast.kept_for(learner).setdefault("ways of evaluation", {})
 
     @property
     def name(self):
@@ -137,7 +130,10 @@ class _Scoring:
         if self.transductive:
             modes.warn_of_one_example(self.learner.model, tensors[2][0], _AT_A_TIME)
         if self.way is None:
-            self.way = self._way_for(tensors)
+            kinds = self.transductive, self.steps > 0, *((t.shape[1:], t.dtype) for t in tensors)
+            if kinds not in self.ways:
+                self.ways[kinds] = self._way_for(tensors)
+            self.way = getattr(self, self.ways[kinds])
         for part, outputs in self.way(tensors):
             scores.append(self._scores(part[3], outputs))
             bar.update(len(part[3]))
@@ -145,12 +141,14 @@ class _Scoring:
 
     def _scores(self, query_y, outputs):
         """Scores (tasks, steps + 1) of the outputs of some tasks, a list over steps for each."""
-        loss, steps = self.learner.loss_function, range(self.steps + 1)
+        loss = self.learner.loss_function
         self.metric = metric_for(self.wanted, loss, outputs[0][-1], query_y[0])
-        if self.wanted is None and len(outputs) > 1 and _are_plain(loss, outputs[0][-1], query_y):
-            score = vmap(lambda output, y: self.metric.score(output, y).double())
-            stacked = [torch.stack([output[step] for output in outputs]) for step in steps]
-            return torch.stack([score(part, query_y) for part in stacked], 1).cpu().numpy()
+        if self.wanted is None and isinstance(outputs, _SideBySide):
+            if _are_plain(loss, outputs[0][-1], query_y):
+                of_task = lambda outputs, y: torch.stack(
+                    [self.metric.score(output, y).double() for output in outputs]
+                )
+                return vmap(of_task)(outputs.steps, query_y).cpu().numpy()
         scores = []
         for y, of_task in zip(query_y, outputs, strict=True):
             metric = metric_for(self.wanted, loss, of_task[-1], y)
@@ -160,21 +158,51 @@ class _Scoring:
     # -------------------------------------------------------------- ways through the tasks
 
     def _way_for(self, tensors):
-        """The quickest way that gives the outputs which a task by itself has."""
+        """The name of the quickest way that gives the outputs which a task by itself has."""
         convolves = _convolves(self.learner)
-        way = self._in_threads if convolves else self._side_by_side
+        ways = ("_by_hand", "_in_threads") if convolves else ("_side_by_side",)
         if convolves and structure.shares_state(self.learner.model):
-            return self._one_by_one
+            return "_one_by_one"
         few = tuple(tensor[: 1 if convolves else 2] for tensor in tensors)
         steps, self.steps = self.steps, min(self.steps, 1)  # one step shows what there is to see
+        expected = None
         try:
-            expected = [outputs for _, part in self._one_by_one(few) for outputs in part]
-            outputs = [outputs for _, part in way(few) for outputs in part]
-        except Exception:  # whatever vmap, or a copy of the model, cannot do
-            return self._one_by_one
+            for way in ways:
+                if way == "_by_hand" and self._network(tensors) is None:
+                    continue
+                try:
+                    expected = expected or _outputs_of(self._one_by_one(few))
+                    if _alike(_outputs_of(getattr(self, way)(few)), expected):
+                        return way
+                except Exception:  # whatever the kernels, vmap, or a copy of the model cannot do
+                    continue
         finally:
             self.steps = steps
-        return way if _alike(outputs, expected) else self._one_by_one
+        return "_one_by_one"
+
+    def _network(self, tensors):
+        """The model as the kernels for convolutions know it.
+
+        None where they do not know it, or how it adapts, and where the loss ignores some labels.
+        """
+        learner, kind = self.learner, type(self.learner)
+        ordinary = all(
+            getattr(kind, name) is getattr(MAML, name) for name in ("predictors", "path", "output")
+        )
+        if not ordinary or learner.precision == "bf16" or torch.is_autocast_enabled("cpu"):
+            return None
+        if not learner.loop(self.steps).checked(self.params).is_descent:
+            return None
+        if importlib.util.find_spec("numba") is None:
+            return None
+        from .fast import conv
+
+        network, _ = conv.network_of(learner, tensors)
+        labels = tensors[1]
+        if network is None or labels.is_floating_point():
+            return network
+        within = 0 <= int(labels.min()) <= int(labels.max()) < network.widths[-1]
+        return network if within else None
 
     def _one_by_one(self, tensors):
         """(part, outputs of its tasks, each a list over steps): plain autograd, a task at a time."""
@@ -193,8 +221,21 @@ class _Scoring:
                 lambda *task: self._outputs(self.learner, task, maml.slope_of),
                 randomness="different",
             )
-            stacked = run(*part[:3])
-            yield part, [_item(stacked, number) for number in range(len(part[0]))]
+            yield part, _SideBySide(run(*part[:3]), len(part[0]))
+
+    def _by_hand(self, tensors):
+        """A task at a time by the kernels that also train: `fast/conv.py`."""
+        network = self._network(tensors)
+        if network is None:  # labels that the loss ignores, which the first tasks had not
+            yield from self._in_threads(tensors)
+            return
+        from .fast import conv
+
+        loop = self.learner.loop(self.steps).checked(self.params)
+        parts = list(_parts(tensors, threads.budget()))  # a few at a time, so that the bar moves
+        with threads.one_each():
+            for part in parts:
+                yield part, conv.outputs(network, self.params, part, loop, not self.transductive)
 
     def _in_threads(self, tensors):
         """A task at a time, on several threads.
@@ -285,9 +326,24 @@ def _parts(tensors, size):
     return zip(*(tensor.split(size) for tensor in tensors), strict=True)
 
 
-def _item(stacked: Any, number):
-    """The outputs of one task, from those of all stacked on a first axis."""
-    return pytree.tree_map(lambda part: part[number], stacked)
+class _SideBySide(Sequence):
+    """Outputs of several tasks, each a list over steps; `steps` has them with the tasks on a first axis."""
+
+    def __init__(self, steps, tasks):
+        self.steps, self.tasks = steps, tasks
+
+    def __len__(self):
+        return self.tasks
+
+    def __getitem__(self, number):
+        if not -self.tasks <= number < self.tasks:
+            raise IndexError(number)
+        return pytree.tree_map(lambda part: part[number], self.steps)
+
+
+def _outputs_of(parts):
+    """The outputs of all tasks, in a list, of what a way through the tasks gives."""
+    return [outputs for _, part in parts for outputs in part]
 
 
 def _alike(outputs, expected):

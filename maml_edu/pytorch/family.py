@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from . import fast, maml
+from . import derivatives, fast, maml
 from .arguments import one_number
 from .learner import MAML, as_leaves, names_that_adapt
 from .networks import Conv4
@@ -63,15 +63,15 @@ class Reptile(MAML):
     @in_own_precision
     def meta_gradient(self, batch):
         """(mean query loss at φ, mean of (θ − φ)/α like θ)."""
-        theta, loop = self.detached(), self.loop().checked(self.params)
+        theta, loop, loss = self.detached(), self.loop().checked(self.params), self.task_loss
 
-        def one_task(support_x, support_y, query_x, query_y):
-            x, y = support_x, support_y
+        def one_task(derivatives, task):
+            x, y, query_x, query_y = task
             if self.data == "support+query":
                 x, y = torch.cat([x, query_x]), torch.cat([y, query_y])
-            phi = maml.adaptation(self.task_loss, theta, x, y, loop)[-1]
+            phi = maml.adaptation(loss, theta, x, y, loop, derivatives.slope_of)[-1]
             towards = {name: (theta[name] - phi[name]) / self.inner_lr for name in theta}
-            return one_number(self.task_loss)(phi, query_x, query_y), towards
+            return one_number(loss)(phi, query_x, query_y), towards
 
         return mean_over_tasks(self, one_task, batch, theta)
 
@@ -139,20 +139,22 @@ class MetaSGD(MAML):
 
 
 def mean_over_tasks(learner, one_task, batch, params):
-    """Means over a batch of what one_task(support_x, support_y, query_x, query_y) gives: (value, grads).
+    """Means over a batch of what one_task(derivatives, task) gives: (value, grads).
 
-    All tasks side by side under vmap; where the model does what vmap cannot, one after the other.
+    task: support x and y, query x and y, each (examples, …). All tasks side by side under vmap; where the model
+    does what vmap or torch.func cannot, one after the other by autograd. `derivatives.py` has both.
     """
 
     def compute(tensors):
         fast.check_once(learner, tensors)
         with torch.no_grad(), maml.math_attention():
             try:
-                return maml.mean_over_tasks(one_task, tensors, params, 1, "different")
-            except (
-                RuntimeError
-            ):  # which vmap raises; what is wrong with a model is raised again below
-                results = [one_task(*task) for task in zip(*tensors, strict=True)]
+                side_by_side = lambda *task: one_task(derivatives.functional, task)
+                return maml.mean_over_tasks(side_by_side, tensors, params, 1, "different")
+            except RuntimeError:
+                # which torch.func raises; what is wrong with a model is raised again
+                tasks = zip(*tensors, strict=True)
+                results = [one_task(derivatives.by_autograd, task) for task in tasks]
                 return maml.mapped(lambda *parts: torch.stack(parts).detach().mean(0), *results)
 
     return maml.over_groups(compute, batch, params)

@@ -6,7 +6,6 @@ import numbers
 
 import torch
 import torch.nn.functional as F
-from torch.func import grad, grad_and_value, vjp
 
 from . import maml
 from .arguments import is_count, one_number
@@ -55,14 +54,14 @@ class IMAML(MAML):
     @in_own_precision
     def meta_gradient(self, batch):
         """(mean query loss at φ, mean of (I + H/λ)⁻¹ ∇L_query(φ), like θ)."""
-        theta, inner = self.detached(), self.inner_loss
+        theta, inner, loss = self.detached(), self.inner_loss, one_number(self.task_loss)
         loop = self.loop()._replace(first_order=True).checked(self.params)
 
-        def one_task(support_x, support_y, query_x, query_y):
-            phi = maml.adaptation(inner, theta, support_x, support_y, loop)[-1]
-            slope, value = grad_and_value(one_number(self.task_loss))(phi, query_x, query_y)
-            # v ↦ H v: H is symmetric, so the transposed derivative of the slope will do
-            hessian = vjp(lambda at: grad(inner.loss)(at, support_x, support_y), phi)[1]
+        def one_task(derivatives, task):
+            support, query, slope_of = task[:2], task[2:], derivatives.slope_of
+            phi = maml.adaptation(inner, theta, task[0], task[1], loop, slope_of)[-1]
+            slope, value = derivatives.slope_and_value(loss, phi, *query)
+            hessian = derivatives.hessian(inner.loss, phi, *support)
             solution, _ = conjugate_gradient(
                 lambda v: self.one_plus(hessian, v), slope, self.cg_steps
             )
@@ -72,7 +71,7 @@ class IMAML(MAML):
 
     def one_plus(self, hessian, v):
         """(I + H/λ) v."""
-        product = hessian(v)[0]
+        product = hessian(v)
         return {name: v[name] + product[name] / self.strength for name in v}
 
     def settings(self):

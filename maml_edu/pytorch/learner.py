@@ -154,6 +154,13 @@ class MAML:
                 )
             loop = loop._replace(adapting=names)
         if isinstance(rates, dict):
+            new = [n for n in self.adapting or moving if n in moving and n not in rates]
+            if new:
+                raise ValueError(
+                    f"inner_lr has no rate for {', '.join(new)}. Rates are settled when the learner is made: "
+                    "give one for each parameter that moves. What is no longer frozen must be so before the "
+                    "learner is made, or be frozen again."
+                )
             loop = loop._replace(inner_lr={n: r for n, r in rates.items() if n in moving})
         return loop
 
@@ -285,17 +292,13 @@ class MAML:
 
     def output(self, params, x, beside=None):
         """The model's output for x (examples, …), in whatever mode it is; beside: as in `predict`."""
-        forward = Forward(self.model, self.precision)
-        if beside is None:
-            return forward(params, x)
-        x, beside = maml.like_params(x, params), maml.like_params(beside, params)
-        both = forward(params, torch.cat([beside, x]))
-        return pytree.tree_map(lambda part: _without_first(part, len(beside), len(x)), both)
+        return Forward(self.model, self.precision).output(params, x, beside)
 
     def predictors(self, support_x, support_y, steps, slope_of=maml.slope_of):
         """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
         path = self.path(self.detached(), support_x, support_y, steps, slope_of)
-        return [functools.partial(self.output, phi) for phi in path]
+        forward = Forward(self.model, self.precision)
+        return [functools.partial(forward.output, phi) for phi in path]
 
     def predictions(self, support_x, support_y, query_x, steps, beside=None):
         """[output for ONE task's query_x after 0, 1, …, `steps` inner steps on its support set].
@@ -439,6 +442,14 @@ class Forward:
             maml.like_params(part, params) if isinstance(part, torch.Tensor) else part
         )
         return pytree.tree_map(back, output)
+
+    def output(self, params, x, beside=None):
+        """The output for x (examples, …) alone; beside (examples, …): what goes through together with it."""
+        if beside is None:
+            return self(params, x)
+        x, beside = maml.like_params(x, params), maml.like_params(beside, params)
+        both = self(params, torch.cat([beside, x]))
+        return pytree.tree_map(lambda part: _without_first(part, len(beside), len(x)), both)
 
     def _call(self, tensors, x):
         try:

@@ -91,9 +91,13 @@ class Loop(NamedTuple):
 
     def step(self, moving, slopes, state, step):
         """(params, state) after one inner step: the slopes clipped, then the rule."""
-        rates = {name: self.rate(name, value, step) for name, value in moving.items()}
-        rate = rates if isinstance(self.inner_lr, dict) else next(iter(rates.values()))
-        slopes = inner_optimisers.clipped(slopes, self.inner_clip)
-        return inner_optimisers.check_moved(
-            self.inner_optimiser(moving, slopes, state, rate), moving
-        )
+        if isinstance(self.inner_lr, dict):
+            rate = {name: self.rate(name, value, step) for name, value in moving.items()}
+        else:
+            name, value = next(iter(moving.items()))
+            rate = self.rate(name, value, step)
+        rule, slopes = self.inner_optimiser, inner_optimisers.clipped(slopes, self.inner_clip)
+        answer = rule(moving, slopes, state, rate)
+        if rule in inner_optimisers.RULES.values():
+            return answer
+        return inner_optimisers.check_moved(answer, moving)

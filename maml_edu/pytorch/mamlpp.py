@@ -10,7 +10,7 @@ from torch import nn
 from . import arguments
 from .arguments import is_count
 from .family import start_at
-from .learner import MAML, TaskLoss, as_leaves, names_that_adapt
+from .learner import MAML, Forward, TaskLoss, as_leaves, names_that_adapt
 from .maml import slope_of
 from .networks import BatchNorm
 
@@ -145,8 +145,9 @@ class MAMLpp(MAML):
         """[function (x, beside=None) → output] for ONE task after 0, 1, …, `steps` inner steps."""
         path = self.path(self.detached(), support_x, support_y, steps, slope_of)
         norms = [max(step - 1, 0) for step in range(steps + 1)]
+        output = Forward(self.model, self.precision).output
         return [
-            functools.partial(self.output, at_step(phi, self.stepwise, norm, self.model))
+            functools.partial(output, at_step(phi, self.stepwise, norm, self.model))
             for phi, norm in zip(path, norms, strict=True)
         ]
 

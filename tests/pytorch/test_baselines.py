@@ -184,7 +184,7 @@ def test_nearest_centroid_finds_the_nearest_mean_of_the_examples_themselves():
     tasks, learner = Blobs(spread=0.6), mt.NearestCentroid()
     result = mt.evaluate(learner, tasks, episodes=30, seed=5)
     accuracies = []
-    for sx, sy, qx, qy in tasks.sample(np.random.default_rng(5), 30):
+    for sx, sy, qx, qy in tasks.sample(np.random.default_rng(5), 100).part(0, 30):
         centres = np.stack([sx[sy == label].mean(0) for label in range(3)])
         nearest = ((qx[:, None] - centres) ** 2).sum(2).argmin(1)
         accuracies.append((nearest == qy).mean())

@@ -139,9 +139,11 @@ def test_explain_says_which_engine_runs_and_why_the_others_do_not():
     learner.meta_gradient(batch)
     assert explanation.engine == learner.ran == "textbook"
     assert "item" in explanation.reasons["lean"] and "Linear" in explanation.reasons["native"]
-    assert str(explanation).splitlines()[-4].startswith("textbook  runs") or "runs" in str(
-        explanation
-    )
+    assert "textbook  runs" in str(explanation).splitlines()
+    assert "convolutions" in explanation.reasons["conv"]
+    assert "compile" in explanation.reasons["compiled"]
+    learner.engine = "textbook"
+    assert "not asked for" in learner.explain(batch).reasons["conv"]
 
 
 @pytest.mark.parametrize("engine", ["auto", "textbook"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import maml_edu.pytorch as mt
 import maml_edu.reference as ref
@@ -40,7 +41,7 @@ def test_scores_are_the_query_losses_of_the_reference():
               "w2": subject.model[2].weight, "b2": subject.model[2].bias}  # fmt: skip
     params = {k: v.detach().numpy().T for k, v in params.items()}
     result = mt.evaluate(subject, Sinusoids(5), episodes=4, steps=3, seed=8)
-    batch = Sinusoids(5).sample(np.random.default_rng(8), 4)
+    batch = Sinusoids(5).sample(np.random.default_rng(8), evaluation.CHUNK).part(0, 4)
     expected = [
         [ref.mse(ref.adapt(ref.mse, params, sx, sy, 0.02, k), qx, qy) for k in range(4)]
         for sx, sy, qx, qy in batch
@@ -49,24 +50,36 @@ def test_scores_are_the_query_losses_of_the_reference():
     assert result.metric == "mse"
 
 
-def test_the_interval_is_1_96_standard_errors_of_the_mean():
-    values = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0], [9.0, 5.0]])
-    result = mt.Evaluation("mse", values)
-    spread = np.sqrt(((values[:, 0] - 4) ** 2).sum() / 3)
-    np.testing.assert_allclose(result.mean, [4.0, 5.0])
-    np.testing.assert_allclose(result.ci95, [1.96 * spread / 2, 0.0])
-    assert repr(result).splitlines() == [
-        "mse on 4 new tasks, mean ± 95 % confidence", "steps",
-        "    0  4.0000 ± 3.4878", "    1  5.0000 ± 0.0000",
-    ]  # fmt: skip
+@pytest.mark.parametrize("fewer, more", [(2, 3), (40, 100), (100, 230), (130, 230)])
+def test_a_shorter_evaluation_is_the_beginning_of_a_longer_one(fewer, more):
+    short, long = (mt.evaluate(learner(), Sinusoids(5), n, steps=1) for n in (fewer, more))
+    np.testing.assert_allclose(short.values, long.values[:fewer], rtol=1e-12)
 
 
-def test_the_interval_holds_the_true_mean_about_nineteen_times_in_twenty():
-    subject = learner()
-    truth = mt.evaluate(subject, Sinusoids(5), episodes=2000, steps=0, seed=0).mean
-    results = [mt.evaluate(subject, Sinusoids(5), 100, steps=0, seed=s) for s in range(1, 41)]
-    hits = sum(abs(r.mean - truth)[0] < r.ci95[0] for r in results)
-    assert 34 <= hits <= 40
+def test_a_family_that_has_no_more_tasks_than_are_wanted_is_evaluated_on_these():
+    few = Sinusoids(5).sample(np.random.default_rng(0), 20)
+
+    class Fixed:
+        def sample(self, rng, tasks):
+            return few.part(0, tasks)
+
+    assert len(mt.evaluate(learner(), Fixed(), episodes=20)) == 20
+    with pytest.raises(ValueError, match="tasks 0 … 21"):
+        mt.evaluate(learner(), Fixed(), episodes=21)
+
+
+def test_two_learners_are_compared_task_by_task():
+    ours, theirs = learner(inner_lr=0.02), learner(inner_lr=0.01)
+    a, b = (mt.evaluate(subject, Sinusoids(5), 30, steps=2) for subject in (ours, theirs))
+    difference = a - b
+    assert difference.metric == "difference of mse" and len(difference) == 30
+    np.testing.assert_allclose(difference.values, a.values - b.values)
+    assert difference.ci95[2] < 0.5 * np.hypot(a.ci95[2], b.ci95[2])
+    others = [{"seed": 2}, {"episodes": 29}, {"steps": 1}, {"metric": "loss"}]
+    for change in others:
+        arguments = {"episodes": 30, "steps": 2, "seed": 1} | change
+        with pytest.raises(ValueError, match="cannot be compared task by task"):
+            a - mt.evaluate(theirs, Sinusoids(5), **arguments)
 
 
 def test_class_labels_are_scored_by_accuracy():
@@ -217,3 +230,19 @@ def test_one_task_after_the_other_gives_the_scores_of_all_tasks_at_once(
     assert np.array_equal(
         found.values, mt.evaluate(subject, Images(), 7, transductive=together).values
     )
+
+
+def test_a_second_evaluation_of_the_same_learner_needs_no_rehearsal(monkeypatch):
+    learner = mt.MAML(nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)))
+    alone = []
+    one_by_one = evaluation._Scoring._one_by_one
+    monkeypatch.setattr(
+        evaluation._Scoring, "_one_by_one", lambda *a: alone.append(1) or one_by_one(*a)
+    )
+    first = mt.evaluate(learner, Sinusoids(), 4)
+    assert len(alone) == 1
+    second = mt.evaluate(learner, Sinusoids(), 4)
+    assert len(alone) == 1 and np.array_equal(first.values, second.values)
+    learner.model[1] = nn.ReLU()
+    mt.evaluate(learner, Sinusoids(), 4)
+    assert len(alone) == 2

@@ -13,7 +13,7 @@ from torch.func import functional_call
 import maml_edu.pytorch as mt
 from maml_edu.pytorch.imaml import conjugate_gradient
 from maml_edu.pytorch.mamlpp import multi_step_weights
-from maml_edu.tasks import TaskBatch
+from maml_edu.tasks import Sinusoids, TaskBatch
 
 RATE = 0.1
 
@@ -616,3 +616,35 @@ def test_mamlpp_goes_on_where_something_is_frozen_later(frozen):
         torch.testing.assert_close(grads["head.weight"], before[1]["head.weight"])
     learner.adapt(x[0], y[0])
     assert learner.adapted(x[0], y[0])(torch.as_tensor(x[1])).shape == (6, 3)
+
+
+# ------------------------------------------------------------------ models that vmap cannot run
+
+
+class InNumpy(nn.Module):
+    """Scales its input by a number that NumPy works out, which vmap and torch.func refuse."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(1, 8), nn.Linear(8, 1)
+
+    def forward(self, x):
+        scale = float(np.abs(x.detach().numpy()).max())
+        return self.head(torch.tanh(self.body(x / scale)))
+
+
+class InTorch(InNumpy):
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x / x.abs().max())))
+
+
+@pytest.mark.parametrize("kind", [mt.FOMAML, mt.Reptile, mt.IMAML, mt.FineTuning, mt.MetaSGD])
+def test_a_forward_pass_in_numpy_gives_what_one_in_torch_gives(kind):
+    theirs, ours = InNumpy().double(), InTorch().double()
+    ours.load_state_dict(theirs.state_dict())
+    batch = Sinusoids().sample(np.random.default_rng(0), tasks=3)
+    value, grads = kind(theirs).meta_gradient(batch)
+    expected, slopes = kind(ours).meta_gradient(batch)
+    assert float(value) == pytest.approx(float(expected), rel=1e-12)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(grads[name], slope, rtol=1e-9, atol=1e-12)

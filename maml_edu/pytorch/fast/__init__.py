@@ -23,6 +23,7 @@ from .choice import (
     check_once,
     engine_for,
     explain,
+    kept_for,
     meta_gradient,
     preferences,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "check_once",
     "engine_for",
     "explain",
+    "kept_for",
     "meta_gradient",
     "preferences",
 ]

@@ -25,6 +25,11 @@ ENGINES = ("plain", "lean", "threads", "closed", "native", "conv", "compiled", "
 BY_HAND = ("closed", "native", "conv")  # derivatives of known layers, in the parameters' precision
 ONE_LOOK = ("plain", "textbook")  # go through each inner step once, with the graph of all of them
 SMALL = 100_000  # parameters; below, operations are too short to be worth a thread
+_NOT_IN_AUTO = {  # why "auto" has not tried an engine
+    "conv": '"auto" tries it where there are convolutions',
+    "threads": f'"auto" tries it where there are convolutions or more than {SMALL:,} parameters',
+    "compiled": '"auto" never tries it: each new shape takes half a minute to compile',
+}
 _CROSS_ENTROPY = 1  # as `perceptron` numbers the losses
 _MANY = 64  # choices that are remembered for a learner
 _NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
@@ -58,35 +63,31 @@ def meta_gradient(learner, batch):
             "Compute meta-gradients outside of it."
         )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
-        memory = _memory(learner)
-        if memory.glance is not None and memory.glance.holds():
-            params, loop = memory.settled
-        else:
-            params, memory.quick = learner.params, {}
-            loop = learner.loop().checked(params)
-            memory.glance, memory.settled = structure.Glance.of(learner), (params, loop)
-        compute = lambda tensors: _of_one_size(learner, params, tensors, loop)
-        return maml.over_groups(compute, batch, params)
+        settled = _memory(learner).settled_for(learner)
+        compute = lambda tensors: _of_one_size(learner, settled, tensors)
+        return maml.over_groups(compute, batch, settled.params)
 
 
-def _of_one_size(learner, params, tensors, loop):
+def _of_one_size(learner, settled, tensors):
     """The result of the engine that is chosen; of the next one where it turns out not to apply after all.
 
     No look at a model from outside sees everything that its forward pass may depend on. So each run is
     watched: an engine that ends in an error, or has drawn where each draw must be looked at twice, is not
     used for this structure from then on.
     """
+    params, loop, loss, plain, _ = settled
     while True:
         name, network = engine_for(learner, tensors, loop)
         learner.ran = name
         if network is not None:
             return _engine(name)(network, params, tensors, loop)
-        generators = trial.Generators(_held(learner, tensors, loop))
-        with structure.nothing_left_in(learner.model), maml.math_attention():
+        generators = trial.Generators(None if plain else _held(learner, tensors, loop))
+        clean = contextlib.nullcontext() if plain else structure.nothing_left_in(learner.model)
+        with clean, maml.math_attention():
             if name == "textbook":
-                return _engine(name)(learner.task_loss, params, tensors, loop)
+                return _engine(name)(loss, params, tensors, loop)
             try:
-                result = _engine(name)(learner.task_loss, params, tensors, loop)
+                result = _engine(name)(loss, params, tensors, loop)
                 drawn = generators.drawn_since()
                 if not drawn or (drawn == "torch" and name == "plain"):
                     return result
@@ -131,13 +132,13 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     """
     memory = _memory(learner)
     shapes = tuple([(t.shape, t.dtype, t.device) for t in tensors])
-    if loop is not None and loop is memory.settled[1] and shapes in memory.quick:
+    if loop is not None and loop is memory.settled.loop and shapes in memory.quick:
         choice = memory.quick[shapes]  # nothing has changed since: see `meta_gradient`
         if choice.network is None or _labels_within(choice.network, tensors):
             return choice
     loop = learner.loop().checked(learner.params) if loop is None else loop
     choice = _choice_for(learner, tensors, loop, memory)
-    if loop is memory.settled[1] and memory.glance is not None:
+    if loop is memory.settled.loop and memory.glance is not None:
         memory.quick = {shapes: choice}
     return choice
 
@@ -169,17 +170,15 @@ def explain(learner, batch) -> Explanation:
         key = _circumstances(learner, tensors, loop, _memory(learner))
         chooser = _Chooser(learner, tensors, loop, key[0])
         reasons = {n: chooser.reason_against(n)[1] for n in chooser.preferences}
-    others = [n for n in ENGINES if n not in reasons]
     reasons = {n: r or f"would do, but {name} comes first" for n, r in reasons.items()}
-    reasons |= dict.fromkeys(others, f"not asked for: engine={learner.engine!r}")
-    return Explanation(name, {**reasons, name: "runs"})
+    known = _NOT_IN_AUTO if learner.engine == "auto" else {}
+    not_asked = f"not asked for: engine={learner.engine!r}"
+    others = {n: known.get(n, not_asked) for n in ENGINES if n not in reasons}
+    return Explanation(name, {**reasons, **others, name: "runs"})
 
 
 def _held(learner, tensors, loop):
-    """The generators to be watched beside torch's; None for a model made of torch's layers alone."""
-    losses = (learner.loss_function, learner.inner_loss_function)
-    if structure.made_of_torch(learner.model, *losses):
-        return None
+    """The generators to be watched beside torch's."""
     memory = _memory(learner)
     held = _circumstances(learner, tensors, loop, memory)[0]
     return _Chooser(learner, tensors, loop, held).facts().generators
@@ -193,12 +192,31 @@ def _rule_out(learner, tensors, loop, name, reason):
 def check_once(learner, tensors):
     """`trial.check_losses`, once for each structure: for learners that compute their meta-gradient themselves."""
     memory = _memory(learner)
+    kept = memory.settled_for(learner).kept
+    if "losses checked" in kept:
+        return
     parts = (learner.model, learner.loss_function, learner.inner_loss_function)
     held = tuple(structure.structure_of(part, memory.volatile) for part in parts)
     if held not in memory.checked:
         trial.check_losses(learner, tensors)
         memory.volatile |= trial.observe(learner, tensors).volatile
         memory.checked = {tuple(structure.structure_of(part, memory.volatile) for part in parts)}
+    kept["losses checked"] = True
+
+
+def kept_for(learner) -> dict:
+    """A dict that stays with a learner until something about it changes, or may have changed."""
+    return _memory(learner).settled_for(learner).kept
+
+
+class _Settled(NamedTuple):
+    """What a gradient is computed with; as long as nothing has been changed, made once."""
+
+    params: Any  # θ
+    loop: Any
+    loss: Any  # loss(params, x, y)
+    plain: bool  # whether nothing but torch's own layers runs, which leave nothing behind
+    kept: dict  # see `kept_for`
 
 
 class _Memory:
@@ -209,10 +227,20 @@ class _Memory:
         self.facts = {}  # structure: trial.Facts
         self.reasons = {}  # (structure, engine): why not, or None
         self.glance: structure.Glance | None = None  # of the learner, when `settled` was made
-        self.settled: tuple = ({}, None)  # its (parameters, loop)
+        self.settled = _Settled({}, None, None, False, {})
         self.quick: dict = {}  # shapes and kinds of tensors: Choice, while `glance` holds
         self.checked: set = set()  # structures that `check_once` has passed
         self.volatile: frozenset = frozenset()
+
+    def settled_for(self, learner) -> _Settled:
+        """The learner's `_Settled`; made anew unless it can be told that nothing has changed."""
+        if self.glance is None or not self.glance.holds():
+            params, loss, self.quick = learner.params, learner.task_loss, {}
+            losses = (learner.loss_function, learner.inner_loss_function)
+            plain = structure.made_of_torch(learner.model, *losses)
+            self.settled = _Settled(params, learner.loop().checked(params), loss, plain, {})
+            self.glance = structure.Glance.of(learner)
+        return self.settled
 
     def learn(self, held, facts):
         if len(self.facts) >= _MANY:

@@ -205,11 +205,8 @@ def meta_gradient(network, params, tensors, loop):
 
     network: a `Network`, in the place of the loss.
     """
-    data = [np.ascontiguousarray(a) for a in perceptron.arrays_of_batch(network, tensors)]
-    tasks, dtype, steps = len(data[0]), data[0].dtype, loop.inner_steps
-    nets, room = layouts(network, tuple(tensors[0].shape[3:]), *(x.shape[1] for x in data[::2]))
-    rates = _packed_rates(network, params, loop, room.parameters)
-    job = Job(network, nets, data, loop, rates)
+    job, room = _job(network, params, tensors, loop, tensors[2].shape[1])
+    tasks, dtype, steps = len(tensors[0]), job.data[0].dtype, loop.inner_steps
     chunks = min(native.CHUNKS, tasks)
     sums = np.zeros((chunks, room.parameters), dtype)
     rate_sums = np.zeros((chunks, steps * loop.learn_rates, room.parameters), dtype)
@@ -236,6 +233,39 @@ def meta_gradient(network, params, tensors, loop):
     return value, grads, lean.fold(slopes, loop.inner_lr)
 
 
+def outputs(network, params, tensors, loop, alone=False):
+    """[the output for the query set after 0, 1, …, K inner steps, (queries, outputs)] of each task.
+
+    alone: each query goes through the network in a batch with the support set, without the other queries.
+    """
+    *rest, query_y = tensors
+    tensors = (*rest, torch.zeros_like(query_y))  # what is right plays no part
+    shots, queries = (x.shape[1] for x in tensors[::2])
+    job, room = _job(network, params, tensors, loop, shots + 1 if alone else queries)
+    tasks, dtype, steps = len(tensors[0]), job.data[0].dtype, loop.inner_steps
+    theta = _packed(network, params, room.parameters, dtype)
+    found = np.empty((tasks, steps + 1, queries, network.widths[-1]), dtype)
+
+    def work(share):
+        size = (room, steps, 1, dtype.str)
+        walk = Walk(job, native.cached_per_thread("convolutions", workspace, *size), theta)
+        for task in share:
+            walk.outputs(task, alone, found[task])
+
+    count = min(threads.budget(), tasks)
+    threads.in_threads(work, [range(first, tasks, count) for first in range(count)])
+    return [list(torch.from_numpy(of_task)) for of_task in found]
+
+
+def _job(network, params, tensors, loop, queries):
+    """(Job, Room) for a batch whose query passes take so many images at a time."""
+    data = [np.ascontiguousarray(a) for a in perceptron.arrays_of_batch(network, tensors)]
+    image, shots = tuple(tensors[0].shape[3:]), tensors[0].shape[1]
+    nets, room = layouts(network, image, shots, queries)
+    rates = _packed_rates(network, params, loop, room.parameters)
+    return Job(network, nets, data, loop, rates), room
+
+
 class Job(NamedTuple):
     """What all tasks of a call have in common."""
 
@@ -257,12 +287,8 @@ class Walk:
         """One task's query loss; adds its gradient to `total`, those of each step's rates to rate_total."""
         job, ws, value = self.job, self.ws, 0.0
         support_x, self.support_y, query_x, self.query_y = (array[number] for array in job.data)
-        unfold(ws.X, support_x, job.nets[0].unfold)
         unfold(ws.Q, query_x, job.nets[2].unfold)
-        for step in range(self.steps):  # φₖ₊₁ = φₖ − αₖ g
-            slope = self.support(step)
-            np.multiply(job.rates[step], slope, out=ws.u)
-            np.subtract(ws.phi[step], ws.u, out=ws.phi[step + 1])
+        self.adapt(support_x)
         ws.v[:] = 0
         for step in range(self.steps, -1, -1):
             if step < self.steps and (job.loop.learn_rates or not job.loop.first_order):
@@ -271,6 +297,35 @@ class Walk:
                 value += self.query(step)
         total += ws.v
         return value
+
+    def outputs(self, number, alone, found):
+        """Puts one task's outputs for its queries after each step into `found` (steps + 1, queries, outputs)."""
+        net = self.job.nets[2]
+        support_x, self.support_y, query_x, _ = (array[number] for array in self.job.data)
+        self.adapt(support_x)
+        if not alone:
+            self.ask(net, query_x, found)
+            return
+        for row, x in enumerate(query_x):
+            batch = np.concatenate([support_x, x[None]])
+            self.ask(net, batch, found[:, row : row + 1])
+
+    def ask(self, net, images, found):
+        """Puts the outputs for the last of these images after each step into `found`."""
+        ws, (steps, count, width) = self.ws, found.shape
+        unfold(ws.Q, images, net.unfold)
+        for step in range(steps):
+            out, _ = forward(net, ws.phi[step], ws.Q, ws.query, ws.query_passed)
+            found[step] = out[len(images) - count : len(images), :width]
+
+    def adapt(self, support_x):
+        """φ after each step: φₖ₊₁ = φₖ − αₖ g."""
+        job, ws = self.job, self.ws
+        unfold(ws.X, support_x, job.nets[0].unfold)
+        for step in range(self.steps):
+            slope = self.support(step)
+            np.multiply(job.rates[step], slope, out=ws.u)
+            np.subtract(ws.phi[step], ws.u, out=ws.phi[step + 1])
 
     def support(self, step):
         """The slope g of the support loss at φₖ; the pass is kept until a later step needs its place."""

@@ -260,24 +260,31 @@ class Glance:
     def of(cls, learner) -> Glance | None:
         """The Glance of a learner as it is now; None for one that could change without being seen."""
         settings = [value for name, value in vars(learner).items() if name != "_choices"]
-        modules = [m for value in settings if isinstance(value, nn.Module) for m in value.modules()]
-        ignored = _OF_EVERY_MODULE | {
-            "_reversed_padding_repeated_twice"
-        }  # a list, made from `padding`
+        lists = [value for value in settings if isinstance(value, (list, dict))]
+        settings = [v for v in settings if not isinstance(v, (list, dict))]
+        settings += [item for part in lists for item in _held_in(part)]
+        # Learned rates are asked for at each step. Other tensors may be changed in place.
+        rates = [v for v in settings if isinstance(v, torch.Tensor) and v.requires_grad]
+        others = [v for v in settings if not any(v is rate for rate in rates)]
+        modules = [m for value in others if isinstance(value, nn.Module) for m in value.modules()]
+        # a list that is made from `padding`
+        ignored = _OF_EVERY_MODULE | {"_reversed_padding_repeated_twice"}
         of_modules = [v for m in modules for n, v in vars(m).items() if n not in ignored]
-        if all(map(_is_setting, settings)) and all(map(_is_fixed, of_modules)):
-            return cls(learner, modules)
+        if all(map(_is_setting, others)) and all(map(_is_fixed, of_modules)):
+            return cls(learner, modules, lists, rates)
         return None
 
-    def __init__(self, learner, modules):
+    def __init__(self, learner, modules, lists, rates):
         names = ("_parameters", "_buffers", "_modules", *_HOOKS)
         tables = [vars(module)[name] for module in modules for name in names]
         full = [vars(learner), *map(vars, modules), *filter(None, tables)]
         self.learner, self.kind = learner, type(learner)
         self.torch, self.classes = _torch_now(), [(module, _class_of(module)) for module in modules]
         self.tables = [(table, list(table.values())) for table in full]
+        self.lists = [(part, _held_in(part)) for part in lists]
         self.empty = [table for table in tables if not table] + _GLOBAL_HOOKS
         self.parameters = [(p, _of_parameter(p)) for m in modules for p in m.parameters(False)]
+        self.rates = [(t, _of_parameter(t), t.data_ptr()) for t in rates]
 
     def holds(self) -> bool:
         """Whether nothing has been changed since."""
@@ -288,8 +295,15 @@ class Glance:
             and _torch_now() == self.torch
             and all(_class_of(module) == known for module, known in self.classes)
             and all(_identical(table.values(), values) for table, values in self.tables)
+            and all(_identical(_held_in(part), items) for part, items in self.lists)
+            and all(_of_parameter(t) == k and t.data_ptr() == place for t, k, place in self.rates)
             and all(_of_parameter(p) == known for p, known in self.parameters)
         )
+
+
+def _held_in(part) -> list:
+    """What is in a list, or the names and values of a dict."""
+    return [*part, *part.values()] if isinstance(part, dict) else list(part)
 
 
 def _identical(values: Any, before) -> bool:

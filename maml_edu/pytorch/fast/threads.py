@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -52,11 +53,17 @@ def one_each():
 
 
 _pool: ThreadPoolExecutor | None = None
+_send_home: Callable[[], None] = lambda: None  # who stands by in the pool for work that may come
 
 
-def pool(size) -> ThreadPoolExecutor:
-    """The threads beside this one, at least `size` of them."""
-    global _pool
+def pool(size, send_home: Callable[[], None] = lambda: None) -> ThreadPoolExecutor:
+    """The threads beside this one, at least `size` of them; whoever stands by among them is sent home.
+
+    send_home(): sends home those who will stand by from now on.
+    """
+    global _pool, _send_home
+    _send_home()
+    _send_home = send_home
     if _pool is None or _pool._max_workers < size:
         _pool = ThreadPoolExecutor(size, "maml_edu", torch.set_num_threads, (1,))
     return _pool

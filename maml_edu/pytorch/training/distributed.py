@@ -51,6 +51,7 @@ def processes(device="auto", timeout: float = TIMEOUT) -> Iterator[torch.device 
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
+    _before_there_is_a_group()
     device = _own_device(device)
     on_gpu = device.type == "cuda"
     if on_gpu:
@@ -70,6 +71,15 @@ def processes(device="auto", timeout: float = TIMEOUT) -> Iterator[torch.device 
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()
+
+
+def _before_there_is_a_group():
+    """Import what the first vmap would: imported later, it keeps the group for good.
+
+    Its functions have the group of that moment as the default of an argument (torch 2.13), so that the threads
+    of gloo outlive `destroy_process_group`. At Python's end they have now and then ended it by SIGABRT.
+    """
+    import torch.distributed.nn  # noqa: F401
 
 
 def meeting(store, rank: int, ranks: int, timeout: float) -> str:

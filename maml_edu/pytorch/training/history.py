@@ -19,6 +19,8 @@ class History:
     loss: the meta-loss before each outer step. seconds: of training, validation included.
     interrupted: whether Ctrl-C ended it. stopped: the name of the callback that ended it.
     validation: (iteration, mean, ci95) after the last inner step; the interval is mean ± ci95.
+    doubtful: the iterations in `validation` whose interval may not hold: too few tasks, or a few that
+    dominate the mean (`Evaluation.trust`). They are marked "!".
     metric: what is validated, such as "mse", "accuracy" or the name of a function.
     rises: whether more of the metric is better; None: as its name says, if it is a built-in one.
     engine: what computed the meta-gradients, such as "native"; "lean, textbook" if one followed the other.
@@ -28,6 +30,7 @@ class History:
     seconds: float = 0.0
     interrupted: bool = False
     validation: list[tuple[int, float, float]] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
     metric: str = ""
     stopped: str = ""
     rises: bool | None = None
@@ -51,6 +54,12 @@ class History:
         if rises is None:
             return None
         return min(scores, key=lambda entry: -entry[1] if rises else entry[1], default=None)
+
+    def last_validation(self) -> str:
+        """The last entry of `validation` in words."""
+        iteration, mean, ci95 = self.validation[-1]
+        doubt = " !" if iteration in self.doubtful else ""
+        return f"validation {self.metric} {mean:.4g} ± {ci95:.2g}{doubt}"
 
     def plot(self, window: int = 100, ax=None):
         """Draw the smoothed meta-loss and the validation scores; returns the matplotlib Axes.
@@ -86,7 +95,8 @@ class History:
         drawn = right.errorbar(at, means, yerr=intervals, marker=marker, markersize=4, **look)
         if right is not ax:
             right.set_ylabel(name)
-        ax.errorbar([], [], yerr=[], marker=marker, label=f"{name} ± 95 %", **look)
+        doubt = ", may not hold (too few tasks, or a few dominate)" if self.doubtful else ""
+        ax.errorbar([], [], yerr=[], marker=marker, label=f"{name} ± 95 %{doubt}", **look)
         return drawn
 
     def _headline(self, window):
@@ -101,7 +111,6 @@ class History:
         stopped = ", interrupted" if self.interrupted else ""
         stopped += f", stopped by {self.stopped}" if self.stopped else ""
         if self.validation:
-            _, mean, ci95 = self.validation[-1]
-            last += f", validation {self.metric} {mean:.4g} ± {ci95:.2g}"
+            last += f", {self.last_validation()}"
         engine = f", engine {self.engine}" if self.engine else ""
         return f"History({len(self.loss)} iterations{last}, {self.seconds:.1f} s{engine}{stopped})"

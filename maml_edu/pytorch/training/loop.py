@@ -130,11 +130,11 @@ class Validation:
     keep_best: bool | str = False
 
     def scores(self, learner):
-        """(metric, mean, ci95) after the last inner step, on the same tasks each time."""
+        """(metric, mean, ci95, which to trust) after the last inner step, on the same tasks each time."""
         result = evaluate(
             learner, self.tasks, self.episodes, seed=VALIDATION_SEED, metric=self.metric
         )
-        return result.metric, float(result.mean[-1]), float(result.ci95[-1])
+        return result.metric, float(result.mean[-1]), float(result.ci95[-1]), result.trust[-1]
 
     def rises(self, metric: str) -> bool | None:
         """Whether more of the metric is better; None if nobody has said."""
@@ -245,10 +245,12 @@ class Run:
 
     def _validate(self, done):
         alone = undistributed(self.learner)
-        metric, mean, ci95 = self.team.from_first(lambda: self.validation.scores(alone))
+        metric, mean, ci95, trust = self.team.from_first(lambda: self.validation.scores(alone))
         self._refuse_another_metric(metric)
         self.history.metric, self.history.rises = metric, self.validation.rises(metric)
         self.history.validation.append((done, mean, ci95))
+        if trust != "mean":
+            self.history.doubtful.append(done)
         if self.validation.keep_best and self._is_best(mean):
             self.best = {"iteration": done, "mean": mean, "learner": copied(alone.state_dict())}
 

@@ -7,6 +7,7 @@ waking a second thread. Here the next batches, dozens of them if they may be dra
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import numbers
@@ -27,7 +28,8 @@ from ..learner import MAML
 from .stepper import BLOWN_UP, PlainStepper
 
 STRIDE = 64  # the most outer steps in one call
-WORTH_A_THREAD = 2e6  # multiplications, about; less is done before another thread is awake
+CALLS = 4096  # of one step each, before their counters are made anew
+WORTH_A_THREAD = 1e6  # multiplications, about; less is done before another thread is awake
 WORTH_A_LOOK = 2e8  # about 40 ms: progress and Ctrl-C are looked at after so many
 # What the kernel computes, whatever the rate; torch's Adam has these settings unless it is told otherwise.
 _ADAM = {
@@ -98,6 +100,7 @@ class NativeStepper(PlainStepper):
         self.plain_next = False  # the next batch is one that the kernel has given back
         self.way: _Way | None = None
         self.vectors: _Vectors | None = None
+        self.crew: _Crew | None = None  # where a call is a step
 
     def run(self, done, n):
         """As `PlainStepper.run`; fewer than n steps, at least one, if the kernel stops before."""
@@ -198,46 +201,23 @@ class NativeStepper(PlainStepper):
         assert vectors is not None  # `_way` has seen to it
         params = dict(self.params)
         vectors.take(params, self.optimiser)
-        values = np.zeros(len(rates))
-        work = self._work(way, tuple(data), vectors.adam, rates, values)
-        others = range(1, self._threads(way, data, len(rates)))
-        waiting = [threads.pool(len(others)).submit(work, rank) for rank in others]
-        try:
-            taken = work(0)
-        except BaseException:  # Ctrl-C, say: nothing goes on behind the caller's back
-            futures.wait([future for future in waiting if not future.cancel()])
-            raise
-        for (
-            future
-        ) in waiting:  # all is done: one that has begun finds nothing more, and ends by itself
-            future.cancel()
+        crew = self._crew_for(way, vectors, data)
+        crew.rates[: len(rates)], crew.limits[:] = rates, self._limits()
+        taken = crew.take_steps(len(rates), self._threads(way, data, len(rates)) - 1)
         if taken:
             vectors.give_back(params)
             self.optimiser._opt_called = True  # type: ignore[attr-defined]  # for torch's schedules
-        return values[:taken].tolist()
+        return crew.values[:taken].tolist()
 
-    def _work(self, way, data, adam, rates, values):
-        """A function of a thread's number: its part in these outer steps; see `outer.outer_steps`."""
-        network, loop, room = way.network, way.loop, way.room
-        (steps, tasks, shots), dtype = data[0].shape[:3], data[0].dtype
-        kinds, chunks = (network.support_kind, network.query_kind), len(room.sums[0])
-        examples, shots = max(shots, data[2].shape[2]), shots * way.flags[2]
-        outer.spread(adam.theta, *room.theta, room.widths)
-        counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
-        losses, slope = np.zeros((steps, tasks), dtype), np.empty_like(adam.theta)
-        results = (losses, values, slope, adam, rates, self._limits())
-        fixed = (room.widths, np.array(loop.query_weights), way.flags, room.theta, way.rates)
-
-        def work(rank):
-            ws = native.workspace_for(network, loop, examples, dtype, shots=shots)
-            what = (rank, counters, chunks, data, kinds, *fixed, ws, room.sums, results)
-            try:
-                return outer.outer_steps(*what)
-            finally:
-                if rank == 0:
-                    counters.released[0] = -1  # nobody waits for a thread that has gone
-
-        return work
+    def _crew_for(self, way, vectors, data):
+        """Who takes the steps of these data: for a single one the crew of the last such call, if it can."""
+        if len(data[0]) > 1:
+            return _Crew(way, vectors, data, len(data[0]))
+        if self.crew is None or not self.crew.can_go_on(way, vectors):
+            self.crew = _Crew(way, vectors, [part.copy() for part in data], CALLS)
+        for place, part in zip(self.crew.data, data, strict=True):
+            place[...] = part
+        return self.crew
 
     def _threads(self, way, data, steps):
         """On how many threads these steps are worth while; and `stride` for the next ones."""
@@ -269,6 +249,78 @@ class NativeStepper(PlainStepper):
     def load_state_dict(self, state):
         self.plain_next = False
         super().load_state_dict(state)
+
+
+class _Crew:
+    """Some outer steps, and the threads that take them together.
+
+    data: the four parts of the batches, (places, tasks, …). With fewer places than steps, the threads beside the
+    caller's stand by from one call to the next, for a few milliseconds: to wake them takes as long as a step.
+    The caller's thread does all the work where they are late or gone, so nothing depends on them.
+    """
+
+    def __init__(self, way, vectors, data, steps):
+        (places, tasks, shots), dtype = data[0].shape[:3], data[0].dtype
+        network, loop, room = way.network, way.loop, way.room
+        self.way, self.vectors, self.data = way, vectors, tuple(data)
+        self.steps, self.begun = steps, 0
+        self.helpers: list[futures.Future] = []
+        self.patience = outer.STANDS_BY if places < steps else outer.PATIENCE
+        self.counters = outer.Counters(*(np.zeros(n, np.int64) for n in (steps, steps, 1)))
+        self.values, self.rates, self.limits = np.zeros(places), np.zeros(places), np.zeros(2)
+        losses, slope = np.zeros((places, tasks), dtype), np.empty_like(vectors.adam.theta)
+        results = (losses, self.values, slope, vectors.adam, self.rates, self.limits)
+        self.space = (max(shots, data[2].shape[2]), dtype, 1, shots * way.flags[2])
+        kinds, weights = (network.support_kind, network.query_kind), np.array(loop.query_weights)
+        fixed = (kinds, room.widths, weights, way.flags, room.theta, way.rates)
+        self.before = (self.counters, len(room.sums[0]), self.data, *fixed)
+        self.after = (room.sums, results)
+
+    def can_go_on(self, way, vectors):
+        """Whether the next step may be one of these."""
+        return self.way is way and self.vectors is vectors and self.begun < self.steps
+
+    def take_steps(self, steps, helpers):
+        """Take so many steps, with so many threads beside this one; returns how many were of use."""
+        room, first, taken = self.way.room, self.begun, 0
+        self.begun += steps  # whatever happens, none of them is taken again
+        outer.spread(self.vectors.adam.theta, *room.theta, room.widths)
+        self._call(helpers, first)
+        try:
+            taken = self._work(0, first, first + steps)
+        finally:
+            if taken < steps:
+                self.begun = self.steps
+            if self.begun == self.steps:
+                _send_home(self.counters)
+                late = [helper for helper in self.helpers if not helper.cancel()]
+                if taken < steps:  # after Ctrl-C, say: nothing goes on behind the caller's back
+                    futures.wait(late)
+        return taken
+
+    def _call(self, helpers, first):
+        """See to it that so many threads work at the steps from `first` on, which may be begun."""
+        self.helpers = [helper for helper in self.helpers if not helper.done()]
+        if len(self.helpers) == helpers:
+            return
+        _send_home(self.counters)
+        futures.wait(self.helpers)
+        if helpers:
+            pool = threads.pool(helpers, functools.partial(_send_home, self.counters))
+            self.counters.released[0] = first
+            ranks = range(1, helpers + 1)
+            self.helpers = [pool.submit(self._work, rank, first, self.steps) for rank in ranks]
+
+    def _work(self, rank, first, last):
+        """One thread's part in the steps from `first` to before `last`; see `outer.outer_steps`."""
+        ws = native.workspace_for(self.way.network, self.way.loop, *self.space)
+        span = (first, last, self.patience)
+        return outer.outer_steps(rank, span, *self.before, ws, *self.after)
+
+
+def _send_home(counters):
+    """Who waits for the next step waits no longer."""
+    counters.released[0] = -1
 
 
 class _Vectors:

@@ -60,8 +60,7 @@ class Progress(contextlib.AbstractContextManager):
         if history.loss:
             parts.append(f"loss {np.mean(history.loss[-100:]):.3g}")
         if history.validation:
-            _, mean, ci95 = history.validation[-1]
-            parts.append(f"validation {history.metric} {mean:.4g} ± {ci95:.2g}")
+            parts.append(history.last_validation())
         if self.start < done < self.iterations:
             left = (now - self.began) / (done - self.start) * (self.iterations - done)
             parts.append(f"{_in_words(left)} left")

@@ -1,5 +1,6 @@
 """Which engine is chosen, when the choice is made anew, and what is refused in which words."""
 
+import copy
 import importlib.util
 import subprocess
 import sys
@@ -487,3 +488,30 @@ def test_the_kernels_load_where_nothing_can_be_kept_on_disk():
         "import maml_edu.pytorch.fast.kernels.perceptron"
     )
     subprocess.run([sys.executable, "-c", nowhere], check=True, capture_output=True, timeout=120)
+
+
+@pytest.mark.parametrize("change", ["rate", "head", "learned"])
+def test_rates_and_names_in_dicts_and_lists_that_change_are_noticed(change):
+    """A glance compares what is in them, too."""
+    model = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3))
+    names = [name for name, _ in model.named_parameters()]
+    if change == "head":
+        learner = learner_of(model, adapting=["2"])
+    else:
+        rates = dict.fromkeys(names, 0.1)
+        learner = learner_of(model, inner_lr=rates, learn_inner_lr=change == "learned")
+    batch = random_tasks(rng_of(1), (2,), 3)
+    before = learner.meta_gradient(batch)[0]
+    if change == "rate":
+        learner.inner_lr["0.weight"] = 0.7
+    elif change == "head":
+        learner.adapting[:] = names
+    else:
+        learner.inner_lr["0.weight"].data = torch.tensor(0.7, dtype=torch.float64)
+    after = learner.meta_gradient(batch)[0]
+    rates = learner.inner_lr
+    rates = {n: float(r) for n, r in rates.items()} if isinstance(rates, dict) else rates
+    options = {"inner_lr": rates, "inner_steps": 2, "adapting": learner.adapting}
+    expected = mt.MAML(copy.deepcopy(model), F.mse_loss, **options).meta_gradient(batch)[0]
+    assert float(before) != float(after)
+    assert float(after) == pytest.approx(float(expected), rel=1e-9)

@@ -21,7 +21,11 @@ from both_ways import (
 from torch import nn
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch import evaluation, maml
 from maml_edu.pytorch.networks import SpatialMean
+from maml_edu.tasks import TaskBatch
+
+conv = pytest.importorskip("maml_edu.pytorch.fast.conv", exc_type=ImportError)
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason='numba is not installed: "maml_edu[fast]"'
@@ -88,6 +92,54 @@ def images(seed=0, model=None, size=6, loss="cross-entropy", **options):
 def test_a_random_network_has_the_plain_meta_gradient(seed):
     learner, batch = drawn(seed)
     assert disagreement(learner, batch, "conv") < 1e-9
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_a_random_network_gives_the_plain_outputs_for_queries_together_and_one_at_a_time(
+    seed, alone
+):
+    learner, batch = drawn(seed)
+    tensors = maml.tensors_of(TaskBatch.of(batch), learner.params)
+    network, _ = conv.network_of(learner, tensors)
+    loop = learner.loop().checked(learner.params)
+    found = conv.outputs(network, learner.detached(), tensors, loop, alone)
+    for (sx, sy, qx, _), outputs in zip(zip(*tensors, strict=True), found, strict=True):
+        for one in range(len(qx)) if alone else [slice(None)]:
+            asked, beside = (qx[one][None], sx) if alone else (qx, None)
+            right = learner.predictions(sx, sy, asked, loop.inner_steps, beside)
+            ours = [output[one][None] if alone else output for output in outputs]
+            torch.testing.assert_close(ours, right, rtol=1e-8, atol=1e-8)
+
+
+class Noise:
+    """Tasks of noise in the shape of `images`; labels count up to `classes`."""
+
+    def __init__(self, classes=3, ignored=False):
+        self.classes, self.ignored = classes, ignored
+
+    def sample(self, rng, tasks):
+        batch = random_tasks(rng, (2, 6, 6), self.classes, "cross-entropy", tasks)
+        if self.ignored:
+            batch.support_y[:, 0] = batch.query_y[:, 0] = -100
+        return TaskBatch(batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("options", [{}, {"adapting": "8"}, {"inner_clip": 0.1}])
+def test_an_evaluation_by_these_kernels_has_the_plain_scores(
+    options, together, ignored, monkeypatch
+):
+    learner, _ = images(**options)
+    calls, outputs = [], conv.outputs
+    monkeypatch.setattr(conv, "outputs", lambda *a: calls.append(1) or outputs(*a))
+    found = mt.evaluate(learner, Noise(ignored=ignored), 8, transductive=together).values
+    assert bool(calls) == ("inner_clip" not in options and not ignored)
+    monkeypatch.setattr(evaluation._Scoring, "_network", lambda *a: None)
+    plain = mt.MAML(learner.model, learner.loss_function, 0.1, 2, **options)
+    right = mt.evaluate(plain, Noise(ignored=ignored), 8, transductive=together).values
+    np.testing.assert_array_equal(found, right)
 
 
 @pytest.mark.parametrize("seed", range(100, 110))

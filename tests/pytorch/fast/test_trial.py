@@ -84,3 +84,29 @@ def test_a_draw_from_any_kind_of_generator_is_noticed():
         assert watched.drawn_since() == "other"
         watched.put_back()
         assert watched.drawn_since() == ""
+
+
+# ------------------------------------------------------------------ rounding at a kink
+
+
+def off_by(gap, in_double):
+    """The textbook engine, but for a relative error in float32, and another one in float64."""
+
+    def engine(loss, params, tensors, loop):
+        value, grads = trial.textbook.meta_gradient(loss, params, tensors, loop)
+        double = next(iter(params.values())).dtype == torch.float64
+        return value, {n: g * (1 + (in_double if double else gap)) for n, g in grads.items()}
+
+    return engine
+
+
+@pytest.mark.parametrize(
+    "gap, in_double, trusted",
+    [(1e-3, 0.0, True), (1e-3, 1e-6, False), (0.1, 0.0, False), (1e-7, 0.0, True)],
+)
+def test_what_differs_in_float32_alone_and_a_little_is_rounding_at_a_kink(gap, in_double, trusted):
+    learner = mt.MAML(nn.Sequential(nn.Linear(2, 9), nn.ReLU(), nn.Linear(9, 1)))
+    tensors = [torch.rand(2, 4, n) for n in (2, 1, 2, 1)]
+    attempt = trial.Trial(learner, tensors, learner.loop().checked(learner.params))
+    reason = attempt.reason_against(off_by(gap, in_double), learner.task_loss)
+    assert (reason is None) == trusted

@@ -1,5 +1,9 @@
 """One meta-batch over several processes: the numbers of one process, and nobody left waiting."""
 
+import os
+import socket
+import subprocess
+import sys
 import time
 from threading import Thread
 
@@ -106,6 +110,31 @@ def test_with_gpus_objects_still_go_round_on_the_cpu():
     """NCCL alone would want checkpoints and validation scores on the GPU."""
     backends = dict(part.split(":") for part in distributed._BACKENDS["cuda"].split(","))
     assert backends == {"cpu": "gloo", "cuda": "nccl"} and distributed._BACKENDS["cpu"] == "gloo"
+
+
+ONE_OF_ONE = """
+import os, sys
+import torch
+from maml_edu.pytorch.training.distributed import processes
+with processes("cpu", 30):
+    torch.func.vmap(torch.sin)(torch.ones(1))  # imports half of torch
+    import torch._dynamo
+    group = torch.distributed.group.WORLD
+print("held by others:", sys.getrefcount(group) - 2)
+"""
+
+
+def test_nothing_keeps_the_group_whose_threads_could_abort_python_at_its_end():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", ONE_OF_ONE],
+        env=os.environ | place | {"MASTER_PORT": port},
+        capture_output=True, text=True, check=True, timeout=100,
+    )  # fmt: skip
+    assert ended.stdout == "held by others: 0\n"
 
 
 # ------------------------------------------------------------------ stopping together

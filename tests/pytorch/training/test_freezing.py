@@ -208,3 +208,14 @@ def test_parameters_of_other_names_or_shapes_are_refused():
     with pytest.raises(ValueError, match="others, by their names or shapes") as caught:
         mt.meta_train(fresh(), Sinusoids(5), 4, callbacks=widen, **quiet)
     assert "iteration 2" in caught.value.__notes__[0]
+
+
+def test_unfreezing_what_has_no_rate_says_so():
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    model[0].weight.requires_grad_(False)
+    learner = mt.MetaSGD(model)
+    batch = Sinusoids().sample(np.random.default_rng(0), tasks=2)
+    learner.meta_gradient(batch)
+    model[0].weight.requires_grad_(True)
+    with pytest.raises(ValueError, match="inner_lr has no rate for 0.weight.*no longer frozen"):
+        learner.meta_gradient(batch)

@@ -24,6 +24,9 @@ def test_history_smooths_over_a_window_that_is_shorter_at_the_start():
 def test_the_last_validation_is_part_of_what_it_says():
     history = mt.History([1.0], 1.5, validation=[(1, 0.5, 0.25)], metric="mse")
     assert repr(history) == "History(1 iterations, last loss 1, validation mse 0.5 ± 0.25, 1.5 s)"
+    history.doubtful.append(1)
+    assert "validation mse 0.5 ± 0.25 !" in repr(history)
+    assert "may not hold" in history.plot().get_legend().get_texts()[-1].get_text()
 
 
 @pytest.mark.parametrize(("metric", "best"), [("mse", 2), ("loss", 2), ("accuracy", 4)])

@@ -206,6 +206,13 @@ def test_validation_is_scored_every_n_iterations_and_at_the_end():
     assert history.metric == "mse" and "validation mse" in repr(history)
 
 
+def test_a_validation_whose_interval_may_not_hold_is_marked_also_after_a_resume(tmp_path):
+    options = {**scoring, "validation_episodes": 5, "checkpoint": tmp_path, **quiet}
+    assert mt.meta_train(fresh(), Sinusoids(5), 2, **options).doubtful == [2], "5 tasks are too few"
+    history = mt.meta_train(fresh(), Sinusoids(5), 4, **options)
+    assert history.doubtful == [2, 4] and " !" in repr(history)
+
+
 def test_validation_changes_no_number_of_the_training():
     plain = mt.meta_train(fresh(), Sinusoids(5), 6, **quiet)
     validated = mt.meta_train(fresh(), Sinusoids(5), 6, validate_every=2, **scoring, **quiet)

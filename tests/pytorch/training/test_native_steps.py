@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -308,10 +310,72 @@ def test_counters_lose_nothing_between_threads():
 
 def test_a_thread_whose_first_never_comes_goes_home():
     counters = outer.Counters(np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(1, np.int64))
-    assert outer.is_released(counters, 0)
-    assert not outer.is_released(counters, 1)  # after a while
+    assert outer.is_released(counters, 0, outer.PATIENCE)
+    assert not outer.is_released(counters, 1, outer.PATIENCE)  # after a while
     counters.released[0] = -1
-    assert not outer.is_released(counters, 0)
+    assert not outer.is_released(counters, 0, outer.PATIENCE)
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """Work for three threads at every step, however small; those beside the first soon begin anew."""
+    monkeypatch.setattr(native_steps, "WORTH_A_THREAD", 0)
+    monkeypatch.setattr(native_steps, "CALLS", 5)
+    monkeypatch.setattr(threads, "budget", lambda: 3)
+
+
+def batches(count):
+    rng = np.random.default_rng(3)
+    return [Sinusoids(4).sample(rng, tasks=7) for _ in range(count)]
+
+
+BETWEEN_TWO_STEPS = {
+    "nothing": lambda step, other: None,
+    "a rest": lambda step, other: time.sleep(0.02),
+    "somebody else's step": lambda step, other: other(batches(1)[0]),
+    "somebody else's steps": lambda step, other: other(batches(4)),
+    "a meta-gradient": lambda step, other: step.learner.meta_gradient(batches(1)[0]),
+    "an adaptation": lambda step, other: step.learner.adapt(*batches(1)[0].arrays[:2]),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN_TWO_STEPS)
+def test_a_step_a_call_is_the_same_to_the_bit_whatever_happens_between(name, three_threads):
+    ends, losses = [learner(inner_steps=2) for _ in range(2)], []
+    expected = mt.OuterStep(ends[0])(batches(24))
+    step, other = mt.OuterStep(ends[1]), mt.OuterStep(learner(1, inner_steps=2))
+    for batch in batches(24):
+        losses.append(step(batch))
+        BETWEEN_TWO_STEPS[name](step, other)
+    assert losses == expected and same(theta(ends[0]), theta(ends[1]))
+
+
+def test_threads_stand_by_for_the_next_step_and_go_home_when_none_comes(three_threads):
+    step, calls = mt.OuterStep(learner()), []
+    for batch in batches(3):
+        step(batch)
+        calls.append(step.stepper.crew)
+    assert calls[0] is calls[1] is calls[2] and len(calls[0].helpers) == 2
+    futures.wait(calls[0].helpers, timeout=10)
+    assert all(helper.done() for helper in calls[0].helpers)
+
+
+def test_a_step_that_was_interrupted_is_not_taken_for_the_next_one(three_threads, monkeypatch):
+    own, (first, second, *_) = learner(), batches(3)
+    step = mt.OuterStep(own)
+    step(first)
+    known = native_steps._Crew._work
+
+    def interrupted(self, rank, *span):
+        known(self, rank, *span)
+        if rank == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(native_steps._Crew, "_work", interrupted)
+        step(first)
+    expected = float(own.meta_gradient(second)[0])
+    assert step(second) == pytest.approx(expected, rel=1e-12)
 
 
 # ------------------------------------------------------------------ what is kept

@@ -16,9 +16,10 @@ from .perceptron import collect, compiled
 
 SPINS = 200  # looks at a counter before another thread may have the core
 PATIENCE = 1 << 20  # times a thread gives way before it goes home: thread 0 can do without it
+STANDS_BY = 1 << 12  # the same between two calls: some milliseconds
 
 # claimed, finished (steps,): chunks of each step that were taken up, and that are done; released (1,):
-# steps whose θ is there, or −1 to stop. int64, for `atomics`.
+# the last step whose θ and data are there, or −1 to stop. int64, for `atomics`.
 Counters = namedtuple("Counters", "claimed finished released")
 
 # theta, m, v (numbers,): θ and Adam's averages; parts (trained parameters, 2): where each begins and ends in
@@ -28,45 +29,47 @@ Adam = namedtuple("Adam", "theta m v steps parts")
 
 @compiled
 def outer_steps(
-    rank, counters, chunks, data, kinds, widths, weights, flags, padded, rates, ws, sums, room
+    rank, span, counters, chunks, data, kinds, widths, weights, flags, padded, rates, ws, sums, room
 ):
-    """The outer steps of data (steps, tasks, examples, …); returns how many were taken.
+    """The outer steps from span[0] up to span[1], that one not included; returns how many were taken.
 
     Fewer than there are where a loss or a gradient is of no use: θ is then that from before this step.
-    room: (losses of tasks (steps, tasks), the meta-losses (steps,), the gradient (numbers,), Adam, its rate
-    at each step (steps,), [largest loss, largest norm of the gradient]).
+    data: (places, tasks, examples, …), and room: (losses of tasks (places, tasks), the meta-losses (places,),
+    the gradient (numbers,), Adam, its rate at each step (places,), [largest loss, largest norm of the
+    gradient]). Steps use their places in turn. span[2]: the patience of `is_released`.
     """
     losses, values, slope, adam, outer_rates, limits = room
-    steps = len(outer_rates)
-    for step in range(steps):
-        if rank > 0 and not is_released(counters, step):
-            return step
-        batch = (data[0][step], data[1][step], data[2][step], data[3][step])
+    first, last, patience = span
+    for step in range(first, last):
+        if rank == 0:
+            atomics.store(counters.released, 0, step)
+        elif not is_released(counters, step, patience):
+            return step - first
+        place = step % len(values)
+        batch = (data[0][place], data[1][place], data[2][place], data[3][place])
         chunk = atomics.add(counters.claimed, step, 1)
         if chunk < chunks:
             start_from(padded, widths, ws)
         while chunk < chunks:
             fixed = (kinds, widths, weights, flags, rates, ws, sums)
-            one_chunk(chunk, chunks, batch, *fixed, losses[step])
+            one_chunk(chunk, chunks, batch, *fixed, losses[place])
             atomics.add(counters.finished, step, 1)
             chunk = atomics.add(counters.claimed, step, 1)
         if rank > 0:
             continue
         wait_for_all(counters, step, chunks)
-        values[step] = losses[step].mean()
-        collect(slope, sums[0], sums[1], widths, len(losses[step]))
+        values[place] = losses[place].mean()
+        collect(slope, sums[0], sums[1], widths, len(losses[place]))
         total = squared_norm(slope, adam.parts)
-        if not is_usable(values[step], total, limits):
-            atomics.store(counters.released, 0, -1)
-            return step
-        adam_step(adam, slope, outer_rates[step], min(1.0, limits[1] / (np.sqrt(total) + 1e-6)))
+        if not is_usable(values[place], total, limits):
+            return step - first
+        adam_step(adam, slope, outer_rates[place], min(1.0, limits[1] / (np.sqrt(total) + 1e-6)))
         spread(adam.theta, padded[0], padded[1], widths)
-        atomics.store(counters.released, 0, step + 1)
-    return steps
+    return last - first
 
 
 @compiled
-def is_released(counters, step):
+def is_released(counters, step, patience):
     """Wait until θ is there for this step. False where the others have stopped, or have gone quiet."""
     spins = 0
     while True:
@@ -78,7 +81,7 @@ def is_released(counters, step):
         spins += 1
         if spins > SPINS:
             atomics.give_way()
-        if spins > PATIENCE:
+        if spins > SPINS + patience:
             return False
 
 
