@@ -19,14 +19,20 @@ def _linear_mse(xp):
     return lambda params, x, y: xp.mean((x @ params["w"] + params["b"] - y) ** 2)
 
 
-def _tanh_mlp_mse(xp):
-    """Mean squared error of a two-layer tanh network; params {"w1", "b1", "w2", "b2"}."""
+def _tanh_mlp(xp):
+    """Outputs (examples, outputs) of a two-layer tanh network; params {"w1", "b1", "w2", "b2"}."""
 
-    def loss(params, x, y):
+    def net(params, x):
         hidden = xp.tanh(x @ params["w1"] + params["b1"])  # (examples, width)
-        return xp.mean((hidden @ params["w2"] + params["b2"] - y) ** 2)
+        return hidden @ params["w2"] + params["b2"]
 
-    return loss
+    return net
+
+
+def _tanh_mlp_mse(xp):
+    """Mean squared error of `_tanh_mlp`."""
+    net = _tanh_mlp(xp)
+    return lambda params, x, y: xp.mean((net(params, x) - y) ** 2)
 
 
 def _double_well(xp):
@@ -44,13 +50,24 @@ def _quartic_and_sine(xp):
     return lambda x: xp.sum(x**4) / 4.0 + xp.sin(xp.sum(x))
 
 
+def _quartic_of_rows(xp):
+    """¼ Σ x⁴ + sin Σ x + ½ Σ (Σ of a row)² for an array x: the same numbers in another shape give another value."""
+
+    def f(x):
+        return xp.sum(x**4) / 4.0 + xp.sin(xp.sum(x)) + xp.sum(xp.sum(x, -1) ** 2) / 2.0
+
+    return f
+
+
 FUNCTIONS = {
     "quadratic": _quadratic,
     "linear_mse": _linear_mse,
+    "tanh_mlp": _tanh_mlp,
     "tanh_mlp_mse": _tanh_mlp_mse,
     "double_well": _double_well,
     "sine_of_product": _sine_of_product,
     "quartic_and_sine": _quartic_and_sine,
+    "quartic_of_rows": _quartic_of_rows,
 }
 
 

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from . import plain
-from .exercise import VISIBLE_CASES, WrongAnswer, find, judge
+from .exercise import VISIBLE_CASES, WrongAnswer, find, judge, note_changes
 from .progress import record
 
 PUBLIC_SEED = 20170309  # the day on which MAML appeared on arXiv
@@ -37,7 +37,7 @@ def check(exercise_id: str, answer, hidden: bool = False) -> None:
         return
     except WrongAnswer as wrong:
         detail = "" if hidden else wrong.detail
-        raise WrongAnswer(f"✗ {item.id}: {wrong.reason}", detail) from None
+        raise WrongAnswer(f"✗ {item.id}: {wrong.reason}", detail, wrong.mistakes) from None
     if not hidden:
         if not os.environ.get("NBGRADER_EXECUTION"):
             record(item.id, item.points)
@@ -61,25 +61,28 @@ def local_answer(function, item):
 
     def answer(*args):
         try:
-            return plain.call(function, args, item.interface)
+            return plain.call(function, args, item.interface, note_changes)
         except plain.NotPlain as error:
-            raise WrongAnswer(_NOT_PLAIN, str(error)) from None
+            raise WrongAnswer(_NOT_PLAIN, words_of(error)) from None
         except SystemExit:
             raise WrongAnswer(
                 "your function ends the program (exit, quit): let it return"
             ) from None
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if is_stub(error):
                 raise
             raise WrongAnswer(*_explained(error)) from error
 
+    answer.__wrapped__ = function  # type: ignore[attr-defined]  # whose names of arguments may be shown
     return answer
 
 
 _NOT_PLAIN = "the result is not plain data: give numbers, text, arrays, or lists and dicts of them"
 
 
-def is_stub(error: Exception) -> bool:
+def is_stub(error: BaseException) -> bool:
     """Whether `error` is the learner's own `raise NotImplementedError`, and not a library's."""
     if not isinstance(error, NotImplementedError):
         return False
@@ -103,7 +106,17 @@ def _explained(error):
         else ""
     )
     kind = type(error).__name__
-    return f"your function raised {kind}{place}", f"{kind}: {error}"
+    return f"your function raised {kind}{place}", f"{kind}: {words_of(error)}"
+
+
+def words_of(error: BaseException) -> str:
+    """An error's own words, where it has some that can be shown: its `__str__` may raise, too."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as another:
+        return f"(no words: its own __str__ raises {type(another).__name__})"
 
 
 def _in_a_library(filename):

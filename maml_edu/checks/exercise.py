@@ -3,10 +3,14 @@
 A check function gets the answer as a callable from plain data to plain data, and a generator to draw
 inputs from. It cannot tell a function in the learner's notebook from a stand-in for one that lives
 in another process, so the grader judges with this same code (`judge`).
+
+`expect` does not stop at the first case that differs: a mistake is named only if the answer agrees with
+it in every case. How two values are compared is in `comparing`, how a run is decided in `verdict`.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import inspect
@@ -20,7 +24,9 @@ import numpy as np
 
 from maml_edu import places
 
-from .catalogue import Named, named
+from .catalogue import named
+from .comparing import array_of, short
+from .verdict import Run, WrongAnswer, expect, note_changes
 
 __all__ = [
     "Exercise",
@@ -32,25 +38,13 @@ __all__ = [
     "expect",
     "judge",
     "named",
+    "note_changes",
+    "right_answer",
+    "short",
     "wrong_answer",
 ]
 
 VISIBLE_CASES = 5
-
-
-class WrongAnswer(AssertionError):
-    """An answer that is not right, and why.
-
-    reason: safe to show to anybody: it names the mistake, never an input. detail: inputs, expected,
-    got; for the learner's own check, not for feedback on hidden cases.
-    """
-
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(reason + (f"\n{detail}" if detail else ""))
-        self.reason, self.detail = reason, detail
-
-    def _render_traceback_(self):  # IPython shows this in place of the frames of our own code
-        return [str(self)]
 
 
 # ------------------------------------------------------------------ exercises
@@ -67,6 +61,7 @@ class Exercise:
     interface: str
     check: Callable[[Callable, np.random.Generator], None]
     wrong_answers: list = field(default_factory=list)
+    right_answers: list = field(default_factory=list)
     more: list = field(default_factory=list)  # further checks, a teacher's own
 
     @property
@@ -77,6 +72,20 @@ class Exercise:
     def name(self) -> str:
         return self.id.split(".", 1)[1]
 
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the arguments, as the stub has them; none where there is no stub to be read."""
+        for folder in places.chapters():
+            path = places.course_root() / "course" / folder / "exercises.py"
+            if folder.split("_", 1)[0] == self.id.split(".", 1)[0] and path.is_file():
+                return _parameters(ast.parse(path.read_text(encoding="utf-8")), self.name)
+        return []
+
+
+def _parameters(tree, name):
+    found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
+    return [argument.arg for function in found[-1:] for argument in function.args.args]
+
 
 @dataclass(frozen=True)
 class WrongAnswerCase:
@@ -84,6 +93,15 @@ class WrongAnswerCase:
 
     exercise: str
     says: str
+    function: Callable
+
+
+@dataclass(frozen=True)
+class RightAnswerCase:
+    """A right answer that is written otherwise than one expects, and in what."""
+
+    exercise: str
+    why: str
     function: Callable
 
 
@@ -111,6 +129,16 @@ def wrong_answer(id: str, *, says: str):
 
     def register(function):
         find(id).wrong_answers.append(WrongAnswerCase(id, says, function))
+        return function
+
+    return register
+
+
+def right_answer(id: str, *, why: str):
+    """Register a function as an unusual answer to `id` that is right all the same; `why` says what is unusual."""
+
+    def register(function):
+        find(id).right_answers.append(RightAnswerCase(id, why, function))
         return function
 
     return register
@@ -154,9 +182,18 @@ def load_chapter(folder: str) -> list[Exercise]:
 
 def wrong_answers(folder: str) -> list[WrongAnswerCase]:
     """The bank of wrong answers of one chapter folder."""
+    return [case for e in _with_bank(folder) for case in e.wrong_answers]
+
+
+def right_answers(folder: str) -> list[RightAnswerCase]:
+    """The bank of unusual right answers of one chapter folder; they stand beside the wrong ones."""
+    return [case for e in _with_bank(folder) for case in e.right_answers]
+
+
+def _with_bank(folder):
     exercises = load_chapter(folder)
     _load(folder, "wrong_answers")
-    return [case for e in exercises for case in e.wrong_answers]
+    return exercises
 
 
 def _load(folder, module):
@@ -187,30 +224,22 @@ def _import_once(name, path):
 
 
 class CaseGenerator(np.random.Generator):
-    """A numpy Generator that knows how many cases to draw and which one is being looked at."""
+    """A numpy Generator that knows how many cases to draw."""
 
     def __init__(self, seed: int, cases: int):
         super().__init__(np.random.PCG64(seed))
         self.cases = cases
-        self.case: dict[str, Any] = {}
 
 
 def judge(item: Exercise, answer: Callable, seed: int, cases: int = VISIBLE_CASES) -> None:
     """Run the check of an exercise on `answer`, a callable from plain data to plain data.
 
-    Returns when the answer is right. Raises WrongAnswer, its detail led by the inputs of the case,
-    or whatever the answer itself raises (NotImplementedError: not done yet).
+    Returns when the answer is right. Raises WrongAnswer, the inputs of the failing case in its detail, or
+    whatever the answer itself raises (NotImplementedError: not done yet).
     """
     rng = CaseGenerator(seed, cases)
-    try:
-        for check in (item.check, *item.more):
-            check(answer, rng)
-    except WrongAnswer as wrong:
-        inputs = ", ".join(f"{name} = {_short(value)}" for name, value in rng.case.items())
-        detail = "\n".join(
-            part for part in (inputs and f"inputs:   {inputs}", wrong.detail) if part
-        )
-        raise WrongAnswer(wrong.reason, detail) from wrong.__cause__
+    for check in (item.check, *item.more):
+        Run(answer, item).of(check, rng)
 
 
 def draw(rng: np.random.Generator, **what) -> Iterator[Any]:
@@ -220,10 +249,7 @@ def draw(rng: np.random.Generator, **what) -> Iterator[Any]:
     list a choice, a function is called with `rng`; anything else stands for itself.
     """
     for _ in range(getattr(rng, "cases", VISIBLE_CASES)):
-        case = {name: _draw_one(rng, source) for name, source in what.items()}
-        if isinstance(rng, CaseGenerator):
-            rng.case = case
-        values = tuple(case.values())
+        values = tuple(_draw_one(rng, source) for source in what.values())
         yield values if len(values) > 1 else values[0]
 
 
@@ -237,192 +263,3 @@ def _draw_one(rng, source):
             return int(rng.integers(source[0], source[1], endpoint=True))
         return float(rng.uniform(*source))
     return source
-
-
-# ------------------------------------------------------------------ comparing
-
-
-def expect(
-    got: Any,
-    expected: Any,
-    mistakes: dict[str, Any] | None = None,
-    *,
-    rtol: float = 1e-6,
-    atol: float = 1e-9,
-    what: str = "your answer",
-) -> None:
-    """Raise WrongAnswer unless `got` equals `expected` in type, shape, kind of number and value.
-
-    mistakes: message → the value that a known mistake gives (or a function of no argument that
-    computes it); when `got` is one of these, the message is the reason. rtol, atol: as in numpy.isclose.
-    """
-    tolerance = _Tolerance(rtol, atol)
-    difference = _difference(got, expected, tolerance, what)
-    if difference is None:
-        return
-    detail = f"expected: {_short(expected)}\ngot:      {_short(got)}"
-    for message, value in (mistakes or {}).items():
-        value = value() if callable(value) and not isinstance(value, Named) else value
-        if _difference(got, value, tolerance, what) is None:
-            raise WrongAnswer(message, detail)
-    raise WrongAnswer(difference.reason, "\n".join(filter(None, (difference.detail, detail))))
-
-
-@dataclass(frozen=True)
-class _Tolerance:
-    relative: float
-    absolute: float
-
-    def differs(self, values, expected):
-        """Where two arrays of one shape are not close; nan is close to nothing."""
-        return ~np.isclose(values, expected, self.relative, self.absolute, equal_nan=False)
-
-
-@dataclass(frozen=True)
-class _Difference:
-    reason: str
-    detail: str = ""
-
-
-def _difference(got, expected, tolerance, what) -> _Difference | None:
-    """The first difference between two pieces of plain data, or None."""
-    if isinstance(expected, dict):
-        return _dict_difference(got, expected, tolerance, what)
-    if isinstance(expected, (list, tuple)):
-        return _list_difference(got, expected, tolerance, what)
-    if got is None and expected is not None:
-        return _Difference(f"{what} is None: is a `return` missing?")
-    if expected is None or isinstance(expected, (str, bool, np.bool_)):
-        same = _scalar_type(got) is _scalar_type(expected) and got == expected
-        return None if same else _Difference(f"{what} is not the expected one")
-    return _array_difference(got, np.asarray(expected), tolerance, what)
-
-
-def _scalar_type(value):
-    return bool if isinstance(value, np.bool_) else type(value)
-
-
-def _dict_difference(got, expected, tolerance, what):
-    if not isinstance(got, dict):
-        return _Difference(
-            f"{what} should be a dict with the keys {list(expected)}, not {_type(got)}"
-        )
-    if got.keys() != expected.keys():
-        return _Difference(
-            f"{what} should be a dict with the keys {list(expected)}: some are missing, or too many",
-            f"{what} has the keys {list(got)}",
-        )
-    parts = (_difference(got[k], expected[k], tolerance, f"{what}[{k!r}]") for k in expected)
-    return next(filter(None, parts), None)
-
-
-def _list_difference(got, expected, tolerance, what):
-    if not isinstance(got, (list, tuple)):
-        return _Difference(
-            f"{what} should be {_type(expected)} of {len(expected)}, not {_type(got)}"
-        )
-    if len(got) != len(expected):
-        return _Difference(f"{what} should have {len(expected)} parts and has {len(got)}")
-    pairs = enumerate(zip(got, expected, strict=True))
-    parts = (_difference(g, e, tolerance, f"{what}[{i}]") for i, (g, e) in pairs)
-    return next(filter(None, parts), None)
-
-
-def _array_difference(got, expected, tolerance, what):
-    if isinstance(got, (dict, str, bool)) or (
-        isinstance(got, (list, tuple)) and expected.ndim == 0
-    ):
-        return _Difference(f"{what} should be {_type(expected)}, not {_type(got)}")
-    if not holds_numbers(got):
-        return _Difference(f"{what} should hold numbers, not {_type(got)}")
-    try:
-        values = np.asarray(got)
-    except ValueError:
-        return _Difference(f"{what} should be a regular array of shape {expected.shape}")
-    if values.dtype.kind not in "biuf":
-        return _Difference(f"{what} should hold numbers, not {_type(got)}")
-    if values.shape != expected.shape and not expected.ndim:
-        return _Difference(f"{what} should be a number, not {_type(values)}")
-    if values.shape != expected.shape:
-        return _Difference(f"{what} has shape {values.shape}; it should have {expected.shape}")
-    if expected.dtype.kind in "iu" and values.dtype.kind not in "iu":
-        return _Difference(f"{what} should be made of whole numbers (int), not {values.dtype}")
-    if expected.dtype.kind == "b" and values.dtype.kind != "b":
-        return _Difference(f"{what} should be made of True and False, not {values.dtype}")
-    wrong = tolerance.differs(values, expected)
-    if not wrong.any():
-        return None
-    if not np.isfinite(values).all():
-        return _Difference(f"{what} contains NaN or infinity")
-    cause, detail = _likely_cause(values, expected)
-    first = _first_difference(values, expected, wrong)
-    return _Difference(
-        f"{what} has the wrong value{cause}", "\n".join(filter(None, (detail, first)))
-    )
-
-
-def array_of(value) -> np.ndarray | None:
-    """`value` as an array of numbers; None where it is none, whatever it is."""
-    try:
-        array = np.asarray(value) if holds_numbers(value) else None
-    except ValueError:  # lists of different lengths
-        return None
-    return array if array is not None and array.dtype.kind in "biuf" else None
-
-
-def holds_numbers(value) -> bool:
-    """Whether np.asarray makes numbers of this: a word among them makes an array of words, all as long."""
-    if isinstance(value, (list, tuple)):
-        return all(holds_numbers(item) for item in value)
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "biuf"
-    return isinstance(value, (bool, int, float, np.bool_, np.number))
-
-
-@np.errstate(all="ignore")
-def _likely_cause(values, expected):
-    """A guess for a wrong value that no known mistake explains: (for the reason, for the detail).
-
-    The factor is detail: whoever returns the right value times an input reads that input off it.
-    """
-    if expected.dtype.kind not in "fiu":
-        return "", ""
-    if np.allclose(values, -expected):
-        return ": it has the right size and the wrong sign", ""
-    if np.allclose(values, expected, rtol=1e-4) and values.dtype == np.float32:
-        return ": it is right to single precision only (float32)", ""
-    scale = np.linalg.norm(expected)
-    ratio = float(np.sum(values * expected) / scale**2) if scale > 0 else 0.0
-    if values.size > 1 and ratio and np.allclose(values, ratio * expected):
-        return (
-            ": it is the right one times a constant (a sum for a mean, a factor too many?)",
-            f"it is {ratio:.4g} times the right one",
-        )
-    return "", ""
-
-
-def _first_difference(values, expected, wrong):
-    if values.ndim == 0:
-        return ""
-    place = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return (
-        f"{int(wrong.sum())} of {wrong.size} elements differ, first at {list(place)}: "
-        f"expected {_short(expected[place].item())}, got {_short(values[place].item())}"
-    )
-
-
-def _type(value):
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}" if value.ndim else "a number"
-    return f"a {type(value).__name__}"
-
-
-def _short(value, limit=400):
-    value = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    try:
-        with np.printoptions(precision=6, threshold=20, edgeitems=3):
-            text = repr(value)
-    except (ValueError, RecursionError):  # more digits, or levels, than Python writes
-        return _type(value)
-    text = f"{value:.6g}" if isinstance(value, float) else " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

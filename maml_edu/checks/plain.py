@@ -21,19 +21,57 @@ from .catalogue import Named
 SCALARS = (bool, int, float, str, type(None))
 
 
+_REAL = (
+    "give real numbers. (np.linalg.eigvals may return complex ones by rounding. A symmetric matrix, such as a "
+    "Hessian, has real eigenvalues: np.linalg.eigvalsh returns them as real numbers.)"
+)
+
+
 class NotPlain(TypeError):
     """A value that is not plain data; the message says which and where."""
 
 
-def call(function, args, interface: str = "plain") -> Any:
+def call(function, args, interface: str = "plain", note_changes=None) -> Any:
     """The result of `function(*args)` as plain data; the arguments are copies, whatever it does.
 
     interface "plain": NumPy arrays in and out; "torch": float64 tensors in and out; "figure": arrays in,
-    and what the figure shows out (`plotted`). Raises what the function raises, and NotPlain for a result
-    that is not plain data.
+    and what the figure shows out (`plotted`). note_changes, if given, is called with the places (a list of
+    int) of arguments that the function has changed in place. Raises what the function raises, and NotPlain
+    for a result that is not plain data.
     """
     to_answer, from_answer = INTERFACES[interface]
-    return from_answer(function(*[to_answer(arg) for arg in args]))
+    copies = [to_answer(arg) for arg in args]
+    result = from_answer(function(*copies))
+    if note_changes is not None:
+        pairs = enumerate(zip(copies, args, strict=True))
+        note_changes([place for place, (now, before) in pairs if changed(now, before)])
+    return result
+
+
+def changed(now, before) -> bool:
+    """Whether what an answer was given is no more what it was; put back to rounding is not changed."""
+    if isinstance(before, Named):
+        return False
+    if isinstance(before, dict):
+        same = isinstance(now, dict) and now.keys() == before.keys()
+        return not same or any(changed(now[k], before[k]) for k in before)
+    if isinstance(before, (list, tuple)):
+        same = isinstance(now, (list, tuple)) and len(now) == len(before)
+        return not same or any(map(changed, now, before))
+    if isinstance(before, np.ndarray):
+        return _array_changed(now, before)
+    return now is not before and not (type(now) is type(before) and now == before)
+
+
+def _array_changed(now, before):
+    if hasattr(now, "detach"):  # a tensor
+        now = now.detach().cpu().numpy()
+    if not isinstance(now, np.ndarray) or now.shape != before.shape:
+        return True
+    if before.dtype.kind != "f" or now.dtype.kind != "f":
+        return not np.array_equal(now, before)
+    rounding = 1e-12 * float(np.nanmax(np.abs(before), initial=0.0))
+    return not np.allclose(now, before, rtol=0.0, atol=rounding, equal_nan=True)
 
 
 def to_numpy_answer(value):
@@ -62,6 +100,8 @@ def to_plain(value, where: str = "the result") -> Any:
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu().numpy()
     if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind == "c":
+            raise NotPlain(f"{where} is an array of {value.dtype}: {_REAL}")
         if value.dtype.kind not in "biufU":
             raise NotPlain(f"{where} is an array of {value.dtype}: give an array of numbers.")
         if value.ndim:  # longdouble is another number on every kind of machine
@@ -69,6 +109,8 @@ def to_plain(value, where: str = "the result") -> Any:
         return float(value) if value.dtype.kind == "f" else value.item()
     if isinstance(value, Named) or type(value) in SCALARS:
         return value
+    if type(value) is complex:
+        raise NotPlain(f"{where} is of type complex: {_REAL}")
     raise NotPlain(
         f"{where} is of type {type(value).__name__}: give numbers, arrays or a dict of them."
     )

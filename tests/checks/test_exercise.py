@@ -54,11 +54,13 @@ def test_a_right_answer_passes(got, expected):
 
 @given(st.floats(1e-3, 1e3), st.floats(-0.9, 0.9))
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_the_tolerance_is_relative_and_absolute_as_in_isclose(value, part):
-    expect(value * (1 + part * 1e-6), value)
+def test_the_tolerance_is_that_of_single_precision_unless_more_is_asked_for(value, part):
+    expect(value * (1 + part * 1e-5), value)
     expect(part * 1e-9, 0.0)
-    assert refused(value * (1 + 3e-6), value).reason.startswith("your answer has the wrong value")
+    assert refused(value * (1 + 3e-5), value).reason.startswith("your answer has the wrong value")
     assert refused(1e-8, 0.0)
+    expect(value * (1 + part * 1e-7), value, rtol=1e-7, atol=0.0)
+    assert "single precision only" in refused(value * (1 + 3e-7), value, rtol=1e-7, atol=0.0).reason
     expect(value * (1 + part * 1e-2), value, rtol=1e-2)
     expect(value + part, value, rtol=0, atol=1.0)
 
@@ -72,14 +74,15 @@ def test_the_tolerance_is_relative_and_absolute_as_in_isclose(value, part):
     ("1.0", 1.0, "your answer should be a number, not a str"),
     (True, 1, "your answer should be a number, not a bool"),
     ([1.0], 1.0, "your answer should be a number, not a list"),
-    ({"a": 1.0}, np.ones(2), "your answer should be an array of shape (2,), not a dict"),
-    (1.0, np.ones(2), "your answer has shape (); it should have (2,)"),
-    (np.ones((2, 1)), np.ones(2), "your answer has shape (2, 1); it should have (2,)"),
-    (np.ones(1), 1.0, "your answer should be a number, not an array of shape (1,)"),
-    ([[1.0], [1.0, 2.0]], np.ones(2), "your answer should be a regular array of shape (2,)"),
+    ({"a": 1.0}, np.ones(2), "your answer should be an array, not a dict"),
+    (1.0, np.ones(2), "your answer should be an array, not a number"),
+    (np.ones((2, 1)), np.ones(2), "your answer has the wrong shape: too many axes"),
+    (np.ones(1), 1.0, "your answer should be a number, not an array"),
+    ([[1.0], [1.0, 2.0]], np.ones(2), "your answer should be a regular array"),
     (1j, 1.0, "your answer should hold numbers, not a complex"),
-    (np.array(["a"]), np.ones(1), "your answer should hold numbers, not an array of shape (1,)"),
-    (3.0, 3, "your answer should be made of whole numbers (int), not float64"),
+    (np.array(["a"]), np.ones(1), "your answer should hold numbers, not an array"),
+    (3.0, 3, "your answer should be made of whole numbers (int), not float"),
+    (np.float64(3), 3, "your answer should be made of whole numbers (int), not float64"),
     (np.ones(2), np.array([1, 1]), "your answer should be made of whole numbers (int), not float64"),
     (np.ones(2, int), np.array([True, True]), "your answer should be made of True and False, not int64"),
     (1, True, "your answer is not the expected one"),
@@ -87,12 +90,18 @@ def test_the_tolerance_is_relative_and_absolute_as_in_isclose(value, part):
     (np.zeros(3), "text", "your answer is not the expected one"),
     (np.zeros(3), None, "your answer is not the expected one"),
     ("no", "yes", "your answer is not the expected one"),
-    ([1.0], {"a": 1.0}, "your answer should be a dict with the keys ['a'], not a list"),
-    ({"b": 1.0}, {"a": 1.0}, "your answer should be a dict with the keys ['a']: some are missing, or too many"),
-    (np.ones(2), [1.0, 1.0], "your answer should be a list of 2, not an array of shape (2,)"),
-    ([1.0], (1.0, 2.0), "your answer should have 2 parts and has 1"),
-    ([1.0, {"a": None}], [1.0, {"a": 2.0}], "your answer[1]['a'] is None: is a `return` missing?"),
-    ({"w": np.ones(2)}, {"w": np.ones(3)}, "your answer['w'] has shape (2,); it should have (3,)"),
+    ([1.0], {"a": 1.0}, "your answer should be a dict with the keys asked for, not a list"),
+    ({"b": 1.0}, {"a": 1.0}, "your answer should be a dict with the keys asked for: some are missing, or too many"),
+    (np.ones(2), [1.0, 1.0], "your answer should be a list, not an array"),
+    ([1.0], (1.0, 2.0), "your answer should have 2 parts"),
+    ([1.0], [1.0, 2.0], "your answer has too few parts"),
+    (2.0, (1.0, 2.0), "your answer should be a tuple of 2, not a float"),
+    ([1.0, {"a": None}], (1.0, {"a": 2.0}), "the entry [1][name] of your answer is None: nothing was put there"),
+    ([1.0, None], [1.0, 2.0], "the entry [i] of your answer is None: nothing was put there"),
+    ({"W1": None}, {"W1": np.ones(2)}, "the entry [name] of your answer is None: nothing was put there"),
+    ({"w": np.ones(2)}, {"w": np.ones(3)}, "your answer[name] has the wrong shape"),
+    ([{"w": 1.0}], [{"w": 2.0}], "your answer[i][name] has the wrong value"),
+    (10**6 + 1, 10**6, "your answer has the wrong value"),
     (np.array([1.0, np.nan]), np.array([1.0, 2.0]), "your answer contains NaN or infinity"),
     (np.inf, 1.0, "your answer contains NaN or infinity"),
     (np.nan, np.nan, "your answer contains NaN or infinity"),
@@ -105,7 +114,10 @@ def test_type_shape_and_kind_are_compared_before_values(got, expected, reason):
     (-2.0, 2.0, ": it has the right size and the wrong sign"),
     (np.array([1.0, -2.0]), np.array([-1.0, 2.0]), ": it has the right size and the wrong sign"),
     (np.array([1.0, 2.0]) * 3, np.array([1.0, 2.0]), ": it is the right one times a constant"),
-    (np.float32([1.1, 2.2]), np.array([1.1, 2.2]) * (1 + 1e-5), "single precision only (float32)"),
+    (np.float32([1.1, 2.2]), np.array([1.1, 2.2]) * (1 + 3e-5), "single precision only (float32)"),
+    (np.array([1.1, 2.2]) * (1 + 3e-5), np.array([1.1, 2.2]), ": it is nearly right"),
+    (1.96004, 1.96, ": it is nearly right"),
+    (np.array([1.0, 2.0]) * 1.0002, np.array([1.0, 2.0]), ": it is the right one times a constant"),
     (np.array([1.0, 3.0]), np.array([1.0, 2.0]), ""),
     (6.0, 2.0, ""),  # of one number every wrong value is some multiple of the right one
     (np.zeros(2), np.array([1.0, 2.0]), ""),
@@ -120,6 +132,64 @@ def test_the_first_element_that_differs_is_pointed_at():
     detail = refused(np.array([[1.0, 2.0], [5.0, 6.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])).detail
     assert "2 of 4 elements differ, first at [1, 0]: expected 3, got 5" in detail
     assert "expected: array([[1., 2.], [3., 4.]])" in detail and "got:      array(" in detail
+    detail = refused([1.0, {"w": np.ones((2, 1))}], (1.0, {"w": np.ones((2, 3))})).detail
+    assert "its shape is (2, 1); it should be (2, 3)\nfirst at [1]['w']" in detail
+
+
+def test_a_single_precision_answer_is_right_as_a_scalar_and_inside_of_dicts_too():
+    exact = {"slope": 0.1, "w": np.array([0.1, 1e-7, 3.3]), "n": 7}
+    expect({"slope": np.float32(0.1), "w": exact["w"].astype(np.float32), "n": 7}, exact)
+    expect(float(np.float32(0.1)), 0.1)
+    wrong = refused(float(np.float32(0.1)), 0.1, rtol=1e-9)
+    assert "single precision only" in wrong.reason and "times" not in str(wrong)
+
+
+def test_once_the_right_one_is_never_called_a_factor():
+    for factor in (1 + 2e-5, 1 - 5e-5, 1 + 9e-5, 1.0004):
+        error = refused(np.array([1.0, 2.0]) * factor, np.array([1.0, 2.0]))
+        assert "it is 1 times" not in str(error)
+
+
+def test_large_arrays_are_shown_by_shape_and_first_numbers():
+    detail = refused(np.zeros((20, 30)), np.ones((20, 30))).detail
+    assert "expected: array of shape (20, 30): 1, 1, 1, …" in detail and len(detail) < 300
+
+
+SECRET = np.random.default_rng(0).normal(size=(5, 4))  # too long for a line
+
+
+@pytest.mark.parametrize(("got", "place", "part"), [
+    (({"s": SECRET}, {"s": SECRET + 1}), "[1]['s']", SECRET + 1),
+    (({"s": SECRET}, {"s": None}), "[1]['s']", None),
+    (({"s": SECRET}, {"s": SECRET[0]}), "[1]['s']", SECRET[0]),
+    (({"s": SECRET}, {"s": SECRET.tolist()[:1] + [[7.0]]}), "[1]['s']", [SECRET[0].tolist(), [7.0]]),
+    (({"s": SECRET}, {"w": SECRET}), "[1]", {"w": SECRET}),
+    ([{"s": SECRET}, {"s": SECRET}, 3.0], "", ({"s": SECRET}, {"s": SECRET}, 3.0)),
+])  # fmt: skip
+def test_of_a_long_answer_the_part_that_differs_is_shown_with_its_place(got, place, part):
+    expected = ({"s": SECRET}, {"s": SECRET})
+    for mistakes in ({}, {"this is another one": got}):
+        shown = refused(got, expected, mistakes).detail.splitlines()[-2:]
+        assert [line.split(": ")[0] for line in shown] == [f"expected{place}", f"got{place}"]
+        if place:
+            assert shown[1].split(": ", 1)[1].strip() == language.short(part)
+            assert shown[0] != shown[1].replace("got", "expected")
+
+
+def test_a_short_answer_is_shown_as_a_whole():
+    detail = refused(("truncated", 3), ("truncated", 2)).detail
+    assert detail == "first at [1]\nexpected: ('truncated', 2)\ngot:      ('truncated', 3)"
+
+
+@pytest.mark.parametrize("got", [
+    None, [SECRET], {}, {"s": SECRET, "t": 0.0}, {"s": None}, {"s": "x"}, {"s": SECRET[0]}, {"s": SECRET + 1},
+    {"s": SECRET * np.nan}, {"s": [[1.0], 2.0]}, {"s": {"s": 1.0}}, {"s": 1}, {"s": SECRET * 2}, {"s": -SECRET},
+])  # fmt: skip
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v], lambda v: (v,), lambda v: {"s": v}])
+def test_the_keys_of_a_dict_are_in_the_detail_alone(got, wrap):
+    """They may have been drawn."""
+    error = refused(wrap(got), wrap({"s": SECRET}))
+    assert "'s'" not in error.reason and "'s'" in error.detail
 
 
 def test_a_known_mistake_is_named_whatever_its_form():

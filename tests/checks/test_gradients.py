@@ -19,7 +19,7 @@ from by_hand import (
 )
 
 import maml_edu.reference as ref
-from maml_edu.checks import WrongAnswer, check_gradient, diagnose_meta_gradient
+from maml_edu.checks import WrongAnswer, check_gradient, diagnose_meta_gradient, suspects
 from maml_edu.checks.catalogue import named
 from maml_edu.checks.gradients import SENTENCES
 from maml_edu.tasks import TaskBatch
@@ -238,7 +238,89 @@ def in_single_precision_and_back(problem):
     return {k: v.astype(float) for k, v in in_single_precision(problem).items()}
 
 
+def by_loop(problem, direction, first_order=False):
+    """MAML whose inner steps subtract α · direction(slope, φ, state), the state kept in a dict."""
+    theta, losses = problem.theta, []
+    forever: dict = {}
+    for support_x, support_y, query_x, query_y in tensors(problem.batch):
+        phi, state = theta, {}
+        for _ in range(problem.steps):
+            value = tanh_mse(phi, support_x, support_y)
+            slopes = torch.autograd.grad(value, list(phi.values()), create_graph=not first_order)
+            slopes = direction(dict(zip(phi, slopes, strict=True)), phi, state, forever)
+            phi = {k: p - ALPHA * slopes[k] for k, p in phi.items()}
+        losses.append(tanh_mse(phi, query_x, query_y))
+    return slope_of(torch.stack(losses).mean(), theta)
+
+
+def added_up(slope, phi, state, forever):
+    state["sum"] = {k: s + state["sum"][k] if state else s for k, s in slope.items()}
+    return state["sum"]
+
+
+def added_up_across_tasks(slope, phi, state, forever):
+    return added_up(slope, phi, forever, None)
+
+
+def with_momentum(mu):
+    def direction(slope, phi, state, forever):
+        state["v"] = {k: s + mu * state["v"][k] if state else s for k, s in slope.items()}
+        return state["v"]
+
+    return direction
+
+
+def with_clipping(most, constant=False):
+    def direction(slope, phi, state, forever):
+        norm = torch.sqrt(sum((s**2).sum() for s in slope.values()))
+        factor = torch.clamp(most / norm, max=1.0)
+        return {k: s * (factor.detach() if constant else factor) for k, s in slope.items()}
+
+    return direction
+
+
+def without_the_first_parameter(slope, phi, state, forever):
+    return slope | {"w1": torch.zeros_like(slope["w1"])}
+
+
+def with_decay(decay, cut=False):
+    of = lambda p: p.detach() if cut else p
+    return lambda slope, phi, state, forever: {k: s + decay * of(phi[k]) for k, s in slope.items()}
+
+
+def each_task(problem, change=lambda i, task: task):
+    """The gradient of every task by itself."""
+    names = ("support_x", "support_y", "query_x", "query_y")
+    for i in range(problem.tasks):
+        task = change(i, [getattr(problem.batch, name)[i : i + 1] for name in names])
+        yield right(problem, batch=SimpleNamespace(**dict(zip(names, task, strict=True))))
+
+
+def second_task_swapped(problem):
+    swap = lambda i, task: [*task[2:], *task[:2]] if i == 1 else task
+    return average(list(each_task(problem, swap)))
+
+
+def overwritten_but_divided(problem):
+    """total[name] = slope[name] / len(batch)"""
+    return {
+        k: v / problem.tasks for k, v in gradients_overwritten_by_the_last_task(problem).items()
+    }
+
+
+def second_task_left_out(problem):
+    gradients = list(each_task(problem))
+    return average(gradients[:1] + gradients[2:])
+
+
 PLANTED = {
+    "one_task_swapped": [second_task_swapped],
+    "one_task_in_the_mean": [overwritten_but_divided],
+    "wrong_steps": [lambda problem: right(problem, steps=problem.steps + 2)],
+    "slopes_add_up_across_tasks": [lambda problem: by_loop(problem, added_up_across_tasks)],
+    "not_adapted": [lambda problem: by_loop(problem, without_the_first_parameter)],
+    "halved": [scaled(lambda problem: 0.5)],
+    "scaled": [scaled(lambda problem: 1.001), scaled(lambda problem: 0.37)],
     "first_order": [missing_create_graph, gradient_at_phi_of_a_deep_copy],
     "no_inner_step": [query_loss_at_theta],
     "graph_cut": [nothing_flows_back, scaled(lambda problem: 0.0)],
@@ -265,6 +347,7 @@ PLANTED = {
     "single_precision": [in_single_precision, in_single_precision_and_back],
 }
 OF_SEVERAL_STEPS = {
+    "slopes_add_up": [lambda problem: by_loop(problem, added_up)],
     "one_step_short": [one_step_too_few],
     "stale_params": [each_slope_at_theta],
     "last_step_only": [detached_before_the_last_step],
@@ -280,7 +363,8 @@ def label(value):
 
 
 def test_every_mistake_that_has_a_sentence_is_planted_here():
-    elsewhere = {"inner_sum_of_elements"}  # in test_sums_over_several_outputs_are_named_too
+    # in test_sums_over_several_outputs_are_named_too, and of three tasks or more
+    elsewhere = {"inner_sum_of_elements", "task_missing"}
     assert set(SENTENCES) <= set(PLANTED) | set(OF_SEVERAL_STEPS) | elsewhere
     assert len(PLANTED) + len(OF_SEVERAL_STEPS) > 20
 
@@ -291,10 +375,100 @@ def test_a_planted_mistake_is_named(name, planted, problem):
     assert not found.correct and not found.startswith("Right")
     if name == "doubled" and problem.tasks == 2:
         assert name in found.also and "two backward passes" in found  # a sum over two tasks as well
+    elif name == "halved" and problem.tasks == 2:
+        assert name in found.also and "half the right size" in found  # divided by two tasks twice
     else:
         assert found.mistake == name, found
     if name in SENTENCES:
         assert SENTENCES[name] in found
+
+
+def test_one_cause_is_not_made_two_and_what_else_has_the_same_numbers_is_mentioned():
+    problem = PROBLEMS[0]
+    found = problem.diagnosis(overwritten_but_divided(problem))
+    assert "twice" not in found and found.also == ()
+    found = problem.diagnosis(second_task_left_out(problem))
+    assert found.mistake == "task_missing" and "(Task 2 of 5.)" in found
+    five = right(problem, alpha=4 * ALPHA)  # four support examples
+    found = problem.diagnosis(five)
+    assert found.mistake == "inner_sum" and "or inner_lr is that many times" in found
+
+
+@pytest.mark.parametrize("problem", SEVERAL_STEPS, ids=label)
+@pytest.mark.parametrize(
+    ("name", "direction", "number"),
+    [
+        ("weight_decay", with_decay(0.5), "0.5"),
+        ("weight_decay", with_decay(0.005), "0.005"),
+        ("weight_decay_without_graph", with_decay(0.1, cut=True), "0.1"),
+        ("momentum", with_momentum(0.9), "0.9"),
+        ("momentum", with_momentum(0.25), "0.25"),
+        ("clipped", with_clipping(0.3), "0.3"),
+        ("clipped_without_graph", with_clipping(0.3, constant=True), "0.3"),
+    ],
+)
+def test_a_mistake_with_a_number_in_it_is_named_with_its_number(problem, name, direction, number):
+    found = problem.diagnosis(by_loop(problem, direction))
+    assert found.mistake == name and f" of {number}" in found, found
+    first = problem.diagnosis(by_loop(problem, direction, first_order=True))
+    assert f"{name}_and_first_order" in (first.mistake, *first.also), first
+
+
+@pytest.mark.parametrize("problem", SEVERAL_STEPS, ids=label)
+@pytest.mark.parametrize("decay", [1e-3, 1e-4, 1e-5])
+def test_a_small_decay_is_no_other_mistake_that_comes_near(problem, decay):
+    found = problem.diagnosis(by_loop(problem, with_decay(decay)))
+    assert found.mistake == "weight_decay" and found.also == () and f" of {decay:.4g}" in found, (
+        found
+    )
+
+
+def test_of_mistakes_with_a_number_those_that_leave_far_more_over_are_not_told(monkeypatch):
+    left_over = {"weight_decay": (1e-13, 0.01), "wrong_inner_lr": (1e-6, 1.002)}
+    fit = lambda self, family, first_order: left_over.get(family.name, (np.inf, 1.0))
+    monkeypatch.setattr(suspects.Suspects, "_fit", fit)
+    found = PROBLEMS[1].diagnosis(by_loop(PROBLEMS[1], with_decay(0.01)))
+    assert found.mistake == "weight_decay" and found.also == (), found
+    left_over["weight_decay"] = (1e-6, 0.01)  # now neither is nearer than the other
+    found = PROBLEMS[1].diagnosis(by_loop(PROBLEMS[1], with_decay(0.01)))
+    assert {found.mistake, *found.also} == {"weight_decay", "wrong_inner_lr"}, found
+
+
+def test_a_factor_near_1_is_not_called_1():
+    found = PROBLEMS[0].diagnosis(scaled(lambda p: 1 + 3e-5)(PROBLEMS[0]))
+    assert found.mistake == "scaled" and "1.00003 times" in found
+    assert suspects.times(1 + 3e-7) == "1 + 3e-07" and suspects.times(1 - 1e-6, 4) == "1 − 1e-06"
+    assert suspects.times(1.0) == suspects.times(1 + 1e-13) == "1"  # a decay of 1, say
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=label)
+def test_nothing_but_rounding_is_acquitted(problem):
+    """Neither a small weight decay nor a factor near 1 is taken for single precision."""
+    for wrong in (by_loop(problem, with_decay(0.005)), scaled(lambda p: 1.001)(problem)):
+        assert problem.diagnosis(wrong).mistake in ("weight_decay", "scaled")
+        single = {k: v.astype(np.float32) for k, v in wrong.items()}
+        found = problem.diagnosis(single)
+        assert not found.correct and found.mistake != "single_precision" and "Right" not in found
+    rng = np.random.default_rng(0)
+    value = right(problem)
+    off = {k: v * (1 + 1e-4 * rng.normal(size=v.shape)) for k, v in value.items()}
+    assert problem.diagnosis(off).mistake == "small_difference"
+    assert "float64 to know" in problem.diagnosis({k: v.astype(np.float32) for k, v in off.items()})
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=label)
+def test_what_is_wrong_in_one_parameter_alone_is_named_with_it(problem):
+    value, first = right(problem), missing_create_graph(problem)
+    none = problem.diagnosis(value | {"b1": None})
+    assert none.mistake == "parameter_missing" and "'b1' is zero (or None)" in none
+    assert problem.diagnosis(value | {"w2": 0 * value["w2"]}).mistake == "parameter_missing"
+    both = problem.diagnosis(first | {"b1": None})
+    assert both.mistake == "first_order_and_parameter_missing"
+    assert problem.diagnosis(value | {"w1": first["w1"]}).mistake == "parameter_first_order"
+    found = problem.diagnosis(value | {"w1": 3 * value["w1"]})
+    assert found.mistake == "parameter_scaled" and "'w1' is 3 times" in found
+    found = problem.diagnosis(value | {"w1": value["w1"] + 1})
+    assert found.mistake == "unknown" and "Right alone: 'b1', 'w2', 'b2'." in found
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=label)
@@ -549,29 +723,26 @@ def test_rates_steps_and_batches_that_make_no_sense_are_refused():
 
 
 MODEL = torch.nn.Linear(2, 3).double()
-LEARNER = SimpleNamespace(meta_gradient=None)  # as a learner of maml_edu.pytorch has it
+LEARNER = SimpleNamespace(meta_gradient=None)  # no method
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"candidate": LEARNER}, r"got SimpleNamespace. Of a learner, give learner.meta_gradient\(batch\)"),
-        ({"candidate": MODEL}, "candidate must be a dict of gradients like params.*got Linear"),
-        ({"loss": torch.nn.functional.mse_loss}, r"loss must be a function loss\(params, x, y\) on NumPy arrays.*"
-         "raised .*Write a loss on tensors out in NumPy"),
-        ({"loss": torch.nn.MSELoss()}, "on NumPy arrays.*raised .*Write a loss on tensors out in NumPy"),
-        ({"loss": tanh_mse}, "on NumPy arrays.*raised .*Write a loss on tensors out in NumPy"),
-        ({"loss": lambda p, x, y: torch.tensor(1.0)}, "it returned a Tensor. Write"),
+        ({"candidate": LEARNER}, "got SimpleNamespace. Of a learner, meta_gradient must be a method"),
+        ({"candidate": MODEL}, "candidate must be a dict of gradients like params.*got Linear.*call backward"),
+        ({"loss": torch.nn.functional.mse_loss}, r"loss must be a function loss\(params, x, y\).*on NumPy arrays "
+         "or on tensors.*with NumPy arrays it raised .*with tensors it raised"),
+        ({"loss": torch.nn.MSELoss()}, "with NumPy arrays it raised .*with tensors it raised"),
         ({"loss": lambda p, x, y: x}, r"it returned a ndarray of shape \("),
         ({"loss": None}, "raised TypeError"),
-        ({"params": MODEL}, r"a dict name → array or tensor; got Linear.*dict\(model.named_parameters\(\)\)"),
-        ({"params": MODEL.parameters()}, r"got generator.*dict\(model.named_parameters\(\)\)"),
-        ({"params": np.ones(3)}, "a dict name → array or tensor; got ndarray.$"),
+        ({"params": MODEL.parameters()}, "got generator.*give the model itself"),
+        ({"params": np.ones(3)}, "a dict name → array or tensor, or a torch model; got ndarray.$"),
         ({"batch": None}, "support_x, support_y, query_x, query_y, or be a tuple of these four; got NoneType"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )  # fmt: skip
-def test_what_belongs_to_torch_is_answered_with_what_is_expected(change, message):
+def test_what_makes_no_sense_is_answered_with_what_is_expected(change, message):
     problem = PROBLEMS[1]
     arguments = {
         "candidate": right(problem),
@@ -581,6 +752,128 @@ def test_what_belongs_to_torch_is_answered_with_what_is_expected(change, message
     }
     with pytest.raises(ValueError, match=message):
         diagnose_meta_gradient(**arguments | change, inner_lr=ALPHA, inner_steps=problem.steps)
+
+
+# ------------------------------------------------------------------ on tensors
+
+
+def torch_net(dtype=torch.float64):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).to(
+        dtype
+    )
+
+
+def of_net(net, problem, first_order=False):
+    """∇θ of a torch model's MAML, by functional_call and autograd."""
+    theta, losses = dict(net.named_parameters()), []
+    of = lambda p, x, y: torch.nn.functional.mse_loss(torch.func.functional_call(net, p, (x,)), y)
+    for support_x, support_y, query_x, query_y in tensors(problem.batch):
+        phi = theta
+        for _ in range(problem.steps):
+            phi = step(phi, of(phi, support_x, support_y), create_graph=not first_order)
+        losses.append(of(phi, query_x, query_y))
+    return torch.stack(losses).mean(), theta
+
+
+def test_a_loss_on_tensors_is_as_good_as_one_on_arrays():
+    problem = PROBLEMS[1]
+    assert problem.diagnosis(right(problem), loss=tanh_mse).correct
+    found = problem.diagnosis(missing_create_graph(problem), loss=tanh_mse)
+    assert found.mistake == "first_order"
+    assert (
+        problem.diagnosis(by_loop(problem, with_momentum(0.9)), loss=tanh_mse).mistake == "momentum"
+    )
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_a_torch_model_its_loss_and_its_grad_can_be_given_as_they_are(first_order):
+    problem, net = PROBLEMS[1], torch_net()
+    given = (torch.nn.functional.mse_loss, net, problem.batch, ALPHA, problem.steps)
+    value, theta = of_net(net, problem, first_order)
+    grads = dict(
+        zip(theta, torch.autograd.grad(value, list(theta.values()), retain_graph=True), strict=True)
+    )
+    wanted = "first_order" if first_order else None
+    assert diagnose_meta_gradient(grads, *given).mistake == wanted
+    value.backward()
+    assert diagnose_meta_gradient(net, *given).mistake == wanted
+
+
+class Learner:
+    """As those of maml_edu.pytorch: it knows its model, and is asked about batches."""
+
+    def __init__(self, net, change=lambda grads, batch: grads):
+        self.net, self.change = net, change
+
+    def meta_gradient(self, batch):
+        problem = SimpleNamespace(batch=batch, steps=2)
+        value, theta = of_net(self.net, problem)
+        grads = torch.autograd.grad(value, list(theta.values()))
+        return value, self.change(dict(zip(theta, grads, strict=True)), batch)
+
+
+def test_a_learner_can_be_given_as_it_is_and_is_asked_about_one_task_when_unknown():
+    problem, net = PROBLEMS[1], torch_net()
+    given = (torch.nn.functional.mse_loss, net, problem.batch, ALPHA, problem.steps)
+    assert diagnose_meta_gradient(Learner(net), *given).correct
+
+    def odd(grads, batch):
+        return {k: g + (len(batch.query_x) > 1) * torch.randn_like(g) for k, g in grads.items()}
+
+    found = diagnose_meta_gradient(Learner(net, odd), *given)
+    assert found.mistake == "unknown"
+    assert "with one task it is right: the error is in how tasks are put together" in found
+    assert "α = 0" not in found.split("Smaller problems:")[1]  # its rate is its own
+
+
+def test_a_learner_of_maml_edu_is_right_to_single_precision_or_better():
+    mt = pytest.importorskip("maml_edu.pytorch")
+    problem, net = PROBLEMS[1], torch_net(torch.float32)
+    batch = TaskBatch(
+        **{k: torch.as_tensor(v, dtype=torch.float32) for k, v in vars(problem.batch).items()}
+    )
+    learner = mt.MAML(net, torch.nn.functional.mse_loss, ALPHA, problem.steps)
+    found = diagnose_meta_gradient(
+        learner, torch.nn.functional.mse_loss, net, batch, ALPHA, problem.steps
+    )
+    assert found.mistake == "single_precision" and "single precision" in found
+    first = mt.FOMAML(net, torch.nn.functional.mse_loss, ALPHA, problem.steps)
+    found = diagnose_meta_gradient(
+        first, torch.nn.functional.mse_loss, net, batch, ALPHA, problem.steps
+    )
+    assert found.mistake == "first_order"
+
+
+# ------------------------------------------------------------------ smaller problems
+
+
+def test_a_function_that_is_wrong_in_an_unknown_way_is_asked_about_smaller_problems():
+    problem = PROBLEMS[2]
+
+    def odd_loop(loss, params, batch, inner_lr, inner_steps):
+        """Right without inner steps only: every step is bent a little."""
+        value, grads = ref.meta_gradient(loss, params, batch, inner_lr, inner_steps)
+        bent = 1 + np.mean(inner_lr) * inner_steps
+        return value, {k: np.sin(g * bent) if inner_lr else g for k, g in grads.items()}
+
+    found = problem.diagnosis(odd_loop)
+    assert found.mistake == "unknown"
+    assert "with one task it is wrong, too" in found and "with one inner step it is wrong" in found
+    assert "with α = 0 it is right: the error is in the inner loop" in found
+
+    def odd_mean(loss, params, batch, inner_lr, inner_steps):
+        value, grads = ref.meta_gradient(loss, params, batch, inner_lr, inner_steps)
+        return value, {k: np.sin(3 * g) for k, g in grads.items()}
+
+    found = problem.diagnosis(odd_mean)
+    assert "the error is in the query loss or in its mean, not in the inner loop" in found
+
+
+def test_fixed_gradients_are_answered_with_the_advice_to_shrink():
+    problem = PROBLEMS[2]
+    found = problem.diagnosis({k: np.sin(9 * v) for k, v in right(problem).items()})
+    assert "one task, one inner step, inner_lr = 0" in found and "Smaller problems" not in found
 
 
 def test_a_candidate_on_tensors_that_is_called_with_arrays_says_so_in_a_note():

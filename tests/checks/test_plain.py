@@ -1,6 +1,7 @@
 """Plain data: what passes between a check and an answer survives the journey, the rest is refused."""
 
 import json
+import warnings
 from collections import namedtuple
 
 import numpy as np
@@ -127,11 +128,11 @@ class WithDetach:
     (lambda x: x, "the result is of type function"),
     ({1, 2}, "the result is of type set"),
     (b"bytes", "the result is of type bytes"),
-    (1j, "the result is of type complex"),
+    (1j, "the result is of type complex: give real numbers"),
     ((x for x in [1]), "the result is of type generator"),
     ([1, {"a": object()}], r"the result\[1\]\['a'\] is of type object"),
     (np.array([object()]), "the result is an array of object: give an array of numbers"),
-    (np.array([1j]), "the result is an array of complex128"),
+    (np.array([1j]), "the result is an array of complex128: give real numbers.*np.linalg.eigvalsh"),
     (np.array(["2020-01-01"], "datetime64[D]"), "the result is an array of datetime64"),
     (np.zeros(2, [("a", float)]), "the result is an array of"),
     ({(1, 2): 3}, r"the result has the key \(1, 2\): keys must be text or whole numbers"),
@@ -224,7 +225,7 @@ def test_a_function_of_the_catalogue_is_the_same_on_arrays_and_tensors(name):
     }
     x, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
     params = {k: rng.normal(size=shape) for k, shape in shapes.items()}
-    attempts = [(params, x, y), (x, x), (x,)]
+    attempts = [(params, x, y), (params, x), (x, x), (x,)]
     as_tensor = lambda a: torch.tensor(a) if isinstance(a, np.ndarray) else {
         k: torch.tensor(v) for k, v in a.items()
     }  # fmt: skip
@@ -288,3 +289,12 @@ def test_text_that_encode_would_not_write_is_a_value_error(text):
 def test_a_true_that_is_no_one_is_made_one():
     (odd,) = plain.decode('{"array": "Ag==", "dtype": "|b1", "shape": [1]}')
     assert int(odd.view(np.uint8)) == 1
+
+
+def test_an_array_with_nan_in_it_is_not_changed_by_being_looked_at():
+    before = np.array([np.nan, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not plain.changed(before.copy(), before)
+        assert not plain.changed(np.full(2, np.nan), np.full(2, np.nan))
+        assert plain.changed(np.array([np.nan, 2.0]), before)
