@@ -9,9 +9,10 @@ Use one in a lesson:
 
 How to write a new figure
 -------------------------
-1. Make a module for the chapter (or use it: `start.py`, `descent.py`, `arrows.py` …) and write a
-   pure function from parameters to a `Scene` (or a list of scenes: panels side by side). Compute
-   with `maml_edu.reference`; do not import matplotlib.
+1. In `chapters/`, make a module for the chapter (or use it), named as its folder in course/ without the
+   number, and write a pure function from parameters to a `Scene` (or a list of scenes: panels side by
+   side). Compute with `maml_edu.reference`; do not import matplotlib. What several chapters draw lies
+   beside the machinery, as `sines.py` does.
 
        def parabola_scene(a=1.0, start=(2.0, 2.0)):
            x = np.linspace(-3, 3, 121)
@@ -26,6 +27,11 @@ How to write a new figure
 2. Choose a *role* for each thing (`style.ROLES`): never a colour. A new kind of thing gets a new
    role there, and a line in `LINES` or `MARKS` of tests/figures/test_style.py if it shares panels.
    Small black-and-white images are `Ink`; with `press="name"` an `Ink` or a `Note` can be clicked.
+   A confidence interval is an `Interval` (its caps are taller than marks), a length from 0 a `Bar` (cut
+   at the end of its axis it is marked so; on a logarithmic axis it is refused: draw `Points`). Nodes and
+   arrows want `diagram=True`, rows with names `rows=True`, and no label for an axis that is not drawn.
+   The legend takes a free corner, and a strip below if there is none: leave it a corner, or write names
+   beside the curves, `Note(x, y, "MAML", role="maml")`, and no labels. `legend="lower left"` decides.
 3. A static figure returns `draw(scene, …)`. An interactive one returns
 
        interactive(parabola_scene, {"a": ("curvature a", 0.2, 2.0, 1.0, 0.1)},
@@ -34,75 +40,52 @@ How to write a new figure
    Slider specs: (label, low, high, start, step) is a slider, whole numbers throughout make it
    an integer one; (label, [option, …]) a menu; (label, True) a tick box. `drag` gives the first
    places of draggable points: a pair, or an array (n, 2) for several; each name once a figure.
+   `more={"start": 12}` lets the reader add points to such an array, up to 12, and take them away, down
+   to one: by a click on an empty place, a double click or Delete on a point, or two buttons. The
+   function then gets an array (n, 2) whose n changes.
    `press="answers"` passes the names of what was clicked so far, as a list.
    The function is called with all of these by name. It should take less than 50 ms. Its value
    at the start is the static twin; `twin=[{"a": 0.5}, {"a": 2.0}]` draws several settings side
    by side instead, where one picture does not tell the story.
-4. Name the public function in `_WHERE` below and in `FIGURES` of tests/figures/test_figures.py,
-   which checks its title, alt text and size. Test the scene's numbers against a closed form.
-5. Look at it: `draw(parabola_scene()).save("/tmp/look.png")`, then live in JupyterLab, and once in
-   grey.
+4. Name the public function in the `__all__` of its module, in `_WHERE` below and, with small arguments,
+   in `FIGURES` of tests/figures/test_figures.py, which checks title, alt text, size and words. Test the
+   scene's numbers against a closed form in tests/figures/chapters/.
+5. Look at it: `draw(parabola_scene()).save("/tmp/look.png")`, on white and on #111111, then live in
+   JupyterLab, light and dark, and once in grey. Pictures are transparent, in one palette for both
+   (`style.py` says why): alt texts call a `LINE` grey, since only a live figure has it black or white.
 
-Words: `number(0.00123)` writes numbers for titles. Greek and minus are Unicode (θ, α, −), not TeX:
-the browser shows the same text.
+Words: `number(0.00123)` writes numbers for titles, `number(cosine, places=2)` with so many places; use them
+instead of a format, which writes "-0.00". Greek and minus are Unicode (θ, α, −), not TeX: the browser
+shows the same text.
 """
 
 from importlib import import_module
 
-_WHERE = {
-    "Arrow": "scene",
-    "Band": "scene",
-    "Curve": "scene",
-    "Ink": "scene",
-    "Level": "scene",
-    "Note": "scene",
-    "Points": "scene",
-    "Scene": "scene",
-    "contours": "scene",
-    "number": "scene",
-    "ROLES": "style",
-    "Picture": "static",
-    "draw": "static",
-    "interactive": "live",
-    "show_source": "source",
-    # Chapter 00
-    "fit_a_new_sine": "start",
-    "sine_tasks": "start",
-    # Chapter 01
-    "descent_on_contours": "descent",
-    "convergence_by_direction": "descent",
-    "stability_limit": "descent",
-    "noisy_descent": "descent",
-    # Chapter 04
-    "two_arrows": "arrows",
-    "meta_loss_of_theta": "arrows",
-    "two_curvatures": "arrows",
-    # Chapter 07
-    "scrub_adaptation": "sinusoid_maml",
-    "training_curve": "sinusoid_maml",
-    "error_against_steps": "sinusoid_maml",
-    # Chapter 08
-    "nine_suspects": "bug_hunt",
-    "where_bugs_cut": "bug_hunt",
-    # Chapter 09
-    "launch_or_compute": "fast",
-    "speed_ladder": "fast",
-    "roofline": "fast",
-    "memory_against_steps": "fast",
-    # Chapter 10
-    "an_episode": "few_shot",
-    "accuracies": "few_shot",
-    "be_the_classifier": "few_shot",
+_WHERE = {  # module: its public names
+    "scene": "Arrow Band Bar Curve Ink Interval Level Note Points Scene contours number",
+    "style": "ROLES",
+    "static": "Picture draw",
+    "live": "interactive",
+    "source": "show_source",
+    "chapters.start_here": "fit_a_new_sine sine_tasks",
+    "chapters.gradient_descent": "descent_on_contours convergence_by_direction stability_limit noisy_descent "
+    "momentum_map",
+    "chapters.gradient_of_a_step": "two_arrows meta_loss_of_theta two_curvatures two_tasks",
+    "chapters.maml_in_numpy": "scrub_adaptation training_curve error_against_steps what_the_start_has",
+    "chapters.maml_in_pytorch": "nine_suspects six_curves where_bugs_cut",
+    "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",
+    "chapters.few_shot_images": "an_episode accuracies by_company be_the_classifier",
 }
+_MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
 
-__all__ = sorted(_WHERE)
+__all__ = sorted(_MODULE)
 
 
 def __getattr__(name):
     """Import a figure's module when it is first asked for (PEP 562): importing this is cheap."""
-    if name not in _WHERE:
+    if name not in _MODULE:
         raise AttributeError(f"maml_edu.figures has no {name!r}; it has: {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
 
 
 def __dir__():

@@ -10,19 +10,21 @@ import numpy as np
 from maml_edu.figures.static import draw
 
 
-def interactive(scene_of, sliders=None, drag=None, twin=None, press=""):
+def interactive(scene_of, sliders=None, drag=None, twin=None, press="", more=None):
     """A live figure of `scene_of(**values)`, which returns a `Scene` or a list of them.
 
     sliders: name → (label, low, high, start, step), a slider, integer when all four numbers are;
         (label, [option, …]), a menu whose first option is the start; (label, True or False).
     drag: name → first place (x, y), or places (n, 2), of the `Points` drawn with `drag=name`.
         Points whose `drag` names a slider, and whose axis is "x" or "y", move that slider.
+    more: name in `drag` → how many points it may have at most: a click on an empty place adds one, a double
+        click (or Delete) takes one away, and so do two buttons; the last one stays. Its places are (n, 2).
     twin: what the static twin shows: a list of values, each {name: value} changed from the start,
         drawn side by side; None shows the start.
     press: the argument of scene_of, a list, that gets the names of all that the reader has clicked (`press`
         of an `Ink` or a `Note`), in order; empty at the start.
     """
-    return Interactive(scene_of, sliders or {}, drag or {}, twin or [{}], press)
+    return Interactive(scene_of, sliders or {}, drag or {}, twin or [{}], press, more or {})
 
 
 class Interactive:
@@ -31,10 +33,16 @@ class Interactive:
     `set(name=value, …)` moves sliders and points from Python, as a reader would by hand.
     """
 
-    def __init__(self, scene_of, sliders, drag, twin, press=""):
+    def __init__(self, scene_of, sliders, drag, twin, press="", more=()):
         self._scene_of = scene_of
+        self._more = dict(more)
         self._presses = {press: []} if press else {}
         self._places = {name: np.array(place, dtype=float) for name, place in drag.items()}
+        for name, most in self._more.items():
+            if np.ndim(self._places.get(name)) != 2 or len(self._places[name]) > most:
+                raise ValueError(
+                    f"more={{{name!r}: {most}}} wants drag={{{name!r}: places (n, 2)}}, n ≤ {most}"
+                )
         self.controls = {name: _control(name, spec) for name, spec in sliders.items()}
         self.scenes = self._compute()
         pictures = [scene for changes in twin for scene in self._compute(**changes)]
@@ -54,7 +62,7 @@ class Interactive:
         """Set sliders and places by name."""
         for name, value in values.items():
             if name in self._places:
-                self._places[name] = np.reshape(value, self._places[name].shape).astype(float)
+                self._put(name, value)
             elif name in self.controls:
                 self.controls[name].value = value
             elif name in self._presses:
@@ -63,6 +71,14 @@ class Interactive:
                 known = ", ".join([*self.controls, *self._places, *self._presses])
                 raise ValueError(f"this figure has no {name!r}: it has {known}")
         self._redraw()
+
+    def _put(self, name, places):
+        """New places of the points `name`: as many as before, unless `more` allows another number."""
+        shape = (-1, 2) if name in self._more else self._places[name].shape
+        places = np.reshape(places, shape).astype(float)
+        if name in self._more and not 1 <= len(places) <= self._more[name]:
+            raise ValueError(f"{name} has 1 to {self._more[name]} points, not {len(places)}")
+        self._places[name] = places
 
     @property
     def widget(self):
@@ -77,15 +93,42 @@ class Interactive:
         from maml_edu.figures.plane import Plane
 
         room = Layout(flex="1 1 360px", min_width="300px", max_width="560px")
-        self.planes = [Plane(scene=scene.as_dict(), layout=room) for scene in self.scenes]
+        self.planes = [
+            Plane(scene=scene.as_dict(), more=self._more, layout=room) for scene in self.scenes
+        ]
         for control in self.controls.values():
             control.observe(self._redraw, "value")
         for plane in self.planes:
             plane.observe(self._moved, "moved")
             plane.observe(self._pressed, "pressed")
         wrap = Layout(display="flex", flex_flow="row wrap", width="100%")
-        sliders = Box(list(self.controls.values()), layout=wrap)
+        buttons = [button for name in self._more for button in self._buttons(name)]
+        sliders = Box([*self.controls.values(), *buttons], layout=wrap)
         return VBox([sliders, Box(self.planes, layout=wrap)])
+
+    def _buttons(self, name):
+        """Two buttons, for who has no mouse: a point more in the widest gap, the last one less."""
+        from ipywidgets import Button, Layout
+
+        layout = Layout(width="auto", margin="2px 4px")
+        more, less = (
+            Button(description=f"{act} a point", layout=layout) for act in ("Add", "Remove")
+        )
+        more.tooltip, less.tooltip = "or click on an empty place", "or double-click it"
+        more.on_click(lambda _: self._grow(name))
+        less.on_click(lambda _: self._shrink(name))
+        return more, less
+
+    def _grow(self, name):
+        if len(self._places[name]) < self._more[name]:
+            limits = next(s.xlim for s in self.scenes for p in s.points if p.drag == name)
+            self.set(
+                **{name: [*self._places[name], _in_the_widest_gap(self._places[name], limits)]}
+            )
+
+    def _shrink(self, name):
+        if len(self._places[name]) > 1:
+            self.set(**{name: self._places[name][:-1]})
 
     def _compute(self, **changes):
         scenes = self._scene_of(**{**self.values, **changes})
@@ -96,7 +139,7 @@ class Interactive:
             if change["old"].get(name) == places:
                 continue
             if name in self._places:
-                self._places[name] = np.reshape(places, self._places[name].shape).astype(float)
+                self._put(name, places)
                 self._redraw()
             elif name in self.controls:
                 self._slide(name, places[0])
@@ -131,6 +174,15 @@ class Interactive:
         live = live[0] if isinstance(live, tuple) else live
         live["text/plain"] = "(the live figure needs a running kernel)"
         display(live, raw=True)
+
+
+def _in_the_widest_gap(places, limits):
+    """A place in the middle of the widest gap between the points' x, on the line between its neighbours."""
+    places = places[np.argsort(places[:, 0])]
+    edges = np.concatenate([limits[:1], places[:, 0], limits[1:]])
+    widest = int(np.argmax(np.diff(edges)))
+    x = edges[widest : widest + 2].mean()
+    return x, np.interp(x, *places.T)
 
 
 def _control(name, spec):

@@ -1,8 +1,10 @@
 // Paints a scene (see scene.py) as SVG and lets the reader move its draggable points by mouse,
-// touch or arrow keys. `static.py` paints the same scene with matplotlib: keep the two alike.
+// touch or arrow keys, and add and remove those that are named in `more`. `static.py` paints the same
+// scene with matplotlib: keep the two alike. Paper and ink are the page's own (plane.css).
 
 const WIDTH = 480;
 const MARGIN = { left: 60, right: 14, top: 8, bottom: 44 };
+const KINDS = ["inks", "levels", "bands", "bars", "curves", "arrows", "intervals", "points"];
 const HEIGHT_OF_BOX = 0.62; // of its width, unless both axes have the same scale
 let planes = 0;
 
@@ -87,7 +89,7 @@ function stroke(role, extra = {}) {
 }
 
 function marker(role, x, y, size) {
-  const look = { fill: role.colour, stroke: role.edge || "#ffffff", "stroke-width": 1.2 };
+  const look = { fill: role.colour, stroke: role.edge || "var(--paper)", "stroke-width": 1.2 };
   const polygon = (corners) =>
     svg("polygon", { ...look, points: corners.map(([a, b]) => `${x + a * size},${y + b * size}`).join(" ") });
   if (role.marker === "s") return polygon([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]);
@@ -128,20 +130,22 @@ function arrow_between(role, x0, y0, x1, y1) {
 function paint_axes(scene, box) {
   const group = svg("g", { "aria-hidden": "true" });
   const line = (x1, y1, x2, y2, colour) => svg("line", { x1, y1, x2, y2, stroke: colour });
-  for (const [value, text] of scene.diagram ? [] : box.x.ticks) {
+  if (scene.diagram) return group;
+  const middle = [box.left + box.width / 2, box.top + box.height / 2];
+  for (const [value, text] of box.x.ticks) {
     const at = box.x(value);
-    group.append(line(at, box.top, at, box.bottom, "#e4e4e4"));
+    group.append(line(at, box.top, at, box.bottom, "var(--grid)"));
     group.append(svg("text", { x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
-  for (const [value, text] of scene.diagram || scene.rows ? [] : box.y.ticks) {
+  group.append(line(box.left, box.bottom, box.right, box.bottom, "var(--ink)"));
+  group.append(svg("text", { x: middle[0], y: box.bottom + 38, "text-anchor": "middle" }, scene.xlabel));
+  if (scene.rows) return group;
+  for (const [value, text] of box.y.ticks) {
     const at = box.y(value);
-    group.append(line(box.left, at, box.right, at, "#e4e4e4"));
+    group.append(line(box.left, at, box.right, at, "var(--grid)"));
     group.append(svg("text", { x: box.left - 7, y: at + 4.5, "text-anchor": "end" }, text));
   }
-  group.append(line(box.left, box.bottom, box.right, box.bottom, "#222222"));
-  group.append(line(box.left, box.top, box.left, box.bottom, "#222222"));
-  const middle = [box.left + box.width / 2, box.top + box.height / 2];
-  group.append(svg("text", { x: middle[0], y: box.bottom + 38, "text-anchor": "middle" }, scene.xlabel));
+  group.append(line(box.left, box.top, box.left, box.bottom, "var(--ink)"));
   const turned = `translate(15 ${middle[1]}) rotate(-90)`;
   group.append(svg("text", { transform: turned, "text-anchor": "middle" }, scene.ylabel));
   return group;
@@ -158,8 +162,9 @@ function paint_content(scene, box, roles, clip) {
   for (const band of scene.bands) {
     const there = path_of(band.x, band.high, x, y);
     const back = path_of([...band.x].reverse(), [...band.low].reverse(), x, y).replace("M", "L");
-    group.append(svg("path", { d: there + back + "Z", fill: roles[band.role].colour, opacity: 0.2 }));
+    group.append(svg("path", { d: there + back + "Z", fill: roles[band.role].colour, opacity: 0.25 }));
   }
+  for (const bars of scene.bars) bars.at.forEach((_, i) => group.append(paint_bar(bars, i, box, roles)));
   for (const curve of scene.curves) {
     const role = roles[curve.role];
     group.append(svg("path", stroke(role, { d: path_of(curve.x, curve.y, x, y) })));
@@ -170,7 +175,37 @@ function paint_content(scene, box, roles, clip) {
     const [y0, y1] = arrow.y.map(y);
     group.append(arrow_between(roles[arrow.role], x0, y0, x1, y1));
   }
+  for (const some of scene.intervals) some.at.forEach((_, i) => group.append(paint_interval(some, i, box, roles)));
   return group;
+}
+
+// A bar from 0; across one that is cut go two strokes of paper, just before its end.
+function paint_bar(bars, i, box, roles) {
+  const upright = bars.axis === "y";
+  const [along, across] = upright ? [box.y, box.x] : [box.x, box.y];
+  const [from, to] = [along(0), along(bars.end[i])];
+  const [one, other] = [across(bars.at[i] - bars.width / 2), across(bars.at[i] + bars.width / 2)];
+  const rect = (a, b, c, d) => (upright
+    ? { x: Math.min(c, d), y: Math.min(a, b), width: Math.abs(d - c), height: Math.abs(b - a) }
+    : { x: Math.min(a, b), y: Math.min(c, d), width: Math.abs(b - a), height: Math.abs(d - c) });
+  const bar = svg("g", {}, svg("rect", { ...rect(from, to, one, other), fill: roles[bars.role].colour }));
+  if (!bars.cut[i]) return bar;
+  const back = Math.sign(from - to);
+  for (const far of [12, 19]) {
+    const at = to + back * far;
+    bar.append(svg("rect", { ...rect(at, at + back * 3, one, other), fill: "var(--paper)", class: "cut" }));
+  }
+  return bar;
+}
+
+// A line with caps that stand out above and below any mark.
+function paint_interval(some, i, box, roles) {
+  const upright = some.axis === "y";
+  const [along, across] = upright ? [box.y, box.x] : [box.x, box.y];
+  const [from, to, at] = [along(some.low[i]), along(some.high[i]), across(some.at[i])];
+  const cap = (end) => (upright ? `M${at - 10} ${end}h20` : `M${end} ${at - 10}v20`);
+  const line = upright ? `M${at} ${from}V${to}` : `M${from} ${at}H${to}`;
+  return svg("path", { d: line + cap(from) + cap(to), stroke: roles[some.role].colour, "stroke-width": 2, fill: "none" });
 }
 
 function paint_ink(ink, box, roles) {
@@ -187,15 +222,15 @@ function paint_ink(ink, box, roles) {
   const role = roles[ink.role];
   const frame = { x: left, y: top, width: right - left, height: bottom - top, class: "frame" };
   return svg("g", {},
-    svg("rect", { ...frame, fill: "#ffffff", stroke: role.colour, "stroke-width": role.width + 0.8 }),
-    svg("path", { d, fill: "#222222", "shape-rendering": "crispEdges" }));
+    svg("rect", { ...frame, fill: "var(--paper)", stroke: role.colour, "stroke-width": role.width + 0.8 }),
+    svg("path", { d, fill: "var(--ink)", "shape-rendering": "crispEdges" }));
 }
 
 function paint_button(note, box) {
   const [x, y, wide] = [box.x(note.x), box.y(note.y), 16 + 7.4 * note.text.length];
   const from = { left: x, middle: x - wide / 2, right: x - wide }[note.anchor];
   return svg("g", {},
-    svg("rect", { x: from, y: y - 13, width: wide, height: 26, rx: 6, fill: "#ffffff", stroke: "#222222", class: "frame" }),
+    svg("rect", { x: from, y: y - 13, width: wide, height: 26, rx: 6, fill: "var(--paper)", stroke: "var(--ink)", class: "frame" }),
     svg("text", { x: from + wide / 2, y: y + 4.5, "text-anchor": "middle" }, note.text));
 }
 
@@ -214,7 +249,9 @@ function paint_top(scene, box, roles) {
   for (const note of scene.notes.filter((n) => !n.press)) {
     const anchor = { left: "start", middle: "middle", right: "end" }[note.anchor];
     const place = { x: box.x(note.x), y: box.y(note.y) + 4.5, "text-anchor": anchor, class: "halo" };
-    group.append(svg("text", place, note.text));
+    const role = roles[note.role];
+    const named = role && !role.edge ? { class: "halo named", style: `--role: ${role.colour}` } : {};
+    group.append(svg("text", { ...place, ...named }, note.text));
   }
   return group;
 }
@@ -222,7 +259,7 @@ function paint_top(scene, box, roles) {
 function paint_legend(legend, scene, roles) {
   legend.replaceChildren();
   const seen = new Set();
-  for (const kind of ["inks", "levels", "bands", "curves", "arrows", "points"]) {
+  for (const kind of KINDS) {
     for (const item of scene[kind]) {
       if (!item.label || seen.has(item.role + item.label)) continue;
       seen.add(item.role + item.label);
@@ -236,8 +273,10 @@ function paint_legend(legend, scene, roles) {
 function key_of(kind, item, role) {
   const key = svg("svg", { viewBox: "0 0 38 14", "aria-hidden": "true" });
   if (kind === "points") key.append(marker(role, 19, 7, 5));
-  else if (kind === "inks") key.append(svg("rect", { x: 12, y: 1.5, width: 11, height: 11, fill: "#ffffff", stroke: role.colour, "stroke-width": 2 }));
-  else if (kind === "bands") key.append(svg("rect", { x: 2, y: 2, width: 34, height: 10, fill: role.colour, opacity: 0.2 }));
+  else if (kind === "inks") key.append(svg("rect", { x: 12, y: 1.5, width: 11, height: 11, fill: "var(--paper)", stroke: role.colour, "stroke-width": 2 }));
+  else if (kind === "bands") key.append(svg("rect", { x: 2, y: 2, width: 34, height: 10, fill: role.colour, opacity: 0.25 }));
+  else if (kind === "bars") key.append(svg("rect", { x: 2, y: 2, width: 34, height: 10, fill: role.colour }));
+  else if (kind === "intervals") key.append(svg("path", { d: "M4 7H34M4 2V12M34 2V12", stroke: role.colour, "stroke-width": 2 }));
   else if (kind === "arrows") key.append(arrow_between(role, 2, 7, 37, 7));
   else key.append(svg("path", stroke(role, { d: "M2 7H36" })));
   if (item.markers) key.append(marker(role, 19, 7, 3.2));
@@ -308,13 +347,15 @@ function render({ model, el }) {
   const spoken = div("spoken");
   spoken.setAttribute("aria-live", "polite");
   el.append(title, canvas, legend, spoken);
+  const room = svg("rect", { class: "room", fill: "transparent" });
   const under = svg("g");
   const press_layer = svg("g");
   const handles_layer = svg("g");
   const over = svg("g", { "pointer-events": "none" });
-  canvas.append(under, press_layer, handles_layer, over);
+  canvas.append(under, room, press_layer, handles_layer, over);
 
-  let box, handles = [], held = null, waiting = 0, queued = false, speak = 0;
+  let box, handles = [], held = null, waiting = 0, queued = null, speak = 0;
+  let pressed_down = { key: "", time: 0 }; // which handle the pointer went down on last, and when
 
   function paint() {
     const scene = model.get("scene");
@@ -327,6 +368,7 @@ function render({ model, el }) {
       svg("defs", {}, svg("clipPath", { id: clip }, svg("rect", window_))),
       paint_axes(scene, box), paint_content(scene, box, roles, clip));
     over.replaceChildren(paint_top(scene, box, roles));
+    paint_room(scene);
     paint_buttons(scene, roles);
     title.textContent = scene.title;
     paint_legend(legend, scene, roles);
@@ -341,6 +383,45 @@ function render({ model, el }) {
     const buttons = buttons_of(scene, box, roles);
     press_layer.replaceChildren(...buttons);
     if (focused) (buttons.find((b) => b.dataset.press === before) ?? buttons[0])?.focus();
+  }
+
+  // Where a click on an empty place adds a point: to the drag that is named in `more` and drawn here.
+  function growing(scene) {
+    const more = model.get("more") ?? {};
+    return scene.points.find((p) => p.drag in more)?.drag;
+  }
+
+  function paint_room(scene) {
+    const there = growing(scene) ? box : { left: 0, top: 0, width: 0, height: 0 };
+    for (const name of ["width", "height"]) room.setAttribute(name, there[name]);
+    room.setAttribute("x", there.left);
+    room.setAttribute("y", there.top);
+  }
+
+  function add(drag, x, y) {
+    const own = handles.filter((h) => h.drag === drag);
+    if (!own.length || own.length >= model.get("more")[drag]) return;
+    const i = own.length;
+    const handle = { ...own[0], key: `${drag}.${i}`, i, x, y };
+    handle.node = make_handle(handle, model.get("roles")[handle.role]);
+    handles_layer.append(handle.node);
+    place_handle(handle.node, handle, box, model.get("scene"));
+    handles.push(handle);
+    send(drag);
+  }
+
+  function remove(key) {
+    const gone = handles.find((h) => h.key === key);
+    const own = handles.filter((h) => h.drag === gone?.drag && h !== gone);
+    if (!gone || !(gone.drag in (model.get("more") ?? {})) || !own.length) return;
+    gone.node.remove();
+    handles = handles.filter((h) => h !== gone);
+    own.forEach((handle, i) => {
+      Object.assign(handle, { i, key: `${handle.drag}.${i}` });
+      handle.node.dataset.handle = handle.key;
+    });
+    own[Math.min(gone.i, own.length - 1)].node.focus({ focusVisible: false });
+    send(gone.drag);
   }
 
   function press(name) {
@@ -384,12 +465,15 @@ function render({ model, el }) {
 
   // One message at a time: the next leaves when the scene has come back, or after half a second.
   function send(drag) {
+    leave({ [drag]: handles.filter((h) => h.drag === drag).map((h) => [h.x, h.y]) });
+  }
+
+  function leave(places) {
     if (waiting) {
-      queued = drag;
+      queued = { ...queued, ...places };
       return;
     }
-    const places = handles.filter((h) => h.drag === drag).map((h) => [h.x, h.y]);
-    model.set("moved", { ...model.get("moved"), [drag]: places });
+    model.set("moved", { ...model.get("moved"), ...places });
     model.save_changes();
     waiting = setTimeout(answered, 500);
   }
@@ -398,8 +482,8 @@ function render({ model, el }) {
     clearTimeout(waiting);
     waiting = 0;
     const next = queued;
-    queued = false;
-    if (next) send(next);
+    queued = null;
+    if (next) leave(next);
   }
 
   function pointer_place(event) {
@@ -409,7 +493,14 @@ function render({ model, el }) {
 
   canvas.addEventListener("pointerdown", (event) => {
     const node = event.target.closest("[data-handle]");
+    const before = pressed_down;
+    pressed_down = { key: node?.dataset.handle, time: event.timeStamp };
     if (!node) return;
+    if (before.key === pressed_down.key && event.timeStamp - before.time < 400) {
+      pressed_down = { key: "", time: 0 };
+      event.preventDefault();
+      return remove(node.dataset.handle); // a double click
+    }
     held = node.dataset.handle;
     canvas.setPointerCapture(event.pointerId);
     node.focus({ focusVisible: false });
@@ -419,6 +510,7 @@ function render({ model, el }) {
   canvas.addEventListener("click", (event) => {
     const node = event.target.closest("[data-press]");
     if (node) press(node.dataset.press);
+    if (event.target === room && pressed_down.key === undefined) add(growing(model.get("scene")), ...pointer_place(event));
   });
   canvas.addEventListener("pointermove", (event) => {
     if (held) move(held, ...pointer_place(event));
@@ -435,6 +527,11 @@ function render({ model, el }) {
     }
     const node = event.target.closest("[data-handle]");
     const direction = KEYS[event.key];
+    if (node && (event.key === "Delete" || event.key === "Backspace")) {
+      event.preventDefault();
+      event.stopPropagation();
+      return remove(node.dataset.handle);
+    }
     if (!node || !direction) return;
     const part = event.shiftKey ? 0.004 : 0.02;
     const handle = handles.find((h) => h.key === node.dataset.handle);

@@ -10,7 +10,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from maml_edu.figures.style import GRID, INK, PAPER, roles_as_json
+from maml_edu.figures.style import roles_as_json
 
 HERE = Path(__file__).parent
 
@@ -19,6 +19,7 @@ class Plane(anywidget.AnyWidget):
     """A live `Scene`. Set `scene` to `some_scene.as_dict()`; watch `moved`.
 
     moved: {drag name: [[x, y], …]}, every point of that name, after the reader moved one.
+    more: {drag name: how many points it may have}, where the reader may add points and take them away.
     pressed: {"name": what the reader has clicked last, "count": how many clicks there were}.
     """
 
@@ -28,4 +29,4 @@ class Plane(anywidget.AnyWidget):
     moved = traitlets.Dict().tag(sync=True)
     pressed = traitlets.Dict().tag(sync=True)
     roles = traitlets.Dict(roles_as_json()).tag(sync=True)
-    colours = traitlets.Dict({"ink": INK, "grid": GRID, "paper": PAPER}).tag(sync=True)
+    more = traitlets.Dict().tag(sync=True)

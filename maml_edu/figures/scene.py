@@ -29,7 +29,8 @@ class Points:
     """Marks at (x[i], y[i]), or one mark when both are numbers.
 
     `drag="start"` lets the reader move them in a live figure: `interactive(…, drag={"start": …})`
-    then passes their places back to the figure's function. `axis` is "xy", "x" or "y".
+    then passes their places back to the figure's function. `axis` is "xy", "x" or "y". With
+    `interactive(…, more={"start": 12})` the reader also adds points and takes them away.
     """
 
     x: object  # number or (n,)
@@ -62,6 +63,38 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, a line with a cap at either end: a confidence interval, at the height `at`.
+
+    Caps are taller than any mark, so that an interval shorter than its mark is seen as well. All three are
+    numbers or (n,); with `axis="y"` the interval is upright, above `at`.
+    """
+
+    low: object
+    high: object
+    at: object
+    role: str = "truth"
+    label: str = ""
+    axis: str = "x"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from 0 to `value` at the height `at`, `width` wide in the axis' units: numbers, or (n,).
+
+    With `axis="y"` bars are upright. Its axis is not logarithmic and shows the 0; a bar that goes beyond
+    the axis is cut there and gets a mark that says so. Where bars would not do, take `Points`.
+    """
+
+    at: object
+    value: object
+    role: str = "maml"
+    label: str = ""
+    axis: str = "x"
+    width: float = 0.6
+
+
+@dataclass(frozen=True)
 class Level:
     """Contour lines of a surface: polylines of shape (n, 2). `contours` makes them."""
 
@@ -91,7 +124,8 @@ class Ink:
 class Note:
     """Words at (x, y): `anchor` "left", "middle" or "right" is the part of the text put there.
 
-    With a `press` name it is a button, as an `Ink` is.
+    With a `role` the words have its colour, as a curve's name beside its end. With a `press` name they
+    are a button, as an `Ink` is.
     """
 
     x: float
@@ -99,6 +133,12 @@ class Note:
     text: str
     anchor: str = "left"
     press: str = ""
+    role: str = ""
+
+
+# What a scene holds, from the bottom to the top; all but notes have a role and a label.
+KINDS = ("inks", "levels", "bands", "bars", "curves", "arrows", "intervals", "points")
+LEGENDS = ("", "upper right", "upper left", "lower right", "lower left", "below")
 
 
 @dataclass(frozen=True)
@@ -106,22 +146,25 @@ class Scene:
     """One panel. `title` says the finding; `alt` says, to who cannot see it, what there is to see.
 
     `equal=True` gives both axes the same scale; `xlog`, `ylog` make an axis logarithmic.
-    `diagram=True` draws no numbers on the axes, for pictures of nodes and arrows; `rows=True` none on the
-    vertical one, where each height is a thing with a name. Labels become one
-    legend below the panel, in the order in which things are listed.
+    `diagram=True` draws no axes at all, for pictures of nodes and arrows; `rows=True` no vertical one,
+    where each height is a thing with a name: neither wants the label of what is not drawn. Labels of
+    things become one legend, in the order in which things are listed: in the first free corner of a
+    picture, below it if none is free; `legend` names the place ("upper left", "below" …) instead.
     """
 
     title: str
     alt: str
-    xlabel: str
-    ylabel: str
     xlim: tuple
     ylim: tuple
+    xlabel: str = ""
+    ylabel: str = ""
     inks: list = field(default_factory=list)
     levels: list = field(default_factory=list)
     bands: list = field(default_factory=list)
+    bars: list = field(default_factory=list)
     curves: list = field(default_factory=list)
     arrows: list = field(default_factory=list)
+    intervals: list = field(default_factory=list)
     points: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     equal: bool = False
@@ -129,9 +172,11 @@ class Scene:
     ylog: bool = False
     diagram: bool = False
     rows: bool = False
+    legend: str = ""
 
     def __post_init__(self):
-        for name in ("title", "alt", "xlabel", "ylabel"):
+        labels = ("xlabel", "ylabel")[: 0 if self.diagram else 1 if self.rows else 2]
+        for name in ("title", "alt", *labels):
             if not getattr(self, name).strip():
                 raise ValueError(f"this scene has no {name}: write one, readers depend on it")
         for name, log in (("xlim", self.xlog), ("ylim", self.ylog)):
@@ -141,15 +186,35 @@ class Scene:
                     f"{name} is ({low}, {high}): give two finite numbers, the smaller one first"
                     + (" and above 0 on a logarithmic axis" if log else "")
                 )
-        coloured = [self.inks, self.levels, self.bands, self.curves, self.arrows, self.points]
-        for item in (item for kind in coloured for item in kind):
+        for item in [*self._things(), *(note for note in self.notes if note.role)]:
             if item.role not in ROLES:
                 raise ValueError(f"unknown role {item.role!r}: use one of {', '.join(ROLES)}")
+        if self.legend not in LEGENDS:
+            raise ValueError(f"unknown place of the legend {self.legend!r}: use one of {LEGENDS}")
+        for bar in self.bars:
+            self._check(bar)
+
+    def _check(self, bar):
+        log, (low, high) = (self.xlog, self.xlim) if bar.axis == "x" else (self.ylog, self.ylim)
+        if log or not low <= 0 <= high:
+            raise ValueError(
+                f"a bar along {bar.axis} has a length only on a linear axis that shows the 0, and this one "
+                f"goes {'by factors ' if log else ''}from {low} to {high}: draw Points instead"
+            )
+
+    def _things(self):
+        return [item for kind in KINDS for item in getattr(self, kind)]
+
+    def words(self):
+        """All that is to be read in it: title, alt text, axes, labels and notes."""
+        axes = [] if self.diagram else [self.xlabel] if self.rows else [self.xlabel, self.ylabel]
+        said = [item.label for item in self._things()] + [note.text for note in self.notes]
+        return [self.title, self.alt, *axes, *said]
 
     def as_dict(self):
         """Plain lists and numbers for the painters: finite, rounded, nothing absurdly far away."""
         x, y = _tamer(self.xlim, self.xlog), _tamer(self.ylim, self.ylog)
-        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog", "diagram", "rows")
+        same = ("alt", "xlabel", "ylabel", "equal", "xlog", "ylog", "diagram", "rows", "legend")
         return {
             **{name: getattr(self, name) for name in same},
             "title": _unbroken(self.title),
@@ -167,6 +232,13 @@ class Scene:
             "bands": [
                 {"x": x(b.x), "low": y(b.low), "high": y(b.high), **_name(b)} for b in self.bands
             ],
+            "bars": [self._bar(bar) for bar in self.bars],
+            "intervals": [
+                {"low": along(i.low), "high": along(i.high), "at": across(i.at), "axis": i.axis}
+                | _name(i)
+                for i in self.intervals
+                for along, across in ((x, y) if i.axis == "x" else (y, x),)
+            ],
             "curves": [
                 {"x": x(c.x), "y": y(c.y), "markers": c.markers, **_name(c)} for c in self.curves
             ],
@@ -180,10 +252,19 @@ class Scene:
             ],
             "notes": [
                 {"x": x(n.x)[0], "y": y(n.y)[0], "text": n.text, "anchor": n.anchor}
-                | {"press": n.press}
+                | {"press": n.press, "role": n.role}
                 for n in self.notes
             ],
         }
+
+    def _bar(self, bar):
+        """One rectangle each: from 0 to the value, or to the end of the axis if that is cut."""
+        low, high = self.xlim if bar.axis == "x" else self.ylim
+        value = np.atleast_1d(np.asarray(bar.value, dtype=float))
+        end = [float(v) for v in np.clip(value, low, high)]
+        sizes = {"at": [float(v) for v in np.atleast_1d(bar.at)], "width": float(bar.width)}
+        cut = [bool(v < low or v > high) for v in value]
+        return {**sizes, "end": end, "cut": cut, "axis": bar.axis, **_name(bar)}
 
 
 def contours(f, xlim, ylim, levels, size=121):
@@ -195,11 +276,16 @@ def contours(f, xlim, ylim, levels, size=121):
     return Level([line for level in levels for line in maker.lines(level)])
 
 
-def number(value, digits=3):
-    """A number as people write it: `digits` significant, a real minus sign, 1e5 → "1 × 10⁵"."""
-    value = float(value)
+def number(value, digits=3, places=None):
+    """A number as people write it: `digits` significant, a real minus sign, 1e5 → "1 × 10⁵".
+
+    With `places`, that many after the point: number(−0.001, places=2) is "0.00". Never "−0".
+    """
+    value = float(value) + 0.0  # −0.0 + 0.0 = 0.0
     if not isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "undefined"
+    if places is not None:
+        return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
     if value and not 1e-3 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa

@@ -1,15 +1,27 @@
 """One look for every picture: what a thing *is* (its role) decides how it is drawn.
 
-Colours are Okabe and Ito's, which people with colour-blindness tell apart; dashes and markers
-differ too, so that a picture printed in grey can still be read. matplotlib (`static.py`) and the
-browser (`plane.js`) read the same table. Start from `ROLES`.
+Colours are Okabe and Ito's or near them, which people with colour-blindness tell apart; dashes and
+markers differ too, so that a picture printed in grey can still be read. matplotlib (`static.py`) and
+the browser (`plane.js`) read the same table. Start from `ROLES`.
+
+One palette for light and for dark pages
+----------------------------------------
+A picture has no paper of its own: it lies on white in JupyterLab's light theme and on #111111 in the
+dark one, and nothing tells it which. Two pictures and a choice between them would need `<picture>`,
+`<style>` or an inline `<svg>`, and JupyterLab takes all three out of a notebook that has not been run
+on this machine. `prefers-color-scheme` asks the operating system, which
+may be dark where JupyterLab is light. A transparent PNG whose every colour has a contrast of 3 : 1 or
+more with both grounds is right in all of them. That leaves a band of middle lightness (L* from 41 to
+62); marks whose fill is lighter have a black edge. Live figures, which run only where they are trusted,
+take text and paper from JupyterLab's own variables, and what is `LINE` here in the colour of the text.
 """
 
 from dataclasses import asdict, dataclass
 
-INK = "#222222"  # text and axes
-GRID = "#e4e4e4"
-PAPER = "#ffffff"
+INK = "#737373"  # text and axes
+LINE = "#666666"  # lines and marks without a colour of their own
+GRID = "#80808040"  # a grey through which three quarters of the ground are seen
+GROUNDS = ("#ffffff", "#111111")  # JupyterLab's, light and dark
 
 
 @dataclass(frozen=True)
@@ -29,12 +41,14 @@ class Role:
 
 
 ROLES = {
-    "truth": Role("#000000", width=1.8, means="what is really there: the true function"),
+    "truth": Role(LINE, width=2.0, means="what is really there: the true function"),
     "support": Role("#E69F00", marker="o", edge="#000000", means="examples to adapt to"),
     "query": Role("#56B4E9", marker="s", edge="#000000", means="examples to be judged by"),
+    "support_loss": Role("#B97F00", dash=(9.0, 1.6), means="the loss on examples to adapt to"),
+    "query_loss": Role("#3A93CC", dash=(3.0, 1.4), means="the loss on examples to be judged by"),
     "before": Role("#8C8C8C", dash=(3.5, 2.0), marker="o", means="before adaptation"),
     "after": Role("#009E73", marker="D", width=2.4, means="after adaptation"),
-    "theta": Role("#000000", marker="o", means="θ, the meta-parameters"),
+    "theta": Role(LINE, marker="o", means="θ, the meta-parameters"),
     "phi": Role("#009E73", marker="D", means="φ, the adapted parameters"),
     "maml": Role("#0072B2", marker="o", width=2.4, means="MAML, the full meta-gradient"),
     "first_order": Role(
@@ -43,9 +57,9 @@ ROLES = {
     "baseline": Role(
         "#CC79A7", dash=(2.2, 1.4), marker="s", width=2.4, means="an ordinary pretrained network"
     ),
-    "path": Role("#000000", marker="o", width=1.2, means="steps of an optimiser"),
-    "surface": Role("#56B4E9", width=1.0, means="a loss surface, level by level"),
-    "reader": Role("#000000", marker="^", means="what the reader answers"),
+    "path": Role(LINE, marker="o", width=1.2, means="steps of an optimiser"),
+    "surface": Role("#3A93CC", width=1.0, means="a loss surface, level by level"),
+    "reader": Role(LINE, marker="^", means="what the reader answers"),
     "goal": Role(
         "#F0E442",
         marker="*",
@@ -54,20 +68,35 @@ ROLES = {
     ),
     "high": Role("#D55E00", marker="^", means="the larger of two values of one quantity"),
     "low": Role(
-        "#56B4E9", dash=(3.5, 1.6), marker="s", means="the smaller of two values of one quantity"
+        "#3A93CC", dash=(3.5, 1.6), marker="s", means="the smaller of two values of one quantity"
     ),
-    "neutral": Role("#666666", dash=(1.0, 1.6), width=1.2, means="guides and limits"),
+    "neutral": Role(LINE, dash=(1.0, 1.6), width=1.2, means="guides and limits"),
 }
 
 
 def roles_as_json():
-    """`ROLES` as plain dicts, for the browser."""
-    return {name: {**asdict(role), "dash": list(role.dash)} for name, role in ROLES.items()}
+    """`ROLES` as plain dicts, for the browser, where `LINE` follows the colour of the text."""
+    return {name: {**asdict(role), **_live(role)} for name, role in ROLES.items()}
+
+
+def _live(role):
+    return {"dash": list(role.dash), "colour": "var(--ink)" if role.colour == LINE else role.colour}
+
+
+def luminance(colour):
+    """Relative luminance of "#rrggbb", 0 black … 1 white (WCAG 2)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """Contrast of two colours, 1 … 21 (WCAG 2)."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 def lightness(colour):
     """CIE L* (0 black … 100 white) of "#rrggbb": what is left of a colour in a grey print."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    y = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    y = luminance(colour)
     return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y

@@ -1,5 +1,7 @@
 """Moving a slider or a point from either side changes what the planes show."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,71 @@ def test_the_plane_loads_nothing_from_the_network():
         assert "import " not in text.replace("@import ", "import ")
         assert "https:" not in text and "fetch(" not in text
     assert "function render" in str(Plane._esm)
+
+
+# ---- points that come and go
+
+
+def points_scene(points, slope=1.0):
+    return Scene(
+        title=f"{len(points)} points",
+        alt="Points.",
+        xlabel="x",
+        ylabel="y",
+        xlim=(0, 10),
+        ylim=(0, 10),
+        points=[Points(*np.transpose(points), "support", "your points", drag="points")],
+    )
+
+
+def growing(n=2, most=4):
+    places = np.column_stack([np.arange(1.0, n + 1), np.full(n, 5.0)])
+    return interactive(points_scene, drag={"points": places}, more={"points": most})
+
+
+def test_points_added_and_taken_away_in_the_browser_reach_the_function():
+    live = growing()
+    live.widget  # noqa: B018
+    (plane,) = live.planes
+    assert plane.more == {"points": 4}
+    for places in ([[1, 5], [2, 5], [7, 3]], [[7, 3]]):
+        plane.moved = {"points": places}
+        np.testing.assert_array_equal(live.values["points"], places)
+        assert plane.scene["title"] == f"{len(places)} points"
+
+
+def test_a_point_is_added_in_the_widest_gap_and_the_last_one_stays():
+    live = growing()
+    add, remove = live.widget.children[0].children
+    add.click()
+    np.testing.assert_array_equal(live.values["points"][-1], [6, 5])
+    for _ in range(3):
+        add.click()
+    assert len(live.values["points"]) == 4, "as many as there may be"
+    for _ in range(5):
+        remove.click()
+    np.testing.assert_array_equal(live.values["points"], [[1, 5]])
+
+
+@pytest.mark.parametrize("places", [np.empty((0, 2)), np.zeros((5, 2))])
+def test_too_many_points_or_none_are_refused(places):
+    with pytest.raises(ValueError, match="1 to 4 points"):
+        growing().set(points=places)
+
+
+def test_points_of_a_fixed_number_stay_as_many():
+    live = interactive(points_scene, drag={"points": np.ones((2, 2))})
+    with pytest.raises(ValueError, match="reshape"):
+        live.set(points=np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("drag", [{}, {"points": (1.0, 2.0)}, {"points": np.zeros((5, 2))}])
+def test_more_wants_a_table_of_places(drag):
+    with pytest.raises(ValueError, match=r"wants drag=.*\(n, 2\)"):
+        interactive(points_scene, drag=drag, more={"points": 4})
+
+
+def test_paper_and_ink_of_a_live_figure_are_the_pages_own():
+    css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("plane.css", "plane.js"))
+    assert "--paper: var(--jp-layout-color0" in css and "--ink: var(--jp-content-font-color1" in css
+    assert not re.search(r"#(fff|222|e4e4)", script)

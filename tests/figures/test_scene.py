@@ -7,7 +7,18 @@ from subprocess import run
 import numpy as np
 import pytest
 
-from maml_edu.figures.scene import Arrow, Band, Curve, Note, Points, Scene, contours, number
+from maml_edu.figures.scene import (
+    Arrow,
+    Band,
+    Bar,
+    Curve,
+    Interval,
+    Note,
+    Points,
+    Scene,
+    contours,
+    number,
+)
 
 
 def scene(**changes):
@@ -26,6 +37,30 @@ def scene(**changes):
 def test_a_scene_without_words_is_refused(name):
     with pytest.raises(ValueError, match=f"no {name}"):
         scene(**{name: " "})
+
+
+def test_what_has_no_axis_needs_no_label_for_it():
+    assert scene(diagram=True, xlabel="", ylabel="").words() == ["It rises", "A rising line."]
+    assert scene(rows=True, ylabel="").words() == ["It rises", "A rising line.", "x"]
+    with pytest.raises(ValueError, match="no xlabel"):
+        scene(rows=True, xlabel="", ylabel="")
+
+
+@pytest.mark.parametrize("bad", [{"xlog": True, "xlim": (0.1, 1)}, {"xlim": (0.5, 1)}])
+def test_a_bar_without_a_nought_is_refused(bad):
+    with pytest.raises(ValueError, match=r"bar along x.*Points"):
+        scene(bars=[Bar(1, 0.7)], **bad)
+    assert scene(bars=[Bar(0.5, 0.7, axis="y")], **bad)
+
+
+def test_a_bar_beyond_the_axis_ends_there_and_is_marked():
+    (sent,) = scene(bars=[Bar([1, 2], [0.5, 7])]).as_dict()["bars"]
+    assert sent["end"] == [0.5, 1.0] and sent["cut"] == [False, True]
+
+
+def test_an_unknown_place_of_the_legend_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'middle'.*upper left"):
+        scene(legend="middle")
 
 
 @pytest.mark.parametrize("limits", [(1, 1), (2, 1), (0, np.inf), (np.nan, 1)])
@@ -49,6 +84,8 @@ def test_everything_in_a_scene_survives_json():
         levels=[contours(lambda x, y: x + y, (0, 1), (0, 1), [0.5])],
         bands=[Band([0, 1], [0, 0], [1, 1])],
         curves=[Curve(np.arange(3), [0, np.nan, 2])],
+        bars=[Bar(0.5, np.float32(0.25)), Bar(np.arange(2), [0.1, 3], axis="y")],
+        intervals=[Interval(0.1, np.float64(0.2), 0.5), Interval([0], [np.inf], [1], axis="y")],
         arrows=[Arrow((0, 0), (np.float64(1), 1))],
         points=[Points(0.5, 0.5, drag="start")],
         notes=[Note(0.5, np.float32(0.5), "here")],
@@ -77,6 +114,7 @@ def test_contours_lie_on_their_level():
     ("value", "words"),
     [
         (0, "0"),
+        (-0.0, "0"),
         (0.2, "0.2"),
         (-1.5, "−1.5"),
         (1234.5, "1230"),
@@ -88,6 +126,13 @@ def test_contours_lie_on_their_level():
 )
 def test_numbers_read_as_people_write_them(value, words):
     assert number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(-0.004, "0.00"), (-0.996, "−1.00"), (2, "2.00"), (np.inf, "∞")]
+)
+def test_numbers_with_fixed_places_know_no_minus_nought(value, words):
+    assert number(value, places=2) == words
 
 
 def test_importing_the_figures_imports_no_painter():

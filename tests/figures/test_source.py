@@ -5,14 +5,14 @@ import math
 import pytest
 
 from maml_edu.figures import show_source
-from maml_edu.figures.descent import descend
+from maml_edu.figures.chapters.gradient_descent import descend
 
 
 def test_source_names_its_file_and_line_from_the_package_on():
     shown = show_source(descend)
     lines = open(descend.__code__.co_filename, encoding="utf-8").read().splitlines()
     line = 1 + next(i for i, text in enumerate(lines) if text.startswith("def descend("))
-    assert shown.place == f"maml_edu/figures/descent.py, line {line}"
+    assert shown.place == f"maml_edu/figures/chapters/gradient_descent.py, line {line}"
     assert repr(shown).startswith(f"# descend: {shown.place}\ndef descend(")
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maml_edu.figures import Arrow, Band, Curve, Level, Note, Points, Scene, draw
-from maml_edu.figures.style import ROLES
+from maml_edu.figures import Arrow, Band, Bar, Curve, Interval, Level, Note, Points, Scene, draw
+from maml_edu.figures.style import GROUNDS, ROLES, contrast
 
 
-def busy_scene(title="It <rises>"):
+def busy_scene(title="It <rises>", **more):
     x = np.linspace(0, 1, 20)
     return Scene(
         title=title,
@@ -28,7 +28,74 @@ def busy_scene(title="It <rises>"):
         arrows=[Arrow((0, 0.2), (1, 0.8), "maml", "push"), Arrow((0.5, 0.5), (0.5, 0.5))],
         points=[Points(0.5, 0.5, role) for role in ROLES],
         notes=[Note(0.5, 0.5, "here", "middle")],
+        **more,
     )
+
+
+def pixels(*scenes):
+    """(height, width, 4), 0 … 255."""
+    return np.asarray(Image.open(io.BytesIO(draw(*scenes).png)).convert("RGBA")).astype(int)
+
+
+def plain(**more):
+    axes = {"xlabel": "x", "ylabel": "y", "xlim": (0, 10), "ylim": (0, 10)}
+    return Scene("A title that says it", "What there is to see.", **{**axes, **more})
+
+
+# ---- light pages and dark ones
+
+
+def test_a_picture_has_no_paper_of_its_own():
+    painted = pixels(busy_scene())
+    assert (painted[[0, 0, -1, -1], [0, -1, 0, -1], 3] == 0).all()
+    assert (painted[..., 3] == 0).mean() > 0.5
+    white = (painted[..., :3] > 230).all(axis=-1) & (painted[..., 3] > 60)
+    assert not white.any()
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_all_words_are_seen_on_light_pages_and_on_dark_ones(ground):
+    painted = pixels(plain())
+    solid = painted[painted[..., 3] == 255]
+    assert len(solid) > 500
+    tones = {f"#{bytes(own[:3].tolist()).hex()}" for own in solid}
+    assert min(contrast(tone, ground) for tone in tones) >= 3
+
+
+def test_words_over_a_line_cut_a_hole_into_it():
+    line = [Curve([0, 10], [5, 5], "truth")]
+    alone, with_words = (
+        pixels(plain(curves=line, notes=notes)) for notes in ([], [Note(5, 5, "l  l  l", "middle")])
+    )
+    gone = (alone[..., 3] == 255) & (with_words[..., 3] == 0)
+    assert gone.sum() > 20
+
+
+# ---- bars, intervals, diagrams
+
+
+def test_a_bar_that_is_cut_shows_it():
+    whole, cut = (pixels(plain(bars=[Bar([2, 6], [4, v], "maml")])) for v in (10, 11))
+    gone = (whole[..., 3] == 255) & (cut[..., 3] < 128)
+    assert gone.sum() > 100
+
+
+def test_an_interval_shorter_than_its_mark_is_seen():
+    mark = [Points(5, 5, "maml")]
+    alone, both = (
+        pixels(plain(points=mark, intervals=own)) for own in ([], [Interval(4.98, 5.02, 5)])
+    )
+    assert (both[..., 3] > alone[..., 3] + 100).sum() > 6
+
+
+def test_a_diagram_has_neither_axes_nor_their_labels():
+    axes = {"xlabel": "", "ylabel": "", "diagram": True, "points": [Points(5, 5, "maml")]}
+    painted = pixels(plain(**axes))
+    below_the_title = painted[60:, :, 3]
+    assert 0 < (below_the_title > 0).sum() < 600
+
+
+# ---- words
 
 
 class Images(HTMLParser):
@@ -62,7 +129,7 @@ def test_the_same_scene_gives_the_same_bytes_whatever_the_reader_has_configured(
 
 def test_the_file_holds_pixels_and_nothing_else():
     image = Image.open(io.BytesIO(draw(busy_scene()).png))
-    assert image.info == {}
+    assert image.info.keys() <= {"transparency"}
 
 
 def test_a_note_is_painted():

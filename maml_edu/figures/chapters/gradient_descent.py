@@ -4,12 +4,23 @@ The landscape is L(θ) = ½(λ₁θ₁² + λ₂θ₂²): a bowl when λ₁ = λ
 from `descent_on_contours`.
 """
 
+import functools
+
 import numpy as np
 
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Curve, Points, Scene, contours, number
+from maml_edu.figures.scene import Curve, Note, Points, Scene, contours, number
 from maml_edu.figures.static import draw
 
+__all__ = [
+    "descent_on_contours",
+    "convergence_by_direction",
+    "stability_limit",
+    "noisy_descent",
+    "momentum_map",
+]
+
+RATES = (0.7, 0.8, 0.9, 0.95)  # the lines of `momentum_map`
 TIE = 1e-9  # closer to 1 than this, a factor neither grows nor shrinks
 
 
@@ -32,12 +43,13 @@ def descend(start, curvatures, alpha, momentum=0.0, steps=30):
 def growth(curvature, alpha, momentum=0.0):
     """The factor by which the distance to the minimum shrinks (< 1) or grows (> 1) in the long run.
 
-    Without momentum |1 − αλ|; with it the spectral radius of θₖ₊₁ = (1 + μ − αλ)θₖ − μθₖ₋₁.
+    The size of the larger root of z² − (1 + μ − αλ)z + μ = 0, where paths are θₖ = zᵏ; without momentum
+    |1 − αλ|. Numbers or arrays.
     """
-    if momentum == 0:
-        return abs(1 - alpha * curvature)
-    turn = [[1 + momentum - alpha * curvature, -momentum], [1, 0]]
-    return float(np.max(np.abs(np.linalg.eigvals(turn))))
+    middle = np.abs(1 + momentum - alpha * curvature)
+    spread = middle**2 - 4 * momentum  # below 0: complex roots, whose product is μ
+    real = (middle + np.sqrt(np.maximum(spread, 0))) / 2
+    return np.where(spread < 0, np.sqrt(momentum), real)[()]
 
 
 def descent_on_contours():
@@ -130,11 +142,14 @@ def _loss_scene(path, curvatures, alpha, momentum):
     trend = (
         "falls" if worst < 1 - TIE else "grows" if worst > 1 + TIE else "neither falls nor grows"
     )
+    line, label = _trend_line(path, curvatures, alpha, momentum)
     return Scene(
-        title=f"In the long run each step multiplies the loss by {number(worst**2)}",
+        title=f"In the long run each step multiplies the distance by {number(worst)}, and the "
+        f"loss by its square, {number(worst**2)}",
         alt=(
             f"The loss after each step on a logarithmic scale: it {trend}, from "
-            f"{number(losses[0], 2)} to {number(losses[-1], 2)} after {step[-1]} steps."
+            f"{number(losses[0], 2)} to {number(losses[-1], 2)} after {step[-1]} steps. "
+            f"A dotted straight line: {label}."
         ),
         xlabel="step",
         ylabel="loss L(θ)",
@@ -143,9 +158,27 @@ def _loss_scene(path, curvatures, alpha, momentum):
         ylog=True,
         curves=[
             Curve(step, losses, "path", "loss", markers=True),
-            Curve(step, losses[0] * worst ** (2.0 * step), "neutral", "slowest direction's factor"),
+            Curve(step, line, "neutral", label),
         ],
     )
+
+
+def _trend_line(path, curvatures, alpha, momentum):
+    """The loss (steps + 1,) of the direction that decides in the long run, and a name for it.
+
+    Without momentum that is a straight line from this direction's own loss. With it a direction's loss is
+    none (it swings, or makes a detour first): then the long-run rate, drawn from the start of the whole loss.
+    """
+    rates = np.array([growth(c, alpha, momentum) for c in curvatures])
+    worst = np.max(rates)
+    decides = rates > worst - TIE
+    own = 0.5 * np.sum(np.asarray(curvatures)[decides] * path[0][decides] ** 2)
+    alone = momentum == 0 and own > 0
+    name = "fastest-growing direction" if worst > 1 + TIE else "slowest direction"
+    name = "both directions" if decides.all() else f"{name} alone"
+    start = own if alone else loss(path[0], curvatures)
+    steps = np.arange(len(path))
+    return start * worst ** (2.0 * steps), name if alone else "long-run rate, from the start"
 
 
 def convergence_by_direction(alpha=0.15, curvatures=(1.0, 10.0), steps=30):
@@ -161,8 +194,8 @@ def convergence_scene(alpha=0.15, curvatures=(1.0, 10.0), steps=30):
     slower = "flat" if abs(factors["low"]) >= abs(factors["high"]) else "steep"
     worst = max(abs(f) for f in factors.values())
     finding = (
-        f"With α = {number(alpha)} the {slower} direction is the slow one: "
-        f"a factor {number(worst)} a step"
+        f"With α = {number(alpha)} the {slower} direction is the slow one: a step "
+        f"leaves {number(worst)} of its distance"
         if worst < 1
         else f"α = {number(alpha)} is too much for the steep direction: it grows"
     )
@@ -186,33 +219,117 @@ def convergence_scene(alpha=0.15, curvatures=(1.0, 10.0), steps=30):
 
 
 def stability_limit(curvatures=(1.0, 4.0)):
-    """The factor |1 − αλ| against α: below 1 a direction converges, above 1 it blows up."""
+    """The rate |1 − αλ| against α: below 1 a direction converges, above 1 it blows up."""
     return draw(stability_scene(curvatures))
 
 
 def stability_scene(curvatures=(1.0, 4.0)):
-    """The factor per step of a flat and a steep direction against the step size."""
+    """The rate of a flat and a steep direction against the step size; names stand at the lines."""
     low, high = sorted(curvatures)
     alpha = np.linspace(0, 2.5 / low, 251)
     best = 2 / (low + high)  # where both directions are equally fast
     return Scene(
         title=f"The steepest direction sets the limit: α < 2/λmax = {number(2 / high)}",
         alt=(
-            "Two V-shaped curves, the factor per step against the step size. Each starts at 1, "
+            "Two V-shaped curves, the rate per step against the step size. Each starts at 1, "
             f"falls to 0 at α = 1/λ and passes 1 again at α = 2/λ: {number(2 / low)} for the flat "
-            f"direction, {number(2 / high)} for the steep one. A dotted line marks the factor 1."
+            f"direction, {number(2 / high)} for the steep one. A level dotted line marks the rate "
+            "1, an upright one the limit of the steep direction. A star marks where the curves cross "
+            f"at α = {number(best)}: both directions shrink equally fast there."
         ),
         xlabel="step size α",
-        ylabel="factor per step, |1 − αλ|",
+        ylabel="rate per step, |1 − αλ|",
         xlim=(0, alpha[-1]),
         ylim=(0, 2),
         curves=[
-            Curve(alpha, np.ones_like(alpha), "neutral", "above 1: blows up"),
+            Curve(alpha, np.ones_like(alpha), "neutral"),
             Curve([2 / high, 2 / high], [0, 2], "neutral"),
-            Curve(alpha, abs(1 - alpha * low), "low", f"flat direction: λ = {number(low)}"),
-            Curve(alpha, abs(1 - alpha * high), "high", f"steep direction: λ = {number(high)}"),
+            Curve(alpha, abs(1 - alpha * low), "low"),
+            Curve(alpha, abs(1 - alpha * high), "high"),
         ],
-        points=[Points(best, 1 - best * low, "goal", f"fastest for both: α = {number(best)}")],
+        points=[Points(best, 1 - best * low, "goal")],
+        notes=[
+            Note(2 / high - 0.03 / low, 1.88, "2/λmax", "right"),  # the steep line is on the right
+            Note(2.85 / high, 1.7, f"steep direction: λ = {number(high)}", role="high"),
+            Note(1.62 / low, 0.52, f"flat direction: λ = {number(low)}", role="low"),
+            Note(1.9 / low, 1.07, "rate 1; above it: blows up", "right"),
+            Note(best + 0.07 / low, 1.03 - best * low, f"both equally fast: α = {number(best)}"),
+        ],
+    )
+
+
+def momentum_map(curvatures=(1.0, 20.0)):
+    """Every α and μ on one map: drag the point, and see the descent that it stands for."""
+    low, high = sorted(curvatures)
+    plain = (2 / (low + high), 0.0)
+
+    def scenes(setting):
+        return momentum_scenes(setting, (low, high))
+
+    twin = [{"setting": place} for place in (plain, best_pair(low, high))]
+    return interactive(scenes, drag={"setting": plain}, twin=twin)
+
+
+def best_pair(low, high):
+    """α and μ with the best long-run rate, √μ, in a ravine of curvatures low … high."""
+    root = (np.sqrt(high) - np.sqrt(low)) / (np.sqrt(high) + np.sqrt(low))
+    return 4 / (np.sqrt(low) + np.sqrt(high)) ** 2, root**2
+
+
+def momentum_scenes(setting, curvatures):
+    """Left the map, right the loss along the descent with the α and μ of `setting`."""
+    low, high = curvatures
+    alpha = float(np.clip(setting[0], 0, 4 / high))
+    momentum = float(np.clip(setting[1], 0, 0.98))
+    path = descend((1.0, 1.0), curvatures, alpha, momentum, steps=100)
+    return [
+        _map_scene(alpha, momentum, curvatures),
+        _loss_scene(path, curvatures, alpha, momentum),
+    ]
+
+
+@functools.cache
+def _lines_of_one_rate(curvatures):
+    low, high = curvatures
+
+    def rate(alpha, momentum):
+        return np.maximum(growth(low, alpha, momentum), growth(high, alpha, momentum))
+
+    return contours(rate, (0.0, 4 / high), (0.0, 0.999), RATES, size=401)
+
+
+def _map_scene(alpha, momentum, curvatures):
+    low, high = curvatures
+    xlim, ylim = (0.0, 4 / high), (-0.04, 1.0)  # a point at μ = 0 is seen whole
+    rate = max(growth(c, alpha, momentum) for c in curvatures)
+    best_alpha, best_momentum = best_pair(low, high)
+    mu = np.linspace(0, 1, 101)
+    place = f"α = {number(alpha, 4)}, μ = {number(momentum, 4)}"
+    return Scene(
+        title=f"{place}: in the long run each step multiplies the distance by {number(rate)}",
+        alt=(
+            "A map with the step size α across and the momentum μ upwards. Contour lines of "
+            f"the rates {', '.join(map(str, RATES))} lie within one another like sails, and narrow "
+            f"towards a star at α = {number(best_alpha, 4)}, μ = {number(best_momentum, 4)}. A dotted "
+            "line from lower left to upper right is the limit 2(1 + μ)/λmax; to its right descent "
+            f"blows up. A point marks {place}."
+        ),
+        xlabel="step size α",
+        ylabel="momentum μ",
+        xlim=xlim,
+        ylim=ylim,
+        levels=[_lines_of_one_rate(curvatures)],
+        curves=[Curve(2 * (1 + mu) / high, mu, "neutral", "limit, 2(1 + μ)/λmax")],
+        points=[
+            Points(best_alpha, best_momentum, "goal", "best long-run rate of all"),
+            Points(alpha, momentum, "support", "your α and μ", drag="setting"),
+        ],
+        notes=[
+            # √μ is the rate along the top of each line
+            *[Note(2.2 / high, rate**2 + 0.015, number(rate), "middle") for rate in RATES],
+            Note(3.1 / high, 0.12, "blows up", "middle"),
+        ],
+        legend="below",
     )
 
 
@@ -243,7 +360,7 @@ def noisy_scenes(large=0.5, small=0.05, noise=1.0, steps=120, seed=0):
     schedules = {
         "high": (f"large steps, α = {number(large)}", np.full(steps, large)),
         "low": (f"small steps, α = {number(small)}", np.full(steps, small)),
-        "path": ("shrinking steps", large / (1 + k / 8)),
+        "path": (f"shrinking steps, α = {number(large)}/(1 + k/8)", large / (1 + k / 8)),
     }
     runs = {
         role: noisy_runs(rates, noise, steps, 500, seed) for role, (_, rates) in schedules.items()

@@ -3,6 +3,8 @@
 Four tasks are straight lines y = wx + b with noise; θ = (w, b) is where a few gradient steps start.
 The mean squared error is quadratic there, L(θ) = ½θᵀAθ − vᵀθ + const, so that every broken
 meta-gradient is two lines of linear algebra. Start from `nine_suspects`.
+
+`six_curves` trains four programs, three of them broken, on sine waves: to read their logs is an exercise.
 """
 
 from functools import cache
@@ -10,25 +12,27 @@ from functools import cache
 import numpy as np
 
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Arrow, Curve, Note, Points, Scene, contours, number
+from maml_edu.figures.scene import Arrow, Bar, Curve, Note, Points, Scene, contours, number
 from maml_edu.figures.static import draw
-from maml_edu.tasks import TaskBatch
+from maml_edu.tasks import Sinusoids, TaskBatch
+
+__all__ = ["nine_suspects", "six_curves", "where_bugs_cut"]
 
 OUTER_LR = 0.4
 OUTER_STEPS = 60
 XLIM, YLIM = (-3.0, 3.0), (-2.4, 2.6)  # steepness w, intercept b
 START = (-2.2, -1.6)
-LONGEST = 5.0  # bars stop here; their value stands beside them
+LONGEST = 5.0  # where the axis of the bars ends; longer ones are cut, and each one's value stands above it
 
 SUSPECTS = (
     "1 forgets create_graph",
     "2 detaches the slope",
     "3 deep-copies the model",
-    "4 moves φ instead of θ",
-    "5 silences an error",
-    "6 judges on the support set",
-    "7 sums over the tasks",
-    "8 keeps a stale slope",
+    "4 silences an error",
+    "5 judges on the support set",
+    "6 sums over the tasks",
+    "7 keeps a stale slope",
+    "8 moves φ instead of θ",
     "9 writes in place",
 )
 
@@ -73,25 +77,25 @@ def slopes_at(points, curvature, v):
 def outer_step(name, theta, inner_lr, inner_steps):
     """(θ − new θ)/β for one outer step: the meta-gradient, or what suspect `name` makes of it.
 
-    name: "right" or one of `SUSPECTS`; theta (2,). All but suspects 4 and 9 step by −β · gradient.
+    name: "right" or one of `SUSPECTS`; theta (2,). All but suspects 8 and 9 step by −β · gradient.
     """
     batch = line_tasks()
     support = quadratics(batch.support_x, batch.support_y)
     query = quadratics(batch.query_x, batch.query_y)
     suspect = 0 if name == "right" else int(name.split()[0])
-    if suspect == 5:
+    if suspect == 4:
         return np.zeros(2)
     if suspect == 9:
         return _in_place(theta, support, query, inner_lr, inner_steps)
-    stale = suspect == 8
+    stale = suspect == 7
     phi, jacobian = _adapt(theta, *support, inner_lr, inner_steps, stale)
-    after = slopes_at(phi, *(support if suspect == 6 else query))  # (tasks, 2)
+    after = slopes_at(phi, *(support if suspect == 5 else query))  # (tasks, 2)
     if suspect in (1, 2, 3):
         return after.mean(axis=0)
-    if suspect == 4:
+    if suspect == 8:
         return after.mean(axis=0) + (theta - phi.mean(axis=0)) / OUTER_LR
     through = np.einsum("tij,ti->tj", jacobian, after)  # Jᵀ∇L(φ)
-    return through.sum(axis=0) if suspect == 7 else through.mean(axis=0)
+    return through.sum(axis=0) if suspect == 6 else through.mean(axis=0)
 
 
 def _adapt(theta, curvature, v, inner_lr, inner_steps, stale=False):
@@ -173,18 +177,21 @@ def _paths(suspect, inner_lr, inner_steps, theta):
     low = meta_loss(*_minimum(*settings), *settings)
     heights = low + np.array([0.02, 0.1, 0.3, 0.7, 1.3, 2.1, 3.1, 4.5, 6.5, 9.0])
     surface = contours(lambda w, b: meta_loss(w, b, *settings), XLIM, YLIM, heights, size=61)
+    steps = "1 inner step" if inner_steps == 1 else f"{inner_steps} inner steps"
+    at = f"α = {number(inner_lr)}, {steps}"
     return Scene(
-        title=_where_it_ends(suspect, *ends, wrong, right),
+        title=f"{_where_it_ends(suspect, *ends, wrong, right)} ({at})",
         alt=(
-            "Contours of the meta-loss over steepness w and intercept b, a star at its minimum, and "
-            f"two paths of {OUTER_STEPS} outer steps from the same black point: a blue one of the right "
-            f"meta-gradient, which ends at meta-loss {number(ends[0])}, and a dashed red one of "
+            f"At {at}: contours of the meta-loss over steepness w and intercept b, a star at its minimum, and "
+            f"two paths of {OUTER_STEPS} outer steps from the same point: a blue one of the right "
+            f"meta-gradient, which ends at meta-loss {number(ends[0])}, and a dash-dotted orange one of "
             f"suspect {suspect}, which ends at {number(ends[1])}."
         ),
         xlabel="steepness w of the starting line θ",
         ylabel="intercept b of θ",
         xlim=XLIM,
         ylim=YLIM,
+        legend="below",
         levels=[surface],
         curves=[
             *_walk(right, "maml", "right meta-gradient"),
@@ -228,34 +235,41 @@ def _where_it_ends(suspect, right, wrong, path, right_path):
 
 
 def _steps(suspect, inner_lr, inner_steps, theta):
-    """One bar a suspect: the length of its outer step, the cosine of its angle with the right one."""
+    """One bar per suspect: the length of its outer step, the cosine of its angle with the right one."""
     right = outer_step("right", theta, inner_lr, inner_steps)
     measured = [compare(outer_step(n, theta, inner_lr, inner_steps), right) for n in SUSPECTS]
-    curves, points, notes = [Curve([1, 1], [0.3, 9.9], "neutral", "the right step")], [], []
-    for row, (name, (length, cosine)) in enumerate(zip(SUSPECTS, measured, strict=True), start=1):
+    bars, notes = [], []
+    for row, name, (length, cosine) in zip(
+        range(len(SUSPECTS), 0, -1), SUSPECTS, measured, strict=True
+    ):
         role = "first_order" if name == suspect else "before"
-        end = min(length, LONGEST)
-        curves.append(Curve([0, end], [row, row], role))
-        points.append(Points(end, row, role))
+        bars.append(Bar(row, min(length, 2 * LONGEST), role, width=0.3))
         notes.append(Note(0.05, row + 0.4, name))
-        notes.append(Note(LONGEST + 0.15, row, _said(length, cosine)))
+        notes.append(Note(LONGEST, row + 0.4, _said(length, cosine), "right"))
     length, cosine = measured[SUSPECTS.index(suspect)]
     return Scene(
         title=_what_gives_it_away(suspect, length, cosine),
         alt=(
             "A bar for each suspect, as long as its first outer step relative to the right one, "
+            f"cut off with a mark where it is longer than {number(LONGEST)}, "
             "with the cosine of the angle between them: "
             + "; ".join(f"{n}: {_said(*m)}" for n, m in zip(SUSPECTS, measured, strict=True))
             + "."
         ),
         xlabel="length of the first outer step, relative to the right one",
-        ylabel="suspect",
-        xlim=(0, LONGEST + 2.2),
+        xlim=(0, LONGEST),
         ylim=(0.4, 9.9),
-        curves=curves,
-        points=points,
+        rows=True,
+        bars=bars,
+        curves=[_right_length(len(SUSPECTS))],
         notes=notes,
     )
+
+
+def _right_length(rows):
+    """A guide at length 1, at the height of each bar only: names stand between the bars."""
+    y = np.concatenate([[row - 0.2, row + 0.2, np.nan] for row in range(1, rows + 1)])
+    return Curve(np.where(np.isnan(y), np.nan, 1.0), y, "neutral", "the right step")
 
 
 def compare(step, right):
@@ -270,7 +284,7 @@ def compare(step, right):
 def _said(length, cosine):
     if np.isnan(cosine):
         return f"length {number(length, 2)}"
-    return f"{number(length, 2)} ×, cosine {cosine:.2f}".replace("-", "−")
+    return f"{number(length, 2)} ×, cosine {number(cosine, places=2)}"
 
 
 def _what_gives_it_away(suspect, length, cosine):
@@ -282,8 +296,8 @@ def _what_gives_it_away(suspect, length, cosine):
     if cosine > 1 - 1e-9:
         return f"{which}: right direction, {number(length, 2)} times the length"
     if cosine < 0:
-        return f"{which} steps the wrong way: cosine {cosine:.2f}".replace("-", "−")
-    return f"{which}: {number(length, 2)} times the length, cosine {cosine:.2f}"
+        return f"{which} steps the wrong way: cosine {number(cosine, places=2)}"
+    return f"{which}: {number(length, 2)} times the length, cosine {number(cosine, places=2)}"
 
 
 # ---------------------------------------------------------------- where each bug cuts
@@ -300,26 +314,33 @@ def cut_scene():
     return Scene(
         title="Two ways lead back from φ to θ: some bugs cut the upper one, some both",
         alt=(
-            "A graph of four nodes. An arrow goes from θ straight to φ, factor 1; a second way goes "
+            "A graph of four nodes. An arrow goes from θ straight to φ, factor I; a second way goes "
             "from θ up to the slope of the support loss and down to φ, factor −αH. From φ an arrow "
-            "leads to the query loss. Suspects 1 and 2 cut the upper way between θ and the slope, "
-            "suspects 3, 4, 5 and 9 cut both ways into φ, suspect 8 takes the slope at the wrong "
-            "parameters, suspect 6 puts the wrong data and suspect 7 the wrong scale into the query "
-            "loss."
+            "leads to the query loss. Suspect 1 cuts the upper way between θ and the slope, suspect 2 "
+            "between the slope and φ. Suspect 4 cuts both ways where they leave θ, suspects 3, 8 and 9 "
+            "cut both where they enter φ. Suspect 7 takes the slope at the wrong parameters, suspect 5 "
+            "puts the wrong data and suspect 6 the wrong scale into the query loss."
         ),
-        xlabel="order of computation (gradients flow back, right to left)",
-        ylabel="order of derivative on this way",
         xlim=(-0.6, 7.8),
         ylim=(0.4, 2.5),
         diagram=True,
         arrows=[
-            Arrow(_from(theta, phi), _from(phi, theta), "path", "first order: factor 1"),
+            Arrow(_from(theta, phi), _from(phi, theta), "path", "first order: factor I"),
             Arrow(_from(theta, slope), _from(slope, theta), "maml", "second order: factor −αH"),
             Arrow(_from(slope, phi), _from(phi, slope), "maml"),
             Arrow(_from(phi, query), _from(query, phi), "path"),
         ],
+        curves=[
+            Curve([0.5, 0.5], [1.25, 1.0], "first_order"),  # two marks of the same suspects
+            Curve([3.5, 3.5], [1.25, 1.0], "first_order"),
+        ],
         points=[
-            Points([1.0, 3.3, 3.3], [1.5, 1.35, 1.0], "first_order", "cut by the suspects named"),
+            Points(
+                [1.25, 2.75, 0.5, 0.5, 3.5, 3.5],
+                [1.625, 1.625, 1.25, 1.0, 1.25, 1.0],
+                "first_order",
+                "cut by the suspects named",
+            ),
             Points(*theta, "theta"),
             Points(*slope, "support"),
             Points(*phi, "phi"),
@@ -328,13 +349,15 @@ def cut_scene():
         notes=[
             Note(0.0, 0.83, "θ", "middle"),
             Note(2.0, 2.3, "slope of the support loss", "middle"),
-            Note(2.0, 2.15, "(8: at stale parameters)", "middle"),
+            Note(2.0, 2.15, "(7: at stale parameters)", "middle"),
             Note(4.0, 0.83, "φ", "middle"),
             Note(6.6, 0.83, "query loss", "middle"),
-            Note(6.6, 0.67, "(6: wrong data,", "middle"),
-            Note(6.6, 0.53, "7: wrong scale)", "middle"),
-            Note(0.8, 1.57, "1, 2", "right"),
-            Note(3.6, 1.4, "3, 4, 5, 9", "left"),
+            Note(6.6, 0.67, "(5: wrong data,", "middle"),
+            Note(6.6, 0.53, "6: wrong scale)", "middle"),
+            Note(1.08, 1.7, "1", "right"),
+            Note(2.92, 1.7, "2", "left"),
+            Note(0.62, 1.12, "4", "left"),
+            Note(3.38, 1.12, "3, 8, 9", "right"),
         ],
     )
 
@@ -343,3 +366,90 @@ def _from(tail, head, gap=0.22):
     """The point `gap` away from `tail` towards `head`."""
     tail, head = np.array(tail), np.array(head)
     return tuple(tail + gap * (head - tail) / np.linalg.norm(head - tail))
+
+
+# ---------------------------------------------------------------- six curves of four programs
+
+LOGGED = ("support, before", "support, after", "query, after")
+LOG_ROLES = ("before", "support", "query_loss")
+MARKS = {"before": "before", "support": "support", "query_loss": "query"}  # of the new tasks
+PROGRAMS = {"A": "same seed", "B": "unused copy", "C": "right", "D": "judged on support"}
+
+
+def six_curves(iterations=300, every=25, programs="ABCD"):
+    """The training logs of four programs: three losses of the tasks of training, three of new tasks."""
+    logs = {letter: training_log(PROGRAMS[letter], iterations, every) for letter in programs}
+    return draw(*(_log_scene(letter, *log) for letter, log in logs.items()), columns=2)
+
+
+def training_log(bug, iterations, every, seed=8):
+    """(iterations (n,), training (n, 3), validation (n, 3)): means of `LOGGED`, as the program computes them.
+
+    bug: "right"; "judged on support": its query set is the support set; "same seed": it draws the same waves
+    in each iteration; "unused copy": it steps with a copy of the parameters and goes on with the old ones.
+    Each is logged on 100 tasks (training: those of the last four iterations), 25 at a time.
+    """
+    import torch
+
+    import maml_edu.pytorch as mt
+
+    torch.manual_seed(seed)
+    learner = mt.MAML(
+        mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=0 if bug == "unused copy" else 1
+    )
+    step, waves = mt.OuterStep(learner, meta_lr=5e-3), Sinusoids(shots=5, queries=10)
+    rng, new = np.random.default_rng(seed), np.random.default_rng(seed + 1)
+    unseen = [_as_seen(waves.sample(new), bug) for _ in range(4)]
+    recent, training, validation = [], [], []
+    for iteration in range(1, iterations + 1):
+        rng = np.random.default_rng(seed) if bug == "same seed" else rng
+        recent = [*recent[-3:], _as_seen(waves.sample(rng), bug)]
+        if iteration % every == 0:
+            training.append(_three_losses(learner, recent))
+            validation.append(_three_losses(learner, unseen))
+        step(recent[-1])
+    return np.arange(every, iterations + 1, every), np.array(training), np.array(validation)
+
+
+def _as_seen(batch, bug):
+    """The batch as a program with this bug sees it."""
+    if bug != "judged on support":
+        return batch
+    return TaskBatch(batch.support_x, batch.support_y, batch.support_x, batch.support_y)
+
+
+def _three_losses(learner, batches):
+    """Mean losses of the support set before and after the inner loop, and of the query set after it."""
+    import maml_edu.pytorch as mt
+
+    batch = TaskBatch(*map(np.concatenate, zip(*(b.arrays for b in batches), strict=True)))
+    support, steps = _as_seen(batch, "judged on support"), learner.inner_steps
+    loss = lambda tasks, steps: mt.meta_loss(
+        learner.task_loss, learner.params, tasks, learner.inner_lr, steps
+    )
+    return [value.item() for value in (loss(support, 0), loss(support, steps), loss(batch, steps))]
+
+
+def _log_scene(letter, iterations, training, validation):
+    ends = [
+        ", ".join(f"{name} {number(value)}" for name, value in zip(LOGGED, losses[-1], strict=True))
+        for losses in (training, validation)
+    ]
+    named = [(LOGGED[i], LOG_ROLES[i], i) for i in (1, 2, 0)]  # solid below, dashed on top of it
+    return Scene(
+        title=f"Program {letter}: what its log shows",
+        alt=(
+            f"Six losses over {iterations[-1]} outer iterations: lines for the tasks of training, marks for "
+            f"new tasks. At the end of training: {ends[0]}. For new tasks: {ends[1]}."
+        ),
+        xlabel="outer iteration",
+        ylabel="mean squared error",
+        xlim=(0, int(iterations[-1]) * 1.03),
+        ylim=(0, 6),
+        legend="below",
+        curves=[Curve(iterations, training[:, i], role, name) for name, role, i in named],
+        points=[
+            Points(iterations, validation[:, i], MARKS[role], f"{name}: new tasks")
+            for name, role, i in named
+        ],
+    )
