@@ -1,46 +1,68 @@
 """Checks of chapter 08: each computes with `maml_edu.reference` what is right, and what mistakes give."""
 
 import itertools
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 
 import maml_edu.reference as ref
-from maml_edu.checks.exercise import draw, exercise, expect, named
+from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expect, named, short
 
-LOSS = named("tanh_mlp_mse")
-CUT = "the inner slope is a constant in your gradient (its graph is not recorded, or is detached)"
-
-
-def draw_params(rng, inputs=2, width=4):
-    """Parameters of a two-layer tanh network, {"w1" (2, 4), "b1" (4,), "w2" (4, 1), "b2" (1,)}."""
-    shapes = {"w1": (inputs, width), "b1": (width,), "w2": (width, 1), "b2": (1,)}
-    return {name: rng.normal(0, 0.8, shape) for name, shape in shapes.items()}
+CUT = (
+    "the inner slope is a constant in your gradient (its graph is not recorded, or is detached), or you "
+    "differentiated with respect to φ"
+)
 
 
-def draw_tasks(rng, tasks=3):
-    """(support_x, support_y, query_x, query_y) of `tasks` tasks: 5 support, 6 query examples."""
-    x, slopes = rng.normal(size=(tasks, 11, 2)), rng.normal(0, 1.5, (tasks, 2, 1))
-    y = np.sin(x @ slopes) + rng.normal(0, 0.1, (tasks, 11, 1))
-    return x[:, :5], y[:, :5], x[:, 5:], y[:, 5:]
+# ---------------------------------------------------------------- problems
 
 
-def as_batch(support_x, support_y, query_x, query_y):
-    return SimpleNamespace(
-        support_x=support_x, support_y=support_y, query_x=query_x, query_y=query_y
-    )
+def draw_problem(rng, least=2, most=4):
+    """(loss, params, data) of `least` to `most` tasks: the loss, the names and every size vary."""
+    inputs, outputs, width = rng.integers(1, 4), rng.integers(1, 3), rng.integers(3, 6)
+    tasks, shots, queries = rng.integers(least, most + 1), rng.integers(3, 6), rng.integers(6, 9)
+    if rng.random() < 0.7:
+        loss, shapes = named("tanh_mlp_mse"), {"w1": (inputs, width), "b1": (width,)}
+        shapes |= {"w2": (width, outputs), "b2": (outputs,)}
+    else:
+        loss, shapes = named("linear_mse"), {"w": (inputs, outputs), "b": (outputs,)}
+    params = {name: rng.normal(0, 0.8, shape) for name, shape in shapes.items()}
+    x = rng.normal(size=(tasks, shots + queries, inputs))
+    y = np.sin(x @ rng.normal(0, 1.5, (tasks, inputs, outputs)))
+    y = y + rng.normal(0, 0.1, y.shape)
+    return loss, params, (x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:])
 
 
-def meta(params, data, inner_lr, inner_steps, first_order=False):
+def part_of(data, start, stop):
+    return tuple(part[start:stop] for part in data)
+
+
+def one_task(rng):
+    """A problem of one task, its data still with a task axis."""
+    return draw_problem(rng, 1, 1)
+
+
+def meta(loss, params, data, inner_lr, inner_steps, first_order=False):
     """(meta-loss, gradient) of a batch, as an answer returns them."""
+    batch = dict(zip(("support_x", "support_y", "query_x", "query_y"), data, strict=True))
     value, grads = ref.meta_gradient(
-        LOSS.numpy, params, as_batch(*data), inner_lr, inner_steps, first_order
+        loss.numpy, params, SimpleNamespace(**batch), inner_lr, inner_steps, first_order
     )
+    return float(value), grads
+
+
+def value_and_grads(function, params):
+    value, grads = ref.value_and_grad(function)(params)
     return float(value), grads
 
 
 def scaled(grads, factor):
     return {name: factor * slope for name, slope in grads.items()}
+
+
+def moved(params, slope, rate):
+    return {name: params[name] - rate * slope[name] for name in params}
 
 
 # ---------------------------------------------------------------- 08.1
@@ -49,42 +71,69 @@ def scaled(grads, factor):
 @exercise("08.inner_step", points=3, minutes=10, difficulty=2, interface="torch")
 def inner_step(answer, rng):
     """A step that a gradient can pass"""
-    cases = draw(rng, params=draw_params, weights=draw_params, data=draw_tasks, inner_lr=(0.1, 0.6))
-    for params, weights, data, inner_lr in cases:
+    for problem, inner_lr in draw(rng, problem=one_task, inner_lr=(0.1, 0.6)):
+        loss, params, data = problem
         x, y = data[0][0], data[1][0]
-        phi, through = _step(params, x, y, inner_lr, weights)
-        uphill = _step(params, x, y, -inner_lr, weights)
-        no_rate = _step(params, x, y, 1.0, weights)
-        curved = {name: through[name] - weights[name] for name in weights}
-        zero = scaled(weights, 0.0)
-        expect(
-            answer(LOSS, params, x, y, inner_lr, weights),
-            (phi, through),
-            mistakes={
-                f"`through` is just the weights, as if dφ/dθ were 1: {CUT}": (phi, weights),
-                "`through` is zero: no way leads back from φ to params, neither straight nor through "
-                "the slope (was φ detached, or made of new leaves?)": (phi, zero),
-                "`through` holds only the way through the slope, −αHw: φ = θ − α · slope depends on "
-                "θ directly, too": (phi, curved),
-                "the step goes uphill: φ = θ − α · slope, with a minus": uphill,
-                "the step has length 1 times the slope: inner_lr is missing": no_rate,
-                "you return the parameters before the step; φ comes first": (params, through),
-                "φ and `through` are in the wrong order: return (phi, through)": (through, phi),
-            },
-        )
+        weights = {name: rng.normal(0, 0.8, value.shape) for name, value in params.items()}
+        case = (loss, params, x, y, inner_lr, weights)
+        right = _step(*case)
+        expect(answer(*case), right, mistakes=partial(_step_mistakes, *case, right))
 
 
-def _step(params, x, y, inner_lr, weights):
+def _step(loss, params, x, y, inner_lr, weights):
     """(φ, gradient of Σ weights · φ)."""
 
     def weighted(theta):
-        slope = ref.grad(LOSS.numpy)(theta, x, y)
-        phi = {name: theta[name] - inner_lr * slope[name] for name in theta}
+        phi = moved(theta, ref.grad(loss.numpy)(theta, x, y), inner_lr)
         return sum(np.sum(weights[name] * phi[name]) for name in phi)
 
-    slope = ref.grad(LOSS.numpy)(params, x, y)
-    phi = {name: params[name] - inner_lr * slope[name] for name in params}
-    return phi, ref.grad(weighted)(params)
+    return moved(params, ref.grad(loss.numpy)(params, x, y), inner_lr), ref.grad(weighted)(params)
+
+
+def _step_mistakes(loss, params, x, y, inner_lr, weights, right):
+    phi, through = right
+    ones = {name: np.ones_like(value) for name, value in params.items()}
+    curved = {name: through[name] - weights[name] for name in weights}  # −αHw
+    count = sum(value.size for value in weights.values())
+    mean_of_each = {name: value / value.size for name, value in weights.items()}
+    after = lambda theta: loss.numpy(
+        moved(theta, ref.grad(loss.numpy)(theta, x, y), inner_lr), x, y
+    )
+    return {
+        f"`through` is just the weights, as if dφ/dθ were 1: {CUT}, or φ was written into params": (
+            (phi, weights)
+        ),
+        "`through` is zero: no way leads back from φ to params, neither straight nor through "
+        "the slope (was φ detached, or made of new leaves?)": (phi, scaled(weights, 0.0)),
+        "`through` holds only the way through the slope, −αHw: φ = θ − α · slope depends on "
+        "θ directly, too": (phi, curved),
+        "`through` is −Hw: the direct way from θ to φ is missing, and so is inner_lr": (
+            (phi, scaled(curved, 1 / inner_lr))
+        ),
+        "the weights are missing: `through` is the gradient of the plain sum of φ": lambda: (
+            (phi, _step(loss, params, x, y, inner_lr, ones)[1])
+        ),
+        "`through` is the gradient of the sum of each tensor's *mean* of weights · φ; asked for is the sum": (
+            lambda: (phi, _step(loss, params, x, y, inner_lr, mean_of_each)[1])
+        ),
+        "`through` is the gradient of the *mean* of weights · φ over all elements; asked for is the sum": (
+            (phi, scaled(through, 1 / count))
+        ),
+        "`through` is the gradient of the loss at φ; asked for is that of Σ weights · φ": lambda: (
+            (phi, ref.grad(after)(params))
+        ),
+        "the curvature has the wrong sign in `through`: φ = θ − α · slope gives w − αHw": (
+            (phi, {name: weights[name] - curved[name] for name in weights})
+        ),
+        "the step goes uphill: φ = θ − α · slope, with a minus": lambda: _step(
+            loss, params, x, y, -inner_lr, weights
+        ),
+        "the step has length 1 times the slope: inner_lr is missing": lambda: _step(
+            loss, params, x, y, 1.0, weights
+        ),
+        "you return the parameters before the step; φ comes first": (params, through),
+        "φ and `through` are in the wrong order: return (phi, through)": right[::-1],
+    }
 
 
 # ---------------------------------------------------------------- 08.2
@@ -92,152 +141,423 @@ def _step(params, x, y, inner_lr, weights):
 
 @exercise("08.meta_gradient", points=4, minutes=15, difficulty=3, interface="torch")
 def meta_gradient(answer, rng):
-    """The meta-gradient of one task"""
-    cases = draw(rng, params=draw_params, data=draw_tasks, inner_lr=(0.1, 0.5), inner_steps=(2, 4))
-    for params, data, inner_lr, inner_steps in cases:
-        task = tuple(part[:1] for part in data)
-        sx, sy, qx, qy = task
-        steps = (inner_lr, inner_steps)
-        right = meta(params, task, *steps)
+    """An inner loop with momentum"""
+    cases = draw(
+        rng, problem=one_task, inner_lr=(0.05, 0.3), inner_steps=(2, 3), momentum=(0.3, 0.9)
+    )
+    for problem, *settings in cases:
+        loss, params, data = problem
+        right = _with_momentum(loss, params, data, *settings)
         expect(
-            answer(LOSS, params, *(part[0] for part in task), *steps),
+            answer(loss, params, *(part[0] for part in data), *settings),
             right,
-            mistakes={
-                f"this is the first-order gradient: {CUT}": meta(params, task, *steps, True),
-                "the query loss is taken on the support set": meta(
-                    params, (sx, sy, sx, sy), *steps
-                ),
-                "support and query are swapped: adapt on the support set, judge on the query set": (
-                    meta(params, (qx, qy, sx, sy), *steps)
-                ),
-                "every inner step takes its slope at θ: step k must take it at the parameters that "
-                "step k − 1 has reached": _stale(params, task, *steps),
-                "there is one inner step only: do inner_steps of them": meta(
-                    params, task, inner_lr, 1
-                ),
-                "there is one inner step too many": meta(params, task, inner_lr, inner_steps + 1),
-                "this is the gradient at θ without any adaptation": meta(params, task, 0.0, 0),
-                "the order is wrong: return the value first, then the gradient": right[::-1],
-            },
+            mistakes=partial(_momentum_mistakes, loss, params, data, *settings, right),
         )
-    _without_steps(answer, params, task, inner_lr)
-
-
-def _without_steps(answer, params, task, inner_lr):
-    """No inner steps: φ = θ, a case that a loop gets right by itself."""
+    inner_lr, _, momentum = settings
     expect(
-        answer(LOSS, params, *(part[0] for part in task), inner_lr, 0),
-        meta(params, task, inner_lr, 0),
+        answer(loss, params, *(part[0] for part in data), inner_lr, 0, momentum),
+        meta(loss, params, data, inner_lr, 0),
         what="your answer for inner_steps = 0 (φ = θ)",
     )
 
 
-def _stale(params, task, inner_lr, inner_steps):
-    """Every slope taken at θ: the same as one step of inner_steps times the rate."""
-    return meta(params, task, inner_lr * inner_steps, 1)
+def _heavy_ball(phi, velocity, slope, rate, mu):
+    velocity = mu * velocity + slope
+    return phi - rate * velocity, velocity
+
+
+def _averaged(phi, velocity, slope, rate, mu):
+    velocity = mu * velocity + (1 - mu) * slope
+    return phi - rate * velocity, velocity
+
+
+def _nesterov(phi, velocity, slope, rate, mu):
+    velocity = mu * velocity + slope
+    return phi - rate * (slope + mu * velocity), velocity
+
+
+def _old_velocity(phi, velocity, slope, rate, mu):
+    return phi - rate * velocity, mu * velocity + slope
+
+
+def _cut_velocity(phi, velocity, slope, rate, mu):
+    return _heavy_ball(phi, ref.stop_gradient(velocity), slope, rate, mu)
+
+
+def _cut_slope(phi, velocity, slope, rate, mu):
+    return _heavy_ball(phi, velocity, ref.stop_gradient(slope), rate, mu)
+
+
+def _constant_velocity(phi, velocity, slope, rate, mu):
+    phi, velocity = _heavy_ball(phi, velocity, slope, rate, mu)
+    return phi, ref.stop_gradient(velocity)
+
+
+def _rate_twice(phi, velocity, slope, rate, mu):
+    velocity = mu * velocity + rate * slope
+    return phi - rate * velocity, velocity
+
+
+def _slope_at_phi(loss, theta, phi, velocity, rate, mu, x, y):
+    return ref.grad(loss)(phi, x, y)
+
+
+def _slope_at_theta(loss, theta, phi, velocity, rate, mu, x, y):
+    return ref.grad(loss)(theta, x, y)
+
+
+def _slope_ahead(loss, theta, phi, velocity, rate, mu, x, y):
+    ahead = {name: phi[name] - rate * mu * velocity[name] for name in phi}
+    return ref.grad(loss)(ahead, x, y)
+
+
+def _with_momentum(
+    loss, params, data, rate, steps, mu, rule=_heavy_ball, slope_of=_slope_at_phi, running=False
+):
+    """(query loss, gradient) of one task whose inner loop follows `rule`, parameter by parameter.
+
+    slope_of: where the slope is taken. running: v₀ is ∇L_S(θ), not 0.
+    """
+    sx, sy, qx, qy = (part[0] for part in data)
+
+    def query_loss(theta):
+        phi, velocity = theta, {name: 0.0 * value for name, value in theta.items()}
+        velocity = ref.grad(loss.numpy)(theta, sx, sy) if running else velocity
+        for _ in range(steps):
+            slope = slope_of(loss.numpy, theta, phi, velocity, rate, mu, sx, sy)
+            both = {n: rule(phi[n], velocity[n], slope[n], rate, mu) for n in phi}
+            phi, velocity = ({n: pair[i] for n, pair in both.items()} for i in (0, 1))
+        return loss.numpy(phi, qx, qy)
+
+    return value_and_grads(query_loss, params)
+
+
+def _momentum_with_respect_to_theta(loss, params, data, rate, steps, mu):
+    """The same, but slope k is that of L_S(φ_k) with respect to θ, through all steps before."""
+    sx, sy, qx, qy = (part[0] for part in data)
+
+    def state(theta, steps):
+        if not steps:
+            return theta, {name: 0.0 * value for name, value in theta.items()}
+        phi, velocity = state(theta, steps - 1)
+        slope = ref.grad(lambda p: loss.numpy(state(p, steps - 1)[0], sx, sy))(theta)
+        velocity = {name: mu * velocity[name] + slope[name] for name in phi}
+        return moved(phi, velocity, rate), velocity
+
+    return value_and_grads(lambda theta: loss.numpy(state(theta, steps)[0], qx, qy), params)
+
+
+def _momentum_mistakes(loss, params, data, rate, steps, mu, right):
+    sx, sy, qx, qy = data
+    run = lambda data=data, rate=rate, steps=steps, mu=mu, **how: (
+        lambda: _with_momentum(loss, params, data, rate, steps, mu, **how)
+    )
+    return {
+        f"this is the first-order gradient: {CUT}": run(rule=_cut_slope),
+        "the velocity of the step before is a constant in your gradient (detached, or changed under `no_grad` "
+        "or through `.data`): it depends on θ, too": run(rule=_cut_velocity),
+        "there is no momentum in it: this is plain gradient descent": run(mu=0.0),
+        "the slope is weighted by 1 − momentum, as in a running mean: v ← momentum · v + slope": run(
+            rule=_averaged
+        ),
+        "this is Nesterov's momentum: φ moves by the velocity alone, not by slope + momentum · v": run(
+            rule=_nesterov
+        ),
+        "this is Nesterov's momentum: take the slope at φ, not at the place φ − inner_lr · momentum · v "
+        "ahead of it": run(slope_of=_slope_ahead),
+        "inner_lr is in it twice, in the velocity and in the step: v ← momentum · v + slope, "
+        "without it": run(rule=_rate_twice),
+        "the velocity begins with the slope at θ: it begins with 0": run(running=True),
+        "slope k is taken with respect to θ, not to φ_k (no difference for one step)": lambda: (
+            _momentum_with_respect_to_theta(loss, params, data, rate, steps, mu)
+        ),
+        "the gradient is right, but the value you return is the query loss at θ: return it at φ": (
+            (float(loss.numpy(params, qx[0], qy[0])), right[1])
+        ),
+        "φ moves by the old velocity: update the velocity first, then φ": run(rule=_old_velocity),
+        "the query loss is taken on the support set": run(data=(sx, sy, sx, sy)),
+        "support and query are swapped: adapt on the support set, judge on the query set": run(
+            data=(qx, qy, sx, sy)
+        ),
+        "every inner step takes its slope at θ: step k must take it at the parameters that "
+        "step k − 1 has reached": run(slope_of=_slope_at_theta),
+        "there is one inner step only: do inner_steps of them": run(steps=1),
+        "there is one inner step too many": run(steps=steps + 1),
+        "the inner steps go uphill: φ − inner_lr · v, with a minus": run(rate=-rate),
+        "this is the gradient at θ without any adaptation": run(steps=0),
+        "the order is wrong: return the value first, then the gradient": right[::-1],
+    }
 
 
 # ---------------------------------------------------------------- 08.3
 
 
-@exercise("08.all_tasks", points=4, minutes=15, difficulty=3, interface="torch")
+@exercise("08.all_tasks", points=4, minutes=20, difficulty=3, interface="torch")
 def all_tasks(answer, rng):
-    """All tasks at once"""
-    cases = draw(rng, params=draw_params, data=lambda r: draw_tasks(r, 4), inner_lr=(0.1, 0.6))
-    for params, data, inner_lr in cases:
-        each = [meta(params, tuple(p[i : i + 1] for p in data), inner_lr, 1) for i in range(4)]
-        losses = np.array([value for value, _ in each])
-        grads = meta(params, data, inner_lr, 1)[1]
-        first_order = meta(params, data, inner_lr, 1, True)[1]
-        stacked = {name: np.stack([g[name] for _, g in each]) for name in params}
+    """Tasks of unequal size, all at once"""
+    cases = draw(rng, problem=lambda r: draw_problem(r, 2, 5), inner_lr=(0.1, 0.5))
+    for problem, inner_lr in cases:
+        loss, params, data = problem
+        mask = _draw_mask(rng, data[0].shape[:2])
+        sx, sy, qx, qy = data
+        got = answer(loss, params, sx, sy, mask, qx, qy, inner_lr)
+        _refuse_the_inverted_mask(got, (loss, params, data, mask, inner_lr))
+        right = _padded(loss, params, data, mask, inner_lr)
         expect(
-            answer(LOSS, params, *data, inner_lr),
-            (losses, grads),
-            mistakes={
-                "the gradient is that of the sum over the tasks: take the mean": (
-                    losses,
-                    scaled(grads, 4.0),
-                ),
-                "the gradient still has a task axis, one gradient a task: take the mean over it": (
-                    losses,
-                    stacked,
-                ),
-                f"the losses are right and the gradient is the first-order one: {CUT}": (
-                    losses,
-                    first_order,
-                ),
-                "all tasks share one φ, adapted to all support sets together: each task adapts to "
-                "its own (the step belongs inside what vmap runs)": lambda p=params, d=data, a=inner_lr: (
-                    _pooled(p, d, a)
-                ),
-                "these are the losses before adaptation, and their gradient": (
-                    _losses(params, data),
-                    meta(params, data, 0.0, 0)[1],
-                ),
-                "the first part is the mean loss; give the loss of every task, shape (tasks,)": (
-                    float(losses.mean()),
-                    grads,
-                ),
-            },
+            got,
+            right,
+            mistakes=partial(_padding_mistakes, loss, params, data, mask, inner_lr, right),
         )
 
 
-def _losses(params, data):
-    return np.array([LOSS.numpy(params, qx, qy) for _, _, qx, qy in zip(*data, strict=True)])
+INVERTED = "the mask is inverted: you keep the padding and leave the real examples out"
 
 
-def _pooled(params, data, inner_lr):
-    """What comes out when one φ, adapted to all support sets together, serves every task."""
-    support = tuple(part.reshape(-1, part.shape[-1]) for part in data[:2])
-    slope = ref.grad(LOSS.numpy)(params, *support)
-    phi = {name: params[name] - inner_lr * slope[name] for name in params}
+def _refuse_the_inverted_mask(got, case):
+    """Raise WrongAnswer if a task without padding has become NaN, 0/0, and the others are as on their padding."""
+    losses = array_of(got[0]) if isinstance(got, (list, tuple)) and got else None
+    if losses is None or losses.shape != case[3].shape[:1] or not np.isnan(losses).any():
+        return
+    if np.allclose(losses, _padded(*case, support=_of_padding(case[0]))[0], equal_nan=True):
+        raise WrongAnswer(INVERTED, "a task without padding has no example left: 0/0 is NaN")
 
-    def mean(theta):
-        slope = ref.grad(LOSS.numpy)(theta, *support)
-        phi = {name: theta[name] - inner_lr * slope[name] for name in theta}
-        tasks = list(zip(*data[2:], strict=True))
-        return sum(LOSS.numpy(phi, qx, qy) for qx, qy in tasks) / len(tasks)
 
-    return _losses(phi, data), ref.grad(mean)(params)
+def _of_padding(loss):
+    """The support loss of somebody who has the mask the wrong way round; NaN where there is no padding."""
+    return lambda p, x, y, m: (
+        loss.numpy(p, x[m == 0], y[m == 0]) if (m == 0).any() else np.nan * loss.numpy(p, x, y)
+    )
+
+
+def _draw_mask(rng, shape):
+    """(tasks, shots) of 1.0 and 0.0: numbers of examples that differ, padding anywhere."""
+    tasks, shots = shape
+    sizes = rng.permutation(np.arange(tasks) % shots + 1)
+    mask = (np.arange(shots) < sizes[:, None]).astype(float)
+    return rng.permuted(mask, axis=1)
+
+
+def _padded(loss, params, data, mask, inner_lr, *, first_order=False, weights=None, support=None):
+    """(loss of every task, gradient of their mean). support: the support loss, if another one.
+
+    weights (tasks,): those of the tasks in the gradient, where it is no mean. first_order: slopes constant.
+    """
+    tasks = list(zip(*data, mask, strict=True))
+    support = support or (lambda p, x, y, m: loss.numpy(p, x[m > 0], y[m > 0]))
+    weights = np.full(len(tasks), 1 / len(tasks)) if weights is None else weights
+
+    def losses(theta):
+        for sx, sy, qx, qy, m in tasks:
+            slope = ref.grad(lambda p, x=sx, y=sy, m=m: support(p, x, y, m))(theta)
+            slope = ref.stop_gradient(slope) if first_order else slope
+            yield loss.numpy(moved(theta, slope, inner_lr), qx, qy)
+
+    total = lambda theta: sum(w * one for w, one in zip(weights, losses(theta), strict=True))
+    return np.array([float(one) for one in losses(params)]), ref.grad(total)(params)
+
+
+def _padding_mistakes(loss, params, data, mask, inner_lr, right):
+    sx, sy, qx, qy = data
+    tasks, shots = mask.shape
+    run = lambda data=data, **how: lambda: _padded(loss, params, data, mask, inner_lr, **how)
+    mean_of_real = lambda p, x, y, m: loss.numpy(p, x[m > 0], y[m > 0])
+    losses, grads = right
+    return {
+        "the padding counts as examples: the mask is not used": run(
+            support=lambda p, x, y, m: loss.numpy(p, x, y)
+        ),
+        "the padded rows became zeros, and still count as examples": run(
+            support=lambda p, x, y, m: loss.numpy(p, x * m[:, None], y * m[:, None])
+        ),
+        "the padded rows became zeros, and their mean was scaled up to the real examples: a zeroed row still has a "
+        "loss, since the bias answers it": run(
+            support=lambda p, x, y, m: (
+                shots / m.sum() * loss.numpy(p, x * m[:, None], y * m[:, None])
+            )
+        ),
+        INVERTED: run(support=_of_padding(loss)),
+        "the losses of the real examples are summed, not averaged": run(
+            support=lambda p, x, y, m: m.sum() * mean_of_real(p, x, y, m)
+        ),
+        "the sum over the real examples is divided by the number of rows, padding included": run(
+            support=lambda p, x, y, m: m.sum() / shots * mean_of_real(p, x, y, m)
+        ),
+        "the padded rows are summed, too; only the divisor is the number of real examples": run(
+            support=lambda p, x, y, m: shots / m.sum() * loss.numpy(p, x, y)
+        ),
+        "you take the first rows of each task for the real ones; padding may stand anywhere, the mask "
+        "says where": run(support=_first_rows(loss)),
+        "all tasks share one φ, one step on the mean of their support losses: each task adapts to its "
+        "own (the step belongs inside what vmap runs)": lambda: _shared_step(
+            loss, params, data, mask, inner_lr
+        ),
+        "all tasks are divided by one common number of examples; each task has its own": run(
+            support=lambda p, x, y, m: m.sum() * tasks / mask.sum() * mean_of_real(p, x, y, m)
+        ),
+        "the gradient weighs each task by its number of support examples: take the plain mean": run(
+            weights=mask.sum(axis=1) / mask.sum()
+        ),
+        "the gradient is that of the sum over the tasks: take the mean": (
+            (losses, scaled(grads, float(tasks)))
+        ),
+        "the gradient still has a task axis, one gradient per task: take the mean over it": lambda: (
+            (losses, _stacked(loss, params, data, mask, inner_lr))
+        ),
+        f"the losses are right and the gradient is the first-order one: {CUT}": run(
+            first_order=True
+        ),
+        "all tasks share one φ, adapted to all support sets together: each task adapts to "
+        "its own (the step belongs inside what vmap runs)": lambda: _pooled(
+            loss, params, data, mask, inner_lr
+        ),
+        "these are the losses before adaptation, and their gradient": lambda: _padded(
+            loss, params, data, mask, 0.0
+        ),
+        "the loss after adaptation is taken on the (padded) support set, not on the query set": run(
+            data=(sx, sy, sx, sy)
+        ),
+        "the first part is the mean loss; give the loss of every task, shape (tasks,)": (
+            (float(losses.mean()), grads)
+        ),
+        "the order is wrong: return the losses first, then the gradient": (grads, losses),
+    }
+
+
+def _stacked(loss, params, data, mask, inner_lr):
+    each = [
+        _padded(loss, params, part_of(data, i, i + 1), mask[i : i + 1], inner_lr)[1]
+        for i in range(len(mask))
+    ]
+    return {name: np.stack([grads[name] for grads in each]) for name in params}
+
+
+def _first_rows(loss):
+    """The support loss of somebody who takes the first rows for the real ones."""
+    return lambda p, x, y, m: loss.numpy(p, x[: int(m.sum())], y[: int(m.sum())])
+
+
+def _shared_step(loss, params, data, mask, inner_lr):
+    """What comes out when one φ, a step on the mean of all tasks' support losses, serves every task."""
+    sx, sy, qx, qy = data
+
+    def losses(theta):
+        real = lambda p: [
+            loss.numpy(p, x[m > 0], y[m > 0]) for x, y, m in zip(sx, sy, mask, strict=True)
+        ]
+        slope = ref.grad(lambda p: sum(real(p)) / len(mask))(theta)
+        phi = moved(theta, slope, inner_lr)
+        return [loss.numpy(phi, x, y) for x, y in zip(qx, qy, strict=True)]
+
+    mean = lambda theta: sum(losses(theta)) / len(qx)
+    return np.array([float(one) for one in losses(params)]), ref.grad(mean)(params)
+
+
+def _pooled(loss, params, data, mask, inner_lr):
+    """What comes out when one φ, adapted to all real support examples together, serves every task."""
+    sx, sy, qx, qy = data
+    real_x, real_y = sx[mask > 0], sy[mask > 0]
+
+    def losses(theta):
+        phi = moved(theta, ref.grad(loss.numpy)(theta, real_x, real_y), inner_lr)
+        return [loss.numpy(phi, x, y) for x, y in zip(qx, qy, strict=True)]
+
+    mean = lambda theta: sum(losses(theta)) / len(qx)
+    return np.array([float(one) for one in losses(params)]), ref.grad(mean)(params)
 
 
 # ---------------------------------------------------------------- 08.4
 
 
 BUGS = {
-    "first_order": "the inner slope has no graph, so the second order is missing",
-    "on_support": "the loss after adaptation is taken on the support set",
-    "summed": "the tasks are summed instead of averaged",
+    "slope_at_theta": "the inner slope is taken with respect to θ, not to φ (no difference for one step)",
+    "cut_biases": "the slopes of the biases are constants, but their second derivatives are not zero",
+    "late_tasks": "the tasks have unequal weights, the later the more (no difference for one or two tasks)",
 }
 
 
-@exercise("08.repaired", points=5, minutes=20, difficulty=4, interface="torch")
+@exercise("08.repaired", points=5, minutes=20, difficulty=3, interface="torch")
 def repaired(answer, rng):
     """Bug hunt: three in one"""
-    cases = draw(rng, params=draw_params, data=draw_tasks, inner_lr=(0.1, 0.5), inner_steps=(2, 3))
-    for params, data, inner_lr, inner_steps in cases:
-        problem = (params, data, inner_lr, inner_steps)
-        left = {_left(bugs): _with_bugs(*problem, *bugs) for bugs in _subsets()}
-        value, grads = _with_bugs(*problem)
-        mistakes = {
-            "the gradient is right, but the loss you return is the sum over the tasks": (
-                value * len(data[0]),
-                grads,
-            ),
-            "the loss is right, but the gradient is still that of the sum": (
-                value,
-                scaled(grads, len(data[0])),
-            ),
-            "φ carries over from task to task: every task must start from params": lambda p=problem: (
-                _chained(*p)
-            ),
-        }
-        expect(answer(LOSS, *_flat(problem)), (value, grads), mistakes=left | mistakes)
+    cases = draw(
+        rng, problem=lambda r: draw_problem(r, 3, 5), inner_lr=(0.1, 0.4), inner_steps=(2, 3)
+    )
+    for problem, *settings in cases:
+        loss, params, data = problem
+        case = (loss, params, data, *settings)
+        right = meta(*case)
+        expect(
+            answer(loss, params, *data, *settings),
+            right,
+            mistakes=partial(_repair_mistakes, *case, *right),
+        )
 
 
-def _flat(problem):
-    params, data, inner_lr, inner_steps = problem
-    return params, *data, inner_lr, inner_steps
+def _repair_mistakes(*case_and_right):
+    """Message → what that mistake gives, or a function that computes it."""
+    *case, _, _ = case_and_right
+    left = {_left(bugs): lambda b=bugs: _with_bugs(*case, *b) for bugs in _subsets()}
+    return left | _other_mistakes(*case_and_right)
+
+
+def _other_mistakes(loss, params, data, inner_lr, inner_steps, value, grads):
+    sx, sy, qx, qy = data
+    case, tasks = (loss, params, data, inner_lr, inner_steps), len(sx)
+    return {
+        f"a new bug has come in: this is the first-order gradient, {CUT}": lambda: meta(
+            *case, True
+        ),
+        "a new bug has come in: the loss after adaptation is taken on the support set": lambda: (
+            meta(loss, params, (sx, sy, sx, sy), inner_lr, inner_steps)
+        ),
+        "a new bug has come in: the tasks are summed instead of averaged": (
+            (value * tasks, scaled(grads, float(tasks)))
+        ),
+        **{
+            f"the mean is now a sum, and an old bug is left: {BUGS[bug]}": lambda bug=bug: (
+                _with_bugs(*case, bug, weights=[1.0] * tasks)
+            )
+            for bug in ("slope_at_theta", "cut_biases")
+        },
+        **{
+            f"the mean is none: {why}": lambda weights=weights: _with_bugs(*case, weights=weights)
+            for why, weights in _miscounted(tasks).items()
+        },
+        "the loss is right, but the gradient is that of the last task alone": lambda: (
+            (value, meta(loss, params, part_of(data, tasks - 1, tasks), *case[3:])[1])
+        ),
+        "only the last task is in it: loss and gradient are the last one's": lambda: meta(
+            loss, params, part_of(data, tasks - 1, tasks), *case[3:]
+        ),
+        "the gradient is right, but the loss you return is the sum over the tasks": (
+            (value * tasks, grads)
+        ),
+        "the loss is right, but the gradient is still that of the sum": (
+            (value, scaled(grads, float(tasks)))
+        ),
+        "a new bug has come in: every slope is taken at θ, as if there were one long step": lambda: (
+            meta(loss, params, data, inner_lr * inner_steps, 1)
+        ),
+        "φ carries over from task to task: every task must start from params": lambda: _chained(
+            *case
+        ),
+        "the order is wrong: return the value first, then the gradient": (grads, value),
+    }
+
+
+def _miscounted(tasks):
+    """Why → weights of the tasks, for a running mean that counts from the wrong number."""
+    rest = tasks - 1
+    return {
+        "the running mean counts one task too many, so the first one weighs double": (
+            [2 / (tasks + 1)] + rest * [1 / (tasks + 1)]
+        ),
+        "the running mean counts one task too few, so the second one drives the first one out": (
+            [0.0] + rest * [1 / rest]
+        ),
+        "the sum is divided by one task too many": tasks * [1 / (tasks + 1)],
+        "the sum is divided by one task too few": tasks * [1 / rest],
+        "the sum is divided by 2, not by the number of tasks": tasks * [1 / 2],
+    }
 
 
 def _subsets():
@@ -250,24 +570,203 @@ def _left(bugs):
     return f"{count[len(bugs)]}: {'; '.join(BUGS[bug] for bug in bugs)}"
 
 
-def _with_bugs(params, data, inner_lr, inner_steps, *bugs):
-    """(loss, gradient) of the function with these bugs left in it."""
-    if "on_support" in bugs:
-        data = (*data[:2], *data[:2])
-    value, grads = meta(params, data, inner_lr, inner_steps, "first_order" in bugs)
-    factor = len(data[0]) if "summed" in bugs else 1
-    return value * factor, scaled(grads, float(factor))
+def _with_bugs(loss, params, data, inner_lr, inner_steps, *bugs, weights=None):
+    """(loss, gradient) of the function with these bugs left in it; weights: of the tasks, if given."""
+
+    def adapted(theta, x, y, steps):
+        if not steps:
+            return theta
+        phi = adapted(theta, x, y, steps - 1)
+        if "slope_at_theta" in bugs:
+            slope = ref.grad(lambda p: loss.numpy(adapted(p, x, y, steps - 1), x, y))(theta)
+        else:
+            slope = ref.grad(loss.numpy)(phi, x, y)
+        if "cut_biases" in bugs:
+            slope = {n: s if params[n].ndim > 1 else ref.stop_gradient(s) for n, s in slope.items()}
+        return moved(phi, slope, inner_lr)
+
+    def total(theta):
+        losses = [
+            loss.numpy(adapted(theta, sx, sy, inner_steps), qx, qy)
+            for sx, sy, qx, qy in zip(*data, strict=True)
+        ]
+        return sum(w * one for w, one in zip(weights, losses, strict=True))
+
+    tasks = len(data[0])
+    late = [0.5 ** max(tasks - 1, 1)] + [0.5 ** (tasks - i) for i in range(1, tasks)]
+    weights = weights or (late if "late_tasks" in bugs else [1 / tasks] * tasks)
+    return value_and_grads(total, params)
 
 
-def _chained(params, data, inner_lr, inner_steps):
+def _chained(loss, params, data, inner_lr, inner_steps):
     """Each task starts from the φ of the task before it."""
 
     def mean(theta):
         losses, phi = [], theta
         for sx, sy, qx, qy in zip(*data, strict=True):
-            phi = ref.adapt(LOSS.numpy, phi, sx, sy, inner_lr, inner_steps)
-            losses.append(LOSS.numpy(phi, qx, qy))
+            phi = ref.adapt(loss.numpy, phi, sx, sy, inner_lr, inner_steps)
+            losses.append(loss.numpy(phi, qx, qy))
         return sum(losses) / len(losses)
 
-    value, grads = ref.value_and_grad(mean)(params)
-    return float(value), grads
+    return value_and_grads(mean, params)
+
+
+# ---------------------------------------------------------------- 08.5
+
+
+KINDS = ("right", "truncated", "detached", "left out", "decay")
+
+
+@exercise("08.which_bug", points=6, minutes=40, difficulty=4, interface="torch")
+def which_bug(answer, rng):
+    """The bug that the curve does not show"""
+    kinds = itertools.islice(itertools.cycle(KINDS), int(rng.integers(5)), None)
+    cases = draw(rng, problem=one_task, inner_lr=(0.02, 0.2), inner_steps=(3, 5))
+    for number, (problem, *settings) in enumerate(cases):
+        loss, params, data = problem
+        case = (loss, params, data, *settings)
+        # two gradients each at first: a few cases have all kinds; then one, for each is a search
+        for kind in itertools.islice(kinds, 2 if number < 5 else 1):
+            guilty, gradient = _guilty(rng, kind, case)
+            got = answer(loss, params, *(part[0] for part in data), *settings, gradient)
+            _answer_about(got, guilty, case)
+
+
+def _guilty(rng, kind, case):
+    """((kind, detail), gradient) of a program of this kind; k, K − k and k ± 1 are told apart."""
+    _, params, _, _, inner_steps = case
+    details = {
+        "right": [None],
+        "truncated": [k for k in range(1, inner_steps + 1) if abs(inner_steps - 2 * k) > 1],
+        "detached": list(params),
+        "left out": list(params),
+        "decay": [_draw_decay(rng)],
+    }
+    detail = details[kind][rng.integers(len(details[kind]))]
+    return (kind, detail), _made_by(*case, kind, detail)
+
+
+def _draw_decay(rng):
+    """A λ that no power of ten is near, and that is none when it is rounded to three decimals."""
+    while True:
+        decay = float(np.exp(rng.uniform(np.log(1e-4), np.log(0.05))))
+        if abs(decay / _power_of_ten(decay) - 1) > 0.1 and round(decay, 3) not in (0.001, 0.01):
+            return decay
+
+
+def _power_of_ten(value):
+    """The nearest one."""
+    return float(10.0 ** np.round(np.log10(value)))
+
+
+def _made_by(loss, params, data, inner_lr, inner_steps, kind, detail):
+    """The gradient that a program with this bug computes for its one task."""
+    sx, sy, qx, qy = (part[0] for part in data)
+
+    def query_loss(theta):
+        phi = theta
+        for step in range(inner_steps):
+            slope = ref.grad(loss.numpy)(phi, sx, sy)
+            for name in slope:
+                if kind == "truncated" and step < detail or (kind, detail) == ("detached", name):
+                    slope[name] = ref.stop_gradient(slope[name])
+                if (kind, detail) == ("left out", name):
+                    slope[name] = 0.0
+                if kind == "decay":
+                    slope[name] = slope[name] + detail * phi[name]
+            phi = moved(phi, slope, inner_lr)
+        return loss.numpy(phi, qx, qy)
+
+    return ref.grad(query_loss)(params)
+
+
+def _answer_about(got, guilty, case):
+    """Raise WrongAnswer, with what the mix-up is, unless `got` names the guilty program."""
+    expect_pair(got)
+    kind, detail = guilty
+    params, inner_lr, inner_steps = case[1], *case[-2:]
+    if got[0] != kind:
+        raise WrongAnswer(_wrong_kind(got, guilty), f"expected: {guilty}\ngot:      {short(got)}")
+    wrong = {}
+    if kind == "truncated":
+        wrong = {
+            "k counts the steps whose slopes are constants, not those that are differentiated": (
+                (kind, inner_steps - detail)
+            ),
+            "truncated it is, but with one step more": (kind, detail - 1),
+            "truncated it is, but with one step fewer": (kind, detail + 1),
+        }
+        wrong["truncated it is, but with another k"] = _another(
+            got, guilty, set(range(inner_steps + 1)) - {k for _, k in wrong.values()}
+        )
+    if kind in ("detached", "left out"):
+        wrong = {"right bug, wrong parameter": _another(got, guilty, set(params))}
+    if kind == "decay":
+        wrong = {
+            "λ is too small by the factor inner_lr: the step is φ − α(∇L + λφ)": (
+                kind,
+                detail * inner_lr,
+            ),
+            "λ is half of what it should be: λφ is added to the slope, which belongs to ½λ‖φ‖²": (
+                (kind, detail / 2)
+            ),
+            "λ is twice what it should be: λφ is added to the slope, not λφ/2": (kind, detail * 2),
+            "λ has the wrong sign: the decay pulls φ to zero, slope + λφ": (kind, -detail),
+            "decay it is, but this is only the nearest power of ten: fit λ": (
+                (kind, _power_of_ten(detail))
+            ),
+            "decay it is, but λ is off: three *significant* digits are asked for (λ lies between 1e-4 and 0.05, "
+            "so three decimals are too few)": _nearly(got, guilty),
+        }
+    # three significant digits: a number that begins with 1.00 is rounded by up to 0.5 %
+    expect(got, guilty, mistakes=wrong, rtol=5.1e-3, what="your (kind, detail)")
+
+
+def _another(got, guilty, others):
+    """`got` itself, where its detail is another one of `others`; else what is right."""
+    detail = got[1]
+    known = isinstance(detail, (int, str)) and not isinstance(detail, bool) and detail in others
+    return tuple(got) if known and detail != guilty[1] else guilty
+
+
+def _nearly(got, guilty, within=0.1):
+    """`got` itself, where its λ is off by less than a tenth or rounded to three decimals; else what is right."""
+    try:
+        value = float(got[1])
+    except (TypeError, ValueError):
+        return guilty
+    rounded = abs(value - round(guilty[1], 3)) < 1e-12
+    return got if rounded or abs(value / guilty[1] - 1) < within else guilty
+
+
+def expect_pair(got):
+    """Raise WrongAnswer unless `got` is a pair (kind, detail) with a kind from the table."""
+    if not isinstance(got, (tuple, list)) or len(got) != 2:
+        raise WrongAnswer(
+            'return a pair (kind, detail), such as ("truncated", 2)', f"got: {short(got)}"
+        )
+    if not isinstance(got[0], str) or got[0] not in KINDS:
+        raise WrongAnswer(f"the kind must be one of {', '.join(KINDS)}", f"got: {short(got[0])}")
+
+
+def _wrong_kind(got, guilty):
+    """Why this accusation, or acquittal, is wrong."""
+    said, kind = got[0], guilty[0]
+    if said == "right":
+        return (
+            "you acquit a program that has a bug: in float64 the right gradient agrees to 1e-12, and "
+            "this one is far from that"
+        )
+    if kind == "right":
+        return "you accuse a program that is right: its gradient is the meta-gradient to rounding"
+    if {said, kind} == {"detached", "left out"}:
+        return (
+            "you mix up two bugs of one parameter: detached, it moves, and its slope is a constant; left "
+            "out, it does not move at all"
+        )
+    if said == "decay":
+        return (
+            "you blame a weight decay, but no λ explains all of the difference: fit it, and look at "
+            "what is left over"
+        )
+    return "you blame the wrong bug: with it the program would have computed another gradient than this"

@@ -1,11 +1,18 @@
 # %% [markdown]
 # # 09 · Exercises: Fast MAML
 #
-# Each cell `check(…)` says whether your function is right and, if not, what it computes instead. In 09.1
-# arrays are NumPy's; in 09.2 they are float64 tensors, none of which asks for a gradient. The lesson:
-# [09 · Fast MAML](../notebooks/09_fast_maml.ipynb).
+# Each cell `check(…)` says whether your function is right and, if not, what it computes instead. Arrays are
+# NumPy's, except in 09.6, where they are float64 tensors, none with `requires_grad=True`.
+#
+# - **Core**, about 75 minutes: 09.1, 09.2, 09.4, 09.6.
+# - **Further**, about 60 minutes: 09.5 and 09.8, which need the core of the lesson only; 09.3 and 09.7, which
+#   belong to *Further E* and *Further A* of the lesson.
+#
+# The lesson: [09 · Fast MAML](../notebooks/09_fast_maml.ipynb).
 
 # %%
+import math
+
 import numpy as np
 import torch
 
@@ -14,10 +21,11 @@ from maml_edu.checks import check
 # %% [markdown]
 # ## 09.1 No loop over tasks
 #
-# *difficulty 2/5 · 15 minutes · 4 points*
+# *difficulty 1/5 · 5 minutes · 2 points*
 #
-# The step from the loop to vmap, by hand: the same numbers with a task axis in front, and one product for
-# all tasks. Here is the loop; write it without one (the check cannot see a loop; your clock can).
+# A warm-up: the step from the loop to vmap, by hand. The same numbers with a task axis in front, and one product
+# for all tasks. Here is the loop; write it without one. (The check cannot tell: it draws a few tasks only, too few
+# for a loop to be slow. Your clock can, with a thousand.)
 
 
 # %%
@@ -43,7 +51,7 @@ def adapt_all(theta, support_x, support_y, inner_lr):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_adapt_all", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "check_adapt_all", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("09.adapt_all", adapt_all)
 ### BEGIN HIDDEN TESTS
 check("09.adapt_all", adapt_all, hidden=True)
@@ -52,76 +60,186 @@ check("09.adapt_all", adapt_all, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `support_x @ theta` has shape (tasks, shots) already: `@` treats the axes in front as a stack.
+# `support_x @ theta` has shape (tasks, shots) already: `@` treats the axes in front as a stack. Which
+# number is `len(y)` of the loop in the shape of `support_y`?
 #
 # </details>
-# <details><summary>Hint 2</summary>
+# <details><summary>Hint 2: a similar case</summary>
 #
-# For the slope, sum over shots and nothing else: `np.einsum("tni,tn->ti", support_x, error)`. Which
-# number is `len(y)` of the loop in the shape of `support_y`?
+# The centroid of each task, every example weighted by `w` (tasks, shots), sums over shots and nothing else:
+# `np.einsum("tn,tni->ti", w, support_x)`. Letters that are missing on the right are summed over.
 #
 # </details>
 
 # %% [markdown]
-# ## 09.2 Walk back
+# ## 09.2 The verdict of the rounds
 #
-# *difficulty 4/5 · 20 minutes · 5 points*
+# *difficulty 3/5 · 20 minutes · 4 points*
 #
-# The back-walk is what lets MAML take fifty inner steps on a large network. You are given the path of the
-# inner loop, $[\varphi_0, \dots, \varphi_{K-1}]$, and $v$, the gradient of the query loss at $\varphi_K$. Walk
-# back to the meta-gradient: at each step $v \leftarrow v - \alpha H v$.
+# Somebody has timed an old and a new program in rounds, on a machine that slowed down meanwhile and was now and
+# then busy with something else. Is the new one faster, and by how much? The lesson always took 15 rounds, and so
+# the 4th smallest and the 4th largest ratio. Here the number of rounds varies, and you count the coin tosses
+# yourself.
 
 
-# %% nbgrader={"grade": false, "grade_id": "walk_back", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def walk_back(loss, path, support_x, support_y, v, inner_lr):
-    """The gradient at path[0] of a function whose gradient after the last inner step is v.
+# %% nbgrader={"grade": false, "grade_id": "compare_in_rounds", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def compare_in_rounds(old, new):
+    """(speed-up, low, high, verdict) of the program `new` over the program `old`.
 
-    loss(params, x, y): one number. path: list of dicts of tensors, the parameters at which the inner
-    steps 0, 1, … took their slopes. v: a dict like each of them. Returns a dict like v.
+    old, new (rounds,), rounds ≥ 9: seconds; round i timed both, one right after the other.
+    speed-up: the median over rounds of the ratios within a round, above 1 where `new` is faster.
+    low, high: the k-th smallest and the k-th largest ratio, with the largest k for which fewer than k
+    heads in `rounds` tosses of a coin have a probability of at most 0.025.
+    verdict: "new" if the whole interval lies above 1, "old" if it lies below 1, otherwise "open".
     """
-
     ### BEGIN SOLUTION
-    def slope(params):
-        return torch.func.grad(loss)(params, support_x, support_y)
-
-    for phi in reversed(path):
-        _, pull = torch.func.vjp(slope, phi)
-        (curved,) = pull(v)  # H v
-        v = {name: v[name] - inner_lr * curved[name] for name in v}
-    return v
+    ratios, n = np.sort(old / new), len(old)
+    at_most = np.cumsum([math.comb(n, heads) for heads in range(n + 1)]) / 2**n
+    k = int(np.sum(at_most <= 0.025))  # at_most[k − 1]: fewer than k heads
+    low, high = float(ratios[k - 1]), float(ratios[n - k])
+    verdict = "new" if low > 1 else "old" if high < 1 else "open"
+    return float(np.median(ratios)), low, high, verdict
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_walk_back", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
-check("09.walk_back", walk_back)
+# %% nbgrader={"grade": true, "grade_id": "check_compare_in_rounds", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("09.compare_in_rounds", compare_in_rounds)
 ### BEGIN HIDDEN TESTS
-check("09.walk_back", walk_back, hidden=True)
+check("09.compare_in_rounds", compare_in_rounds, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $Hv$ is the gradient of $\sum g \cdot v$ with respect to the parameters, where $g$ is the slope and $v$ a
-# constant. Start with the step that was taken last; all steps saw the same support set.
+# Drift multiplies both times of one round by the same factor, so it drops out of their ratio, and of nothing
+# else. A speed-up is the old time over the new one.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `slope, pull = torch.func.vjp(lambda p: torch.func.grad(loss)(p, support_x, support_y), phi)` and then
-# `(hv,) = pull(v)`. With `torch.autograd.grad`: make leaves of `phi`, take the slope with `create_graph=True`, then the gradient of
-# the sum.
+# `math.comb(n, h) / 2**n` is the probability of exactly `h` heads in `n` tosses. Add up from h = 0 for as long as
+# the sum does not exceed 0.025; k is how many terms you could add.
+#
+# </details>
+# <details><summary>Hint 3: a similar case</summary>
+#
+# For 9 rounds: no head has the probability 1/512, at most one 10/512 = 0.0195, at most two 46/512 = 0.09. So two
+# terms fit, k = 2, and the interval goes from the 2nd smallest to the 2nd largest ratio: `ordered[1]` to
+# `ordered[7]`.
 #
 # </details>
 
 # %% [markdown]
-# ## 09.3 Predict the speed-up
+# ## 09.3 All-reduce
 #
-# *difficulty 3/5 · 15 minutes · 4 points*
+# *difficulty 2/5 · 5 minutes · 2 points*
 #
-# Before you rewrite anything, work out what it can give. Starting an operation costs `start` seconds, each
-# flop `1 / peak` seconds. A loop does `operations` operations for every task; a vectorised program does as
-# many for all tasks together, each on all of them. Both then spend `rest` seconds on what is not
-# vectorised, once per outer step.
+# Some processes have shared a meta-batch, each has the mean gradient of its own tasks. Make the gradient of the
+# whole meta-batch from these. Shares may be unequal, and when there are more processes than tasks, some have
+# none: the mean of nothing is NaN.
+
+
+# %% nbgrader={"grade": false, "grade_id": "all_reduce", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def all_reduce(means, counts):
+    """The mean gradient over all tasks of all processes, a dict like each of `means`.
+
+    means: a dict name → array for each process, the mean over its own tasks, NaN everywhere when it
+    has none. counts: how many tasks each process has; at least one has some.
+    """
+    ### BEGIN SOLUTION
+    shares = [(count / sum(counts), mean) for count, mean in zip(counts, means, strict=True)]
+    return {name: sum(w * mean[name] for w, mean in shares if w > 0) for name in means[0]}
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check_all_reduce", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("09.all_reduce", all_reduce)
+### BEGIN HIDDEN TESTS
+check("09.all_reduce", all_reduce, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# What would one process have summed, had it had all tasks? How do you get the sum over a share from its mean?
+#
+# </details>
+# <details><summary>Hint 2: a similar case</summary>
+#
+# Two classes have the mean marks 2 (10 pupils) and 5 (20 pupils): together (10 · 2 + 20 · 5) / 30 = 4, not 3.5. A
+# third class without pupils has the mean NaN, and 0 · NaN is NaN: leave it out before you multiply.
+#
+# </details>
+
+# %% [markdown]
+# ## 09.4 The law of memory
+#
+# *difficulty 3/5 · 15 minutes · 3 points*
+#
+# Will it fit? Count numbers kept at the worst moment, for one task, in three programs:
+#
+# 1. the *recorded loop* keeps the graph of every inner step, with the parameters at which it is built, and that
+#    of the query loss, with the same;
+# 2. the *back-walk* of the lesson keeps the K new sets $\varphi_1 \dots \varphi_K$ to the end, and one graph at a
+#    time: first that of the query loss, then those of the inner steps;
+# 3. a *thrifty back-walk* does the same, and releases each set as soon as no later graph is built at it:
+#    $\varphi_K$ after the query loss, $\varphi_{K-1}$ after the last inner step, and so on.
+
+
+# %% nbgrader={"grade": false, "grade_id": "memory_law", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def memory_law(inner_steps, parameters, step_graph, query_graph):
+    """(numbers kept by the recorded loop, by the back-walk, by the thrifty back-walk), whole numbers.
+
+    inner_steps: K, at least 1. parameters: how many numbers θ has. step_graph, query_graph: how many a
+    graph keeps besides the parameters at which it is built. θ itself is there anyway and does not
+    count; neither does v.
+    """
+    ### BEGIN SOLUTION
+    recorded = inner_steps * (step_graph + parameters) + query_graph  # φ₁ … φ_K hang on the graphs
+    walked = inner_steps * parameters + max(step_graph, query_graph)
+    at_query = inner_steps * parameters + query_graph
+    at_last_step = (inner_steps - 1) * parameters + step_graph
+    return recorded, walked, max(at_query, at_last_step)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check_memory_law", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("09.memory_law", memory_law)
+### BEGIN HIDDEN TESTS
+check("09.memory_law", memory_law, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# K inner steps make K new sets of parameters. Which of the three programs can be without them? "One graph at a
+# time": the larger one decides.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# For the thrifty walk write down what lives at each moment of the way back: which sets, which graph. Which
+# moments can be the worst? After the first inner step on the way back it only gets better.
+#
+# </details>
+# <details><summary>Hint 3: a similar case</summary>
+#
+# One inner step, θ of 10 numbers, graphs of 55 (step) and 50 (query). The recorded loop has both graphs at the
+# end, one built at θ, the other at $\varphi_1$: 55 + 50 + 10 = 115. On the walks, while the query's graph is
+# there, $\varphi_1$ is, too: 60. Then it is released, and the step's graph is built at θ: 55. The thrifty walk
+# needs 60, the lesson's walk, which still keeps $\varphi_1$ then, 65.
+#
+# </details>
+
+# %% [markdown]
+# ## 09.5 Predict the speed-up
+#
+# *difficulty 2/5 · 8 minutes · 3 points*
+#
+# Before you rewrite anything, work out what it can give. Starting an operation costs `start` seconds, each flop
+# (one addition or multiplication) `1 / peak` seconds. A loop does `operations` operations for every task; a
+# vectorised program does as many for all tasks together, each on all of them. Both then spend `rest` seconds on
+# what is not vectorised, once per outer step.
 
 
 # %% nbgrader={"grade": false, "grade_id": "predict_speed_up", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -140,7 +258,7 @@ def predict_speed_up(tasks, operations, flops_per_task, start, peak, rest):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_predict_speed_up", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "check_predict_speed_up", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("09.predict_speed_up", predict_speed_up)
 ### BEGIN HIDDEN TESTS
 check("09.predict_speed_up", predict_speed_up, hidden=True)
@@ -152,61 +270,162 @@ check("09.predict_speed_up", predict_speed_up, hidden=True)
 # Write down three times: starts, arithmetic, rest. Which of them changes when all tasks share an operation?
 #
 # </details>
-# <details><summary>Hint 2</summary>
+# <details><summary>Hint 2: a similar case</summary>
 #
-# The arithmetic is that of all tasks, in both programs. A speed-up is old time over new time, each with
-# everything in it (Amdahl).
+# Ten letters are posted: 5 minutes to the letter box for each, 1 minute to write each, 15 minutes to find the
+# stamps. One by one this takes 75 minutes, and with one walk for all 30. What stays, were there a letter box at the
+# desk?
 #
 # </details>
 
 # %% [markdown]
-# ## 09.4 The law of memory
+# ## 09.6 Walk back, past several query losses
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 4/5 · 35 minutes · 5 points*
 #
-# Will it fit? Count numbers kept at the worst moment, for one task. The recorded loop keeps the graph of
-# every inner step and that of the query loss. The back-walk keeps, to the end, all K new sets of
-# parameters, and one graph at a time: that of one inner step, or that of the query loss.
+# MAML++ (a later variant) takes the query loss after *every* step,
+# $L = \sum_{k=0}^{K} w_k L_{\text{Q}}(\varphi_k)$ (it has $w_0 = 0$; take any $w_0$), and Meta-SGD (another) learns
+# the inner rates. Take the walk of the lesson and make it do both, for one rate. At each $\varphi_k$ another gradient
+# joins $v$: when? And α has a slope, too:
+# $\varphi_{k+1} = \varphi_k - \alpha \nabla L_{\text{S}}(\varphi_k)$ depends on α directly at every step.
+#
+# The tensors have no `requires_grad`, so the lesson's `torch.autograd.grad` does not run on them as they are. Shorter
+# here is `torch.func.grad(loss)(params, x, y)`: the slope, a dict like `params`. (The check cannot tell how you got
+# your numbers. Whoever ignores `path` and records the whole loop passes, too, with K graphs in memory.)
 
 
-# %% nbgrader={"grade": false, "grade_id": "memory_law", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def memory_law(inner_steps, parameters, step_graph, query_graph):
-    """(numbers kept by the recorded loop, numbers kept by the back-walk).
+# %% nbgrader={"grade": false, "grade_id": "walk_back", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def walk_back(loss, path, support_x, support_y, query_x, query_y, weights, inner_lr):
+    """(dL/dφ₀, dL/dα) of L = Σₖ weights[k] · L_Q(φₖ), k = 0 … K: a dict like φ₀, and a number.
 
-    parameters: how many numbers θ has; step_graph, query_graph: how many a graph keeps. θ itself is there
-    anyway and does not count; neither does v.
+    loss(params, x, y): one number. path: [φ₀, …, φ_K], dicts of tensors, where φₖ₊₁ = φₖ − α ∇L_S(φₖ).
+    weights: K + 1 numbers. inner_lr: α, one number for all steps and parameters.
     """
+
     ### BEGIN SOLUTION
-    recorded = inner_steps * step_graph + query_graph
-    walked = inner_steps * parameters + max(step_graph, query_graph)
-    return recorded, walked
+    def slope(params):
+        return torch.func.grad(loss)(params, support_x, support_y)
+
+    v = {name: torch.zeros_like(part) for name, part in path[0].items()}
+    slope_of_rate = 0.0
+    for k in reversed(range(len(path))):
+        if k < len(path) - 1:
+            g, pull = torch.func.vjp(slope, path[k])
+            slope_of_rate -= sum((v[name] * g[name]).sum() for name in v)
+            (curved,) = pull(v)  # H v
+            v = {name: v[name] - inner_lr * curved[name] for name in v}
+        joins = torch.func.grad(loss)(path[k], query_x, query_y)
+        v = {name: v[name] + weights[k] * joins[name] for name in v}
+    return v, float(slope_of_rate)
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_memory_law", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check("09.memory_law", memory_law)
+# %% nbgrader={"grade": true, "grade_id": "check_walk_back", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+check("09.walk_back", walk_back)
 ### BEGIN HIDDEN TESTS
-check("09.memory_law", memory_law, hidden=True)
+check("09.walk_back", walk_back, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# K inner steps make K new sets of parameters: $\varphi_1 \dots \varphi_K$.
+# Let $v_{k}$ be the slope of everything that comes after $\varphi_k$ was made, that is of
+# $\sum_{j \ge k} w_j L_{\text{Q}}(\varphi_j)$, with respect to $\varphi_k$. What has to be done to $v_{k+1}$, and
+# what has to be added, to get $v_k$? Begin with $v_K$.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# "One graph at a time" means that the larger of the two decides: `max`, not a sum.
+# α moves $\varphi_{k+1}$ by $-\nabla L_{\text{S}}(\varphi_k)$ while $\varphi_k$ stands still; how the loss
+# answers is $v_{k+1}$. Sum over the steps.
+#
+# </details>
+# <details><summary>Hint 3: a similar case</summary>
+#
+# Numbers in place of dicts: $L_{\text{S}} = \tfrac12 a\varphi^2$ has the slope $a\varphi$ and $H = a$;
+# $L_{\text{Q}} = \varphi$ has the slope 1. With one step, $v_1 = w_1$, then $v_0 = (1 - \alpha a)v_1 + w_0$, and
+# $dL/d\alpha = -v_1\,a\varphi_0$. Which terms does a second step add? For $Hv$ with tensors:
+# `g, pull = torch.func.vjp(f, p)` gives `g = f(p)` and `pull(v)`, a tuple of one, the transposed Jacobian of `f`
+# times `v`.
 #
 # </details>
 
 # %% [markdown]
-# ## 09.5 In your own words
+# ## 09.7 The R-operator, where the activation is curved
 #
-# *Written question, marked by a person · 3 points.* A page says: "Our MAML is 40 times as fast as library X."
-# Name three things you would have to know before you believe it, and say for each how it could
-# produce a large factor although your own training would take as long as before.
+# *difficulty 4/5 · 30 minutes · 5 points*
+#
+# A Hessian-vector product without autograd, for two layers on N examples: $z_1 = W_1x + b_1$, $a = \tanh z_1$,
+# $z_2 = W_2a + b_2$; the loss is the mean of $(z_2 - y)^2$ over all examples and outputs. *Further A* has relu,
+# whose slope stands still while the parameters move. The slope of tanh, $1 - a^2$, does not. Take R of every
+# line of `gradient`. With that function you can prove your answer by number before you ask the check; but the
+# check wants twelve digits, more than differences of gradients have.
+
+
+# %%
+def gradient(weights, x, y):
+    """[dL/dW1, dL/db1, dL/dW2, dL/db2]; a row of x and y is an example."""
+    W1, b1, W2, b2 = weights
+    a = np.tanh(x @ W1.T + b1)  # (examples, hidden)
+    delta2 = 2 / y.size * (a @ W2.T + b2 - y)  # (examples, outputs)
+    delta1 = (delta2 @ W2) * (1 - a**2)
+    return [delta1.T @ x, delta1.sum(0), delta2.T @ a, delta2.sum(0)]
+
+
+# %% nbgrader={"grade": false, "grade_id": "hessian_times", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def hessian_times(weights, x, y, direction):
+    """H times the direction: a list of four arrays like weights, right to twelve digits (in float64).
+
+    weights: [W1, b1, W2, b2] of shapes (hidden, inputs), (hidden,), (outputs, hidden), (outputs,); direction:
+    [U1, u1, U2, u2], of the same shapes; x (examples, inputs); y (examples, outputs).
+    """
+    ### BEGIN SOLUTION
+    (W1, b1, W2, b2), (U1, u1, U2, u2) = weights, direction
+    a = np.tanh(x @ W1.T + b1)
+    R_a = (1 - a**2) * (x @ U1.T + u1)  # the inputs do not move
+    delta2 = 2 / y.size * (a @ W2.T + b2 - y)
+    R_delta2 = 2 / y.size * (R_a @ W2.T + a @ U2.T + u2)
+    R_back = R_delta2 @ W2 + delta2 @ U2
+    R_delta1 = R_back * (1 - a**2) + (delta2 @ W2) * (-2 * a * R_a)  # tanh's slope moves
+    return [R_delta1.T @ x, R_delta1.sum(0), R_delta2.T @ a + delta2.T @ R_a, R_delta2.sum(0)]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check_hessian_times", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+check("09.hessian_times", hessian_times)
+### BEGIN HIDDEN TESTS
+check("09.hessian_times", hessian_times, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Which numbers in `gradient` move when the parameters set off along the direction, and which stand still? Go
+# through its lines in order. A product of two things that move has two terms, one of three has three.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# A proof by number: for a small ε, (`gradient` at `weights` + ε `direction` − `gradient` at `weights` − ε
+# `direction`) / 2ε is $Hu$ to about nine digits. Make parts of the direction zero, and you see which term is
+# missing: with $U_1 = u_1 = 0$ the numbers $a$ stand still.
+#
+# </details>
+# <details><summary>Hint 3: a similar case</summary>
+#
+# One layer with the activation $a = z^3$, the loss $\tfrac1N\sum a$ over N examples: $\delta = \tfrac3N z^2$, and
+# with $R\{z\} = xU^\top + u$ (the rows of $x$ are examples) $R\{\delta\} = \tfrac6N z R\{z\}$; then
+# $R\{g_W\} = R\{\delta\}^\top x$. Were the inputs $x$ another layer's numbers, there would be the second term
+# $\delta^\top R\{x\}$.
+#
+# </details>
+
+# %% [markdown]
+# ## 09.8 In your own words
+#
+# *Written question, marked by a person · difficulty 2/5 · 15 minutes · 3 points.* A page says: "Our MAML is 40
+# times as fast as library X." Name three things you would have to know before you believe it, and say for each
+# how it could produce a large factor although your own training would take as long as before.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_09", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** *Is it the same gradient?* A first-order gradient, or a wrong one, is cheaper; without a
@@ -216,7 +435,7 @@ check("09.memory_law", memory_law, hidden=True)
 # a training step, Amdahl leaves little of the 40. *Also right:* the setting (tiny network and 25 tasks, where
 # vectorising gives most, says nothing about large images); threads (X with a bad number of them);
 # precision (half against single); a GPU without synchronisation, where only the asking was timed; the
-# best run of one against the mean of the other.
+# best run of one against the mean of the other; no interval, one run of each.
 #
 # **Rubric.** 1 point for each of three different things with its mechanism; half a point where the
 # thing is named and the mechanism is missing.

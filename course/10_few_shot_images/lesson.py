@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Few-shot images
 #
-# *Five alphabets you have never seen, one example each: which of the five is this?*
+# *Five characters you have never seen, one example of each: which of the five is this?*
 
 # %% [markdown]
 # **You will be able to**
@@ -11,21 +11,24 @@
 # - train a small convolutional network with MAML, and report its accuracy with an interval, beside chance and plain
 #   baselines;
 # - say whose statistics a batch norm uses, what that gives away of the query set, and how much of an accuracy it is;
-# - carry an inner rate from one loss to another, and see when somebody has not.
+# - carry an inner rate from one loss to another, and see when somebody has not;
+# - give a baseline the same chance as your own method, and read a table that did not.
 #
-# **Needs** chapters 07 and 08 · **about 60 minutes** · CPU; no GPU, no download (Omniglot is used at the end if you
-# have it)
+# **Needs** chapters 07 and 08; claim 1 also the largest rate of chapter 01 and the power iteration of chapter 04 ·
+# **about 85 minutes**: 60 up to the end of claim 2, 25 more for claim 3, the baselines
+# and the twenty-way game; and a quarter of an hour for the parts marked *further*, which nothing later needs · CPU; no
+# GPU, no download (Omniglot is used at the end if you have it)
 
 # %% [markdown]
 # ## Predict
 #
 # A network trained as in the MAML paper adapts to five characters, one example of each. Then it is asked about 75 new
-# images, 15 of each character, *in one batch*, and names about nine in ten rightly. Now the same network, after the
+# images, 15 of each character, *in one batch*, and gets about nine in ten right. Now the same network, after the
 # same adaptation, gets the same 75 images in five batches: first the 15 of one character, then the 15 of the next, and
-# so on. How many does it name rightly?
+# so on. How many does it get right?
 #
 # - (a) As many. Each image goes through the same network with the same weights.
-# - (b) A few per cent fewer.
+# - (b) A few points fewer.
 # - (c) About a quarter: hardly more than guessing.
 #
 # <details><summary>Answer</summary>
@@ -41,10 +44,13 @@
 #
 # The standard test is **Omniglot**: 1623 characters of 50 alphabets, each drawn once by 20 people. It is a download of
 # 16 MB. This course comes with `Glyphs`, invented alphabets drawn by invented hands: 50 alphabets of 20 characters to
-# train on, 50 others for the test.
+# train on, 50 others to *choose* on (inner rates, numbers of steps: the **validation** set), and 50 more for the test.
+# All images of such a part together are its **bank**.
+# What a result depends on is chosen on the validation set; where the test set is used to look *why* something happens
+# (a diagnosis, as of batch norm below), nothing is chosen by it.
 #
-# Everything below is trained with seed 10. With Omniglot at hand, write `FAMILY = Omniglot` and run the lesson again; the
-# numbers in the text are those of `Glyphs`.
+# Everything below is trained with seed 10; what other seeds give is said where a verdict hangs on it. With Omniglot at
+# hand, write `FAMILY = Omniglot` and run the lesson again; the numbers in the text are those of `Glyphs`.
 
 # %%
 import numpy as np
@@ -54,11 +60,12 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 import maml_edu.pytorch as mt
-from maml_edu.figures import accuracies, an_episode, be_the_classifier, show_source
+from maml_edu.figures import accuracies, an_episode, be_the_classifier, by_company, show_source
 from maml_edu.tasks import FewShotImages, Glyphs, Omniglot
 
 FAMILY = Glyphs
-train, test = FAMILY("train", ways=5, shots=1, queries=5), FAMILY("test", ways=5, shots=1)
+THREADS = torch.get_num_threads()
+train, val, test = (FAMILY(split, ways=5, shots=1, queries=5) for split in ("train", "val", "test"))
 print("a bank: (characters, examples of each, height, width) =", train.bank.shape, train.bank.dtype)
 
 # %% [markdown]
@@ -88,8 +95,11 @@ print("labels of each task:", labels[:, :SHOTS].ravel(), "and", labels[:, SHOTS:
 # %%
 show_source(FewShotImages.draw)
 
+# %% [markdown]
+# One task of the test set. It has five queries of each class, of which three are shown.
+
 # %%
-an_episode(test.sample(np.random.default_rng(2), tasks=1))
+an_episode(test.sample(np.random.default_rng(4), tasks=1))
 
 # %% [markdown]
 # ## Two numbers to know before any training
@@ -98,12 +108,11 @@ an_episode(test.sample(np.random.default_rng(2), tasks=1))
 # support image which differs from the query in the fewest pixels. It has learned nothing. Whatever we train must beat
 # it. (On Omniglot it reaches 36 to 42 %, depending on how the images are shrunk to 28 × 28: glyphs are about as hard.)
 #
-# A number without an interval is an anecdote. The queries of an episode share its support set, so an *episode* is what is
-# independent: one accuracy for each, and 1.96 standard errors over episodes (exercise 10.2).
+# A number without an interval is an anecdote. The queries of an episode share its support set, so an *episode* is what
+# is independent: one accuracy for each, and 1.96 standard errors over episodes.
 
 # %%
-small = FewShotImages(test.bank, ways=5, shots=1, queries=5)  # 25 queries a task: quicker
-result = mt.evaluate(mt.NearestNeighbour(), small, episodes=600)
+result = mt.evaluate(mt.NearestNeighbour(), test, episodes=600)  # 25 queries each
 each = result.values[:, 0]  # (episodes,) accuracy of each
 half = 1.96 * each.std(ddof=1) / np.sqrt(len(each))
 print(f"nearest neighbour: {100 * each.mean():.1f} ± {100 * half:.1f} %")
@@ -119,11 +128,16 @@ print(f"as if all 15,000 queries were independent: ± {100 * naive:.1f} %, too n
 # **batch norm** and ReLU. Here each convolution moves in steps of two pixels (its *stride*), so that each block halves
 # the image; then comes the mean over the places that are left, and a linear layer with an output for each class, the
 # **head**. The paper has 64 filters a layer for Omniglot; we take 16, to be quick.
+#
+# Four words for what follows. All before the head is the *body*; what one filter gives is a *feature*. The head gives a
+# number for each class, a *logit* $z_k$; *softmax* makes probabilities of them, $p_k = e^{z_k}/\sum_j e^{z_j}$. The
+# loss (*cross-entropy*, `F.cross_entropy`) is $-\log p$ of the right class, averaged over the examples: with five ways,
+# 1.61 = log 5 is what equal probabilities give, and 0 is certainty.
 
 
 # %%
-def conv4(ways=5, filters=16):
-    torch.manual_seed(10)  # the same first weights each time
+def conv4(ways=5, filters=16, seed=10):
+    torch.manual_seed(seed)  # the same first weights each time
     return mt.Conv4(ways, filters=filters)
 
 
@@ -159,31 +173,40 @@ for rate in (0.4, 2.0):
 
 # %% [markdown]
 # Copying "0.4" next to a mean loss is another algorithm, with a fifth of the step, and nothing says so. Does it
-# matter? Train both, with 300 outer steps of 8 tasks.
+# matter? Train both, with 150 outer steps of 8 tasks, and ask about validation alphabets.
 
 
 # %%
-def trained(learner, iterations, meta_lr=4e-3):
+def trained(learner, iterations, meta_lr=4e-3, seed=10):
     """The learner after meta-training; β falls to 0 along a cosine."""
-    settings = {"meta_batch": 8, "meta_lr": meta_lr, "schedule": "cosine", "seed": 10}
+    settings = {"meta_batch": 8, "meta_lr": meta_lr, "schedule": "cosine", "seed": seed}
     mt.meta_train(learner, train, iterations, device="cpu", progress=False, **settings)
     return learner
 
 
-for rate in (0.4, 2.0):
-    learner = trained(mt.MAML(conv4(), F.cross_entropy, inner_lr=rate), 300)
-    result = mt.evaluate(learner, small, episodes=200, steps=1)
-    print(f"α = {rate}, mean loss: {100 * result.mean[1]:.1f} ± {100 * result.ci95[1]:.1f} %")
+SEEDS = (10,)  # (10, 11, 12) takes three times as long
+for seed in SEEDS:
+    for rate in (0.4, 2.0):
+        learner = mt.MAML(conv4(seed=seed), F.cross_entropy, inner_lr=rate)
+        result = mt.evaluate(trained(learner, 150, seed=seed), val, episodes=200, steps=1)
+        mean, half = 100 * result.mean[1], 100 * result.ci95[1]
+        print(f"seed {seed}, α = {rate}, mean loss: {mean:.1f} ± {half:.1f} %")
 
 # %% [markdown]
-# It does. Here the *smaller* step is the better one: 16 filters, 300 steps, other first weights than the paper's. That
-# is no verdict on the paper, whose 2.0 served 64 filters and 60,000 steps. It says that a rate belongs to a loss, a
-# network and a budget: convert it first, then tune it. We go on with 0.4 for a mean loss, and train longer.
+# It does. Here the *smaller* step is the better one. But what do these intervals hold? The luck of the tasks that are
+# asked about, not that of the training. Another seed gives other first weights and other training tasks, and with them
+# another network. Only if 0.4 wins for each of several seeds is it a finding about 0.4. It does: with the seeds 10, 11
+# and 12 we measured 65.8, 67.7 and 67.9 % for it, and 57.3, 54.9 and 58.0 % for 2.0.
+#
+# That is no verdict on the original, whose 2.0 (0.4 in paper and code; the sum is in its code) served 64 filters and
+# tens of thousands of outer steps (60,000 in the paper, 40,000 in the command in its code). It says that a rate belongs
+# to a loss, a network and a budget: convert it first, then tune it. We go on with 0.4 for a mean loss, and train
+# longer.
 
 # %%
 maml = trained(mt.MAML(conv4(), F.cross_entropy, inner_lr=0.4), 1000)
-learned = mt.evaluate(maml, small, episodes=300, steps=3)
-print("steps   accuracy on 300 tasks of new alphabets")
+learned = mt.evaluate(maml, test, episodes=200, steps=3)
+print("steps   accuracy on 200 tasks of new alphabets")
 for step, (mean, half) in enumerate(zip(learned.mean, learned.ci95, strict=True)):
     print(f"{step:5}   {100 * mean:.1f} ± {100 * half:.1f} %")
 
@@ -194,40 +217,44 @@ for step, (mean, half) in enumerate(zip(learned.mean, learned.ci95, strict=True)
 # ## Be the classifier
 #
 # Now you. Five new characters, one example each; below them, in blue, one of the five by another hand. Click
-# the one that it is (run the cell first; Tab and Enter will do, too). The network and the nearest neighbour in pixels
-# get the same question. In ten rounds:
+# the one that it is (run the cell first; Tab and Enter work, too). The network and the nearest neighbour in pixels
+# get the same question, one query at a time: the network's batch norms see the five examples and this one image. There
+# are 30 rounds; ten of them will do.
 #
 # 1. How far behind you are the pixels? What fools them?
 # 2. Where the network errs: do you find those hard as well?
 
 # %%
-be_the_classifier(maml, small)
+be_the_classifier(maml, test)
 
 # %% [markdown]
 # ## Batch norm, once and properly
 #
 # A batch norm takes each feature of a layer, and over all examples and places of the batch subtracts the mean and
-# divides by the standard deviation; then it multiplies by a learned scale and adds a learned offset:
+# divides by the standard deviation (ε is a small number that prevents a division by zero); then it multiplies by a
+# learned scale and adds a learned offset:
 #
 # $$\hat x = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta_\text{offset}.$$
 #
-# **Whose** μ and σ²? That question fills issue trackers (cbfinn/maml 16, 37 and 43; HowToTrainYourMAML 3 and 24;
-# learn2learn 207; higher 107). We build a norm that can be told. (`told`: the statistics to use, None for the batch's
-# own; `seen`: those of the last batch.)
+# **Whose** μ and σ²? That question fills issue trackers (cbfinn/maml 9, 16 and 37; HowToTrainYourMAML 3 and 24;
+# learn2learn 207; higher 107). We build a norm that can be given its statistics, and that remembers its last batch.
 
 
 # %%
-class Told(mt.BatchNorm):
-    """A batch norm that can be told its statistics."""
+class GivenNorm(mt.BatchNorm):
+    """A batch norm that uses the (μ, σ²) it is given, or its batch's own if it is given none."""
 
-    told, seen = None, None
+    given, last = None, None
 
     def forward(self, x):
-        with torch.no_grad():
-            self.seen = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-        if self.told is None:
+        self.last = x.detach()
+        if self.given is None:
             return super().forward(x)
-        return F.batch_norm(x, *self.told, self.weight, self.bias, training=False, eps=self.eps)
+        return F.batch_norm(x, *self.given, self.weight, self.bias, training=False, eps=self.eps)
+
+    def measured(self):
+        """(μ, σ²) of the last batch."""
+        return self.last.mean((0, 2, 3)), self.last.var((0, 2, 3), unbiased=False)
 
 
 def with_norms(model, make):
@@ -240,23 +267,24 @@ def with_norms(model, make):
 
 
 # %%
-net = with_norms(maml.model, Told)
-norms = [layer for layer in net.modules() if isinstance(layer, Told)]
+torch.set_num_threads(1)  # what follows is small: several threads would only wait for one another
+net = with_norms(maml.model, GivenNorm)
+norms = [layer for layer in net.modules() if isinstance(layer, GivenNorm)]
 theta = dict(net.named_parameters())
 
 
 def run(params, x, statistics=None):
-    """(logits, the statistics that each norm saw): with those given, or the batch's own."""
-    for norm, own in zip(norms, statistics or [None] * 4, strict=True):
-        norm.told = own
-    return functional_call(net, params, (x,)), [norm.seen for norm in norms]
+    """Logits; the norms use `statistics`, one (μ, σ²) for each of them, or the batch's own."""
+    for norm, given in zip(norms, statistics or [None] * 4, strict=True):
+        norm.given = given
+    return functional_call(net, params, (x,))
 
 
-def adapted(support_x, support_y, statistics=None):
-    """(φ after one inner step, the statistics that the support set had)."""
-    logits, seen = run(theta, support_x, statistics)
-    slopes = torch.autograd.grad(F.cross_entropy(logits, support_y), list(theta.values()))
-    return {n: (theta[n] - 0.4 * g).detach() for n, g in zip(theta, slopes, strict=True)}, seen
+def adapted(support_x, support_y, statistics=None, inner_lr=0.4):
+    """φ after one inner step."""
+    loss = F.cross_entropy(run(theta, support_x, statistics), support_y)
+    slopes = torch.autograd.grad(loss, list(theta.values()))
+    return {n: (theta[n] - inner_lr * g).detach() for n, g in zip(theta, slopes, strict=True)}
 
 
 # %% [markdown]
@@ -265,21 +293,39 @@ def adapted(support_x, support_y, statistics=None):
 
 # %%
 def episodes_of(family, count, seed):
-    batch = family.sample(np.random.default_rng(seed), tasks=count)
-    return list(batch.map(torch.as_tensor))
+    """The first `count` episodes that `mt.evaluate` would draw with this seed: it draws 100 at a time."""
+    rng, episodes = np.random.default_rng(seed), []
+    while len(episodes) < count:
+        episodes += family.sample(rng, tasks=100).map(torch.as_tensor)
+    return episodes[:count]
 
 
-TEST = episodes_of(test, 150, seed=1)  # 15 queries of each class
+fifteen = FewShotImages(test.bank, ways=5, shots=1, queries=15)
+TEST = episodes_of(fifteen, 100, seed=1)
+PHI = [adapted(support_x, support_y) for support_x, support_y, _, _ in TEST]  # φ of each episode
 
 
-def score(ask, statistics=None):
-    """Accuracy of each episode of TEST (episodes,); its 75 queries are sorted by class."""
-    each = []
-    for support_x, support_y, query_x, query_y in TEST:
-        phi, _ = adapted(support_x, support_y, statistics)
-        with torch.no_grad():
-            each.append((ask(phi, support_x, query_x).argmax(1) == query_y).double().mean().item())
-    return np.array(each)
+# %%
+def answers(ask, phis=PHI):
+    """The labels that each episode's queries get (episodes, 75)."""
+    with torch.no_grad():
+        asked = [ask(phi, sx, qx) for phi, (sx, _, qx, _) in zip(phis, TEST, strict=True)]
+    return torch.stack(asked).argmax(2)
+
+
+def accuracy(labels):
+    """Of each episode (episodes,); its queries are sorted by class, 15 of each."""
+    right = torch.arange(5).repeat_interleave(15)
+    return (labels == right).double().mean(1).numpy()
+
+
+def score(ask, phis=PHI):
+    return accuracy(answers(ask, phis))
+
+
+def together_by(statistics=None):
+    """An `ask`: all queries in one batch, normalised by these statistics or by their own."""
+    return lambda phi, support_x, query_x: run(phi, query_x, statistics)
 
 
 # %%
@@ -293,84 +339,173 @@ def show(name, each):
     print(f"{name:42} {100 * mean:5.1f} ± {100 * half:.1f} %")
 
 
-together = score(lambda phi, s, q: run(phi, q)[0])
+together = score(together_by())
 show("all 75 queries in one batch", together)
 
 # %% [markdown]
-# ### Claim 1: running averages do not fit
+# ### Claim 1: "running averages do not fit"
 #
 # `nn.BatchNorm2d` averages μ and σ² over the batches of training, and in `eval()` mode uses these **running
 # statistics**. For ordinary networks that is right: test images are like training images. Here every task is a batch of
-# its own kind. We collect the statistics of 200 *training* tasks, of the support set at θ and of the query set at φ,
-# average, and use them in place of the batch's own.
+# its own kind. We collect the statistics of 100 *training* tasks, of the support set at θ and of the query set at φ,
+# average, and use them in place of the batch's own: for the support set, for the query set, or for both. Guess first:
+# which of the two places hurts more?
 
 
 # %%
 def average(lists):
     """The mean over batches of the (μ, σ²) of each norm."""
     return [
-        tuple(torch.stack([own[k][part] for own in lists]).mean(0) for part in (0, 1))
+        tuple(torch.stack([batch[k][part] for batch in lists]).mean(0) for part in (0, 1))
         for k in range(4)
     ]
 
 
 at_theta, at_phi = [], []
-for support_x, support_y, query_x, _ in episodes_of(train, 200, seed=2):
-    phi, seen = adapted(support_x, support_y)
-    at_theta.append(seen)
-    at_phi.append(run(phi, query_x)[1])
+for support_x, support_y, query_x, _ in episodes_of(train, 100, seed=2):
+    phi = adapted(support_x, support_y)
+    at_theta.append([norm.measured() for norm in norms])
+    with torch.no_grad():
+        run(phi, query_x)
+    at_phi.append([norm.measured() for norm in norms])
 
 running = average(at_theta + at_phi)
-show("running, in both places", score(lambda phi, s, q: run(phi, q, running)[0], running))
-show("own for support, running for query", score(lambda phi, s, q: run(phi, q, running)[0]))
+phi_by_running = [adapted(support_x, support_y, running) for support_x, support_y, _, _ in TEST]
+for support, phis in (("own", PHI), ("running", phi_by_running)):
+    for query, of_query in (("own", None), ("running", running)):
+        show(f"support {support}, query {query}", score(together_by(of_query), phis))
 
 # %% [markdown]
-# From nine in ten to little more than chance. That is what `model.eval()` does to a network that was trained on its
-# batches' own statistics, if its norms keep running averages. The original MAML code keeps none: its norms use the
-# batch's own, in training *and* in the test, and so does `mt.BatchNorm`, whatever the mode. With `nn.BatchNorm2d` in a
-# model of yours the library does the same and writes no averages; in `eval()` mode it takes those of a pretrained
-# network, and refuses to use any that were never written.
-#
-# ### Claim 2: is it the steps, or the tasks?
-#
-# **MAML++** argues that one average over all inner steps is too coarse, since φ after a step has other statistics than
-# θ, and proposes statistics, scales and offsets *for each step*. Two ways to look: use an average for each place
-# (support at θ, query at φ); and ask how far the means move by a step, and how far they differ from task to task.
+# The query place: 14 points against 2. But neither alone is the culprit: *own* in either of them saves most of it, and
+# only both together fall to little more than chance. (That is what `model.eval()` does to a network whose norms kept
+# running averages in training.) So there is more to it than averages that do not fit. What happens when *both* are
+# running? Look at the support set itself. (Still for a diagnosis: no rate is chosen here.)
+
 
 # %%
-first, then = average(at_theta), average(at_phi)
-show("running, for each step its own", score(lambda phi, s, q: run(phi, q, then)[0], first))
+SOME = 40  # episodes are enough here
 
-print("\nlayer   mean moves by the step   differs between tasks   (both in standard deviations)")
-for k in range(4):
-    spread = then[k][1].sqrt()  # the typical σ of each feature
-    step = ((then[k][0] - first[k][0]).abs() / spread).mean()
-    tasks = (torch.stack([own[k][0] for own in at_phi]).std(0) / spread).mean()
-    print(f"{k + 1:5} {step:18.3f} {tasks:22.3f}")
+
+def before_and_after(statistics, phis):
+    """Support loss before and after the step, support accuracy, share of the commonest answer to the queries."""
+    rows = []
+    for phi, (support_x, support_y, query_x, _) in zip(phis[:SOME], TEST[:SOME], strict=True):
+        with torch.no_grad():
+            before, after, asked = (
+                run(params, x, statistics)
+                for params, x in ((theta, support_x), (phi, support_x), (phi, query_x))
+            )
+        losses = [F.cross_entropy(logits, support_y).item() for logits in (before, after)]
+        right = (after.argmax(1) == support_y).double().mean().item()
+        rows.append([*losses, right, asked.argmax(1).bincount().max().item() / len(asked)])
+    return np.mean(rows, axis=0)
+
+
+print(
+    "statistics   support loss: before   after   support accuracy   commonest answer to the queries"
+)
+for name, statistics, phis in (("own", None, PHI), ("running", running, phi_by_running)):
+    before, after, right, commonest = before_and_after(statistics, phis)
+    print(f"{name:12} {before:20.2f} {after:7.3f} {right:18.0%} {commonest:33.0%}")
 
 # %% [markdown]
-# The step moves the means little; tasks differ about ten times as much, and an average over tasks erases just that. So
-# averages for each step do not rescue this network. (The published MAML++ code, too, normalises by the batch's own.)
-# What is left of the idea are **a scale and an offset for each step**, `mt.MAMLpp(per_step_norm=True)`. Do they help? The
-# next cell trains with two inner steps, with and without. It takes a minute, so it is off; the answer is below.
+# With running statistics the step makes the *support* loss larger: it **overshoots**, and φ gives nearly every query
+# the same label. Is it chapter 01's step that was too long? Chapter 07 measured $\alpha\lambda_{\max}$ for that
+# (*further: a few waves of 600*). Here it is for the two kinds of statistics, over six support sets: of everything,
+# then of the body and of the head by themselves. Next to it stands the support loss after a step of everything, of the
+# body alone (the head stays at θ), and of the head alone. After that, what shorter steps give.
+
 
 # %%
-TAKE_A_MINUTE = False
-for per_step_norm in (True, False) if TAKE_A_MINUTE else ():
-    learner = mt.MAMLpp(conv4(), inner_lr=0.4, inner_steps=2, per_step_norm=per_step_norm)
-    result = mt.evaluate(trained(learner, 300, meta_lr=3e-3), small, episodes=300)
-    show(f"per step: {per_step_norm}", result.values[:, 2])
+def flat(tensors):
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def steepest(support_x, support_y, statistics, part, rounds=15):
+    """λ of the direction that power iteration ends in, among the parameters whose names begin with `part`."""
+    loss = F.cross_entropy(run(theta, support_x, statistics), support_y)
+    moving = [theta[n] for n in theta if n.startswith(part)]
+    slopes = torch.autograd.grad(loss, moving, create_graph=True)
+    v = [g.detach() / flat(slopes).norm().detach() for g in slopes]
+    for _ in range(rounds):
+        hv = torch.autograd.grad(slopes, moving, v, retain_graph=True)
+        curvature = sum((a * b).sum() for a, b in zip(v, hv, strict=True)).item()
+        v = [tensor / flat(hv).norm() for tensor in hv]
+    return curvature
+
+
+def losses_after(phi, support_x, support_y, statistics, parts):
+    """For each part, the support loss when of the whole step only parameters with such names take theirs."""
+    moved = [{n: phi[n] if n.startswith(part) else theta[n] for n in theta} for part in parts]
+    with torch.no_grad():
+        logits = [run(params, support_x, statistics) for params in moved]
+    return [F.cross_entropy(z, support_y).item() for z in logits]
+
+
+# %%
+print("statistics   what moves     αλmax: median, lowest, highest     support loss after the step")
+parts = {"": "everything", "features.": "body", "head.": "head"}
+for name, statistics, phis in (("own", None, PHI), ("running", running, phi_by_running)):
+    some = zip(phis[:SOME], TEST[:SOME], strict=True)
+    losses = [losses_after(phi, sx, sy, statistics, parts) for phi, (sx, sy, _, _) in some]
+    for (part, moves), after in zip(parts.items(), np.mean(losses, axis=0), strict=True):
+        found = [0.4 * steepest(sx, sy, statistics, part) for sx, sy, _, _ in TEST[:6]]
+        three = f"{np.median(found):14.1f} {min(found):8.1f} {max(found):8.1f}"
+        print(f"{name:12} {moves:12} {three} {after:31.2f}")
+
+
+# %%
+def centred(logits):
+    """For each class, its logit less its mean over the queries."""
+    return logits - logits.mean(0)
+
+
+def running_in_both(inner_lr):
+    """Means over SOME episodes: support loss after the step; accuracy on queries, as it is and centred."""
+    rows = []
+    for support_x, support_y, query_x, query_y in TEST[:SOME]:
+        phi = adapted(support_x, support_y, running, inner_lr)
+        with torch.no_grad():
+            support, logits = (run(phi, x, running) for x in (support_x, query_x))
+        right = [(z.argmax(1) == query_y).double().mean().item() for z in (logits, centred(logits))]
+        rows.append([F.cross_entropy(support, support_y).item(), *right])
+    return np.mean(rows, axis=0)
+
+
+print("running in both places      α   support loss after   accuracy   with logits centred")
+for rate in (0.01, 0.03, 0.1, 0.2, 0.4):
+    after, right, shifted = running_in_both(rate)
+    print(f"{rate:29} {after:20.2f} {right:10.1%} {shifted:21.1%}")
+by_running = score(lambda phi, s, q: centred(run(phi, q, running)))
+show("\nsupport own, query running, logits centred", by_running)
 
 # %% [markdown]
-# <details><summary>What it printed for us</summary>
+# So two things happen, and only the second is "the averages do not fit".
 #
-# 78.7 ± 1.4 % with and 78.6 ± 1.3 % without: after 300 iterations on two steps no difference that
-# these intervals would let us see. In the paper it is one of several changes, in trainings of 50,000 iterations with
-# five steps.
+# - **The body's step is too long for what follows it.** (The head's own $\alpha\lambda_{\max}$ is below 2 with either
+#   statistics, and its step alone makes the loss smaller; the body's alone makes it more than three times as large.) A
+#   shorter one is the remedy: at α = 0.03 the support loss falls, and the accuracy is here more than twice that at 0.4.
+#   But $\alpha\lambda_{\max}$ is no whole explanation. It is more than twice as large with running statistics, and
+#   beyond chapter 01's limit of 2 with *both*: as in chapter 07 the loss is not a quadratic, and MAML has learned to
+#   take a step that a quadratic would forbid. With the batch's own statistics it gets away with it, since they are
+#   taken anew *after* the step: whatever level and scale a long step has brought into a feature, the norm takes out.
+#   Fixed statistics pass it on, through four layers. (The first table of this claim says so, too: φ from running
+#   statistics is a good φ, 89 %, if only its queries are renormalised.)
+# - **The averages do not fit the task.** They leave mostly an offset that all queries of the task share: one label wins
+#   for most of them. Subtract from the logits of each class their mean over the queries, and at α = 0.1 the accuracy
+#   nearly doubles; "support own, query running" comes back from 77 to 89 %, so that the offset was 12 of its 14 points.
+#   (That takes the other queries into account, which the next claim is about.)
 #
-# </details>
+# Training seeds 11 and 12 say the same, with a milder overshoot for 12: own/own, own/running, running/own and
+# running/running were 90.6, 77.3, 88.7 and 28.2 % for one and 90.1, 76.1, 89.0 and 40.6 % for the other (150 episodes
+# each).
 #
-# ### Claim 3: transductive or not
+# The original MAML code keeps no averages: its norms use the batch's own statistics, in training *and* in the test, and
+# so does `mt.BatchNorm`, whatever the mode. With `nn.BatchNorm2d` in a model of yours the library does the same and
+# writes no averages; in `eval()` mode it takes those of a pretrained network, and refuses to use any that were never
+# written.
+#
+# ### Claim 2: transductive or not
 #
 # A prediction that looks at the other queries is called **transductive**. In the paper's experiments it is: the query
 # set is one batch. For a single question one can put the query into a batch *with the support set*;
@@ -380,94 +515,138 @@ for per_step_norm in (True, False) if TAKE_A_MINUTE else ():
 # %%
 def beside_support(phi, support_x, query_x):
     """Each query in a batch with the support set: 75 batches of 6 images (vmap runs them at once)."""
-    return vmap(lambda q: run(phi, torch.cat([support_x, q[None]]))[0][-1])(query_x)
+    return vmap(lambda q: run(phi, torch.cat([support_x, q[None]]))[-1])(query_x)
 
 
 def quite_alone(phi, support_x, query_x):
-    return vmap(lambda q: run(phi, q[None])[0][0])(query_x)
+    return vmap(lambda q: run(phi, q[None])[0])(query_x)
 
 
-single = score(beside_support)
+single, alone = score(beside_support), score(quite_alone)
 show("one at a time, beside the support set", single)
-show("one at a time, quite alone", score(quite_alone))
-one_by_one = mt.evaluate(maml, small, 150, steps=1, transductive=False)
-show("the library's transductive=False", one_by_one.values[:, 1])
+show("one at a time, quite alone", alone)
+library = mt.evaluate(maml, fifteen, 10, steps=1, transductive=False).values[:, 1]
+print("the library's transductive=False agrees:", np.allclose(library, single[:10]))
 show("\ntogether less one at a time, by episode", together - single)
 
 # %% [markdown]
 # Quite alone, μ is the mean over the places of one image: what makes *this* character differ from others is subtracted
-# from itself, and nothing is left but guessing. Beside the support set it works, a little worse than in company. (The
-# intervals of the two overlap. But both were asked about the same episodes, so look at the *difference* in each
-# episode: its interval is narrower, because hard episodes are hard for both.)
+# from itself, and the network is no better than guessing (even a little worse; we do not know why). Beside the support
+# set it works, a little worse than in company. (The intervals of the two overlap. But both were asked about the same
+# episodes, so look at the *difference* in each episode: its interval is narrower, because hard episodes are hard for
+# both. Exercise 10.2 says how much that saves.)
 #
-# ### Claim 4: what leaks
+# ### Claim 3: what leaks
 #
 # If company helps, then company tells something. Same φ, same images; only who is in a batch with whom changes. Rows of
-# `query_x` are sorted: 15 of class 0, then 15 of class 1 …
+# `query_x` are sorted: 15 of class 0, then 15 of class 1 … We ask in five batches of 15, of which 3, 7, 11 or all 15
+# are of one class and the others share the rest; and, in even company, in batches of 5 and of 75.
 
 
 # %%
 def in_batches(groups):
-    """Ask in these batches (lists of rows that share out 0 … 74), and put the answers back in order."""
+    """Ask in these batches (batches, rows), which share out 0 … 74, and put the answers back in order."""
 
     def ask(phi, support_x, query_x):
         logits = torch.empty(75, 5)
-        for rows in groups:
-            logits[rows] = run(phi, query_x[rows])[0]
+        logits[groups] = vmap(lambda rows: run(phi, query_x[rows]))(groups)
         return logits
 
     return ask
 
 
-# %%
 rows = torch.arange(75).reshape(5, 15)  # (classes, queries of each)
-mostly = [  # 11 of class k, one of each other
-    torch.cat([rows[k, :11], *(rows[j, [10 + (k - j) % 5]] for j in range(5) if j != k)])
-    for k in range(5)
-]
+
+
+def mostly(count):
+    """Five batches of 15: `count` of class k, and equally many of each other class."""
+    others = (15 - count) // 4  # of each class k + 1 … k + 4, modulo 5
+    batch_of = [[k] * count + [(k + j) % 5 for j in (1, 2, 3, 4)] * others for k in range(5)]
+    batch_of = torch.tensor(batch_of).flatten()  # (75,): which batch a query is in
+    return torch.stack([torch.nonzero(batch_of == k).flatten() for k in range(5)])
+
+
+# %%
 companies = {
-    "one of each class (15 batches of 5)": list(rows.T),
-    "all 75 together": [rows.flatten()],
-    "11 of one class, 1 of each other": mostly,
-    "one class only (5 batches of 15)": list(rows),
+    "one of each (15 batches of 5)": rows.T,
+    "3 of each (5 batches of 15)": mostly(3),
+    "15 of each (all 75 together)": rows.reshape(1, 75),
+    "7 of one class, 2 of each other": mostly(7),
+    "11 of one class, 1 of each other": mostly(11),
+    "15 of one class": mostly(15),
 }
-asked = {name: score(in_batches(groups)) for name, groups in companies.items()}
+replies = {name: answers(in_batches(groups)) for name, groups in companies.items()}
+asked = {name: accuracy(labels) for name, labels in replies.items()}
 for name, each in asked.items():
     show(name, each)
+even = asked["one of each (15 batches of 5)"]
+show("\none of each less all together, by episode", even - together)
+show("3 of each less all together, by episode", asked["3 of each (5 batches of 15)"] - together)
 
 # %%
-asked["one at a time, beside the support set"] = single
-scores = {name: interval(each) for name, each in asked.items()}
-title = "The same network on the same images: company decides"
-accuracies(scores, title, chance=0.2, ours=scores)
+shown = {name: interval(each) for name, each in asked.items()}
+title = "The same network, the same images: company decides"
+by_company(shown, title, chance=0.2, alone=single.mean())
 
 # %% [markdown]
-# In a batch of one class the mean *is* the class, and subtracting it leaves what the hands differ in. In a batch with
-# one of each, the mean is the middle between the classes, and that is better than each query beside the support set:
-# that the query set is balanced is *information*, and the network uses it. How many single answers hang on company?
+# In a batch of one class the mean *is* the class, and subtracting it leaves what the hands differ in (exercise 10.4
+# proves it by number). Why then 26 % and not 20? A guess, not measured: a norm takes level and spread out of a feature,
+# not the shape of its distribution, and the mean after the last ReLU depends on that shape, too. The more even the
+# company, the better. And among even companies the *smallest* is the best. That is arithmetic, too: the mean of five
+# images holds a fifth of each one's own deviation, of the hand's, and subtracting it takes that away; the mean of 15
+# holds a fifteenth. The class part loses nothing by it: every balanced batch contains the same mean of the five
+# classes. (The dashed line is company as well, and not quite even: next to the support set a query makes two of its own
+# class, and one of each other.) So it is not the number of queries that helps but that the query set is balanced, as it
+# was in training. How many single answers hang on company? Between the first row and the last, two in three
+# must change, or accuracy could not fall from 94 to 26 %. So ask about two even companies: one of each, and all 75.
 
 # %%
-changed = []
-for support_x, support_y, query_x, _ in TEST:
-    phi, _ = adapted(support_x, support_y)
-    with torch.no_grad():
-        one, other = (
-            in_batches(groups)(phi, support_x, query_x).argmax(1)
-            for groups in (list(rows.T), list(rows))
-        )
-    changed.append((one != other).double().mean().item())
-print(f"{100 * np.mean(changed):.0f} % of all queries get another answer in other company")
+small, large = replies["one of each (15 batches of 5)"], replies["15 of each (all 75 together)"]
+changed = (small != large).double().mean()
+print(f"{100 * changed:.0f} % of all queries get another answer in other even company")
 
 # %% [markdown]
 # This is not cheating; it is another problem, "name these 75, which are 15 of each". But an accuracy can only be
 # compared with one that was asked in the same way. Nichol et al. (2018) print both for Reptile, 95.39 % without and
-# 97.68 % with transduction, and mark MAML's 98.7 % as with.
+# 97.68 % with transduction, and mark MAML's 98.7 % as with. How MAML's was asked is in its code: for Omniglot as many
+# queries of a class as shots, in one batch. At one shot that is *one of each*: the company that helps most here.
 #
-# ### Claim 5: the trap in `torch.func`
+# ### *Further:* is it the steps, or the tasks?
 #
-# In chapter 08 two words changed places: "the gradient of a `vmap`", "a `vmap` of gradients". The numbers were the same.
-# With a batch norm in the network they are not. Four tasks, one inner step, four filters, float64; a loop without
-# `vmap`, one task after the other, says what is right.
+# *(5 minutes; nothing later needs it.)* **MAML++** argues that one average over all inner steps is too coarse, since φ
+# after a step has other statistics than θ, and proposes statistics, scales and offsets *for each step*. Two ways to
+# look: use an average for each place (support at θ, query at φ); and ask how far the means, and the standard
+# deviations, move by a step, and how far they differ from task to task.
+
+# %%
+first, then = average(at_theta), average(at_phi)
+phi_by_first = [adapted(support_x, support_y, first) for support_x, support_y, _, _ in TEST]
+show("running, for each step its own", score(together_by(then), phi_by_first))
+
+print("\n             moves by the step            differs between tasks")
+print("layer      mean  log deviation         mean  log deviation   (means in standard deviations)")
+for k in range(4):
+    spread = then[k][1].sqrt()  # the typical σ of each feature
+    means, variances = (torch.stack([batch[k][part] for batch in at_phi]) for part in (0, 1))
+    step = (
+        ((then[k][0] - first[k][0]).abs() / spread).mean(),
+        ((then[k][1] / first[k][1]).log().abs() / 2).mean(),
+    )
+    tasks = (means.std(0) / spread).mean(), ((variances + 1e-5).log().std(0) / 2).mean()
+    print(f"{k + 1:5} {step[0]:9.3f} {step[1]:14.3f} {tasks[0]:12.3f} {tasks[1]:14.3f}")
+
+# %% [markdown]
+# The step moves the *means* little; tasks differ about ten times as much. For the standard deviations MAML++ is right,
+# in the last layer: there the step changes them more than tasks differ. Yet averages for each step do not rescue this
+# network: they are averages over tasks all the same. (The published MAML++ code, too, normalises by the batch's own.)
+# What is left of the idea is a scale and an offset for each step, `mt.MAMLpp(per_step_norm=True)`; in its paper that
+# is one of several changes.
+#
+# ### *Further:* the trap in `torch.func`
+#
+# *(10 minutes; for those who write meta-gradients themselves.)* In chapter 08 two words changed places: "the gradient
+# of a `vmap`", "a `vmap` of gradients". The numbers were the same. With a batch norm in the network they are not. Four
+# tasks, one inner step, four filters, float64; a loop without `vmap`, one task after the other, says what is right.
 
 
 # %%
@@ -481,19 +660,15 @@ def query_loss(params, sx, sy, qx, qy, first_order=False):
     return F.cross_entropy(functional_call(model, phi, (qx,)), qy)
 
 
-def flat(slopes):
-    return torch.cat([g.flatten() for g in slopes.values()])
-
-
 def in_three_ways(params, tensors, first_order):
     """The meta-gradient task after task, as the gradient of a vmap, and as a vmap of gradients."""
     of_task = lambda p, *task: query_loss(p, *task, first_order)
     axes = (None, 0, 0, 0, 0)
-    one_by_one = [flat(grad(of_task)(params, *task)) for task in zip(*tensors, strict=True)]
+    one_by_one = [flat(grad(of_task)(params, *t).values()) for t in zip(*tensors, strict=True)]
     mean_loss = lambda p: vmap(of_task, in_dims=axes)(p, *tensors).mean()
     each = vmap(grad(of_task), in_dims=axes)(params, *tensors)
-    side_by_side = {n: slope.mean(0) for n, slope in each.items()}
-    return torch.stack(one_by_one).mean(0), flat(grad(mean_loss)(params)), flat(side_by_side)
+    side_by_side = flat(slope.mean(0) for slope in each.values())
+    return torch.stack(one_by_one).mean(0), flat(grad(mean_loss)(params).values()), side_by_side
 
 
 # %%
@@ -511,53 +686,130 @@ for make, name in ((torchs_own, "nn.BatchNorm2d"), (mt.BatchNorm, "mt.BatchNorm"
         print(f"{name + ', ' + order:30} {errors[0]:24.0e} {errors[1]:23.0e}")
 
 # %% [markdown]
-# It bites when three things come together: a derivative is taken *through* `vmap`; it is a second derivative; and it
-# passes a layer whose batched form PyTorch differentiates wrongly (we know of `F.batch_norm`, `F.layer_norm` and
-# embeddings with `padding_idx`). Then the gradient is off by a per mille to a few per cent, with no error and no
-# warning, and a loss curve would hardly show it. Rounding? That is $10^{-15}$ in float64. (The authors of `torch.func`
-# once put such a difference down to numerical precision: pytorch/functorch, pull request 505; see also its issue 534,
-# and pytorch 196699. Measured with torch 2.13; if your torch has it right, all numbers are small.)
+# It bites in exactly one case: a derivative is taken *through* `vmap`, as in `grad` (or `backward`) of
+# `vmap(meta_loss)(…).mean()`; it is of second order; and it passes a layer whose batched form PyTorch differentiates
+# wrongly (we know of `F.batch_norm`, `F.layer_norm` and embeddings with `padding_idx`). Then the gradient is off by a
+# per mille to a few per cent, with no error and no warning, and a loss curve would hardly show it. With `vmap` on the
+# *outside*, as in `vmap(grad(meta_loss))` and then the mean, all derivatives are taken within one task, and the result
+# is exact. Hessian-vector products within a `vmap` are exact, too, and so is all of first order. Rounding? That is
+# $10^{-15}$ in float64. (The authors of `torch.func` once put such a difference down to numerical precision:
+# pytorch/functorch, pull request 505; see also its issue 534. Measured with torch 2.13; if your torch has it right, all
+# numbers are small.)
 #
-# There are two ways out: a norm that is written from elementary operations, such as `mt.BatchNorm`, or the two words
-# in the right order. The library has them in the right order, so that any layer may be used. Wherever you write the
-# gradient of a `vmap` yourself, check it against a loop: in float64, and in second order.
+# So there are two ways out: the two words in the right order, which the library has, so that any layer may be used; or
+# a norm that is written from elementary operations, such as `mt.BatchNorm`. Wherever you write the gradient of a `vmap`
+# yourself, check it against a loop: in float64, and in second order.
 #
 # ## What is it worth? Baselines
 #
-# Four that are cheap to run. *From scratch*: the same network, untrained, adapts. *ProtoNet* (Snell et al. 2017): train
-# the body so that a query is nearest to the mean of its class; no inner loop. *Fine-tuned*: the body of that ProtoNet
-# with a new head, which takes five steps on the five examples. And the pixels. The networks have 16 filters and see
-# tasks of the same family.
+# A method looks as good as its rivals are badly tuned. So what can be chosen is chosen on *validation* alphabets, and
+# all rows are asked about the same 150 test episodes.
+#
+# - *MAML*, after 1000 and after 150 outer steps, and *ProtoNet* (Snell et al. 2017) after 150: train the body so that a
+#   query is nearest to the mean of its class; no inner loop.
+# - *ProtoNet's body, head fine-tuned*: that body with a new linear head, which learns from the five examples alone.
+# - *Untrained*: the network as it comes, adapting all its weights. And the pixels.
+#
+# Each row that adapts has its number of steps chosen (up to ten; twenty for a head alone, whose steps cost little); the
+# untrained network and the fine-tuned head also their α. MAML keeps 0.4, its training rate, which beat 2.0 there.
+#
+# The outer rate β of the two short trainings was chosen beforehand, on 200 validation episodes: with β = 0.008, 0.016,
+# 0.032 and 0.064 ProtoNet came to 81.5, 83.3, 84.2 and 84.0 %; with the first three MAML came to 73.3, 74.7 and 73.2 %
+# after one step. (Where the best value is the first or the last of a list, the list is too short.)
+
 
 # %%
-PROTO_STEPS = 150  # 1000 takes a minute more
+def chosen(learner_at, rates, most_steps=10):
+    """(rate, steps) with the highest accuracy on 40 validation episodes."""
+    found = {}
+    for rate in rates:
+        means = mt.evaluate(learner_at(rate), val, 40, most_steps).mean
+        found[rate, int(means.argmax())] = means.max()
+    return max(found, key=found.get)
+
+
+torch.set_num_threads(THREADS)
+EQUAL = 150  # outer steps of MAML and ProtoNet where they get the same; 1000 of ProtoNet take a minute more
+maml_150 = trained(mt.MAML(conv4(), F.cross_entropy, inner_lr=0.4), EQUAL, meta_lr=0.016)
 body = conv4()
-proto = trained(mt.ProtoNet(body.features), PROTO_STEPS)
-tuned = mt.FineTuning(body, F.cross_entropy, inner_lr=1.0, adapting="head.")
-untrained = mt.MAML(conv4(), F.cross_entropy, inner_lr=0.4)
-baselines = {
-    "ProtoNet": (proto, 0),
-    "ProtoNet's body, head fine-tuned": (tuned, 5),
-    "from scratch, three steps": (untrained, 3),
-    "nearest neighbour in pixels": (mt.NearestNeighbour(), 0),
-}
-table = {"MAML, transductive": learned.values[:, 1], "MAML, one at a time": one_by_one.values[:, 1]}
-for name, (learner, steps) in baselines.items():
-    table[name] = mt.evaluate(learner, small, 150, steps).values[:, -1]
-for name, each in table.items():
-    show(name, each)
+proto = trained(mt.ProtoNet(body.features), EQUAL, meta_lr=0.032)
+
 
 # %%
-ours = ("MAML, transductive", "MAML, one at a time")
+def adapting_all(model):
+    """rate → a learner that adapts all weights of the model at that rate."""
+    return lambda rate: mt.MAML(model, F.cross_entropy, inner_lr=rate)
+
+
+def fine_tuned(rate):
+    return mt.FineTuning(body, F.cross_entropy, inner_lr=rate, adapting="head.")
+
+
+tuned = {}  # name → (learner, steps)
+for name, learner_at, rates, most_steps in (
+    ("MAML, 1000 outer steps", adapting_all(maml.model), (0.4,), 10),
+    (f"MAML, {EQUAL} outer steps", adapting_all(maml_150.model), (0.4,), 10),
+    ("ProtoNet's body, head fine-tuned", fine_tuned, (0.3, 1.0, 3.0, 10.0), 20),
+    ("untrained, adapting all weights", adapting_all(conv4()), (1.0, 2.0, 4.0), 10),
+):
+    rate, steps = chosen(learner_at, rates, most_steps)
+    tuned[name] = learner_at(rate), steps
+    print(f"{name:34} α = {rate:g}, {steps} steps")
+
+# %%
+names = list(tuned)
+rivals = {name: tuned[name] for name in names[:2]}
+rivals |= {f"ProtoNet, {EQUAL} outer steps": (proto, 0)}
+rivals |= {name: tuned[name] for name in names[2:]}
+rivals |= {"nearest neighbour in pixels": (mt.NearestNeighbour(), 0)}
+table = {}
+for name, (learner, steps) in rivals.items():
+    table[name] = mt.evaluate(learner, test, 150, steps).values[:, -1]
+    show(name, table[name])
+_, maml_equal, proto_equal, _, adapting, pixels = table.values()
+print("\nDifferences by episode")
+show(f"ProtoNet less MAML, {EQUAL} outer steps each", proto_equal - maml_equal)
+show("untrained network less pixels", adapting - pixels)
+
+# %%
+at_a_time = [
+    mt.evaluate(learner, test, 150, steps, transductive=False).values[:, -1]
+    for learner, steps in (rivals[f"{name}, {EQUAL} outer steps"] for name in ("ProtoNet", "MAML"))
+]
+print("One query at a time, beside the support set")
+for name, each in zip(("ProtoNet", "MAML"), at_a_time, strict=True):
+    show(f"{name}, {EQUAL} outer steps", each)
+show("ProtoNet less MAML, by episode", at_a_time[0] - at_a_time[1])
+
+# %%
+recorded = {"ProtoNet, 1000 outer steps (recorded)": (0.910, 0.012)}
 summary = {name: interval(each) for name, each in table.items()}
-accuracies(summary, "One example each: what training adds", chance=0.2, ours=ours)
+ranked = dict(sorted((summary | recorded).items(), key=lambda row: -row[1][0]))
+ours = [name for name in ranked if name.startswith("MAML")]
+title = "At 150 outer steps ProtoNet leads MAML, at 1000 no longer"
+accuracies(ranked, title, chance=0.2, ours=ours, recorded=tuple(recorded))
 
 # %% [markdown]
-# (All networks but that of the second row see the query set as one batch, ProtoNet's together with the support set.)
-# MAML was trained for 1000 outer steps and ProtoNet for 150, to keep the lesson short: this picture is no race. With
-# `PROTO_STEPS = 1000` we measured 91.6 ± 0.9 % for ProtoNet, which is MAML's level, without any inner loop, and 87.2 ±
-# 1.6 % for its body with a head fine-tuned by ten steps. That is why a table without such rows says little. And
-# adaptation alone is not what does it: untrained, the network is about level with the pixels.
+# (MAML and ProtoNet see the query set as one batch, ProtoNet's together with the support set. That is not the same
+# question: hence the second comparison, where both get one query at a time. The grey mark was recorded earlier, on the
+# same episodes; like MAML's 1000 steps, that training used β = 0.004.)
+#
+# Where a baseline wins, say so: **at 150 outer steps each, ProtoNet is about six points above MAML** if all queries
+# come at once, and about nine if they come one by one; and it has no inner loop. The training seed does not decide it:
+# with the seeds 10, 11 and 12 ProtoNet came to 83.3, 82.8 and 83.6 %, MAML to 77.5, 76.9 and 75.7 %. Nor does the
+# number of steps, which for MAML and the head is the last that was tried: from the fourth to the tenth MAML's accuracy
+# rises from 77.0 to 77.5 %; and with up to forty steps allowed, 29 were chosen for the head, and gave 81.2 %. With less
+# tuning (one inner step at the test, as in training, and β = 0.008 for both) the lead of ProtoNet would be ten points.
+#
+# After 1000 steps of each it hangs on how one asks. On the same 150 episodes we measured ProtoNet less MAML: −1.5 ± 1.1
+# points with seed 10 and −0.4 ± 1.3 with seed 11 if all queries come at once, but +1.6 ± 1.1 with seed 10 if they come
+# one by one. And β = 0.004 was tuned for neither. We do not call either the better one. A head fine-tuned on *that*
+# ProtoNet's body comes to about 90 %. Most of the accuracy comes from the features.
+#
+# Adaptation is worth something even without training: the untrained network, with its α and number of steps *chosen*,
+# is nine points above the pixels. With MAML's own α = 0.4 we measured 28 % after one step and 42 % after three, *below*
+# the pixels, and training would seem to add more than it does. Only a baseline that is tuned as hard as your method
+# tells you anything.
 #
 # The published numbers, on Omniglot, with 64 filters and tens of thousands of outer steps:
 #
@@ -568,16 +820,28 @@ accuracies(summary, "One example each: what training adds", chance=0.2, ours=our
 # | the same without convolutions | 89.7 ± 1.1 | 97.5 ± 0.6 | – | – |
 # | Reptile (Nichol et al. 2018) | 95.39 ± 0.09 | 98.90 ± 0.10 | 88.14 ± 0.15 | 96.65 ± 0.33 |
 # | Reptile, transductive | 97.68 ± 0.04 | 99.48 ± 0.06 | 89.43 ± 0.14 | 97.12 ± 0.32 |
-# | MAML++ (Antoniou et al. 2019) | 99.47 | 99.93 | 97.65 | 99.33 |
 #
-# (Intervals as the papers print them; MAML++ there without.) Ours is another family of tasks, a network with a
-# fifteenth of the parameters and half a minute of training: not to be set beside these. What the library reaches in
-# longer trainings stands, with its commands, in `docs/results.md`.
+# (From the two papers, with their intervals.) Ours is another family of tasks, a network with a fifteenth of the
+# parameters and half a minute of training: not to be set beside these. What the library reaches in longer trainings
+# is, with its commands, in `docs/results.md`.
 #
-# ## Trained on invented glyphs, tested on real alphabets
+# ## You among them: twenty ways
 #
-# The network has seen invented characters only. Does what it has learned hold for alphabets that people use? The next
-# cell asks, if Omniglot is there.
+# One number is missing in that table: yours. Ten questions with *twenty* characters each, and at the end your score
+# stands among the published ones for 20 ways. Three warnings. Those are for real alphabets (Omniglot), these characters
+# are invented; ten questions make a wide interval; and you, the network and the pixels get one query at a time, where
+# *transductive* published scores had the whole query set. (The network is the ProtoNet with its 150 outer steps: it
+# takes any number of classes, where our MAML's head has five outputs and no more.)
+
+# %%
+twenty = FewShotImages(test.bank, ways=20, shots=1, queries=1)
+be_the_classifier(proto, twenty, questions=10)
+
+# %% [markdown]
+# ## *Further:* trained on invented glyphs, tested on real alphabets
+#
+# The networks have seen invented characters only. Does what they have learned hold for alphabets that people use? The
+# next cell asks, if Omniglot is there.
 
 # %%
 try:
@@ -585,55 +849,60 @@ try:
 except FileNotFoundError:
     print("Omniglot is not here. To get it, type  maml-edu data get omniglot  in a terminal,")
     print("then run this cell again. What a network trained on glyphs alone reaches on real")
-    print("alphabets, with more filters and a longer training, stands in docs/results.md.")
+    print("alphabets, with more filters and a longer training, is in docs/results.md.")
 else:
-    for name, transductive in (("MAML, transductive", True), ("MAML, one at a time", False)):
-        found = mt.evaluate(maml, real, 200, steps=1, transductive=transductive)
-        show(name, found.values[:, -1])
-    for name, (learner, steps) in baselines.items():
+    for name, (learner, steps) in rivals.items():
         show(name, mt.evaluate(learner, real, 200, steps).values[:, -1])
 
 # %% [markdown]
+# For seed 10 we measured 81.4 ± 1.7 % for MAML on 200 episodes of real alphabets, 92 % being its score on invented
+# ones, and 38.7 ± 1.4 % for the pixels. Alphabets that nobody invented for it are harder, and yet most of what it has
+# learned holds.
+#
 # ## What you should have seen
 #
 # - Labels are numbered anew in each task, so before the first step every network guesses: 20 %.
 # - φ under the summed loss at 0.4 is φ under the mean at 2.0, to rounding; 0.4 under a mean is another step, and trains
 #   another network.
 # - One step on five images, and nine answers in ten are right, where pixels reach 44 %.
-# - Running averages in place of the batch's own: about a quarter is right; averages for each step are no better,
-#   because tasks differ ten times as much as steps.
-# - One query at a time beside the support set costs one to three per cent; quite alone, the network guesses.
-# - Same φ, same images, other company: from about 95 % (one of each class) to about 26 % (one class only); seven answers
-#   in ten change.
-# - With `nn.BatchNorm2d` the gradient of a vmap is off by a few per cent in second order, in silence; a vmap of
-#   gradients is exact, and `mt.BatchNorm` is so in either order.
-# - In the game: of all 30 questions the network misses 2, the pixels 13, mostly where the other hand has drawn larger,
-#   smaller or elsewhere. The first that the network misses is number 4: judge for yourself whether that is fair.
+# - Running averages for support *and* query: one answer in four is right. For one of the two: 77 % and 89 %. The long
+#   step is harmless where the batch's own statistics renormalise what it has changed, and overshoots where nothing
+#   does.
+# - One query at a time beside the support set costs one to three points; quite alone, the network guesses.
+# - Same φ, same images, other company: from 94 % (one of each class) to 26 % (one class only). Even
+#   between one of each and all 75 together one answer in twenty changes.
+# - Tuned as carefully as MAML, an *untrained* network that adapts is nine points above the pixels, and at equal 150
+#   outer steps ProtoNet is six points above MAML, nine if each query comes by itself.
+# - *Further:* the gradient of a `vmap` of `nn.BatchNorm2d` is off by a few per cent in second order, in silence; a
+#   `vmap` of gradients is exact, and `mt.BatchNorm` is exact in either order.
+# - In the game: of all 30 questions the network misses 2 and the pixels 13; the pixels mostly where the other hand has
+#   drawn larger, smaller or elsewhere. The first question that the network misses is number 4: judge for yourself
+#   whether that is fair.
 #
 # ## Three questions
 #
-# **1.** An app shall learn five signs from one drawing each, then name *one* sign at a time. Which measurement says
+# **1.** An app is to learn five signs from one drawing each, then name *one* sign at a time. Which measurement says
 # what it will do?
 #
-# - (a) Accuracy on query sets of 75, in one batch.
-# - (b) `transductive=False`: each query beside the support set.
-# - (c) Each query quite alone.
+# - (a) `transductive=False`: each query beside the support set.
+# - (b) Each query quite alone.
+# - (c) Accuracy on query sets of 75, in one batch.
 #
-# <details><summary>(a) 75 in one batch?</summary>
-#
-# No. The app never has 75 questions at once, nor does anybody promise it 15 of each sign. That number belongs to
-# another problem.
-#
-# </details>
-# <details><summary>(b) Beside the support set?</summary>
+# <details><summary>(a) Beside the support set?</summary>
 #
 # Yes, if the app does the same: it keeps the five drawings and puts them into the batch with the question.
 #
 # </details>
-# <details><summary>(c) Quite alone?</summary>
+# <details><summary>(b) Quite alone?</summary>
 #
 # That is what happens if the app forgets the five drawings after the inner step. It says that this must not be done,
 # not what the method can do.
+#
+# </details>
+# <details><summary>(c) 75 in one batch?</summary>
+#
+# No. The app never has 75 questions at once, nor does anybody promise it 15 of each sign. That number belongs to
+# another problem.
 #
 # </details>
 #
@@ -664,35 +933,38 @@ else:
 # are
 #
 # - (a) the paper's,
-# - (b) 20 times too small,
-# - (c) 20 times too large.
+# - (b) 20 times too large,
+# - (c) 20 times too small.
 #
 # <details><summary>(a) The paper's?</summary>
 #
 # The number is, the loss is not: the original code sums over the ways.
 #
 # </details>
-# <details><summary>(b) 20 times too small?</summary>
-#
-# Yes. The sum over 20 ways is 20 times the mean. The same step needs $0.1 \cdot 20 = 2.0$ under a mean.
-#
-# </details>
-# <details><summary>(c) 20 times too large?</summary>
+# <details><summary>(b) 20 times too large?</summary>
 #
 # The wrong way round: a mean has the *smaller* slope, so its rate must be larger.
+#
+# </details>
+# <details><summary>(c) 20 times too small?</summary>
+#
+# Yes. The sum over 20 ways is 20 times the mean. The same step needs $0.1 \cdot 20 = 2.0$ under a mean.
 #
 # </details>
 #
 # ## Summary
 #
 # 1. An episode: N classes without replacement, numbered anew; of each K support and Q query images, all different.
-# 2. Report $\bar a \pm 1.96\, s/\sqrt{E}$ over E episodes, beside chance $1/N$ and the nearest neighbour in pixels.
-# 3. Sum over ways at rate α = mean at rate $N\alpha$: $\varphi = \theta - \alpha\nabla\sum_n L_n
-#    = \theta - N\alpha\,\nabla\frac1N\sum_n L_n$.
+# 2. Report $\bar a \pm 1.96\, s/\sqrt{E}$ over E episodes, beside chance $1/N$ and baselines that were tuned as hard.
+#    At equal budgets of 150 outer steps ProtoNet beat MAML here, by six points (nine, one query at a time); after 1000
+#    of each the lead hung on how one asked.
+# 3. With $L_{\text{S},n}$ for the support loss of class n, averaged over its shots: sum over ways at rate α = mean at
+#    rate $N\alpha$: $\varphi = \theta - \alpha\nabla_\theta\sum_n L_{\text{S},n} = \theta -
+#    N\alpha\,\nabla_\theta\frac1N\sum_n L_{\text{S},n}$.
 # 4. $\hat x = \gamma (x - \mu)/\sqrt{\sigma^2 + \epsilon} + \beta_\text{offset}$ with the batch's own μ and σ²: a
 #    prediction depends on its company, so say how you asked.
-# 5. `model.eval()` with running averages breaks it; the gradient of a vmap of `nn.BatchNorm` has a wrong second order, a
-#    vmap of gradients has not.
+# 5. `model.eval()` with running averages breaks it: nothing renormalises what the inner step has changed, and the
+#    body's step overshoots; and what is left is an offset, because the averages are not the task's own.
 #
 # ## Further reading
 #
@@ -702,11 +974,14 @@ else:
 #   Science 350. Omniglot, and how people do on it; a character as a few strokes, as in our glyphs.
 # - Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra (2016), *Matching Networks for One Shot Learning*, arXiv
 #   1606.04080. Where training on episodes, and classes made by rotation, come from.
-# - Snell, Swersky & Zemel (2017), *Prototypical Networks for Few-shot Learning*, arXiv 1703.05175. The baseline to beat.
+# - Snell, Swersky & Zemel (2017), *Prototypical Networks for Few-shot Learning*, arXiv 1703.05175. The baseline to
+#   beat.
 # - Nichol, Achiam & Schulman (2018), *On First-Order Meta-Learning Algorithms*, arXiv 1803.02999. Says plainly what
 #   transduction is, and prints results with and without.
 # - Antoniou, Edwards & Storkey (2019), *How to Train Your MAML*, arXiv 1810.09502. Batch norms for each step, and what
 #   else made training stable.
+# - Triantafillou et al. (2020), *Meta-Dataset*, arXiv 1903.03096. ProtoMAML, MAML that starts from a ProtoNet's head
+#   (exercise 10.6), on ten sets of images: more shots, other domains.
 # - Bronskill, Gordon, Requeima, Nowozin & Turner (2020), *TaskNorm: Rethinking Batch Normalization for Meta-Learning*,
 #   arXiv 2003.03284. This chapter's question as a whole paper, with norms that do not look at the other queries.
 # - Ioffe & Szegedy (2015), *Batch Normalization*, arXiv 1502.03167. What it was made for.

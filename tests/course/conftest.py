@@ -1,9 +1,9 @@
 """Every test of the course runs for every chapter that there is: arguments by name.
 
 `exercise_chapter`: each folder in course/ that has exercises; `item`: (folder, id) of an exercise;
-`wrong`: (folder, id, number, function name) of each wrong answer; `lesson`, `built`: the path of
-each lesson and of each built notebook. Without a chapter pytest skips such a test, and
-`test_sync.py::test_there_is_a_course` is the one that fails.
+`wrong`: (folder, id, number, function name) of each wrong answer, `unusual` of each unusual right one;
+`lesson`, `built`: the path of each lesson and of each built notebook. Without a chapter pytest skips
+such a test, and `test_sync.py::test_there_is_a_course` is the one that fails.
 """
 
 import nbformat
@@ -12,6 +12,7 @@ from course_files import (
     built_paths,
     exercise_ids,
     found_chapters,
+    right_answer_places,
     source,
     wrong_answer_places,
 )
@@ -25,6 +26,7 @@ def pytest_generate_tests(metafunc):
         "exercise_chapter": [c for c in chapters if source(c, "exercises.py").is_file()],
         "item": [(c, id) for c in chapters for id in exercise_ids(c)],
         "wrong": [(c, *place) for c in chapters for place in wrong_answer_places(c)],
+        "unusual": [(c, *place) for c in chapters for place in right_answer_places(c)],
         "lesson": [built_paths(c)[0] for c in chapters],
         "built": [path for c in chapters for path in built_paths(c)],
     }

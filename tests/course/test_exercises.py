@@ -4,17 +4,37 @@ Cells run one after the other in one namespace, which is quick; nbval runs the s
 real kernels, `test_nbgrader.py` runs them as a teacher does.
 """
 
+import ast
 import contextlib
 import io
 import linecache
 import re
+import sys
 from functools import cache
 
+import numpy as np
 import pytest
-from course_files import built_paths, exercise_ids, source, wrong_answer_places
+from course_files import (
+    built_paths,
+    exercise_ids,
+    right_answer_places,
+    source,
+    wrong_answer_places,
+)
 
 from maml_edu.checks import check
-from maml_edu.checks.exercise import WrongAnswer, find, load_chapter, wrong_answers
+from maml_edu.checks.catalogue import Named
+from maml_edu.checks.check import PUBLIC_SEED, local_answer, seed_of
+from maml_edu.checks.exercise import (
+    VISIBLE_CASES,
+    WrongAnswer,
+    expect,
+    find,
+    judge,
+    load_chapter,
+    right_answers,
+    wrong_answers,
+)
 
 SEEDS = ("autumn", "winter", "spring", "summer", "1859")
 LINE = re.compile(r"difficulty (\d)/5 · (\d+) minutes? · (\d+) points?", re.I)
@@ -61,9 +81,31 @@ def run_cell(text, filename, namespace):
 
 
 @cache
-def solved(path, read):
-    """`run` of a solution notebook, once a chapter."""
+def left_blank(path, read):
+    """`run` of a stub, once a chapter."""
     return run(read(path), path.stem)
+
+
+@cache
+def solved(path, read):
+    """`run` of a solution notebook without what only trains and draws, once a chapter.
+
+    nbval and nbgrader run all of it.
+    """
+    notebook = read(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not mark(cell):
+            cell.source = definitions(cell.source)
+    return run(notebook, path.stem)
+
+
+DEFINITIONS = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef
+
+
+def definitions(text):
+    """The imports, functions and classes of a cell."""
+    body = [node for node in ast.parse(text).body if isinstance(node, DEFINITIONS)]
+    return ast.unparse(ast.Module(body, []))
 
 
 # ---------------------------------------------------------------- what a chapter has
@@ -76,14 +118,17 @@ def test_a_chapter_has_three_exercises_and_each_that_it_registers_is_seen_here(e
     assert all(id.startswith(exercise_chapter[:2] + ".") for id in registered)
 
 
-def test_every_wrong_answer_that_is_registered_is_seen_here(exercise_chapter):
+def test_every_answer_that_is_registered_is_seen_here(exercise_chapter):
     cases = wrong_answers(exercise_chapter)
     assert len(cases) == len(wrong_answer_places(exercise_chapter))
+    assert len(right_answers(exercise_chapter)) == len(right_answer_places(exercise_chapter))
 
 
-def test_an_exercise_has_three_wrong_answers(item):
+def test_an_exercise_has_eight_wrong_answers_and_three_unusual_right_ones(item):
     chapter, id = item
-    assert [place[0] for place in wrong_answer_places(chapter)].count(id) >= 3
+    wrong = [place[0] for place in wrong_answer_places(chapter)].count(id)
+    right = [place[0] for place in right_answer_places(chapter)].count(id)
+    assert (wrong >= 8, right >= 3) == (True, True), f"{wrong} wrong ones, {right} right ones"
 
 
 def test_an_exercise_has_an_answer_cell_and_a_check_cell_of_its_points(item, read):
@@ -167,8 +212,7 @@ def test_a_stub_holds_no_line_of_the_solution(exercise_chapter, read):
 
 
 def test_a_stub_runs_green_and_says_of_each_exercise_that_it_is_not_done(exercise_chapter, read):
-    stub, _ = stub_and_solution(exercise_chapter, read)
-    printed, _ = run(stub, exercise_chapter)
+    printed, _ = left_blank(built_paths(exercise_chapter)[1], read)
     said = re.findall(r"^○ (\S+): not done yet", printed, re.M)
     assert said == exercise_ids(exercise_chapter) and "✓" not in printed
 
@@ -177,7 +221,7 @@ def test_a_stub_under_nbgrader_fails_in_each_check_so_that_blanks_earn_nothing(
     exercise_chapter, read, monkeypatch
 ):
     stub, _ = stub_and_solution(exercise_chapter, read)
-    _, namespace = run(stub, exercise_chapter)
+    _, namespace = left_blank(built_paths(exercise_chapter)[1], read)
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     for cell in stub.cells:
         if mark(cell).get("grade") and cell.cell_type == "code":
@@ -210,27 +254,170 @@ def the_wrong(wrong):
     return case
 
 
-def test_a_wrong_answer_fails_with_the_phrase_that_names_its_mistake(wrong):
+def test_the_phrase_of_a_wrong_answer_names_its_mistake(wrong):
+    """That the check says so: see below, `accused of what they did`."""
     case = the_wrong(wrong)
-    with pytest.raises(WrongAnswer) as caught:
-        check(case.exercise, case.function)
-    assert case.says in caught.value.reason
     assert len(case.says.split()) >= 2 and "has the wrong value" not in case.says
 
 
-@pytest.mark.parametrize("seed", SEEDS[:2])
-def test_a_wrong_answer_fails_the_hidden_check_by_the_same_phrase_without_its_inputs(
-    wrong, monkeypatch, seed
-):
-    case = the_wrong(wrong)
-    monkeypatch.setenv("MAML_EDU_SEED", seed)
+def test_a_hidden_check_shows_neither_inputs_nor_what_was_expected(item, monkeypatch):
+    chapter, id = item
+    monkeypatch.setenv("MAML_EDU_SEED", SEEDS[0])
+    case = next(case for case in wrong_answers(chapter) if case.exercise == id)
     with pytest.raises(WrongAnswer) as caught:
-        check(case.exercise, case.function, hidden=True)
-    assert case.says in caught.value.reason
-    assert "inputs:" not in str(caught.value) and "expected:" not in str(caught.value)
+        check(id, case.function, hidden=True)
+    assert case.says in caught.value.reason and caught.value.detail == ""
+    assert not re.search(r"^(inputs|expected|got)\b", str(caught.value), re.M)
+
+
+def without_the_last(part):
+    return dict(list(part.items())[:-1])
+
+
+def with_a_hole(part):
+    return part | {list(part)[-1]: None}
+
+
+@pytest.mark.parametrize("spoil", [without_the_last, with_a_hole])
+def test_a_hidden_check_shows_no_key_of_a_dict_for_it_may_have_been_drawn(item, spoil):
+    chapter, id = item
+    right = next(case for case in right_answers(chapter) if case.exercise == id)
+    keys: set[str] = set()
+    with pytest.raises(WrongAnswer) as caught:
+        check(id, lambda *args: spoilt(right.function(*args), spoil, keys), hidden=True)
+    assert not any(repr(key) in str(caught.value) for key in keys)
+
+
+def spoilt(value, spoil, keys):
+    """`value` with its last dict spoilt, whose keys are noted; None where it has none."""
+    if isinstance(value, dict):
+        keys.update(value)
+        return spoil(value)
+    if isinstance(value, (list, tuple)):
+        parts = [spoilt(part, spoil, keys) if isinstance(part, dict) else part for part in value]
+        return parts if keys else None
+    return None
 
 
 def test_wrong_answers_to_one_exercise_are_told_apart(exercise_chapter):
     """Each names a misconception of its own: one phrase for all would explain nothing."""
     said = [(case.exercise, case.says) for case in wrong_answers(exercise_chapter)]
     assert len(set(said)) == len(said), "two wrong answers to one exercise have the same phrase"
+
+
+# ---------------------------------------------------------------- accused of what they did
+
+
+def agrees(got, value, rtol):
+    """Whether an answer is what a mistake gives: a comparison of its own, apart from that under test."""
+    if isinstance(value, dict):
+        same = isinstance(got, dict) and got.keys() == value.keys()
+        return same and all(agrees(got[k], value[k], rtol) for k in value)
+    if isinstance(value, (list, tuple)):
+        same = isinstance(got, (list, tuple)) and len(got) == len(value)
+        return same and all(agrees(g, v, rtol) for g, v in zip(got, value, strict=True))
+    if isinstance(got, (dict, list, tuple, type(None))) or isinstance(value, (str, bool)):
+        return type(got) is type(value) and got == value
+    got, value = np.asarray(got), np.asarray(value)
+    if got.shape != value.shape or (value.dtype.kind in "biu") != (got.dtype.kind in "biu"):
+        return False
+    exact = value.dtype.kind in "biu"
+    near = 0.0 if exact else rtol * np.max(np.abs(value), initial=0.0) + 1e-9
+    return bool(np.all(np.abs(got.astype(float) - value) <= near))
+
+
+def agreements(item, answer, seed, cases, monkeypatch):
+    """(the WrongAnswer; the mistakes with which the answer agreed in all cases that were compared)."""
+    seen = []
+
+    def watched(got, expected, mistakes=None, **how):
+        rtol, mistakes = how.get("rtol", 1e-5), shared(mistakes or {})
+        seen.append((how.get("what"), got, agrees(got, expected, rtol), mistakes, rtol))
+        expect(got, expected, mistakes, **how)
+
+    with monkeypatch.context() as patch, pytest.raises(WrongAnswer) as caught:
+        patch.setattr(sys.modules[item.check.__module__], "expect", watched)
+        judge(item, local_answer(answer, item), seed, cases)
+    first = next((one for one in seen if not one[2]), None)
+    fitting = set(first[3]()) if first else set()
+    for what, got, right, mistakes, rtol in sorted(seen, key=lambda one: one is not first):
+        if fitting and what == first[0]:  # a mistake that is not given in a case is right there
+            values = mistakes()
+            absent = {message for message in fitting if message not in values and right}
+            fitting = absent | {
+                message
+                for message in fitting & values.keys()
+                if agrees(got, called(values[message]), rtol)
+            }
+    return caught.value, fitting
+
+
+def shared(mistakes):
+    """What returns these mistakes; whatever is a function is called once, by whoever comes first."""
+
+    @cache
+    def given():
+        return {
+            message: cache(value) if is_lazy(value) else value
+            for message, value in called(mistakes).items()
+        }
+
+    return given
+
+
+def is_lazy(value):
+    return callable(value) and not isinstance(value, Named)
+
+
+def called(value):
+    return value() if is_lazy(value) else value
+
+
+FEW = 4  # hidden cases, of which a judge takes more
+NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+
+
+def test_a_reason_names_the_mistakes_that_agree_in_every_case_and_nothing_that_was_drawn(
+    wrong, monkeypatch
+):
+    """Numbers in it are the author's own, and stand in the text of checks.py."""
+    case, reasons = the_wrong(wrong), set()
+    item = find(case.exercise)
+    for seed, cases in (
+        (PUBLIC_SEED, VISIBLE_CASES),
+        (seed_of(SEEDS[0], item.id), FEW),
+    ):
+        told, fitting = agreements(item, case.function, seed, cases, monkeypatch)
+        assert set(told.mistakes) == fitting
+        assert all(message in told.reason for message in told.mistakes)
+        assert case.says in told.reason
+        reasons.add(told.reason)
+    assert len(reasons) == 1
+    own = re.sub(r"(float|int)\d+|tuple of \d|\d parts|\[\d\]", "", reasons.pop())
+    written = source(wrong[0], "checks.py").read_text(encoding="utf-8")
+    assert set(NUMBER.findall(own)) <= set(NUMBER.findall(written))
+
+
+# ---------------------------------------------------------------- unusual right answers
+
+
+def the_unusual(unusual):
+    chapter, id, number, name = unusual
+    case = [case for case in right_answers(chapter) if case.exercise == id][number]
+    assert case.function.__name__ == name and case.why
+    return case
+
+
+def test_an_unusual_right_answer_is_right(unusual, capsys):
+    case = the_unusual(unusual)
+    check(case.exercise, case.function)
+    assert f"✓ {case.exercise}: right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_an_unusual_right_answer_passes_the_hidden_check_whatever_the_seed(
+    unusual, seed, monkeypatch
+):
+    case = the_unusual(unusual)
+    monkeypatch.setenv("MAML_EDU_SEED", seed)
+    check(case.exercise, case.function, hidden=True)
