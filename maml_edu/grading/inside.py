@@ -430,8 +430,9 @@ class Sitting:
         """Call what was bound to a name."""
         try:
             arguments = self.plain.from_json(args)
-            result = self.plain.call(self.found[name][which], arguments, interface)
-            return {"result": self.plain.to_json(result)}
+            changed: list[int] = []
+            result = self.plain.call(self.found[name][which], arguments, interface, changed.extend)
+            return {"result": self.plain.to_json(result), "changed": changed}
         except self.plain.NotPlain:
             return {"not_plain": True}
         except BaseException as error:

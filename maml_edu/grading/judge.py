@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from maml_edu import places
 from maml_edu.checks import plain
 from maml_edu.checks.check import HIDDEN_CASES, seed_of
-from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter
+from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter, note_changes
 from maml_edu.checks.exercise import judge as run_check
 
 from . import protocol
@@ -316,7 +316,11 @@ def ask_check(sitting, item, name, which, submission, secret, cases) -> tuple[st
     except NotImplementedError:
         return answer.failed or ("not done", "")
     except WrongAnswer as wrong:
-        return answer.failed or ("raised" if answer.raised else "wrong", wrong.reason)
+        # a check may have gone on after an error, and found out what it came from
+        return answer.failed or (
+            "raised" if wrong.reason == answer.raised else "wrong",
+            wrong.reason,
+        )
     except NoBox:
         raise
     except Exception as error:
@@ -334,7 +338,7 @@ class StandIn:
         self.submission = submission
         self.until = time.monotonic() + sitting.times.question
         self.failed: tuple[str, str] | None = None
-        self.raised = False
+        self.raised = ""  # what is told of the last error in the student's function
 
     def __call__(self, *args):
         if self.failed:
@@ -377,10 +381,12 @@ class StandIn:
         if reply.get("too_large") is True:
             raise WrongAnswer("the result is far larger than what was asked for")
         if "raised" in reply:
-            self.raised = True
-            raise WrongAnswer(f"your function raised {raised(reply['raised'], self.submission)}")
+            self.raised = f"your function raised {raised(reply['raised'], self.submission)}"
+            raise WrongAnswer(self.raised)
         try:
-            return plain.from_json(reply["result"])
+            result = plain.from_json(reply["result"])
+            note_changes(reply.get("changed"))
+            return result
         except (ValueError, KeyError, RecursionError, MemoryError):
             self.failed = "crashed", "its process sent something that is no answer"
             self.sitting.close()

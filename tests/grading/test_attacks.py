@@ -62,7 +62,7 @@ def secret():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAML_EDU_SEED", grounds.SECRET)
         sleeper = subprocess.Popen(
-            ["sh", "-c", "sleep 900 & wait", grounds.SECRET], start_new_session=True
+            ["sh", "-c", "sleep 36000 & wait", grounds.SECRET], start_new_session=True
         )
         yield
         os.killpg(sleeper.pid, signal.SIGKILL)
@@ -114,7 +114,8 @@ def check(case, boxes, folder, ground, server):
     assert deserves(case, points, reasons), (points, reasons)
     assert nothing_left(boxes)
     bystander = Case("honest", HONEST[case.chapter])
-    points, _ = grounds.graded(bystander, grounds.hand_in(bystander, folder, ground, port), boxes)
+    honest = grounds.hand_in(bystander, folder, ground, port)
+    points, _ = grounds.graded(bystander, honest, boxes, cases=1)  # it is known to be right
     assert points == bystander.deserved
     assert grounds.state(ground) == before and not came
 
@@ -160,7 +161,7 @@ def test_a_spy_sees_what_it_looks_for_where_there_are_no_walls(case, tmp_path, g
     shutil.rmtree(ground / "escaped")
     (ground / "escaped").mkdir()
     (ground / "escaped").chmod(0o777)
-    assert points == (0, 0, 0, 0)
+    assert points == (0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="this is an ordinary user already")

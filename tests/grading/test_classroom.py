@@ -99,7 +99,7 @@ def test_the_marks_are_those_deserved_and_no_failure_is_a_zero(graded):
     room, _ = graded
     known = {result.student: result for result in results.load_all(room.results)}
     assert {name: known[name].points for name in NAMES} == dict(
-        zip(NAMES, (11, 11, 11, 0, 0), strict=True)
+        zip(NAMES, (18, 18, 18, 0, 0), strict=True)
     )
     assert known["broken"].status == "rejected" and known["broken"].points is None
 
@@ -185,7 +185,7 @@ def test_a_person_gives_points_and_they_are_in_the_marks(graded):
         marks = list(csv.DictReader(file))
     own = {row["student"].removeprefix("'"): row for row in marks}
     assert set(own) == {*NAMES, "broken"}
-    assert [float(own[name]["points"]) for name in NAMES] == [13, 13, 13, 0, 0]
+    assert [float(own[name]["points"]) for name in NAMES] == [20, 20, 20, 0, 0]
     assert own["broken"]["points"] == ""
 
 
@@ -203,7 +203,7 @@ def out_of_csv(path):
 def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     room, _ = graded
     lines = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Chapter 04 (77)"]]
-    lines += [["    Points Possible", "", "", "", "", "13"]]
+    lines += [["    Points Possible", "", "", "", "", "20"]]
     lines += [[name, str(i), f"s{i}", f"login{i}", "A", ""] for i, name in enumerate(NAMES)]
     lines += [["Doe, Jane", "9", "s9", "jane", "A", "7"]]
     into = ["--into", in_csv(tmp_path / "canvas.csv", lines), "--assignment", "Chapter 04"]
@@ -228,7 +228,7 @@ def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
         ]
     ]
     lines += [
-        [f"Participant {i}", name, f"{i}@x.org", "Submitted", "", "13.00", ""]
+        [f"Participant {i}", name, f"{i}@x.org", "Submitted", "", "20.00", ""]
         for i, name in enumerate(NAMES)
     ]
     into = ["--into", in_csv(tmp_path / "moodle.csv", lines), "--chapter", "04", "--partial"]
@@ -366,7 +366,7 @@ def test_gradescope_gets_its_file_for_one_submission(room, tmp_path):
     handed = room.root / "submitted" / "李雷" / CHAPTER
     run("grade", handed, "--chapter", "04", "--seed-file", seed, "--gradescope", out)
     found = json.loads(out.read_text(encoding="utf-8"))
-    assert found["score"] == 11 and len(found["tests"]) == 5
+    assert found["score"] == 18 and len(found["tests"]) == 7
 
 
 def test_ones_own_notebook_is_graded_with_a_friendly_table(tmp_path):
@@ -375,7 +375,7 @@ def test_ones_own_notebook_is_graded_with_a_friendly_table(tmp_path):
     answer(made, "meta_slope", WRONG)
     own.write_text(json.dumps(made), encoding="utf-8")
     said = run("grade", own)
-    assert "this is the slope at φ" in " ".join(said.split()) and "0 of 11 points" in said
+    assert "this is the slope at φ" in " ".join(said.split()) and "0 of 18 points" in said
 
 
 def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path, monkeypatch):
@@ -384,7 +384,7 @@ def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path,
     assert done.exit_code == 1 and "--allow-unsandboxed" in str(done.exception)
     own = tmp_path / f"{CHAPTER}.ipynb"
     own.write_text(json.dumps(notebook("solutions")), encoding="utf-8")
-    assert "11 of 11" in run("grade", own)
+    assert "18 of 18" in run("grade", own)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def bank_source(chapter):
     lines = [
         line for line in inspect.getsource(module).split("\n") if "checks.exercise" not in line
     ]
-    return "def wrong_answer(*a, **k): return lambda f: f\n" + "\n".join(lines)
+    own = "def wrong_answer(*a, **k): return lambda f: f\nright_answer = wrong_answer\n"
+    return own + "\n".join(lines)
 
 
 # ------------------------------------------------------------------ exercise by exercise
@@ -106,19 +107,21 @@ def bank_source(chapter):
 @needs_box
 def test_a_crash_in_the_third_leaves_the_others_their_points(verdicts):
     found = verdicts(
-        solved(first_order_misleads="import os\ndef first_order_misleads(a, alpha): os._exit(1)")
+        solved(
+            first_order_misleads="import os\ndef first_order_misleads(theta, c, a, alpha): os._exit(1)"
+        )
     )
-    assert points(found) == [3, 3, 0, 3, None]
+    assert points(found) == [2, 3, 0, 3, 4, 3, None]
     assert found["04.first_order_misleads"].outcome == "crashed"
 
 
 @needs_box
 def test_a_loop_in_the_third_leaves_the_others_their_points_and_ends_in_time(verdicts):
-    loop = "def first_order_misleads(a, alpha):\n    while True: pass"
+    loop = "def first_order_misleads(theta, c, a, alpha):\n    while True: pass"
     start = time.monotonic()
     found = verdicts(solved(first_order_misleads=loop), times=QUICK)
     assert time.monotonic() - start < 10
-    assert points(found) == [3, 3, 0, 3, None]
+    assert points(found) == [2, 3, 0, 3, 4, 3, None]
     verdict = found["04.first_order_misleads"]
     assert verdict.outcome == "timeout" and "no answer within 1.2 s" in verdict.reason
 
@@ -135,14 +138,14 @@ def test_an_answer_that_ends_its_process_later_is_blamed_and_not_the_next_one(ve
         "    return (", "    import time; time.sleep(0.1)\n    return ("
     )
     found = verdicts(solved(meta_slope=later, numeric_meta_slope=slow))
-    assert points(found) == [0, 3, 2, 3, None]
+    assert points(found) == [0, 3, 3, 3, 4, 3, None]
 
 
 @needs_box
 def test_a_notebook_out_of_time_keeps_what_it_has_earned_and_the_rest_waits_for_a_person(verdicts):
-    slow = "import time\ndef first_order_misleads(a, alpha): time.sleep(99)"
+    slow = "import time\ndef first_order_misleads(theta, c, a, alpha): time.sleep(99)"
     found = verdicts(solved(first_order_misleads=slow), times=Times(9, 9, 3))
-    assert points(found) == [3, 3, None, None, None]  # its own time, 9 s, was not over
+    assert points(found) == [2, 3, None, None, None, None, None]  # its own time, 9 s, was not over
     assert found["04.first_order_misleads"].outcome == "not asked"
     assert "the notebook as a whole took more than 3 s" in found["04.first_order_misleads"].reason
     assert found["04.best_start"].outcome == "not asked"
@@ -153,14 +156,14 @@ def test_a_notebook_out_of_time_keeps_what_it_has_earned_and_the_rest_waits_for_
 def test_a_cell_that_never_ends_is_left_out(verdicts):
     notebook = solved()
     notebook["cells"].insert(2, code("while True: pass"))
-    assert points(verdicts(notebook, times=QUICK)) == [3, 3, 2, 3, None]
+    assert points(verdicts(notebook, times=QUICK)) == [2, 3, 3, 3, 4, 3, None]
 
 
 @needs_box
 def test_many_deadly_cells_end_the_notebook_and_not_the_grader(verdicts):
     notebook = solved()
     notebook["cells"][:0] = [code("import os; os._exit(1)")] * judge.RESTARTS
-    assert points(verdicts(notebook)) == [3, 3, 2, 3, None]
+    assert points(verdicts(notebook)) == [2, 3, 3, 3, 4, 3, None]
     notebook["cells"][:0] = [code("import os; os._exit(1)")] * 50
     found = verdicts(notebook)
     assert {v.outcome for v in found.values()} == {"not asked", "person"}
@@ -190,13 +193,13 @@ def test_an_answer_that_spoils_the_others_spoils_itself_only(verdicts):
         def meta_slope(theta, c, a, alpha):
             inside.Sitting.do_call = lambda *a, **k: {"result": [1.0]}
             return 0.0"""
-    assert points(verdicts(solved(meta_slope=spoils))) == [0, 3, 2, 3, None]
+    assert points(verdicts(solved(meta_slope=spoils))) == [0, 3, 3, 3, 4, 3, None]
 
 
 @needs_box
 def test_a_missing_answer_is_called_missing(verdicts):
     found = verdicts(solved(best_start="pass"))
-    assert found["04.best_start"].outcome == "missing" and points(found) == [3, 3, 2, 0, None]
+    assert found["04.best_start"].outcome == "missing" and points(found) == [2, 3, 3, 0, 4, 3, None]
     assert "no function best_start" in found["04.best_start"].reason
 
 
@@ -204,10 +207,10 @@ def test_a_missing_answer_is_called_missing(verdicts):
 def test_an_earlier_answer_counts_where_the_last_one_is_the_empty_cell(verdicts):
     notebook = solved()
     notebook["cells"] += stub()["cells"]
-    assert points(verdicts(notebook)) == [3, 3, 2, 3, None]
+    assert points(verdicts(notebook)) == [2, 3, 3, 3, 4, 3, None]
     notebook["cells"].append(code("def meta_slope(*a): return 0.0"))
     found = verdicts(notebook)
-    assert points(found) == [0, 3, 2, 3, None] and found["04.meta_slope"].outcome == "wrong"
+    assert points(found) == [0, 3, 3, 3, 4, 3, None] and found["04.meta_slope"].outcome == "wrong"
 
 
 @needs_box
@@ -245,7 +248,19 @@ def test_a_check_that_fails_is_no_mark(verdicts, monkeypatch):
         and verdict.points is None
         and "KeyError" in verdict.reason
     )
-    assert points(found)[1:] == [3, 2, 3, None]
+    assert points(found)[1:] == [3, 3, 3, 4, 3, None]
+
+
+@needs_box
+def test_an_answer_that_changes_its_arguments_in_place_is_told_so(verdicts):
+    source = """
+        def first_order_misleads(theta, c, a, alpha):
+            a *= alpha
+            slopes = a * (1 - a) * (theta - c)
+            return slopes.mean(1) * ((1 - a) * slopes).mean(1) < 0"""
+    found = verdicts(solved(first_order_misleads=source))
+    assert found["04.first_order_misleads"].outcome == "wrong"
+    assert "changes `a` in place" in found["04.first_order_misleads"].reason
 
 
 @needs_box
@@ -270,10 +285,12 @@ def test_no_reason_holds_an_input_or_an_expected_value(verdicts):
 def test_a_box_that_died_since_is_replaced_and_nobody_notices(verdicts, boxes):
     verdicts(solved())
     boxes._warm["numpy"]._process.kill()
-    assert points(verdicts(solved())) == [3, 3, 2, 3, None]
+    assert points(verdicts(solved())) == [2, 3, 3, 3, 4, 3, None]
     warm = boxes._warm["numpy"]
     warm._sock.shutdown(2)  # there, and of no use
-    assert points(verdicts(solved())) == [3, 3, 2, 3, None] and boxes._warm["numpy"] is not warm
+    assert (
+        points(verdicts(solved())) == [2, 3, 3, 3, 4, 3, None] and boxes._warm["numpy"] is not warm
+    )
 
 
 @needs_box
@@ -292,7 +309,7 @@ def test_the_start_of_a_box_is_not_the_notebooks_time(tmp_path, monkeypatch):
     path.write_text(json.dumps(solved()))
     with Boxes() as own:
         found = judge.judge(read(path), task_of(CHAPTER), "s", own, Times(1.4, 1.4, 1.4), cases=1)
-    assert [v.points for v in found] == [3, 3, 2, 3, None]
+    assert [v.points for v in found] == [2, 3, 3, 3, 4, 3, None]
 
 
 def test_without_a_box_nothing_is_judged(monkeypatch):

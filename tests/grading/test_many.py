@@ -58,7 +58,7 @@ def test_a_pool_grades_each_and_writes_a_file_each(how, hand_in):
     assert {name: result.status for name, result in done.items()} == {
         "ada": "graded", "bo": "graded", "cy": "rejected",
     }  # fmt: skip
-    assert done["ada"].points == 11 and done["bo"].points == 0 and done["cy"].points is None
+    assert done["ada"].points == 18 and done["bo"].points == 0 and done["cy"].points is None
     assert results.load_all(how.folder) == [done["ada"], done["bo"], done["cy"]]
     assert done["ada"].versions["numpy"] and done["ada"].sandboxed
 
@@ -86,7 +86,7 @@ def test_what_has_changed_or_failed_is_graded_again(change, how, hand_in):
         results.save(how.folder, replace(results.load(path), status="grader-error"))
     assert many.already(job, how) is None
     done = many.grade_one(job, how).result
-    assert done.points == (11 if change == "notebook" else 0) and done.key == how.key(CHAPTER)
+    assert done.points == (18 if change == "notebook" else 0) and done.key == how.key(CHAPTER)
 
 
 def test_a_full_disk_is_an_error_and_no_mark(how, hand_in, monkeypatch):
@@ -200,7 +200,7 @@ def test_a_killed_grader_goes_on_where_it_was_and_nobody_is_left(how, hand_in, g
     first.wait()
     before = {p: p.stat().st_mtime_ns for p in how.folder.glob(f"{CHAPTER}/s*.json")}
     assert grader().wait(120) == 0
-    assert [row["points"] for row in rows(how)] == [0, 11] * 6
+    assert [row["points"] for row in rows(how)] == [0, 18] * 6
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
 
 
@@ -209,13 +209,13 @@ def test_two_graders_at_once_on_one_folder_spoil_nothing(how, hand_in, grader):
         hand_in(f"s{number:02d}", solution() if number % 2 else stub())
     both = [grader(), grader()]
     assert [process.wait(120) for process in both] == [0, 0]
-    assert [row["points"] for row in rows(how)] == [0, 11] * 4
+    assert [row["points"] for row in rows(how)] == [0, 18] * 4
     assert not list(how.folder.glob(f"{CHAPTER}/.*.tmp"))
 
 
 def test_without_a_sandbox_every_result_says_so(how, hand_in):
     done = many.grade_one(hand_in("ada", solution()), replace(how, sandbox=False))
-    assert done.result.points == 11 and not done.result.sandboxed
+    assert done.result.points == 18 and not done.result.sandboxed
 
 
 def test_a_teachers_private_checks_must_be_content_too(how, hand_in, tmp_path):
@@ -230,7 +230,7 @@ def test_a_teachers_private_checks_must_be_content_too(how, hand_in, tmp_path):
     (done,) = many.grade_all([job], replace(how, private=private), 1)
     lost = [v for v in done.result.verdicts if v.outcome == "wrong"]
     assert [(v.exercise, v.reason) for v in lost] == [("04.best_start", "a private reason")]
-    assert done.result.points == 8
+    assert done.result.points == 15
 
 
 distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
@@ -254,7 +254,7 @@ def test_a_cluster_grades_the_same_with_a_worker_killed_in_the_middle(how, hand_
         if len(done) == 4:
             os.kill(pids[0], signal.SIGKILL)
     assert sorted(done) == [job.student for job in jobs]
-    assert [row["points"] for row in rows(how)] == [0, 11] * 8
+    assert [row["points"] for row in rows(how)] == [0, 18] * 8
 
 
 def test_a_cluster_that_is_not_there_is_one_clear_error(how, monkeypatch):

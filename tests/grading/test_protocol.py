@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 
@@ -244,7 +245,16 @@ def test_an_array_of_nothing_has_no_absurd_shape(shape):
         plain.from_json({"array": "", "dtype": "<f8", "shape": shape})
 
 
-def test_deep_data_are_a_value_error():
+@pytest.fixture
+def usual_depth():
+    """As deep as Python goes unless told otherwise, as it has been by something in the whole suite."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+def test_deep_data_are_a_value_error(usual_depth):
     with pytest.raises(ValueError, match="nested too deeply"):
         plain.decode('{"list": [' * 600 + "]}" * 600)
 

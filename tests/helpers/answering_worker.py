@@ -4,7 +4,8 @@
 
 It runs the code cells of the chapter's exercises.py (solutions included, checks left out). Each line
 on stdin is {"answer": "04.meta_slope", "args": encoded}, where "04.meta_slope/2" is the third wrong
-answer to that exercise; each line on stdout {"result": encoded} or {"error": type, "message": text}.
+answer to that exercise and "04.meta_slope/right/0" its first unusual right one; each line on stdout
+{"result": encoded} or {"error": type, "message": text}.
 """
 
 import json
@@ -39,6 +40,8 @@ def answers_of(chapter):
     for item in exercise.load_chapter(chapter):
         for number, case in enumerate(item.wrong_answers):
             answers[f"{item.id}/{number}"] = case.function
+        for number, case in enumerate(item.right_answers):
+            answers[f"{item.id}/right/{number}"] = case.function
     return answers
 
 

@@ -32,7 +32,16 @@ def exercise_ids(chapter):
 
 def wrong_answer_places(chapter):
     """(exercise id, how many of its wrong answers come before, function name) for each."""
-    found = _decorated(source(chapter, "wrong_answers.py"), "wrong_answer")
+    return _places(chapter, "wrong_answer")
+
+
+def right_answer_places(chapter):
+    """The same of its unusual right answers, which stand beside the wrong ones."""
+    return _places(chapter, "right_answer")
+
+
+def _places(chapter, decorator):
+    found = _decorated(source(chapter, "wrong_answers.py"), decorator)
     before = [[id for id, _ in found[:i]].count(id) for i, (id, _) in enumerate(found)]
     return [(id, count, name) for (id, name), count in zip(found, before, strict=True)]
 

@@ -18,7 +18,7 @@ from maml_edu import places
 
 CHAPTER = "04_gradient_of_a_step"
 TORCH, IMAGES = "08_maml_in_pytorch", "10_few_shot_images"
-POINTS = {CHAPTER: (3, 3, 2, 3), TORCH: (3, 4, 4, 5), IMAGES: (5, 3, 5, 4, 4)}
+POINTS = {CHAPTER: (2, 3, 3, 3, 4, 3), TORCH: (3, 4, 4, 5, 6), IMAGES: (4, 4, 3, 4, 3, 4, 5)}
 ALL = "all"  # points: every one
 ANY = "any"  # it breaks its own process: what is left of its marks is luck, and its own business
 REFUSED = None  # points of a file that is not run at all
@@ -79,6 +79,11 @@ def is_answer(cell) -> bool:
 def solved(chapter=CHAPTER, **answers: str) -> dict:
     """The notebook with every answer right, but for those that are given."""
     notebook, sources = stub(chapter), solutions(chapter)
+    # After its last answer comes a training, which takes longer than all the rest.
+    if chapter == TORCH:
+        last = max(number for number, cell in enumerate(notebook["cells"]) if is_answer(cell))
+        after = notebook["cells"][last + 2 :]
+        notebook["cells"][last + 2 :] = [cell for cell in after if cell["cell_type"] != "code"]
     for cell in notebook["cells"]:
         if is_answer(cell):
             cell["source"] = text(answers.pop(id_of(cell), sources[id_of(cell)]))
@@ -134,7 +139,8 @@ def spy(name, look, **more) -> Case:
     source = (
         f"seen = None\ntry:\n{textwrap.indent(text(look), '    ')}\nexcept Exception:\n    pass"
     )
-    forget = "if seen:\n    meta_slope = numeric_meta_slope = first_order_misleads = best_start = lambda *a: 0"
+    answers = " = ".join(solutions())
+    forget = f"if seen:\n    {answers} = lambda *a: 0"
     notebook = solved()
     notebook["cells"] = [code(source), *notebook["cells"], code(forget)]
     return Case(name, notebook, ALL, **more)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .cases import ALL, ANY, answer, cell, solutions
 
-NONE = (0, 0, 0, 0)
+NONE = (0, 0, 0, 0, 0, 0)
 
 
 def lying(name, source, returned, points=NONE, **more):
@@ -104,7 +104,7 @@ PATCHES = [
         for event in ('pre_execute', 'post_execute', 'pre_run_cell', 'post_run_cell'): get_ipython().events.register(event, hook)
         get_ipython().set_custom_exc((Exception,), lambda *a, **k: hook())
     """),
-    cell("a shell that does not run cells", "get_ipython().run_cell = lambda *a, **k: None", (None,) * 4, says="used up"),
+    cell("a shell that does not run cells", "get_ipython().run_cell = lambda *a, **k: None", (None,) * 6, says="used up"),
     cell("a namespace of its own", "get_ipython().user_ns = {}", points=ANY),
     cell("traces every call", "import sys; sys.settrace(lambda *a: None); sys.setprofile(lambda *a: None)"),
     cell("a tracer that fails", "import sys, threading\ndef fail(*a): raise RuntimeError\nsys.settrace(fail)"),
@@ -203,22 +203,22 @@ def meta_slope(theta, c, a, alpha):
     raise type(f'theta_is_{theta!r}_<script>alert(1)</script>', (Exception,), {})(theta, c, a, alpha)
 """
 TELLTALES = [
-    answer("an exception called after a hidden input", (0, 3, 2, 3), meta_slope=TELLTALE, says="your function raised an error"),
-    answer("an exception whose name is a program", (0, 3, 2, 3), says="an error", meta_slope="""
+    answer("an exception called after a hidden input", (0, 3, 3, 3, 4, 3), meta_slope=TELLTALE, says="your function raised an error"),
+    answer("an exception whose name is a program", (0, 3, 3, 3, 4, 3), says="an error", meta_slope="""
         class Meta(type):
             @property
             def __name__(cls): return '<script>' * 10**6
         class E(Exception, metaclass=Meta): pass
         def meta_slope(*a): raise E"""),
-    answer("an exception that says the input", (0, 3, 2, 3), says="ValueError (line 1 of its cell: def meta_slope",
+    answer("an exception that says the input", (0, 3, 3, 3, 4, 3), says="ValueError (line 1 of its cell: def meta_slope",
            meta_slope="def meta_slope(theta, c, a, alpha): raise ValueError(theta, c)"),
-    answer("a line that moves the cursor", (0, 3, 2, 3), says="\N{REPLACEMENT CHARACTER}[2J",
+    answer("a line that moves the cursor", (0, 3, 3, 3, 4, 3), says="\N{REPLACEMENT CHARACTER}[2J",
            meta_slope="def meta_slope(*a): return 1 / 0  # \x1b[2J\u202e \x07"),
-    answer("a key called after a hidden input", (0, 3, 2, 3), says="should be a number",
+    answer("a key called after a hidden input", (0, 3, 3, 3, 4, 3), says="should be a number",
            meta_slope="def meta_slope(theta, c, a, alpha): return {repr(theta): theta}"),
-    answer("a shape that says the input", (0, 3, 2, 3), says="should be a number",
+    answer("a shape that says the input", (0, 3, 3, 3, 4, 3), says="should be a number",
            meta_slope="def meta_slope(theta, c, a, alpha): return np.zeros((1, 2))"),
-    answer("lines made at run time", (0, 3, 2, 3), says="your function raised", meta_slope="""
+    answer("lines made at run time", (0, 3, 3, 3, 4, 3), says="your function raised", meta_slope="""
         def meta_slope(theta, c, a, alpha):
             exec(compile('\\n' * int(abs(theta) * 10**6) + f'raise ValueError({theta})', '<cell 9>', 'exec'))"""),
 ]  # fmt: skip
@@ -246,24 +246,24 @@ def meta_slope(theta, c, a, alpha):
 """
 )
 LEARNED = [
-    answer("the visible cases by heart", (0, 3, 2, 3), meta_slope=VISIBLE.format(seed=20170309, cases=5)),
-    answer("the cases of the seed that everybody knows", (0, 3, 2, 3), meta_slope=DEFAULT_SEED),
-    answer("right as long as the visible check looks", (0, 3, 2, 3), meta_slope=COUNTS.format(when="calls <= 5")),
-    answer("right when called again", (0, 3, 2, 3), meta_slope=COUNTS.format(when="calls > 1")),
-    answer("right every other time", (0, 3, 2, 3), meta_slope=COUNTS.format(when="calls % 2")),
-    answer("right on a few of the inputs", (0, 3, 2, 3), meta_slope=COUNTS.format(when="theta > 0")),
-    answer("changes from call to call", (0, 3, 2, 3), meta_slope="""
+    answer("the visible cases by heart", (0, 3, 3, 3, 4, 3), meta_slope=VISIBLE.format(seed=20170309, cases=5)),
+    answer("the cases of the seed that everybody knows", (0, 3, 3, 3, 4, 3), meta_slope=DEFAULT_SEED),
+    answer("right as long as the visible check looks", (0, 3, 3, 3, 4, 3), meta_slope=COUNTS.format(when="calls <= 5")),
+    answer("right when called again", (0, 3, 3, 3, 4, 3), meta_slope=COUNTS.format(when="calls > 1")),
+    answer("right every other time", (0, 3, 3, 3, 4, 3), meta_slope=COUNTS.format(when="calls % 2")),
+    answer("right on a few of the inputs", (0, 3, 3, 3, 4, 3), meta_slope=COUNTS.format(when="theta > 0")),
+    answer("changes from call to call", (0, 3, 3, 3, 4, 3), meta_slope="""
         import random
         def meta_slope(theta, c, a, alpha): return (1 - alpha * a) ** 2 * a * (theta - c) * random.uniform(0.999, 1.001)"""),
-    answer("a guess at random", (3, 3, 0, 3), first_order_misleads="def first_order_misleads(a, alpha): return np.random.rand(12) > 0.5"),
-    answer("the answer of the last call", (3, 3, 2, 0), best_start="""
+    answer("a guess at random", (2, 3, 0, 3, 4, 3), first_order_misleads="def first_order_misleads(theta, c, a, alpha): return np.random.rand(len(a)) > 0.5"),
+    answer("the answer of the last call", (2, 3, 3, 0, 4, 3), best_start="""
         last = 0.0
         def best_start(c, a, alpha):
             global last
             w = a * (1 - alpha * a) ** 2
             last, now = float((w * c).sum() / w.sum()), last
             return now"""),
-    answer("the first-order answer, as many have it", (0, 3, 2, 3), says="this is the slope at φ",
+    answer("the first-order answer, as many have it", (0, 3, 3, 3, 4, 3), says="this is the slope at φ",
            meta_slope="def meta_slope(theta, c, a, alpha): return a * (theta - alpha * a * (theta - c) - c)"),
 ]  # fmt: skip
 

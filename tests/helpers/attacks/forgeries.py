@@ -16,7 +16,7 @@ def framed(body):
 def put(data):
     while data: data = data[os.write(3, data):]
 """
-LOST = (0, 3, 2, 3)
+LOST = (0, 3, 3, 3, 4, 3)
 
 
 def first(name, body, points=LOST, **more):

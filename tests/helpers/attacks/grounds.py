@@ -27,7 +27,7 @@ from maml_edu.grading import judge, submission
 
 SECRET = "very secret for tests"
 PATIENT, QUICK = judge.Times(15, 15, 60), judge.Times(1.2, 1.2, 8)
-CASES_EACH = {TORCH: 1}
+CASES_EACH = {TORCH: 1}  # of other chapters as many as `graded` is told
 TASKS: dict[str, judge.Task] = {}
 
 
@@ -86,8 +86,8 @@ def hand_in(case: Case, folder: Path, ground: Path, port: int) -> Path:
     return folder
 
 
-def graded(case: Case, folder: Path, boxes: judge.Boxes):
-    """(points of each exercise or None, reasons) of what lies in a folder."""
+def graded(case: Case, folder: Path, boxes: judge.Boxes, cases: int = 8):
+    """(points of each exercise or None, reasons) of what lies in a folder, judged on so many cases."""
     try:
         path, _ = submission.find(folder, case.chapter)
         read = submission.read(path)
@@ -96,7 +96,7 @@ def graded(case: Case, folder: Path, boxes: judge.Boxes):
     if case.chapter not in TASKS:
         TASKS[case.chapter] = judge.task_of(case.chapter)
     task, times = TASKS[case.chapter], QUICK if case.quick else PATIENT
-    cases = CASES_EACH.get(case.chapter, 8)
+    cases = CASES_EACH.get(case.chapter, cases)
     verdicts = judge.judge(read, task, SECRET, boxes, times, cases)[: len(task.exercises)]
     return tuple(v.points for v in verdicts), [v.reason for v in verdicts if v.reason]
 

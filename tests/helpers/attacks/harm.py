@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .cases import ALL, answer, cell
 
-FIRST_LOST = (0, 3, 2, 3)
+FIRST_LOST = (0, 3, 3, 3, 4, 3)
 
 
 def slope(body, name, points=FIRST_LOST, **more):
@@ -46,7 +46,7 @@ for pid in (-1, *range(2, 400)):
     cell("stops itself and its group", IN_A_BOX + "os.kill(0, signal.SIGSTOP)", quick=True),
     cell("leaves a trap for the end", "import atexit, os; atexit.register(os.abort); exit()"),
     cell("lets the interpreter fall", "import sys, builtins; vars(builtins).clear()"),
-    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(0, 0, 0, 0)),
+    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(0, 0, 0, 0, 0, 0)),
     cell("closes every file", "import os; os.closerange(0, 1000)", marks=("ordinary",)),
 ]  # fmt: skip
 
@@ -178,8 +178,8 @@ for _ in range(100):
     slope("return {i: {} for i in range(10**5)}", "a large dict"),
     slope("return np.zeros((0, 10**9, 10**9))", "an array of no elements and an odd shape"),
     slope("return np.lib.stride_tricks.as_strided(np.zeros(1), (10**9,), (0,))", "an array larger than its memory"),
-    answer("one long word in a long array", (3, 3, 0, 3), says="should hold numbers",
-           first_order_misleads="def first_order_misleads(a, alpha): return ['x' * 4000] + [0] * 10**6"),
+    answer("one long word in a long array", (2, 3, 0, 3, 4, 3), says="should hold numbers",
+           first_order_misleads="def first_order_misleads(theta, c, a, alpha): return ['x' * 4000] + [0] * 10**6"),
 ]  # fmt: skip
 
 SOURCES = [

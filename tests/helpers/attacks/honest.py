@@ -217,8 +217,8 @@ DAMAGED = [
     changed("source as letters", every_source(list)),
     changed("all indented", every_answer(indented)),
     changed("with tabs", every_answer(lambda s: s.replace("    ", "\t"))),
-    changed("with spaces that do not break", every_answer(lambda s: s.replace(" = ", "\u00a0=\u00a0")),
-            (0, 3, 2, 0)),  # no Python: as in the student's own notebook
+    changed("with spaces that do not break", every_answer(lambda s: s.replace(" = {", "\u00a0=\u00a0{")),
+            (2, 3, 3, 3, 4, 0)),  # no Python: as in the student's own notebook
     changed("all in one cell", one_cell),
     changed("imports deleted", without_imports),
     changed("large outputs", large_outputs),
@@ -227,8 +227,8 @@ DAMAGED = [
     changed("HTML in code and metadata", html_everywhere),
     changed("a BOM", lambda nb: b"\xef\xbb\xbf" + json.dumps(nb).encode()),
     changed("letters as they are", lambda nb: json.dumps(nb, ensure_ascii=False).encode()),
-    changed("empty answers", lambda nb: stub(), (0, 0, 0, 0)),
-    changed("no cells", lambda nb: nb | {"cells": []}, (0, 0, 0, 0), says="no function meta_slope"),
+    changed("empty answers", lambda nb: stub(), (0, 0, 0, 0, 0, 0)),
+    changed("no cells", lambda nb: nb | {"cells": []}, (0, 0, 0, 0, 0, 0), says="no function meta_slope"),
     *(changed(f"called {name}", lambda nb: None, file=name) for name in (
         f"{CHAPTER} (1).ipynb", f"Copy of {CHAPTER}.IPYNB", f"{CHAPTER}-Copy2.ipynb", f"{CHAPTER}.ipynb.txt",
         "04 final FINAL.ipynb", "李雷 -rf $(id) ;.ipynb", "\x1b[2J\udcff\n.ipynb",
@@ -302,6 +302,18 @@ AROUND = [
 # ------------------------------------------------------------------ how people write the answers
 
 RIGHT = "(1 - alpha * a) * a * (theta - alpha * a * (theta - c) - c)"
+
+
+def misleads(verdict):
+    """The right answer to 04.first_order_misleads, as `verdict` writes that `products` are negative."""
+    return (
+        "def first_order_misleads(theta, c, a, alpha):\n"
+        "    slopes = a * (1 - alpha * a) * (theta - c)\n"
+        "    products = slopes.mean(axis=1) * ((1 - alpha * a) * slopes).mean(axis=1)\n"
+        f"    return {verdict}"
+    )
+
+
 THROUGH_TORCH = """
     import torch
     def meta_slope(theta, c, a, alpha):
@@ -362,37 +374,37 @@ WRITTEN = [
             c, a = np.asarray(c, np.longdouble), a.astype(np.longdouble)
             weight = a * (1 - alpha * a) ** 2
             return np.average(c, weights=weight)"""),
-    answer("an array of one number in brackets", (0, 3, 2, 3), says="should be a number",
+    answer("an array of one number in brackets", (0, 3, 3, 3, 4, 3), says="should be a number",
            meta_slope=f"def meta_slope(theta, c, a, alpha): return np.array([{RIGHT}])"),
-    answer("a fraction", (0, 3, 2, 3), says="is not plain data",
+    answer("a fraction", (0, 3, 3, 3, 4, 3), says="is not plain data",
            meta_slope=f"from fractions import Fraction\ndef meta_slope(theta, c, a, alpha): return Fraction({RIGHT})"),
-    answer("a list of Python's bools", ALL, first_order_misleads="def first_order_misleads(a, alpha): return [bool(1 < alpha * x) for x in a]"),
-    answer("a list of NumPy's bools", ALL, first_order_misleads="def first_order_misleads(a, alpha): return list(1 < alpha * a)"),
-    answer("a tensor of bools", ALL, first_order_misleads="import torch\ndef first_order_misleads(a, alpha): return torch.tensor(a) * alpha > 1"),
-    answer("an array in another order", ALL, first_order_misleads="def first_order_misleads(a, alpha): return (1 < alpha * a[::-1])[::-1]"),
-    answer("a matrix", (3, 3, 0, 3), says="has shape (1, 12)", first_order_misleads="def first_order_misleads(a, alpha): return np.matrix(1 < alpha * a)"),
-    answer("a masked array", ALL, first_order_misleads="def first_order_misleads(a, alpha): return np.ma.array(1 < alpha * a)"),
+    answer("a list of Python's bools", ALL, first_order_misleads=misleads("[bool(x < 0) for x in products]")),
+    answer("a list of NumPy's bools", ALL, first_order_misleads=misleads("list(products < 0)")),
+    answer("a tensor of bools", ALL, first_order_misleads="import torch\n" + misleads("torch.tensor(products) < 0")),
+    answer("an array in another order", ALL, first_order_misleads=misleads("(products[::-1] < 0)[::-1]")),
+    answer("a matrix", (2, 3, 0, 3, 4, 3), says="has the wrong shape", first_order_misleads=misleads("np.matrix(products < 0)")),
+    answer("a masked array", ALL, first_order_misleads=misleads("np.ma.array(products < 0)")),
     answer("under another name", ALL, meta_slope=f"def metaSlope(theta, c, a, alpha): return {RIGHT}"),
     answer("helper and answer under another name", ALL, meta_slope=f"""
         def helper(x): return x
         def my_solution(theta, c, a, alpha): return helper({RIGHT})"""),
-    answer("changes what it is given", ALL, best_start="""
+    answer("changes what it is given", (2, 3, 3, 0, 4, 3), says="changes `c` and `a` in place", best_start="""
         def best_start(c, a, alpha):
             a *= (1 - alpha * a) ** 2
             c *= a
             return c.sum() / a.sum()"""),
     answer("wrong first, right in a later cell", ALL, before="def meta_slope(theta, c, a, alpha): return 0"),
-    answer("a wrong one last", (0, 3, 2, 3), meta_slope=f"def meta_slope(theta, c, a, alpha): return {RIGHT}\ndef meta_slope(theta, c, a, alpha): return 0.0"),
-    answer("a coroutine", (0, 3, 2, 3), says="not plain data", meta_slope=f"async def meta_slope(theta, c, a, alpha): return {RIGHT}"),
-    answer("a generator", (0, 3, 2, 3), says="not plain data", meta_slope=f"def meta_slope(theta, c, a, alpha): yield {RIGHT}"),
-    answer("no answer to the first", (0, 3, 2, 3), says="no function meta_slope", meta_slope="# later"),
-    answer("the first raises", (0, 3, 2, 3), says="ZeroDivisionError (line 2 of its cell: return theta / 0)",
+    answer("a wrong one last", (0, 3, 3, 3, 4, 3), meta_slope=f"def meta_slope(theta, c, a, alpha): return {RIGHT}\ndef meta_slope(theta, c, a, alpha): return 0.0"),
+    answer("a coroutine", (0, 3, 3, 3, 4, 3), says="not plain data", meta_slope=f"async def meta_slope(theta, c, a, alpha): return {RIGHT}"),
+    answer("a generator", (0, 3, 3, 3, 4, 3), says="not plain data", meta_slope=f"def meta_slope(theta, c, a, alpha): yield {RIGHT}"),
+    answer("no answer to the first", (0, 3, 3, 3, 4, 3), says="no function meta_slope", meta_slope="# later"),
+    answer("the first raises", (0, 3, 3, 3, 4, 3), says="ZeroDivisionError (line 2 of its cell: return theta / 0)",
            meta_slope="def meta_slope(theta, c, a, alpha):\n    return theta / 0"),
-    answer("too few arguments", (0, 3, 2, 3), says="TypeError", meta_slope="def meta_slope(theta): return theta"),
-    answer("the third crashes", (3, 3, 0, 3), says="ended its own process", marks=("ordinary",),
-           first_order_misleads="import os\ndef first_order_misleads(a, alpha): os.abort()"),
-    answer("the third never ends", (3, 3, 0, 3), says="a loop that does not end", quick=True,
-           first_order_misleads="def first_order_misleads(a, alpha):\n    while True: pass"),
+    answer("too few arguments", (0, 3, 3, 3, 4, 3), says="TypeError", meta_slope="def meta_slope(theta): return theta"),
+    answer("the third crashes", (2, 3, 0, 3, 4, 3), says="ended its own process", marks=("ordinary",),
+           first_order_misleads="import os\ndef first_order_misleads(theta, c, a, alpha): os.abort()"),
+    answer("the third never ends", (2, 3, 0, 3, 4, 3), says="a loop that does not end", quick=True,
+           first_order_misleads="def first_order_misleads(theta, c, a, alpha):\n    while True: pass"),
 ]  # fmt: skip
 
 CASES = [*DAMAGED, *AROUND, *WRITTEN]

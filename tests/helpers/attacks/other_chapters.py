@@ -38,7 +38,8 @@ TENSORS = [
     turned(TORCH, "all_tasks", "a tensor class that says yes to all", "(torch.ones(4).as_subclass(Yes), r[1])", right=False,
            before="import torch\nclass Yes(torch.Tensor):\n    __torch_function__ = classmethod(lambda c, f, t, a=(), k=None: True)"),
     turned(TORCH, "all_tasks", "a key too many", "(r[0], r[1] | {'w3': r[0]})", right=False, says="a dict with the keys"),
-    turned(TORCH, "inner_step", "changes the parameters it is given", "[args[1][k].fill_(7) for k in args[1]] and r"),
+    turned(TORCH, "inner_step", "changes the parameters it is given", "[args[1][k].fill_(7) for k in args[1]] and r", right=False,
+           says="changes `params` in place"),
     turned(TORCH, "repaired", "a hook on every operation", "r", before="""
         import torch
         from torch.overrides import TorchFunctionMode
@@ -46,7 +47,7 @@ TENSORS = [
             def __torch_function__(self, f, types, args=(), kwargs=None): return f(*args, **(kwargs or {}))
         Mode().__enter__()"""),
     cell("08: threads and a seed", "import torch; torch.set_num_threads(4); torch.manual_seed(0)", chapter=TORCH),
-    cell("08: no gradients from here on", "import torch; torch.set_grad_enabled(False)", (0, 4, 4, 0), chapter=TORCH),
+    cell("08: no gradients from here on", "import torch; torch.set_grad_enabled(False)", (0, 4, 4, 0, 6), chapter=TORCH),
     cell("08: memory in tensors", "import torch; hog = [torch.ones(1 << 27) for _ in range(12)]", chapter=TORCH),
     cell("08: a saved program", "import torch; torch.save({'a': 1}, 'x.pt'); torch.load('x.pt'); torch.hub.set_dir('.')", chapter=TORCH),
 ]  # fmt: skip
@@ -63,13 +64,16 @@ NUMBERS = [
     turned(IMAGES, "episode", "an object", "object()", right=False, says="not plain data"),
     turned(IMAGES, "episode", "beyond every image", "(r[0] + 10**6, *r[1:])", right=False, says="no image of such an index"),
     turned(IMAGES, "episode", "another one at every call", "right_episode(*args[:4], np.random.randint(10**6))", right=False),
-    turned(IMAGES, "interval", "NumPy's numbers in a list", "list(np.float64(r))"),
-    turned(IMAGES, "interval", "an array of two", "np.array(r)", right=False, says="should be a tuple of 2"),
+    turned(IMAGES, "compare", "NumPy's numbers in a list", "list(np.float64(r))"),
+    turned(IMAGES, "compare", "an array of three", "np.array(r)"),
+    turned(IMAGES, "compare", "an array of arrays", "np.array([r, r, r])", right=False, says="return three numbers"),
     turned(IMAGES, "two_ways", "in another memory order", "tuple(np.asfortranarray(p) for p in r)"),
     turned(IMAGES, "two_ways", "single precision at the end", "tuple(p.astype('f4') for p in r)"),
-    turned(IMAGES, "nearest_centroid", "a list", "r.tolist()"),
-    turned(IMAGES, "nearest_centroid", "a tensor", "__import__('torch').tensor(r)"),
-    turned(IMAGES, "nearest_centroid", "true and false", "r > 0", right=False, says="whole numbers"),
+    turned(IMAGES, "class_share", "a list of one number in an array", "np.array([r])", right=False, says="should be a number"),
+    turned(IMAGES, "prototype_head", "lists", "[part.tolist() for part in r]"),
+    turned(IMAGES, "prototype_head", "tensors", "tuple(map(__import__('torch').tensor, r))"),
+    turned(IMAGES, "prototype_head", "true and false", "(r[0] > 0, r[1])", right=False),
+    turned(IMAGES, "largest_rate", "a tensor", "__import__('torch').tensor(r)"),
     turned(IMAGES, "convert_rate", "an array of one number", "np.array(r)"),
 ]  # fmt: skip
 
