@@ -4,6 +4,8 @@
 
 VENV = .venv
 BIN = $(VENV)/bin
+# A learner's packages are there; and all that building and testing need.
+LEARNER = $(VENV)/.maml_edu_learner
 STAMP = $(VENV)/.maml_edu_installed
 # There while an installation runs: found at the start, it tells of one that was interrupted.
 BUSY = $(VENV)/.maml_edu_installing
@@ -22,15 +24,15 @@ help:
 	@echo "make doctor       is everything in place?"
 	@echo "make bench        maml_edu beside its peers, into docs/benchmarks.md (bench-gpu: on a GPU)"
 	@echo "make reproduce    the published tables, half an hour on two cores; all of them with a GPU"
-	@echo "make setup        only create $(VENV) and install into it"
+	@echo "make setup        only create $(VENV) and install all into it; make lab needs less"
 	@echo "make clean        remove $(VENV), caches and build products; my_work/ stays"
 
 setup: $(STAMP)
 
-lab: $(STAMP)
+lab: $(LEARNER)
 	@$(BIN)/maml-edu lab $(ARGS)
 
-doctor: $(STAMP)
+doctor: $(LEARNER)
 	@$(BIN)/maml-edu doctor
 
 notebooks: $(STAMP)
@@ -46,7 +48,7 @@ lint: $(STAMP)
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=180
 test: lint
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs --durations=25 -n 2 --dist loadfile \
 	--no-loadscope-reorder $(NBVAL) notebooks solutions exercises tests $(ARGS)
 
 # Every direct dependency but torch at its lower bound, in an environment of its own, with the oldest Python that
@@ -77,8 +79,14 @@ clean:
 	rm -rf $(VENV) $(LOWEST) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip runs again only when what it is to install has changed.
-$(STAMP): pyproject.toml constraints.txt
+# After an installation that was interrupted nothing in $(VENV) is to be relied on.
+ifneq ($(wildcard $(BUSY)),)
+$(shell rm -f $(LEARNER) $(STAMP))
+endif
+
+# pip runs again only when what it is to install has changed. A learner needs nothing for building, testing or
+# grading a class: `make lab` leaves that to `make test`.
+$(LEARNER): pyproject.toml constraints.txt
 	@if [ -e $(BUSY) ]; then echo "The last set-up was interrupted: starting again."; \
 	  rm -rf $(VENV); fi
 	@$(BIN)/python -c $(NEW_ENOUGH) 2>/dev/null || { $(FIND_PYTHON) && rm -rf $(VENV) && \
@@ -86,6 +94,11 @@ $(STAMP): pyproject.toml constraints.txt
 	  $$found -m venv $(VENV); }
 	@touch $(BUSY)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[fast]"
+	@rm -f $(BUSY) && touch $(LEARNER)
+
+$(STAMP): $(LEARNER)
+	@touch $(BUSY)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@rm -f $(BUSY) && touch $(STAMP)
 

@@ -80,6 +80,10 @@ def lab(
             help="Port to listen on. [dim]Default: 8888, or the next free one[/dim]",
         ),
     ] = None,
+    teaching: Annotated[
+        bool,
+        typer.Option("--teaching", help="Show nbgrader's menus, where nbgrader is installed."),
+    ] = False,
     work: Work = None,
 ):
     """Open the course in JupyterLab, on your own copies of its notebooks.
@@ -94,6 +98,8 @@ def lab(
       maml-edu lab --no-browser --port 8899    on a machine without a screen
 
       maml-edu lab --work ~/maml    keep your copies elsewhere
+
+      maml-edu lab --teaching       for making assignments: with nbgrader's menus
     """
     from maml_edu import lab, places
 
@@ -102,7 +108,7 @@ def lab(
     if copied:
         say(f"Copied {len(copied)} notebooks into {folder}.")
     say(f"Your notebooks are in {folder}. Ctrl-C ends JupyterLab.")
-    raise typer.Exit(lab.launch(folder, port, browser, context.args))
+    raise typer.Exit(lab.launch(folder, port, browser, context.args, teaching))
 
 
 @app.command()

@@ -66,18 +66,21 @@ def fresh(name: str, work: Path, course_root: Path) -> tuple[Path, Path | None]:
     return target, aside
 
 
-def launch(work: Path, port: int | None = None, browser: bool = True, extra=()) -> int:
+def launch(
+    work: Path, port: int | None = None, browser: bool = True, extra=(), teaching: bool = False
+) -> int:
     """Run JupyterLab on the work folder until it ends; return its exit code.
 
-    `extra` are further arguments for JupyterLab itself. Where the system can, JupyterLab takes
-    this process's place, so that Ctrl-C and signals reach it and nobody else.
+    `teaching` shows nbgrader's menus, which a learner has no use for. `extra` are further arguments for JupyterLab
+    itself. Where the system can, JupyterLab takes this process's place, so that Ctrl-C and signals reach it and
+    nobody else.
     """
     line = command(work, port, browser, extra)
     if os.name == "posix":
         sys.stdout.flush()
-        os.execve(line[0], line, environment(work))
+        os.execve(line[0], line, environment(work, teaching))
     try:
-        return subprocess.call(line, env=environment(work))
+        return subprocess.call(line, env=environment(work, teaching))
     except KeyboardInterrupt:
         return 130
 
@@ -96,22 +99,28 @@ def command(work: Path, port: int | None = None, browser: bool = True, extra=())
     return [*line, *extra]
 
 
-def environment(work: Path) -> dict[str, str]:
+def environment(work: Path, teaching: bool = False) -> dict[str, str]:
     """The environment of JupyterLab and its kernels: this Python's programs come first."""
+    configured = [
+        _CONFIGURATION / "everybody"
+    ]  # no question about Jupyter's news, no request for them
+    if not teaching:
+        configured.append(_CONFIGURATION / "learner")  # without nbgrader's menus
     return {
         **os.environ,
         "PATH": _in_front(Path(sys.executable).parent, "PATH"),
-        # No question about Jupyter's news over the first lesson, and no request for them.
-        "JUPYTER_CONFIG_PATH": _in_front(_CONFIGURATION, "JUPYTER_CONFIG_PATH"),
+        "JUPYTER_CONFIG_PATH": _in_front(
+            os.pathsep.join(map(str, configured)), "JUPYTER_CONFIG_PATH"
+        ),
         # A kernel named python3 in the home folder must not hide this environment's own.
         "JUPYTER_PREFER_ENV_PATH": "1",
         "MAML_EDU_WORK": str(work),
     }
 
 
-def _in_front(folder: Path, variable: str) -> str:
-    """The list of folders in an environment variable, with one more in front."""
-    return os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
+def _in_front(folders: Path | str, variable: str) -> str:
+    """The list of folders in an environment variable, with one or more in front."""
+    return os.pathsep.join(filter(None, [str(folders), os.environ.get(variable)]))
 
 
 def _first_page(work: Path) -> str:

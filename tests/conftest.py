@@ -1,6 +1,7 @@
 """What every test gets: a learner's record and data folder of its own, and one core."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -13,13 +14,34 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SLOWEST = ["test_packaging.py", "test_browser.py"]
+SLOWEST = [
+    "test_packaging.py",
+    "test_browser.py",
+    "test_attacks.py",
+    "07_maml_in_numpy.ipynb",
+    "10_few_shot_images.ipynb",
+    "test_zoo.py",
+    "test_gradients.py",
+]
 
 
 def pytest_collection_modifyitems(items):
     """The slowest files first, so that workers who share the files end together."""
     rank = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker a file; where the tests of a file run for every exercise, one a chapter of them."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileAndChapter(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            chapter = re.search(r"\[(\d\d)[._]", nodeid)
+            return super()._split_scope(nodeid) + (chapter[0] if chapter else "")
+
+    return ByFileAndChapter(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,6 @@ Screenshots go to pytest's temporary folder.
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,20 +19,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from chromium import launched, needs_browser
 
 from maml_edu import build, lab, places
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine"),
+    *needs_browser,
     pytest.mark.skipif(os.name != "posix", reason="stops the server with a signal"),
 ]
 
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-OPTIONS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 LESSON = "notebooks/00_start_here.ipynb"
 EXERCISE = "exercises/04_gradient_of_a_step.ipynb"
 SECONDS = 1000  # Playwright counts in milliseconds
@@ -84,10 +78,8 @@ def wait_until_it_answers(url, process, log):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as player:
-        chromium = player.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -304,6 +296,8 @@ def test_an_exercise_tells_a_stub_from_a_right_answer(server, page, tmp_path):
     panel = open_notebook(page, url, EXERCISE)
     run_all_cells(page, panel, seconds=120)
     assert errors(page) == []
+    menus = page.locator(".lm-MenuBar-itemLabel").all_inner_texts()
+    assert "Kernel" in menus and "Nbgrader" not in menus
     assert "not done yet" in text_of(outputs(page)[check])
     record = work.parent / "record"
     assert not any("passed" in path.name or name in path.name for path in record.rglob("*.json"))

@@ -66,7 +66,7 @@ def test_lab_copies_then_opens_and_hands_its_options_on(course, tmp_path, monkey
     monkeypatch.setattr(lab, "launch", lambda *arguments: calls.append(arguments) or 0)
     result = run("lab", "--no-browser", "--port", "8899", "--ServerApp.token=abc")
     assert result.exit_code == 0
-    assert calls == [(tmp_path / "my_work", 8899, False, ["--ServerApp.token=abc"])]
+    assert calls == [(tmp_path / "my_work", 8899, False, ["--ServerApp.token=abc"], False)]
     assert "Copied 3 notebooks" in result.output
     assert (tmp_path / "my_work" / "exercises" / "04_slope.ipynb").read_text() == "as built"
     assert "Copied" not in run("lab").output

@@ -207,6 +207,23 @@ def test_kernels_find_this_environments_programs_first(work, monkeypatch):
     environment = lab.environment(work)
     assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert environment["MAML_EDU_WORK"] == str(work)
-    ours, mine = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
-    assert (Path(ours) / "labconfig" / "page_config.json").is_file()
+    *ours, mine = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert all((Path(folder) / "labconfig" / "page_config.json").is_file() for folder in ours)
     assert mine == "/mine"
+
+
+@pytest.mark.parametrize("teaching", [False, True])
+def test_a_learner_sees_no_menus_of_nbgrader_and_a_teacher_does(work, teaching):
+    environment = lab.environment(work, teaching)
+    program = (
+        "import jupyter_core.paths as p, json, pathlib;"
+        "pages = [pathlib.Path(d) / 'labconfig' / 'page_config.json' for d in p.jupyter_config_path()];"
+        "print([name for page in pages if page.is_file()"
+        " for name, off in json.loads(page.read_text())['disabledExtensions'].items() if off])"
+    )
+    line = [sys.executable, "-c", program]
+    printed = subprocess.run(
+        line, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert ("'@jupyter/nbgrader'" in printed) != teaching
+    assert "announcements" in printed

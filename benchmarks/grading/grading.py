@@ -37,7 +37,7 @@ from maml_edu.grading import classroom, results  # noqa: E402
 
 CHAPTER = "04_gradient_of_a_step"
 HOSTILE = {  # a cell of their own → what it does to the mark: None leaves it, a number is the mark
-    "allclose": ("np.allclose = np.isclose = lambda *a, **k: True", None),
+    "allclose": ("np.array_equal = np.testing.assert_allclose = lambda *a, **k: True", None),
     "always equal": ("class Yes(float):\n    def __eq__(self, o): return True\nfloat_ = Yes", None),
     "exit": ("import os\nos._exit(0)", None),
     "kill": ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", None),

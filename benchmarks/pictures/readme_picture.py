@@ -13,7 +13,7 @@ import torch
 
 import maml_edu.pytorch as mt
 from maml_edu.figures import draw
-from maml_edu.figures.start import a_new_sine, fit_scenes
+from maml_edu.figures.chapters.start_here import a_new_sine, fit_scenes
 from maml_edu.tasks import Sinusoids
 
 

@@ -33,7 +33,6 @@ PUBLISHED = {  # Finn et al. 2017, Appendix C, Table 2: 5 shots, after 1, 5 and 
 }
 VALIDATION_SEED, TEST_SEED = 1_000_003, 1_000_033  # tasks of their own, never those of training
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # tried for fine-tuning
-OVERSHOT = 25  # twice the mean square of the highest wave: an error above it is a step too far
 QUERIES = 100  # a task at test time: the error over the whole wave, not at a few lucky points
 
 
@@ -139,8 +138,8 @@ def network(options):
 def result(options, method, learner, shots):
     """MSE of one method on new tasks of `shots` support points, at its rate.
 
-    "overshot" counts tasks whose error passed `OVERSHOT` after some step: with an unlucky support
-    set a fixed rate can be too long for the curvature there, and one such task moves the mean.
+    "ran away" counts the tasks that the inner steps have made far worse (`Evaluation.runaways`): with an
+    unlucky support set a fixed rate can be too long for the curvature there, and one such task moves the mean.
     """
     tasks = Sinusoids(shots=shots, queries=QUERIES)
     rate = options.inner_lr if method == "MAML" else best_rate(learner, tasks, options.episodes)
@@ -150,12 +149,19 @@ def result(options, method, learner, shots):
         "method": method,
         "shots": shots,
         "rate": rate,
-        "mse": [round(float(m), 5) for m in scores.mean],
-        "ci95": [round(float(c), 5) for c in scores.ci95],
-        "median": [round(float(m), 5) for m in np.median(scores.values, axis=0)],
-        "overshot": int(np.sum(~(scores.values.max(axis=1) < OVERSHOT))),  # NaN counts, too
+        "mse": rounded(scores.mean),
+        "ci95": rounded(scores.ci95),
+        "median": rounded(scores.median),
+        "median_low": rounded(scores.median_ci95[0]),
+        "median_high": rounded(scores.median_ci95[1]),
+        "trust": list(scores.trust),
+        "ran away": np.rint(len(scores) * scores.runaways).astype(int).tolist(),
         "training_seconds": round(learner.seconds, 1),
     }
+
+
+def rounded(values):
+    return [round(float(value), 5) for value in values]
 
 
 def best_rate(learner, tasks, episodes):
@@ -181,20 +187,25 @@ def settings(options):
 def show(report):
     said = report["settings"]
     print(
-        f"\nMSE on {said['episodes']} new sine waves, mean ± 95 % confidence; "
+        f"\nMSE on {said['episodes']} new sine waves: median, and mean ± 95 % (! where it may not hold); "
         f"{said['iterations']} iterations on {said['train_shots']}-shot tasks, seed {said['seed']},\n"
         f"first weights {said['init']}, torch {said['torch']}, {said['threads']} thread(s)\n"
     )
-    steps = "".join(f"{f'{n} steps':>16}" for n in SHOWN)
-    print(f"shots  method       rate{steps}  overshot  training")
+    steps = "".join(f"{f'{n} steps':>24}" for n in SHOWN)
+    print(f"shots  method       rate{steps}  ran away  training")
     for row in report["results"]:
-        cells = "".join(f"{row['mse'][n]:>8.3f} ± {row['ci95'][n]:.3f}" for n in SHOWN)
+        cells = "".join(cell(row, n) for n in SHOWN)
         lead = f"{row['shots']:>5}  {row['method']:<11}{row['rate']:>6}"
-        print(f"{lead}{cells}{row['overshot']:>10}{row['training_seconds']:>8.0f} s")
+        print(f"{lead}{cells}{row['ran away'][-1]:>10}{row['training_seconds']:>8.0f} s")
         if row["shots"] == 5:
             known = PUBLISHED[row["method"]]
-            cells = "".join(f"{known.get(n, '–'):>16}" for n in SHOWN)
+            cells = "".join(f"{known.get(n, '–'):>24}" for n in SHOWN)
             print(f"       published        {cells}")
+
+
+def cell(row, step):
+    mark = " " if row["trust"][step] == "mean" else "!"
+    return f"{row['median'][step]:>8.3f}, {row['mse'][step]:>6.3f} ± {row['ci95'][step]:.3f}{mark}"
 
 
 if __name__ == "__main__":

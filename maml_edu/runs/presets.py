@@ -94,7 +94,7 @@ def _finn2017(tasks, ways, shots):
 
 
 def _antoniou2019(tasks, ways, shots):
-    """MAML++ as its authors ran it on Omniglot."""
+    """MAML++ as its authors' code runs it on Omniglot: 100 epochs of 500 iterations."""
     if tasks == "sinusoids":
         return None
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +33,8 @@ class Report:
         return len(next(iter(self.ways.values())))
 
     def as_json(self) -> dict[str, Any]:
-        """Means and 95 % intervals (mean ± ci95), in plain values."""
-        scores = {
-            way: {
-                "mean": [float(result.mean[step]) for step in self.steps],
-                "ci95": [float(result.ci95[step]) for step in self.steps],
-            }
-            for way, result in self.ways.items()
-        }
+        """Means and medians with their 95 % intervals, runaways and which figure to trust, in plain values."""
+        scores = {way: self._plain(result) for way, result in self.ways.items()}
         return {
             "metric": self.metric,
             "tasks": self.tasks,
@@ -48,44 +43,72 @@ class Report:
             "scores": scores,
         }
 
+    def _plain(self, result):
+        steps = list(self.steps)
+        low, high = result.median_ci95
+        arrays = {"mean": result.mean, "ci95": result.ci95, "median": result.median}
+        arrays |= {"median_low": low, "median_high": high, "runaways": result.runaways}
+        plain: dict[str, Any] = {name: values[steps].tolist() for name, values in arrays.items()}
+        return plain | {"trust": [result.trust[step] for step in steps]}
+
     def table(self):
         """A table for the terminal (rich): one row per number of inner steps, one column per way of asking."""
         from rich.table import Table
 
-        title = f"{self.metric} on {self.episodes} new tasks, mean ± 95 % confidence"
+        title = f"{self.metric} on {self.episodes} new tasks, with 95 % intervals"
         width = max(len(title), min(100, len(self.tasks)))
         look: dict[str, Any] = {"title_justify": "left", "box": None, "min_width": width}
-        table = Table(title=title, caption=self.tasks, caption_justify="left", **look)
+        caption = "\n".join([self.tasks, *self.remarks()])
+        table = Table(title=title, caption=caption, caption_justify="left", **look)
         table.add_column("inner steps", justify="right")
         for way in self.ways:
-            table.add_column(way, justify="right")
+            for name in self._columns():
+                table.add_column(f"{way}, {name}" if len(self.ways) > 1 else name, justify="right")
         for step in self.steps:
-            scores = (self._score(result, step) for result in self.ways.values())
-            table.add_row(str(step), *scores)
+            cells = (self._cells(result, step) for result in self.ways.values())
+            table.add_row(str(step), *itertools.chain.from_iterable(cells))
         return table
+
+    def remarks(self) -> list[str]:
+        """What has to be known beside the table."""
+        return list(dict.fromkeys(r for result in self.ways.values() for r in result.remarks()))
+
+    def _columns(self):
+        """Accuracies are told by their mean, as papers do; what has no bound by the median first."""
+        return ("mean",) if self.metric == "accuracy" else ("median", "mean", "ran away")
+
+    def _cells(self, result, step):
+        if self.metric == "accuracy":
+            return (self._score(result, step),)
+        return result.cells(step)
 
     def plot(self):
         """Score against inner steps, with intervals; returns the matplotlib Axes."""
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")[1]
-        factor = 100 if self.metric == "accuracy" else 1
-        steps = list(self.steps)
+        steps, is_accuracy = list(self.steps), self.metric == "accuracy"
         for (way, result), look in zip(self.ways.items(), _LOOKS, strict=False):
-            mean, ci95 = factor * result.mean[steps], factor * result.ci95[steps]
-            ax.errorbar(steps, mean, yerr=ci95, label=way, capsize=3, **look)
-        ylabel = "accuracy (%)" if self.metric == "accuracy" else self.metric
+            if is_accuracy:
+                middle, reach = 100 * result.mean[steps], 100 * result.ci95[steps]
+            else:
+                middle = result.median[steps]
+                reach = abs(result.median_ci95[:, steps] - middle)
+            ax.errorbar(steps, middle, yerr=reach, label=way, capsize=3, **look)
+        ylabel = "accuracy (%)" if is_accuracy else f"{self.metric}, median"
         ax.set(xlabel="inner steps", ylabel=ylabel, title=self._headline(), xticks=steps)
+        if not is_accuracy and all(result.median.min() > 0 for result in self.ways.values()):
+            ax.set_yscale("log")
         if len(self.ways) > 1:
             ax.legend(frameon=False)
         return ax
 
     def _score(self, result, step) -> str:
-        """ "97.12 ± 0.31 %", or the loss."""
-        mean, ci95 = result.mean[step], result.ci95[step]
+        """ "97.12 ± 0.31 %", or the median of a loss."""
         if self.metric == "accuracy":
-            return f"{100 * mean:.2f} ± {100 * ci95:.2f} %"
-        return f"{mean:.4f} ± {ci95:.4f}"
+            mark = "" if result.trust[step] == "mean" else " !"
+            return f"{100 * result.mean[step]:.2f} ± {100 * result.ci95[step]:.2f} %{mark}"
+        return f"median {result.median[step]:.4f}"
 
     def _headline(self) -> str:
         """What the picture shows, in a line."""

@@ -147,3 +147,14 @@ def test_pretraining_numbers_the_classes_of_the_whole_bank():
 
 def test_a_page_without_runs_has_dashes(tmp_path):
     assert "| – |" in reproduce.page(tmp_path)
+
+
+def test_a_cell_of_the_sinusoids_has_the_median_first_and_marks_a_mean_that_may_not_hold():
+    row = {
+        "median": [3.0, 0.16],
+        "mse": [3.2, 0.5],
+        "ci95": [0.2, 0.4],
+        "trust": ["mean", "median"],
+    }
+    assert reproduce.sinusoid_cell(row, 0) == "3.00 (3.20 ± 0.20)"
+    assert reproduce.sinusoid_cell(row, 1) == "0.16 (0.50 ± 0.40 !)"

@@ -61,6 +61,7 @@ CONTRACT = {
     "expect": (language.expect, {"got": required, "expected": required, "mistakes": None}),
     "draw": (language.draw, {"rng": required, "what": required}),
     "wrong_answer": (language.wrong_answer, {"id": required, "says": required}),
+    "right_answer": (language.right_answer, {"id": required, "why": required}),
 }  # fmt: skip
 
 

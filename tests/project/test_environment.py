@@ -117,3 +117,20 @@ def test_the_licence_files_and_the_citation_agree_with_pyproject(project):
     from maml_edu import __version__
 
     assert citation["version"] == __version__
+
+
+# ------------------------------------------------------------------ what `make lab` installs
+
+
+def test_make_lab_installs_what_a_learner_needs_and_no_more(project):
+    """A dry run in an empty folder: one call of pip, without what builds, tests and grades a class."""
+    line = ["make", "-n", "lab", "VENV=.nothing_there"]
+    said = subprocess.run(line, cwd=CLONE, capture_output=True, text=True, check=True).stdout
+    [installed] = re.findall(r"pip install .* -e \"\.\[(.*)\]\"", said)
+    assert installed == "fast"
+    needed = [*project["dependencies"], *project["optional-dependencies"]["fast"]]
+    names = {Requirement(line).name for line in needed}
+    assert "jupyterlab" in names and not names & {"nbgrader", "pytest", "playwright", "distributed"}
+    line[2] = "test"
+    said = subprocess.run(line, cwd=CLONE, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"-e \"\.\[(.*)\]\"", said) == ["fast", "dev"]

@@ -251,7 +251,12 @@ def test_json_holds_what_the_library_gives_for_the_same_run():
     history = mt.meta_train(learner, tasks, 20, meta_batch=5, device="cpu", progress=False)
     expected = mt.evaluate(learner, tasks, 10)
     scores = printed["evaluation"]["scores"]["score"]
-    assert scores == {"mean": expected.mean.tolist(), "ci95": expected.ci95.tolist()}
+    low, high = expected.median_ci95
+    arrays = {"mean": expected.mean, "ci95": expected.ci95, "median": expected.median}
+    arrays |= {"median_low": low, "median_high": high, "runaways": expected.runaways}
+    assert scores == {name: of.tolist() for name, of in arrays.items()} | {
+        "trust": list(expected.trust)
+    }
     assert printed["loss"] == history.smoothed()[-1] and printed["iterations"] == 20
     assert printed["processes"] == 1 and printed["parameters"] == 25 and printed["device"] == "cpu"
     assert printed["settings"]["inner_lr"] == 0.01

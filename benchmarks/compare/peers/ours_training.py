@@ -18,7 +18,9 @@ ASIDE = 100  # iterations on a GPU that are not timed: of the capture, and of th
 
 
 class Prepared:
-    """A task family that hands out batches made before, in turn."""
+    """A task family that hands out batches made before, in turn: several at once, if they are wanted."""
+
+    draws_ahead = True
 
     def __init__(self, tasks):
         self.tasks, self.batches, self.count = tasks, [], 0
