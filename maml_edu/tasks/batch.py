@@ -115,8 +115,8 @@ class TaskBatch:
         return cls(*map(_filled_up, columns), *masks)
 
     @classmethod
-    def _unchecked(cls, *values) -> TaskBatch:
-        """A batch of parts of one that was checked."""
+    def trusted(cls, *values) -> TaskBatch:
+        """A batch of the six parts, unlooked at: parts of one that was checked, or made by who knows them to fit."""
         batch = object.__new__(cls)
         for name, value in zip((*FIELDS, *_MASKS), values, strict=True):
             object.__setattr__(batch, name, value)
@@ -175,7 +175,7 @@ class TaskBatch:
         if not 0 <= operator.index(first) < operator.index(last) <= len(self):
             raise ValueError(f"tasks {first} … {last} − 1 are not part of a batch of {len(self)}.")
         values = (getattr(self, name) for name in (*FIELDS, *_MASKS))
-        return self._unchecked(*(None if value is None else value[first:last] for value in values))
+        return self.trusted(*(None if value is None else value[first:last] for value in values))
 
     def groups(self) -> list[tuple[Any, TaskBatch]]:
         """The same tasks in batches without padding: [(numbers of its tasks, TaskBatch without masks), …].
@@ -199,7 +199,7 @@ class TaskBatch:
             arrays = (
                 values[tasks[:, None], at] for values, at in zip(self.arrays, places, strict=True)
             )
-            groups.append((tasks.tolist(), self._unchecked(*arrays, None, None)))
+            groups.append((tasks.tolist(), self.trusted(*arrays, None, None)))
         return groups
 
     def _real(self, role) -> np.ndarray | None:

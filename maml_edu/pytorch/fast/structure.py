@@ -279,11 +279,13 @@ class Glance:
         tables = [vars(module)[name] for module in modules for name in names]
         full = [vars(learner), *map(vars, modules), *filter(None, tables)]
         self.learner, self.kind = learner, type(learner)
-        self.torch, self.classes = _torch_now(), [(module, _class_of(module)) for module in modules]
-        self.tables = [(table, list(table.values())) for table in full]
+        self.torch = _torch_now()
+        self.modules, self.classes = modules, list(map(_class_of, modules))
+        self.tables, self.sizes, self.values = full, list(map(len, full)), list(_values_of(full))
         self.lists = [(part, _held_in(part)) for part in lists]
         self.empty = [table for table in tables if not table] + _GLOBAL_HOOKS
-        self.parameters = [(p, _of_parameter(p)) for m in modules for p in m.parameters(False)]
+        self.parameters = [p for m in modules for p in m.parameters(False)]
+        self.of_parameters = list(map(_of_parameter, self.parameters))
         self.rates = [(t, _of_parameter(t), t.data_ptr()) for t in rates]
 
     def holds(self) -> bool:
@@ -293,12 +295,18 @@ class Glance:
             and not any(self.empty)
             and not torch.is_autocast_enabled("cpu")
             and _torch_now() == self.torch
-            and all(_class_of(module) == known for module, known in self.classes)
-            and all(_identical(table.values(), values) for table, values in self.tables)
+            and list(map(_class_of, self.modules)) == self.classes
+            and list(map(len, self.tables)) == self.sizes
+            and all(map(operator.is_, _values_of(self.tables), self.values))
             and all(_identical(_held_in(part), items) for part, items in self.lists)
             and all(_of_parameter(t) == k and t.data_ptr() == place for t, k, place in self.rates)
-            and all(_of_parameter(p) == known for p, known in self.parameters)
+            and list(map(_of_parameter, self.parameters)) == self.of_parameters
         )
+
+
+def _values_of(tables):
+    """All values of several dicts, one after the other."""
+    return itertools.chain.from_iterable(map(operator.methodcaller("values"), tables))
 
 
 def _held_in(part) -> list:

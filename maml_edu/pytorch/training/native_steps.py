@@ -105,11 +105,11 @@ class NativeStepper(PlainStepper):
     def run(self, done, n):
         """As `PlainStepper.run`; fewer than n steps, at least one, if the kernel stops before."""
         self._draw(n)
-        way, data = (None, []) if self.plain_next else self._stretch(n)
-        losses = self._native(done, way, data) if data else []
+        way, parts = (None, []) if self.plain_next else self._stretch(n)
+        losses = self._native(done, way, parts) if parts else []
         for _ in losses:
             self.ahead.popleft()
-        self.plain_next = 0 < len(losses) < len(data[0]) if data else False
+        self.plain_next = 0 < len(losses) < len(parts)
         if losses:
             return losses
         with threads.one_each():
@@ -132,14 +132,14 @@ class NativeStepper(PlainStepper):
     # ---------------------------------------------------------------- the next batches
 
     def _stretch(self, n):
-        """(how, the four parts of the next batches (steps, tasks, …)); none if the first is for a plain step."""
+        """(how, the four arrays of each of the next batches); none if the first is for a plain step."""
         ahead = (batch for _, batch in itertools.islice(self.ahead, n))
         batches = list(itertools.takewhile(_is_whole, ahead))
         if not batches or not self._is_plain_adam():
             return None, []
         if self.way is None or not self.way.holds(batches[0]):
             self.way = self._way(batches[0])
-        return self.way, [] if self.way is None else self._stacked(self.way, batches)
+        return self.way, [] if self.way is None else self._alike(self.way, batches)
 
     def _way(self, batch) -> _Way | None:
         """How the kernel takes batches like this one; None if it cannot."""
@@ -168,8 +168,8 @@ class NativeStepper(PlainStepper):
         """θ: the parameters that are not frozen."""
         return {name: parameter for name, parameter in self.params if parameter.requires_grad}
 
-    def _stacked(self, way, batches):
-        """Those of the batches that are like the first one, as four arrays; none for labels out of range."""
+    def _alike(self, way, batches):
+        """The four arrays of each batch that is like the first one; none for labels out of range."""
         like, parts = self.params[0][1], []  # type: ignore[var-annotated]
         for batch in batches:
             if parts and _kinds(batch) != way.kinds:
@@ -178,10 +178,7 @@ class NativeStepper(PlainStepper):
             if not _labels_within(way.network, arrays):
                 break
             parts.append(arrays)
-        kinds = (None, way.network.support_kind, None, way.network.query_kind)
-        columns = zip(kinds, zip(*parts, strict=True), strict=True) if parts else ()
-        dtype = native.numpy_dtype(like.dtype)
-        return [_column(way.network, kind, arrays, dtype) for kind, arrays in columns]
+        return parts
 
     def _is_plain_adam(self):
         """Whether the optimiser still does what the kernel does, at whatever rate."""
@@ -195,28 +192,28 @@ class NativeStepper(PlainStepper):
 
     # ---------------------------------------------------------------- the call
 
-    def _native(self, done, way, data):
+    def _native(self, done, way, parts):
         """The losses of the steps that the kernel took, from iteration `done` on."""
-        rates, vectors = self._rates(done, len(data[0])), self.vectors
+        rates, vectors, params = self._rates(done, len(parts)), self.vectors, dict(self.params)
         assert vectors is not None  # `_way` has seen to it
-        params = dict(self.params)
-        vectors.take(params, self.optimiser)
-        crew = self._crew_for(way, vectors, data)
-        crew.rates[: len(rates)], crew.limits[:] = rates, self._limits()
-        taken = crew.take_steps(len(rates), self._threads(way, data, len(rates)) - 1)
-        if taken:
-            vectors.give_back(params)
-            self.optimiser._opt_called = True  # type: ignore[attr-defined]  # for torch's schedules
+        with torch.no_grad():
+            vectors.take(params, self.optimiser)
+            crew = self._crew_for(way, vectors, parts)
+            crew.rates[: len(rates)], crew.limits[:] = rates, self._limits()
+            taken = crew.take_steps(len(rates), self._threads(way, crew.data, len(rates)) - 1)
+            if taken:
+                vectors.give_back(params)
+                self.optimiser._opt_called = True  # type: ignore[attr-defined]  # for torch's schedules
         return crew.values[:taken].tolist()
 
-    def _crew_for(self, way, vectors, data):
-        """Who takes the steps of these data: for a single one the crew of the last such call, if it can."""
-        if len(data[0]) > 1:
-            return _Crew(way, vectors, data, len(data[0]))
+    def _crew_for(self, way, vectors, parts):
+        """Who takes the steps of these batches: for a single one the crew of the last such call, if it can."""
+        if len(parts) > 1:
+            return _Crew(way, vectors, parts, len(parts))
         if self.crew is None or not self.crew.can_go_on(way, vectors):
-            self.crew = _Crew(way, vectors, [part.copy() for part in data], CALLS)
-        for place, part in zip(self.crew.data, data, strict=True):
-            place[...] = part
+            self.crew = _Crew(way, vectors, parts, CALLS)
+        else:
+            self.crew.put(0, parts[0])
         return self.crew
 
     def _threads(self, way, data, steps):
@@ -254,15 +251,21 @@ class NativeStepper(PlainStepper):
 class _Crew:
     """Some outer steps, and the threads that take them together.
 
-    data: the four parts of the batches, (places, tasks, …). With fewer places than steps, the threads beside the
+    batches: the four arrays of each, which are copied. With fewer batches than steps, the threads beside the
     caller's stand by from one call to the next, for a few milliseconds: to wake them takes as long as a step.
     The caller's thread does all the work where they are late or gone, so nothing depends on them.
     """
 
-    def __init__(self, way, vectors, data, steps):
-        (places, tasks, shots), dtype = data[0].shape[:3], data[0].dtype
+    def __init__(self, way, vectors, batches, steps):
         network, loop, room = way.network, way.loop, way.room
-        self.way, self.vectors, self.data = way, vectors, tuple(data)
+        places, dtype = len(batches), vectors.adam.theta.dtype
+        kinds = (None, network.support_kind, None, network.query_kind)
+        columns = zip(kinds, batches[0], strict=True)
+        self.data = tuple(_places(network, kind, array, places, dtype) for kind, array in columns)
+        self.way, self.vectors, self.kinds = way, vectors, kinds
+        for place, arrays in enumerate(batches):
+            self.put(place, arrays)
+        tasks, shots = self.data[0].shape[1:3]
         self.steps, self.begun = steps, 0
         self.helpers: list[futures.Future] = []
         self.patience = outer.STANDS_BY if places < steps else outer.PATIENCE
@@ -270,11 +273,18 @@ class _Crew:
         self.values, self.rates, self.limits = np.zeros(places), np.zeros(places), np.zeros(2)
         losses, slope = np.zeros((places, tasks), dtype), np.empty_like(vectors.adam.theta)
         results = (losses, self.values, slope, vectors.adam, self.rates, self.limits)
-        self.space = (max(shots, data[2].shape[2]), dtype, 1, shots * way.flags[2])
-        kinds, weights = (network.support_kind, network.query_kind), np.array(loop.query_weights)
-        fixed = (kinds, room.widths, weights, way.flags, room.theta, way.rates)
+        self.space = (max(shots, self.data[2].shape[2]), dtype, 1, shots * way.flags[2])
+        weights = np.array(loop.query_weights)
+        fixed = (kinds[1::2], room.widths, weights, way.flags, room.theta, way.rates)
         self.before = (self.counters, len(room.sums[0]), self.data, *fixed)
         self.after = (room.sums, results)
+
+    def put(self, place, arrays):
+        """The four arrays of a batch where the kernel looks for them; class labels as one-hot vectors."""
+        for part, kind, array in zip(self.data, self.kinds, arrays, strict=True):
+            if kind == perceptron.CROSS_ENTROPY:
+                array = np.eye(part.shape[-1], dtype=part.dtype)[array]
+            part[place] = array.reshape(part.shape[1:])
 
     def can_go_on(self, way, vectors):
         """Whether the next step may be one of these."""
@@ -351,24 +361,33 @@ class _Vectors:
         )
         names = ("step", "exp_avg", "exp_avg_sq")  # in torch's Adam
         self.states = [dict(zip(names, each, strict=True)) for each in averages]
+        self.known: list[int] | None = None  # what was in the states of torch's Adam when they were looked at last
 
     def take(self, params, optimiser):
         """θ into the vectors; the averages, too, where they are not yet, or no longer, those of torch's Adam."""
         tensors = [params[name] for name in self.frozen + self.trained]
-        for parameter, ours in zip(tensors[len(self.frozen) :], self.states, strict=True):
-            state = optimiser.state[parameter]
+        states = [optimiser.state[parameter] for parameter in tensors[len(self.frozen) :]]
+        if _inside(states) != self.known:
+            self._take_averages(states)
+            self.known = _inside(states)
+        torch._foreach_copy_(self.theta, tensors)
+
+    def _take_averages(self, states):
+        for state, ours in zip(states, self.states, strict=True):
             for name, view in ours.items():
                 if state.get(name) is not view:  # nothing there yet: 0, as torch begins
                     view.copy_(state[name]) if name in state else view.zero_()
                     state[name] = view
-        with torch.no_grad():
-            torch._foreach_copy_(self.theta, tensors)
 
     def give_back(self, params):
         """θ into its owner's tensors."""
         tensors = [params[name] for name in self.trained]
-        with torch.no_grad():
-            torch._foreach_copy_(tensors, self.theta[len(self.frozen) :])
+        torch._foreach_copy_(tensors, self.theta[len(self.frozen) :])
+
+
+def _inside(states):
+    """Which objects are in some dicts."""
+    return [id(value) for state in states for value in state.values()]
 
 
 # -------------------------------------------------------------------- batches as arrays
@@ -390,7 +409,7 @@ def _array(values, like):
         return values
     if values.dtype != like.dtype or values.device != like.device:
         values = maml.like_params(values, {"": like})
-    return values.detach().numpy()
+    return values.detach().numpy() if values.requires_grad else values.numpy()
 
 
 def _labels_within(network, arrays) -> bool:
@@ -400,15 +419,8 @@ def _labels_within(network, arrays) -> bool:
     return all(y.min() >= 0 and y.max() < network.widths[-1] for y in labels)
 
 
-def _column(network, kind, arrays, dtype):
-    """One part of several batches: (steps, tasks, examples, width); class labels (kind) as one-hot vectors."""
-    if kind == perceptron.CROSS_ENTROPY:
-        classes = np.eye(network.widths[-1], dtype=dtype)
-        arrays = [classes[labels] for labels in arrays]
-    if len(arrays) == 1:
-        stacked = np.ascontiguousarray(arrays[0], dtype)[None]
-    else:
-        stacked = np.empty((len(arrays), *arrays[0].shape), dtype)
-        for place, array in zip(stacked, arrays, strict=True):
-            place[...] = array
-    return stacked.reshape(*stacked.shape[:3], -1)
+def _places(network, kind, array, places, dtype):
+    """Room for one part of so many batches: (places, tasks, examples, width)."""
+    labels = kind == perceptron.CROSS_ENTROPY
+    width = network.widths[-1] if labels else math.prod(array.shape[2:])
+    return np.empty((places, *array.shape[:2], width), dtype)
