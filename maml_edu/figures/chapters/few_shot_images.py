@@ -206,6 +206,7 @@ def make_quiz(learner, tasks, steps, questions, seed):
     import torch
 
     from maml_edu.pytorch import NearestNeighbour
+    from maml_edu.pytorch.fast.threads import one_each
 
     rng = np.random.default_rng(seed)
     batch = tasks.sample(rng, tasks=questions)
@@ -216,12 +217,12 @@ def make_quiz(learner, tasks, steps, questions, seed):
     asked = rng.integers(0, batch.query_y.shape[1], questions)
     pixels = NearestNeighbour()
     answers = {"network": [], "pixels": []}
-    for task, (sx, sy, qx, _) in enumerate(batch):
-        one = torch.as_tensor(qx[asked[task]])[None]
-        for name, judge, k in (("network", learner, steps), ("pixels", pixels, 0)):
-            with torch.no_grad():
+    with torch.no_grad(), one_each():  # small operations: several threads only wait for one another
+        for task, (sx, sy, qx, _) in enumerate(batch):
+            one = torch.as_tensor(qx[asked[task]])[None]
+            for name, judge, k in (("network", learner, steps), ("pixels", pixels, 0)):
                 outputs = judge.predictions(sx, torch.as_tensor(sy), one, k, beside=sx)
-            answers[name].append(int(outputs[-1].argmax()))
+                answers[name].append(int(outputs[-1].argmax()))
     row = np.arange(questions)
     return answers | {
         "support": batch.support_x[:, :, 0],

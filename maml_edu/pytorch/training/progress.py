@@ -33,13 +33,15 @@ class Progress(contextlib.AbstractContextManager):
             total=iterations, initial=start, disable=hidden, desc="meta-training", unit="it"
         )
         self.writes_lines = wanted and self.bar.disable and not _in_notebook()
-        self.began = self.written = _clock()
+        self.written = _clock()
         self.next = 0.0
+        self.paced: tuple[float, int] | None = None  # since when: the first stride may have compiled
         self.lines, self.shown, self.validations = 0, start, len(history.validation)
 
     def show(self, done: int, last: bool = False):
         """`done` iterations are done; last: no more will follow."""
         now = _clock()
+        self.paced = self.paced or (now, done)
         if self.writes_lines:
             if self._is_due(done, now, last):
                 self._write_line(done, now)
@@ -61,8 +63,9 @@ class Progress(contextlib.AbstractContextManager):
             parts.append(f"loss {np.mean(history.loss[-100:]):.3g}")
         if history.validation:
             parts.append(history.last_validation())
-        if self.start < done < self.iterations:
-            left = (now - self.began) / (done - self.start) * (self.iterations - done)
+        since, first = self.paced or (now, done)
+        if first < done < self.iterations:
+            left = (now - since) / (done - first) * (self.iterations - done)
             parts.append(f"{_in_words(left)} left")
         print(f"meta-training: {', '.join(parts)}", file=sys.stderr, flush=True)
         self.lines, self.shown, self.written = self.lines + 1, done, now

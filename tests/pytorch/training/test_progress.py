@@ -105,6 +105,18 @@ def test_a_run_that_goes_on_reckons_with_its_own_pace(log, monkeypatch, tmp_path
     assert log.lines()[0].endswith("60 s left")
 
 
+def test_the_time_left_does_not_hold_what_was_compiled_first(log, monkeypatch):
+    class Compiles(Clock):
+        def sample(self, rng, tasks=25):
+            self.now += 500.0 if self.now == 0 else 0.0
+            return super().sample(rng, tasks)
+
+    log.train(40, Compiles(10.0, monkeypatch))
+    first, second, *_ = log.lines()
+    assert first.startswith("meta-training: 1 of 40") and "left" not in first
+    assert second.startswith("meta-training: 7 of 40") and second.endswith("6 min left")
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_terminal_shows_a_bar_unless_it_is_unwanted(wanted, monkeypatch):
     class Terminal(io.StringIO):
