@@ -5,6 +5,8 @@ readers without a kernel keep, then the live widgets; in the browser these hide 
 from `interactive`.
 """
 
+from decimal import Decimal
+
 import numpy as np
 
 from maml_edu.figures.static import draw
@@ -209,4 +211,6 @@ def _control(name, spec):
 
 
 def _decimals(step):
-    return max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    """How many a multiple of the step has: 3 for 0.025."""
+    exponent = Decimal(repr(float(step))).normalize().as_tuple().exponent
+    return max(0, -int(exponent))

@@ -182,3 +182,13 @@ def test_paper_and_ink_of_a_live_figure_are_the_pages_own():
     css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("plane.css", "plane.js"))
     assert "--paper: var(--jp-layout-color0" in css and "--ink: var(--jp-content-font-color1" in css
     assert not re.search(r"#(fff|222|e4e4)", script)
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"), [(0.025, ".3f"), (0.05, ".2f"), (0.1, ".1f"), (0.5, ".1f"), (1e-4, ".4f"), (10.0, ".0f")]
+)  # fmt: skip
+def test_a_slider_shows_all_places_of_its_step(step, shown):
+    live = interactive(
+        line_scene, {"slope": ("slope", 0.0, 100.0, 1.0, step)}, drag={"start": (0.5, 0.5)}
+    )
+    assert live.controls["slope"].readout_format == shown
