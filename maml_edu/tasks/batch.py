@@ -116,7 +116,7 @@ class TaskBatch:
 
     @classmethod
     def trusted(cls, *values) -> TaskBatch:
-        """A batch of the six parts, unlooked at: parts of one that was checked, or made by who knows them to fit."""
+        """A batch of six parts that nobody looks at: for a caller who has checked them, or made them to fit."""
         batch = object.__new__(cls)
         for name, value in zip((*FIELDS, *_MASKS), values, strict=True):
             object.__setattr__(batch, name, value)

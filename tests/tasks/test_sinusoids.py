@@ -95,3 +95,17 @@ def test_anything_but_a_generator_is_refused_with_how_to_make_one(bad):
         ValueError, match=r"must be a numpy Generator, such as np\.random\.default_rng"
     ):
         Sinusoids(5).sample(bad)
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "phase", "says"),
+    [
+        ([1.0, np.nan], [0.0, 0.0], "NaN or infinity"),
+        ([1.0, 2.0], [0.0, np.nan], "NaN or infinity"),
+        ([1.0], [0.0, 1.0], "number of tasks"),
+        ([], [], "empty"),
+    ],
+)
+def test_waves_that_do_not_fit_are_refused_with_the_reason(amplitude, phase, says):
+    with pytest.raises(ValueError, match=says):
+        Sinusoids(5).sample_from(rng(), amplitude, phase)
