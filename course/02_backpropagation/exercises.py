@@ -281,7 +281,7 @@ def fit_one_sine(params, x, y, lr, rounds):
     ### BEGIN SOLUTION
     for parts in rounds:
         total = sum(len(part) for part in parts)
-        buffer = {name: 0.0 for name in params}  # a new one in every round
+        buffer = dict.fromkeys(params, 0.0)  # a new one in every round
         for part in parts:
             slopes = ref.grad(ref.mse)(params, x[part], y[part])
             for name in params:

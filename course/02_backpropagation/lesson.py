@@ -312,7 +312,8 @@ def small_program(params):
     return np.mean(residual * residual)
 
 
-print("as in the figure:", grad(small_program)({"w": 1.0, "b": 0.5}))
+slopes = grad(small_program)({"w": 1.0, "b": 0.5})
+print(f"as in the figure: w {slopes['w']}, b {slopes['b']}")
 
 rng = np.random.default_rng(2)
 params = ref.mlp_init(rng, (1, 40, 40, 1))  # {"w1": (1, 40), "b1": (40,), …}, He initialisation
@@ -551,15 +552,14 @@ for width in (10, 40, 160, 640):
     print(f"{count:10,}   {here[0]:12}  {here[1]:12}  {here[2]:14}   {2 * count:,} (counted)")
 
 # %% [markdown]
-# Read down a column: from a hundred parameters to four hundred thousand the price does not rise with the number of parameters, while
-# the last column does. But three it is only by hand. Why is a tape dearer than the count says?
+# Read down a column. From top to bottom the parameters grow three-thousandfold, and so does the last column. The others hardly
+# change, and a tape's price even falls. But it is three only by hand. Why is a tape dearer than the count says?
 #
-# In a small network the time does not go into multiplications. An operation on arrays of a few hundred numbers costs about
-# a microsecond before it begins, whatever it does, and the tape *starts* many more operations than the value: it traces each
-# one, looks up its rules, makes functions, and calls them. With 640 units the products take most of the time, and our tape
-# comes nearer to three. The library's does more for each line and is dearer; and it makes some arrays that ours does not, which shows in
-# the wide networks. So the principle holds for *arithmetic*. A tape written in Python pays for bookkeeping on top of it. It is bookkeeping
-# that chapter 09 gets rid of.
+# In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about
+# a microsecond before it begins, whatever it does, and a tape *starts* many more operations than the value: it traces each
+# one, looks up its rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the
+# products take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape
+# written in Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
 #
 # To see the differences fail for yourself: all 1,761 slopes of the middle network, one at a time.
 
@@ -691,29 +691,27 @@ for seed, (net, history) in fits.items():
           f"at the end {ref.mse(net, x20, y20):.3f}; on the whole wave {between:.2f}")  # fmt: skip
 
 # %%
-roles = {2: "maml", 3: "after", 4: "baseline"}
+curves = [
+    Curve(new_x[:, 0], ref.mlp(net, new_x)[:, 0], "after", "three networks after training")
+    for net, _ in fits.values()
+]
 draw(
     Scene(
-        title="Three starts, one wave: good at the points, less good where there are none",
-        alt="A sine wave, twenty points of it, and the curves of three trained networks. All go "
-        "through the points; where two points are far apart, the curves leave the wave and each other.",
+        title="Three starts, one wave: each network has found it from twenty points",
+        alt="A sine wave, twenty points of it, and the curves of three trained networks. They lie on "
+        "the wave or close to it, closest where the points are dense. Where two points are far apart "
+        "the three curves part a little.",
         xlabel="x",
         ylabel="y",
         xlim=(-5, 5),
         ylim=(-5, 6),
-        curves=[
-            Curve(new_x[:, 0], 3 * np.sin(new_x[:, 0] - 1), "truth", "the wave"),
-            *(
-                Curve(new_x[:, 0], ref.mlp(net, new_x)[:, 0], roles[seed], f"seed {seed}")
-                for seed, (net, _) in fits.items()
-            ),
-        ],
+        curves=[Curve(new_x[:, 0], 3 * np.sin(new_x[:, 0] - 1), "truth", "the wave"), *curves],
         points=[Points(x20[:, 0], y20[:, 0], "support", "twenty points")],
     )
 )
 
 # %% [markdown]
-# So the seventy lines train a network. It took a thousand rounds and twenty points for *one* wave, and the next wave would take as many.
+# So our seventy lines train a network. It took a thousand rounds and twenty points for *one* wave, and the next wave would take as many.
 # That it can be had for one step and ten points is what this course is about.
 
 # %% [markdown]
@@ -791,8 +789,11 @@ draw(
 #   what they are not (symbolic differentiation, finite differences), and the history. Begin here.
 # - Griewank & Walther (2008), *Evaluating Derivatives*, second edition, SIAM: the book. The cheap gradient principle with its proof,
 #   and how to trade memory for time.
-# - Rumelhart, Hinton & Williams (1986), *Learning Representations by Back-Propagating Errors*, Nature 323: four pages that made δ famous.
-# - A. Karpathy, *micrograd* (github.com/karpathy/micrograd): a tape for single numbers, as short as ours. Its slopes are plain numbers,
+# - Rumelhart, Hinton & Williams (1986), *Learning Representations by Back-Propagating Errors*, Nature 323: four pages that made
+#   backpropagation famous.
+# - Kakade & Lee (2018), *Provably Correct Automatic Subdifferentiation for Qualified Programs*, NeurIPS: what a tape gets wrong exactly
+#   *at* a kink, and that the cheap gradient principle can be had there, too.
+# - A. Karpathy, *micrograd* (github.com/karpathy/micrograd): a tape for single numbers, about as short as ours. Its slopes are plain numbers,
 #   so try our test on it: does it know the second derivative of $x^3$?
 #
 # **Now you:** the [exercises of this chapter](../exercises/02_backpropagation.ipynb): two rules, the sum over uses, the order of
