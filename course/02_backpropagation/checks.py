@@ -270,10 +270,10 @@ def _walks_gone_wrong(lines, seeds):
         "a line that uses an operand twice passes two parts to it: in yours the first part of a line wins": (
             _walk_back(lines, seeds, pairs=lambda pairs: dict(pairs[::-1]).items())
         ),
-        "along a way, multiply: you add the local factor to the slope": (
+        "along a path, multiply: you add the local factor to the slope": (
             _walk_back(lines, seeds, part=lambda slope, factor: slope + factor)
         ),
-        "along a way, multiply: you pass the slope on without its local factor": (
+        "along a path, multiply: you pass the slope on without its local factor": (
             _walk_back(lines, seeds, part=lambda slope, factor: slope)
         ),
         "you pass on the local factor without the slope of the line itself": (
@@ -461,19 +461,23 @@ KINDS = (
 @exercise("02.wrong_slopes", points=4, minutes=25, difficulty=4)
 def wrong_slopes(answer, rng):
     """Which slope is wrong?"""
-    loss, plainly, alive = named("running_totals_mse"), False, None
+    loss, alive, erred = named("running_totals_mse"), None, set()
     for claimed, params, x, y, wrong in _claims(rng):
         got = answer(loss, claimed, params, x, y)
         if not isinstance(got, (list, tuple)) or not all(isinstance(name, str) for name in got):
             raise WrongAnswer("return a list of names of parameters", f"got: {short(got)}")
-        got = list(got)
+        got, where = list(got), _where(x, y)
         known = _known_verdicts(claimed, params, x, y, wrong)
         agreeing = {words for words, verdict in known.items() if verdict == got}
         alive = agreeing if alive is None else alive & agreeing
-        single, tiny = x.dtype == np.float32, bool(np.max(np.abs(y)) < 0.01)
-        plainly = plainly or (got != wrong and not single and not tiny)
-        others = _other_verdicts(wrong, got, single, tiny, plainly and not alive)
-        expect(got, wrong, mistakes=known | others)
+        erred |= {where} if got != wrong else set()
+        expect(got, wrong, mistakes=known | _other_verdicts(wrong, got, where, erred, bool(alive)))
+
+
+def _where(x, y):
+    """What is special about a problem's numbers."""
+    words = ["single"] * (x.dtype == np.float32) + ["tiny"] * bool(np.max(np.abs(y)) < 0.01)
+    return " and ".join(words) or "usual"
 
 
 def _totals_loss(params, x, y):
@@ -573,28 +577,38 @@ def _known_verdicts(claimed, params, x, y, wrong):
     }
 
 
-def _other_verdicts(wrong, got, single, tiny, unknown):
-    """Message → `got` where it may be so; unknown: it errs in usual numbers, and is no known verdict."""
+def _other_verdicts(wrong, got, where, erred, known):
+    """Message → what who makes this mistake would answer here; erred: where this answer was wrong so far.
+
+    The last three are for errors everywhere, and for an answer that is none of the known ones so far.
+    """
     more, less = set(got) > set(wrong), set(got) < set(wrong)
-    mixed = set(got) != set(wrong) and not more and not less
-    is_so = {
+    mixed = not (more or less or set(got) == set(wrong))
+    acquitted = [] if where == "usual" and erred and "usual" not in erred else wrong
+    special = {
         "in single precision you call right slopes wrong: with so small an h the difference is rounding, so "
-        "compute in float64 or take a larger h": single and not set(got) <= set(wrong),
+        "compute in float64 or take a larger h": "single" in where and (more or mixed),
         "you call right slopes wrong where losses are tiny: compare relative to the size of the slopes": (
-            tiny and more
+            "tiny" in where and more
         ),
         "you call wrong slopes right where losses are tiny: compare relative to the size of the slopes": (
-            tiny and less
+            "tiny" in where and less
         ),
+    }
+    everywhere = {
         "you call right slopes wrong: is h too large (it sees curvature), the tolerance too narrow, or a "
-        "measurement near 0 by chance?": more and unknown,
+        "measurement near 0 by chance?": more,
         "you call wrong slopes right: is the tolerance too wide, or are your directions blind to some errors?": (
-            less and unknown
+            less
         ),
         "you call right slopes wrong and wrong ones right: is each claim compared with a measurement of the same "
-        "parameter along the same direction?": mixed and unknown,
+        "parameter along the same direction?": mixed,
     }
-    return {message: got if true else wrong for message, true in is_so.items()}
+    told = {message: got if so else wrong for message, so in special.items()}
+    return told | {
+        message: got if so and not known else acquitted if got == wrong else wrong
+        for message, so in everywhere.items()
+    }
 
 
 # ------------------------------------------------------------------ 02.6

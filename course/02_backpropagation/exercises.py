@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · Exercises: backpropagation
 #
-# Six functions and a question to answer in words; about 90 minutes. Replace `raise NotImplementedError()`, run the cell, then
+# Six functions and a question to answer in words; about 95 minutes. Replace `raise NotImplementedError()`, run the cell, then
 # run the check below it: it says whether your answer is right, and if not, which mistake it was. 02.1 to 02.4 are
 # parts of a tape, each a little more general than the lesson's own; 02.5 is a detective story, and 02.6 trains a network. The lesson is
 # [here](../notebooks/02_backpropagation.ipynb).
@@ -101,7 +101,7 @@ check("02.unbroadcast", unbroadcast, hidden=True)
 # *difficulty 3/5 · 10 minutes · 3 points*
 #
 # A tape of single numbers, whose local factors have been worked out already. The loss is not its last line. Several lines are
-# results, as when a network has two outputs, or when the size of the weights is punished, too:
+# results, as when a network has two outputs, or when large weights are penalised:
 #
 # $$L = \sum_i \text{seed}_i \cdot \text{value}_i.$$
 #

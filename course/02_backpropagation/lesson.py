@@ -78,9 +78,9 @@ print(f"m = {m}, z = {z}, a = {a}, r = {r}, L = {L}")
 #
 # - A line knows its **local factors**: how its result answers to each of its operands. In $m = wx$ the result answers to
 #   $w$ with the factor $x$, and to $x$ with the factor $w$. In a sum the factor is 1.
-# - **Along a way, multiply.** If $m$ is used in one line only, and there with the factor $f$, then the slope of $m$ is the slope of
+# - **Along a path, multiply.** If $m$ is used in one line only, and there with the factor $f$, then the slope of $m$ is the slope of
 #   that line's result times $f$. This is the chain rule.
-# - **Over several ways, add.** If a value is used twice, $L$ answers to it in two ways, and both count. In $L = r \cdot r$ the
+# - **Over several paths, add.** If a value is used twice, $L$ answers to it in two ways, and both count. In $L = r \cdot r$ the
 #   value $r$ is used twice, each time with the factor $r$.
 #
 # So the slope of a value is complete only when *all* lines that use it have had their turn. Go through the lines from the last to
@@ -141,7 +141,7 @@ break_the_tape()
 #    is 0. *From first to last* is hidden there, too. *Forget to sum* is not: $(0, 0)$ is two numbers. A check at one
 #    place says something about that place only.
 # 3. Between kinks, $L$ is a quadratic in each of the four numbers, and a central difference is exact for quadratics. Put $b$
-#    at −0.2: then $z_1 = 0.8$, and the nudge of $b$ by 1 crosses the kink of the relu at 0. The backward pass gives the slope *at* the
+#    at −0.2: then $z_1 = 0.8$, and a nudge of $w$, $b$ or $x_1$ by 1 crosses the kink of the relu at 0. The backward pass gives the slope *at* the
 #    place, and it is right. The nudge averages over what lies within $h$ on both sides.
 # </details>
 
@@ -330,12 +330,12 @@ print("the network: our slopes and the library's agree to 1e-9:", bool(apart < 1
 # while the backward pass runs? Then the backward pass is recorded like any other program, and can be differentiated. Let
 # `grad(grad(f))` run:
 #
-# - The outer `grad` makes tape 0 and a traced $x$ on it. It calls the inner `grad`, which makes tape 1, and on it a traced value
-#   *whose value is traced*.
-# - An operation on that value is written on tape 1, the innermost. But `record` runs it on what is in it, and that is a traced value of tape 0.
-#   So the operation is written on tape 0 as well.
-# - The inner backward pass computes with values of tape 0. All its multiplications go on tape 0, and the outer backward
-#   pass walks back over them.
+# - The outer `grad` makes a tape, and on it a traced $x$. It calls the inner `grad`, which makes a second tape, and on that a traced value
+#   *whose own value is traced*.
+# - An operation on that value is written on the inner tape: the one that was made later, and so has the higher level. But `record`
+#   runs the operation on what is *in* the value, and that is a traced value of the outer tape. So it is written there as well.
+# - The slopes of the inner backward pass are traced values of the outer tape. Everything that is done to them is written on it,
+#   and the outer backward pass walks back over it.
 #
 # The test for a finished tape: the second derivative of $x^3$ is $6x$, 12 at $x = 2$. (The first one, $3x^2$, is 12 there as well;
 # at 3 they differ.)
@@ -402,10 +402,10 @@ show_source(autodiff.Tape)
 show_source(autodiff.record)
 
 # %% [markdown]
-# What it does beyond ours: parameters may be nested lists, tuples and dicts; `pull_back` also starts from a slope
-# other than 1, which gives Jacobians; there are rules for some forty operations, indexing among them; a tape is closed
-# after use; and it *complains*. Our tape says `KeyError` for an operation that has no rule, and it would silently use
-# a wrong one if you gave `np.sum` an `axis=1`. The library says what is missing and what to use instead:
+# What it does beyond ours: parameters may be nested lists, tuples and dicts; `pull_back` can start from a slope
+# other than 1, which gives Jacobians; there are rules for dozens of operations, indexing among them; a tape is closed
+# after use; and it *complains*. Ours says `KeyError` for an operation that has no rule. Worse, where a rule of ours covers less than NumPy does,
+# it is silently wrong: it loses the slope of an exponent, for instance. The library says what is missing and what to use instead:
 
 # %%
 try:
@@ -428,7 +428,7 @@ except NotImplementedError as message:
 # - *Output.* The loss is the mean squared error over $n$ examples with one output each, so each example adds
 #   $\tfrac1n(a - y)^2$ to it, and $\delta = \tfrac2n(a - y)$. (The $\tfrac1n$ of the mean is inside δ from here on.)
 # - *One layer down.* In full, $z_i = \sum_j W_{ij}(a_-)_j + b_i$. So $(a_-)_j$ is used in *every* $z_i$, with the factor $W_{ij}$.
-#   Over several ways, add: its slope is $\sum_i W_{ij}\delta_i$, that is $(W^\top\delta)_j$. And $a_- = \mathrm{relu}(z_-)$ passes a
+#   Over several paths, add: its slope is $\sum_i W_{ij}\delta_i$, that is $(W^\top\delta)_j$. And $a_- = \mathrm{relu}(z_-)$ passes a
 #   slope on where $z_- > 0$, and nothing elsewhere. So $\delta_- = W^\top\delta$ where $z_- > 0$, else 0.
 # - *Slopes of the layer.* $W_{ij}$ is used in $z_i$ only, with the factor $(a_-)_j$, so its slope is $\delta_i(a_-)_j$: as a matrix,
 #   $\partial L/\partial W = \delta a_-^\top$. And $b_i$ has the factor 1: $\partial L/\partial b = \delta$.
@@ -631,19 +631,22 @@ def dot(a, b):
     return sum(np.sum(a[name] * b[name]) for name in a)
 
 
-def along(v, h=1e-6):
+def along(v, h=1e-5):
     """The slope of the loss along v, by a central difference."""
     ahead, behind = ({n: params[n] + s * v[n] for n in params} for s in (h, -h))
     return (loss(ahead) - loss(behind)) / (2 * h)
 
 
-right = grad(loss)(params)
-wrong = right | {"b1": np.zeros(40)}
+def unit(v):
+    return {name: part / np.sqrt(dot(v, v)) for name, part in v.items()}
+
+
+wrong = grad(loss)(params) | {"b1": np.zeros(40)}
 rng = np.random.default_rng(3)
 random = [{n: rng.normal(size=part.shape) for n, part in params.items()} for _ in range(3)]
-for name, v in [("its own direction", wrong), *(("a random direction", v) for v in random)]:
-    claim, found = dot(wrong, v), along(v)
-    print(f"{name:18}: claimed {claim:10.4g}, measured {found:10.4g}")
+for name, v in [("its own direction ", wrong), *(("a random direction", v) for v in random)]:
+    claim, found = dot(wrong, unit(v)), along(unit(v))
+    print(f"{name}: claimed {claim:8.3f}, measured {found:8.3f}")
 
 # %% [markdown]
 # Along its own direction the wrong gradient looks perfect: it does not move the biases, and so it never learns what they
@@ -717,7 +720,7 @@ draw(
 # %% [markdown]
 # ## What you should have seen
 #
-# - A backward pass is the forward pass read from its end: multiply along a way, add over several ways, sum what was broadcast.
+# - A backward pass is the forward pass read from its end: multiply along a path, add over several paths, sum what was broadcast.
 # - Our tape agrees with the library's and with the work by hand; the second derivative of $x^3$ at 2 is 12, and one rule
 #   that computes with plain numbers makes it 0 without a word.
 # - The price of a gradient, in values, does not grow with the number of parameters: just under three in multiplications, more on
