@@ -453,9 +453,11 @@ def _orders_gone_wrong(parents, out, got, right, known):
 
 NAMES = ("w1", "b1", "w2", "b2")
 KINDS = (
-    *("zero", "along itself", "exchanged", "one entry"),
+    *("zero", "along itself", "same sum", "one entry"),
     *("sign", "mean", "first right", "last right"),
 )
+SPECIAL = ("single", "tiny", "single and tiny")
+COUNTS = (2, 0, 1, 1, 2, 3, 2, 1, 1, 0, 2, 2)  # of wrong slopes, case by case
 
 
 @exercise("02.wrong_slopes", points=4, minutes=25, difficulty=4)
@@ -488,12 +490,13 @@ def _totals_loss(params, x, y):
 
 
 def _claims(rng):
-    """Cases (claimed, params, x, y, names of the wrong ones): kinds of error and of precision in turn."""
+    """Cases (claimed, params, x, y, names of the wrong ones): of three in a row the second has special numbers."""
     for number, _ in enumerate(draw(rng, case=0)):
-        for case in (2 * number, 2 * number + 1):
-            params, x, y = _problem(rng, size=1e-4 if case % 5 in (2, 4) else 1.0)
+        for case in range(3 * number, 3 * number + 3):
+            where = SPECIAL[number % 3] if case % 3 == 1 else "usual"
+            params, x, y = _problem(rng, size=1e-4 if "tiny" in where else 1.0)
             true = ref.grad(_totals_loss)(params, x, y)
-            chosen = set(rng.permutation(NAMES)[: (2, 0, 1, 3, 2)[case % 5]])
+            chosen = set(rng.permutation(NAMES)[: COUNTS[case % len(COUNTS)]])
             wrong = [name for name in NAMES if name in chosen]
             claimed = {
                 n: part * (1 + 1e-6 * rng.uniform(-1, 1, part.shape)) for n, part in true.items()
@@ -501,7 +504,7 @@ def _claims(rng):
             for place, name in enumerate(wrong):
                 claimed[name] = _spoilt(rng, true[name], KINDS[(case + place) % len(KINDS)])
             arrays = [claimed, params, x, y]
-            yield *(map(_single, arrays) if case % 2 else arrays), wrong
+            yield *(map(_single, arrays) if "single" in where else arrays), wrong
 
 
 def _problem(rng, size):
@@ -518,9 +521,9 @@ def _spoilt(rng, true, kind):
     if kind in ("zero", "sign", "mean"):
         return true * {"zero": 0.0, "sign": -1.0, "mean": 0.2}[kind]
     flat, length = true.ravel().copy(), np.linalg.norm(true)
-    if kind == "exchanged" and np.ptp(flat) > 0.3 * length:
-        low, high = np.argmin(flat), np.argmax(flat)
-        flat[[low, high]] = flat[[high, low]]
+    if kind == "same sum":
+        error = rng.normal(size=flat.shape)
+        flat += 0.5 * length * _unit(error - error.mean())
     elif kind == "one entry":
         flat[-1] += rng.choice([-1, 1]) * 0.5 * length
     elif kind in ("first right", "last right"):
@@ -555,8 +558,8 @@ def _known_verdicts(claimed, params, x, y, wrong):
     return {
         "you walk along the claimed slope itself: an error perpendicular to it does not show there, nor does a "
         "slope that is claimed to be 0": differ(lambda c, t: unequal(np.sum(c * c), np.sum(c * t))),
-        "you walk along ones only, which compares the sums of the entries: entries that are exchanged have the "
-        "same sum": differ(lambda c, t: unequal(np.sum(c), np.sum(t))),
+        "you walk along ones only, which compares the sums of the entries: an error that adds up to 0 does not "
+        "show": differ(lambda c, t: unequal(np.sum(c), np.sum(t))),
         "you look at the first entry of each slope only": (
             differ(lambda c, t: unequal(c.ravel()[0], t.ravel()[0]))
         ),

@@ -199,7 +199,7 @@ check("02.order", order, hidden=True)
 # *difficulty 4/5 · 25 minutes · 4 points*
 #
 # Somebody wrote a gradient by hand, for a loss through which no tape can go (`ref.grad` refuses it). Some of the claimed slopes may be
-# wrong, and you are to say which. The authors were cunning. A wrong slope may be zero, or a few entries may be exchanged, or it may
+# wrong, and you are to say which. The authors were cunning. A wrong slope may be zero, or its errors may add up to zero, or it may
 # be wrong in a way that does not show if one walks along the claim itself. Some of the problems are given in single precision
 # (float32), and some have tiny losses.
 
