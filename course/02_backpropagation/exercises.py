@@ -2,8 +2,8 @@
 # # 02 · Exercises: backpropagation
 #
 # Six functions and a question to answer in words; about 95 minutes. Replace `raise NotImplementedError()`, run the cell, then
-# run the check below it: it says whether your answer is right, and if not, which mistake it was. 02.1 to 02.4 are
-# parts of a tape, each a little more general than the lesson's own; 02.5 is a detective story, and 02.6 trains a network. The lesson is
+# run the check below it: it says whether your answer is right, and if not, which mistake it was. 02.1 to 02.4 are parts of a
+# tape, each a little more general than the lesson's own; 02.5 is a detective story, and 02.6 trains a network. The lesson is
 # [here](../notebooks/02_backpropagation.ipynb).
 
 # %%
@@ -17,9 +17,9 @@ from maml_edu.checks import check
 #
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
-# Before MAML's first inner step every task has the same weights: θ. And PyTorch stores the weights of a layer as (outputs, inputs), so
-# that the layer computes $z = xw^\top$. This is the backward rule for that case. Your own shapes are your best friend here, as
-# long as no two of them happen to be equal.
+# Before MAML's first inner step every task has the same weights: θ. And PyTorch stores the weights of a layer as (outputs,
+# inputs), so that the layer computes $z = xw^\top$. This is the backward rule for that case. Your own shapes are your best
+# friend here, as long as no two of them happen to be equal.
 
 
 # %% nbgrader={"grade": false, "grade_id": "matmul_back", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -44,13 +44,14 @@ check("02.matmul_back", matmul_back, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write down one number of the result, with indices: $z_{to} = \sum_i x_{ti}\,w_{oi}$ for an example of task $t$. Which results does
-# $x_{ti}$ take part in, and with which factor? Which does $w_{oi}$?
+# Write down one number of the result, with indices: $z_{to} = \sum_i x_{ti}\,w_{oi}$ for an example of task $t$. Which results
+# does $x_{ti}$ take part in, and with which factor? Which does $w_{oi}$?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case: for $z_{to} = x_{to}\,s_o$ with one scale $s_o$ for each output, the slope of $s_o$ is $\sum_t g_{to}\,x_{to}$, a sum over all
-# that share it. In code that is `np.sum(g * x, axis=0)`, or `np.einsum("to,to->o", g, x)`.
+# A similar case: for $z_{to} = x_{to}\,s_o$ with one scale $s_o$ for each output, the slope of $s_o$ is
+# $\sum_t g_{to}\,x_{to}$, a sum over all that share it. In code that is `np.sum(g * x, axis=0)`, or
+# `np.einsum("to,to->o", g, x)`.
 # </details>
 
 # %% [markdown]
@@ -59,7 +60,8 @@ check("02.matmul_back", matmul_back, hidden=True)
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
 # The lesson's `sum_to` knows biases. NumPy stretches more than these: an axis that is **missing** at the front, and an axis of
-# **length 1** anywhere. A batch norm's means, `keepdims=True`, an outer product `x[:, None] * y`: all of them need the full rule.
+# **length 1** anywhere. A batch norm's means, `keepdims=True`, an outer product `x[:, None] * y`: all of them need the full
+# rule.
 
 
 # %% nbgrader={"grade": false, "grade_id": "unbroadcast", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -86,8 +88,8 @@ check("02.unbroadcast", unbroadcast, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# NumPy aligns two shapes at their **last** axes. So the axes that are missing are the first ones of `g`, and once they are summed away,
-# the axes of `g` and those of `shape` have the same numbers.
+# NumPy aligns two shapes at their **last** axes. So the axes that are missing are the first ones of `g`, and once they are
+# summed away, the axes of `g` and those of `shape` have the same numbers.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -135,12 +137,13 @@ check("02.accumulate", accumulate, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `L` is one more user of every line that has a seed. Which slope does a line have before any other line has passed anything to it?
+# `L` is one more user of every line that has a seed. Which slope does a line have before any other line has passed anything to
+# it?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case by hand: $u = 3x$, $v = u + u$ and $L = 2u + 5v$. Then $v$ has the slope 5; $u$ has 2 directly, and $5 \cdot 1$ twice
-# through $v$, so 12; and $x$ has $12 \cdot 3 = 36$.
+# A similar case by hand: $u = 3x$, $v = u + u$ and $L = 2u + 5v$. Then $v$ has the slope 5; $u$ has 2 directly, and $5 \cdot 1$
+# twice through $v$, so 12; and $x$ has $12 \cdot 3 = 36$.
 # </details>
 
 # %% [markdown]
@@ -149,8 +152,8 @@ check("02.accumulate", accumulate, hidden=True)
 # *difficulty 3/5 · 15 minutes · 3 points*
 #
 # The lesson's tape has it easy: its lines are numbered. PyTorch keeps no such list. Each value knows only what it was made
-# from, and the backward pass has to find an order by itself. Which one? A value may be visited only when **every** value that uses it has
-# been visited, because only then is its slope complete. Several orders may do. Any of them is right.
+# from, and the backward pass has to find an order by itself. Which one? A value may be visited only when **every** value that
+# uses it has been visited, because only then is its slope complete. Several orders may do. Any of them is right.
 
 
 # %% nbgrader={"grade": false, "grade_id": "order", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -189,8 +192,9 @@ check("02.order", order, hidden=True)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Two ways lead there. (1) For each name count how many of the wanted names use it; visit a name when its count has come down to 0.
-# (2) Find the order of the *forward* pass, in which everything comes after what it was made from, and turn it round.
+# Two ways lead there. One counts for each name how many of the wanted names use it, and visits a name when none of these is
+# left. The other finds the order of the *forward* pass, in which everything comes after what it was made from, and turns it
+# round.
 # </details>
 
 # %% [markdown]
@@ -198,10 +202,10 @@ check("02.order", order, hidden=True)
 #
 # *difficulty 4/5 · 25 minutes · 4 points*
 #
-# Somebody wrote a gradient by hand, for a loss through which no tape can go (`ref.grad` refuses it). Some of the claimed slopes may be
-# wrong, and you are to say which. The authors were cunning. A wrong slope may be zero, or its errors may add up to zero, or it may
-# be wrong in a way that does not show if one walks along the claim itself. Some of the problems are given in single precision
-# (float32), and some have tiny losses.
+# Somebody wrote a gradient by hand, for a loss through which no tape can go (`ref.grad` refuses it). Some of the claimed slopes
+# may be wrong, and you are to say which. The authors were cunning. A wrong slope may be zero, or its errors may add up to zero,
+# or it may be wrong in a way that does not show if one walks along the claim itself. Some of the problems are given in single
+# precision (float32), and some have tiny losses.
 
 
 # %% nbgrader={"grade": false, "grade_id": "wrong_slopes", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -243,13 +247,13 @@ check("02.wrong_slopes", wrong_slopes, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A direction that moves *one* parameter and leaves the others alone tells you about that parameter's slope only. Take several random
-# ones for each parameter, and compare two lists of numbers: $g^\top v$ as claimed, and as measured.
+# A direction that moves *one* parameter and leaves the others alone tells you about that parameter's slope only. Take several
+# random ones for each parameter, and compare two lists of numbers: $g^\top v$ as claimed, and as measured.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Two numbers $p$ and $q$ agree to two digits if $|p - q| < 0.01\,|q|$, whatever their size. A single $q$ may be small by chance. Ten
-# of them are not: compare the length of the list of differences with the length of the list of measurements.
+# Two numbers $p$ and $q$ agree to two digits if $|p - q| < 0.01\,|q|$, whatever their size. A single $q$ may be small by
+# chance. Ten of them are not: compare the length of the list of differences with the length of the list of measurements.
 # </details>
 # <details><summary>Hint 3</summary>
 #
@@ -262,10 +266,10 @@ check("02.wrong_slopes", wrong_slopes, hidden=True)
 #
 # *difficulty 3/5 · 15 minutes · 3 points*
 #
-# A round of training may have more examples than the memory holds activations for. So the round's examples come in **parts**. Each
-# part gives a slope; the slopes are added up in a buffer; after the last part the network takes **one** step. PyTorch does it the same way: its
-# `.grad` is such a buffer, and adds whatever comes. Here you fit a sine like this. The result must be what a step on all
-# examples of the round at once would give.
+# A round of training may have more examples than the memory holds activations for. So the round's examples come in **parts**.
+# Each part gives a slope; the slopes are added up in a buffer; after the last part the network takes **one** step. PyTorch does
+# it the same way: its `.grad` is such a buffer, and adds whatever comes. Here you fit a sine like this. The result must be what
+# a step on all examples of the round at once would give.
 
 
 # %% nbgrader={"grade": false, "grade_id": "fit_one_sine", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -313,21 +317,22 @@ check("02.fit_one_sine", fit_one_sine, hidden=True)
 #
 # *difficulty 3/5 · 10 minutes · 2 points, read by a person*
 #
-# Why does reverse mode cost one pass per *output* and forward mode one pass per *input*? MAML needs the gradient of the loss after $K$
-# inner steps with respect to the starting parameters θ. Somebody else wants to know how that loss depends on a single number, the inner step
-# size α. Say for each of the two which mode you would take, how many passes it needs, and what happens to the memory
-# when $K$ grows. About six sentences.
+# Why does reverse mode cost one pass per *output* and forward mode one pass per *input*? MAML needs the gradient of the loss
+# after $K$ inner steps with respect to the starting parameters θ. Somebody else wants to know how that loss depends on a single
+# number, the inner step size α. Say for each of the two which mode you would take, how many passes it needs, and what happens
+# to the memory when $K$ grows. About six sentences.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_02", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** Reverse mode starts from a slope at one output and carries it through the program towards all inputs: the product of
-# Jacobians is worked out from the last step, and what is carried is one row. Each further output needs another row, so another
-# pass. Forward mode starts from a change of one input (or along one direction) and carries along how everything changes: one
-# column. Each further input needs another pass. MAML's loss is one number and θ has thousands, so reverse mode gives the whole gradient in one
-# pass, where forward mode would need one per parameter. But the way back needs what was computed on the way forward, for
-# all $K$ steps, so memory grows with $K$. For the single number α forward mode needs one pass, too; it runs along with
-# the inner loop and keeps nothing, so its memory does not grow with $K$.
+# **Model answer.** Reverse mode starts from a slope at one output and carries it through the program towards all inputs: the
+# product of Jacobians is worked out from the last step, and what is carried is one row. Each further output needs another row,
+# so another pass. Forward mode starts from a change of one input (or along one direction) and carries along how everything
+# changes: one column. Each further input needs another pass. MAML's loss is one number and θ has thousands, so reverse mode
+# gives the whole gradient in one pass, where forward mode would need one per parameter. But the way back needs what was
+# computed on the way forward, for all $K$ steps, so memory grows with $K$. For the single number α forward mode needs one pass,
+# too; it runs along with the inner loop and keeps nothing, so its memory does not grow with $K$.
 #
-# **Rubric.** 1 point: says what is carried (slopes of *one output* back to all inputs; changes from *one input* on to all values, or a row and a
-# column of the product of Jacobians), so that the count of passes follows. 1 point: reverse mode with one pass for θ and
-# forward mode with one pass for α, and that the memory of reverse mode grows with $K$ while that of forward mode does not. (Reverse mode for α is accepted, one
-# pass as well, if the answer says that its memory grows and that forward mode's would not.)
+# **Rubric.** 1 point: says what is carried (slopes of *one output* back to all inputs; changes from *one input* on to all
+# values, or a row and a column of the product of Jacobians), so that the count of passes follows. 1 point: reverse mode with
+# one pass for θ and forward mode with one pass for α, and that the memory of reverse mode grows with $K$ while that of forward
+# mode does not. (Reverse mode for α is accepted, one pass as well, if the answer says that its memory grows and that forward
+# mode's would not.)

@@ -73,18 +73,18 @@ L = r * r
 print(f"m = {m}, z = {z}, a = {a}, r = {r}, L = {L}")
 
 # %% [markdown]
-# For every value $v$ in these lines, let its **slope** be $\partial L/\partial v$: how $L$ answers when $v$ is changed a little,
-# and all that is computed from $v$ follows. The slope of $L$ itself is 1. For the others we need one look at each line:
+# For every value $v$ in these lines, let its **slope** be $\partial L/\partial v$: how $L$ answers when $v$ is changed a
+# little, and all that is computed from $v$ follows. The slope of $L$ itself is 1. For the others we need one look at each line:
 #
 # - A line knows its **local factors**: how its result answers to each of its operands. In $m = wx$ the result answers to
 #   $w$ with the factor $x$, and to $x$ with the factor $w$. In a sum the factor is 1.
-# - **Along a path, multiply.** If $m$ is used in one line only, and there with the factor $f$, then the slope of $m$ is the slope of
-#   that line's result times $f$. This is the chain rule.
+# - **Along a path, multiply.** If $m$ is used in one line only, and there with the factor $f$, then the slope of $m$ is the
+#   slope of that line's result times $f$. This is the chain rule.
 # - **Over several paths, add.** If a value is used twice, $L$ answers to it in two ways, and both count. In $L = r \cdot r$ the
 #   value $r$ is used twice, each time with the factor $r$.
 #
-# So the slope of a value is complete only when *all* lines that use it have had their turn. Go through the lines from the last to
-# the first, and this is always so, because a value is used only by later lines. This is the **backward pass**. In the code
+# So the slope of a value is complete only when *all* lines that use it have had their turn. Go through the lines from the last
+# to the first, and this is always so, because a value is used only by later lines. This is the **backward pass**. In the code
 # `g_r` is the slope of `r`:
 
 # %%
@@ -105,27 +105,28 @@ h = 1e-5
 print(f"measured for w: {(loss_of_w(w + h) - loss_of_w(w - h)) / (2 * h):.6f}")
 
 # %% [markdown]
-# One backward pass has found the slopes of *all* values, of the inputs as well as the parameters. To compute slopes from the end
-# of a program to its beginning is called **backpropagation**, or differentiation in **reverse mode**.
+# One backward pass has found the slopes of *all* values, of the inputs as well as the parameters. To compute slopes from the
+# end of a program to its beginning is called **backpropagation**, or differentiation in **reverse mode**.
 #
 # ### Two examples: broadcasting is reuse
 #
-# Now let $x$ and $y$ hold two examples, and let $L$ be the *mean* of the two squared errors. `w * x + b` still works:
-# NumPy **broadcasts** the numbers $w$ and $b$, that is, it uses each of them for both examples. A value that is used twice gets
-# two parts, and parts are added. So **what was broadcast on the way forward is summed on the way back**: the slope of $b$ is the
+# Now let $x$ and $y$ hold two examples, and let $L$ be the *mean* of the two squared errors. `w * x + b` still works: NumPy
+# **broadcasts** the numbers $w$ and $b$, that is, it uses each of them for both examples. A value that is used twice gets two
+# parts, and parts are added. So **what was broadcast on the way forward is summed on the way back**: the slope of $b$ is the
 # sum of two numbers. (The slope of $x$ stays a pair: each example has an $x$ of its own.)
 #
 # ## Break it
 #
-# On the left are the lines of this program, each with its value, the local factors, and the slope as the backward pass claims it. On
-# the right the claims for $w$, $b$, $x_1$ and $x_2$ stand next to a **nudge**: the central difference
-# $(L(\cdot + h) - L(\cdot - h))/2h$, which knows nothing of the backward pass. You can drag $w$, $b$ and $x_1$, and you can break
-# the backward pass in three ways that beginners' programs really have. Three things to find:
+# On the left are the lines of this program, each with its value, the local factors, and the slope as the backward pass claims
+# it. On the right the claims for $w$, $b$, $x_1$ and $x_2$ stand next to a **nudge**: the central difference
+# $(L(\cdot + h) - L(\cdot - h))/2h$, which knows nothing of the backward pass. You can drag $w$, $b$ and $x_1$, and you can
+# break the backward pass in three ways that beginners' programs really have. Three things to find:
 #
 # 1. Break it in each way. Which of the four nudges does *not* notice, and by what factor are the slopes wrong?
-# 2. Choose *overwrite instead of add*, and find a place where no nudge notices anything. Does the same place hide the other two?
-# 3. Break nothing, and set $h = 1$. The nudge still agrees to every digit, though $h$ is enormous. Why? Then find a place where it
-#    disagrees. Who is right?
+# 2. Choose *overwrite instead of add*, and find a place where no nudge notices anything. Does the same place hide the other
+#    two?
+# 3. Break nothing, and set $h = 1$. The nudge still agrees to every digit, though $h$ is enormous. Why? Then find a place where
+#    it disagrees. Who is right?
 
 # %%
 break_the_tape()
@@ -134,15 +135,15 @@ break_the_tape()
 # <details><summary>What there is to find</summary>
 #
 # 1. *Overwrite*: the second use of $r$ wipes out the first, so the slope of $r$ is half of what it should be, and so is every
-#    slope below it. All four nudges notice. *Forget to sum*: $w$ and $b$ get two numbers where there should be one. The
-#    nudges of $x_1$ and $x_2$ notice nothing, because their slopes are right. *From first to last*: only $q$, which feeds the last
+#    slope below it. All four nudges notice. *Forget to sum*: $w$ and $b$ get two numbers where there should be one. The nudges
+#    of $x_1$ and $x_2$ notice nothing, because their slopes are right. *From first to last*: only $q$, which feeds the last
 #    line, gets a slope; its own turn is over by then, so nothing is passed on, and all four claims are 0.
-# 2. Make both $z$ negative, for instance $w = -1$ and $b = -0.5$. Both relus are silent, all four slopes *are* 0, and half of 0
-#    is 0. *From first to last* is hidden there, too. *Forget to sum* is not: $(0, 0)$ is two numbers. A check at one
-#    place says something about that place only.
-# 3. Between kinks, $L$ is a quadratic in each of the four numbers, and a central difference is exact for quadratics. Put $b$
-#    at −0.2: then $z_1 = 0.8$, and a nudge of $w$, $b$ or $x_1$ by 1 crosses the kink of the relu at 0. The backward pass gives the slope *at* the
-#    place, and it is right. The nudge averages over what lies within $h$ on both sides.
+# 2. Make both $z$ negative, for instance $w = -1$ and $b = -0.5$. Both relus give 0 then, whatever happens nearby (they are
+#    *silent*). So all four slopes *are* 0, and half of 0 is 0. *From first to last* is hidden there, too. *Forget to sum* is
+#    not: $(0, 0)$ is two numbers. A check at one place says something about that place only.
+# 3. Between kinks, $L$ is a quadratic in each of the four numbers, and a central difference is exact for quadratics. Put $b$ at
+#    −0.2: then $z_1 = 0.8$, and a nudge of $w$, $b$ or $x_1$ by 1 crosses the kink of the relu at 0. The backward pass gives
+#    the slope *at* the place, and it is right. The nudge averages over what lies within $h$ on both sides.
 # </details>
 
 # %% [markdown]
@@ -152,10 +153,10 @@ break_the_tape()
 # what came out, and how to go back. This list is a **tape**. The backward pass is then a loop over the tape from its
 # end to its beginning, and it is the same loop for every program.
 #
-# How do the lines get onto the tape? We hand the function *traced* values in place of numbers. NumPy asks every operand that has a
-# method `__array_ufunc__` (for operations such as `+`, `@`, `np.sin`) or `__array_function__` (for functions such as `np.mean`)
-# what is to be done. So the code to be differentiated stays plain NumPy. All names are those of the library's own version,
-# which you will meet below.
+# How do the lines get onto the tape? We hand the function *traced* values in place of numbers. NumPy asks every operand that
+# has a method `__array_ufunc__` (for operations such as `+`, `@`, `np.sin`) or `__array_function__` (for functions such as
+# `np.mean`) what is to be done. So the code to be differentiated stays plain NumPy. All names are those of the library's own
+# version, which you will meet below.
 
 
 # %%
@@ -180,8 +181,8 @@ def plain(x):
 
 
 # %% [markdown]
-# A line of the tape belongs to one value. It holds a list of pairs: which earlier line fed it, and a **backward rule**, a function
-# `pull` from the slope of the result to (a part of) the slope of that operand. `pull_back` is the backward pass.
+# A line of the tape belongs to one value. It holds a list of pairs: which earlier line fed it, and a **backward rule**, a
+# function `pull` from the slope of the result to (a part of) the slope of that operand. `pull_back` is the backward pass.
 
 
 # %%
@@ -330,15 +331,16 @@ print("the network: our slopes and the library's agree to 1e-9:", bool(apart < 1
 # while the backward pass runs? Then the backward pass is recorded like any other program, and can be differentiated. Let
 # `grad(grad(f))` run:
 #
-# - The outer `grad` makes a tape, and on it a traced $x$. It calls the inner `grad`, which makes a second tape, and on that a traced value
-#   *whose own value is traced*.
-# - An operation on that value is written on the inner tape: the one that was made later, and so has the higher level. But `record`
-#   runs the operation on what is *in* the value, and that is a traced value of the outer tape. So it is written there as well.
+# - The outer `grad` makes a tape, and on it a traced $x$. It calls the inner `grad`, which makes a second tape, and on that a
+#   traced value *whose own value is traced*.
+# - An operation on that value is written on the inner tape: the one that was made later, and so has the higher level. But
+#   `record` runs the operation on what is *in* the value, and that is a traced value of the outer tape. So it is written there
+#   as well.
 # - The slopes of the inner backward pass are traced values of the outer tape. Everything that is done to them is written on it,
 #   and the outer backward pass walks back over it.
 #
-# The test for a finished tape: the second derivative of $x^3$ is $6x$, 12 at $x = 2$. (The first one, $3x^2$, is 12 there as well;
-# at 3 they differ.)
+# The test for a finished tape: the second derivative of $x^3$ is $6x$, 12 at $x = 2$. (The first one, $3x^2$, is 12 there as
+# well; at 3 they differ.)
 
 
 # %%
@@ -360,7 +362,6 @@ print(f"the fourth derivative of the sine is the sine: {fourth(0.7):.6f} = {np.s
 # can happen?
 
 # %%
-right_rule = RULES[np.power]
 RULES[np.power] = lambda out, x, p: [lambda g: g * (p * plain(x) ** (p - 1))]
 
 
@@ -373,13 +374,13 @@ print("x·x·x+x²: first", grad(mixed)(2.0), "  second", grad(grad(mixed))(2.0)
 check_gradient(mixed, grad(mixed), 2.0)
 
 # %% [markdown]
-# The first derivative is right to the last digit, and the check against finite differences passes. The second derivative
-# is 0 where the rule is all there is, and elsewhere merely *wrong*: the part that went through the broken rule is missing. Nothing
+# The first derivative is right to the last digit, and the check against finite differences passes. The second derivative is 0
+# where the rule is all there is, and elsewhere merely *wrong*: the part that went through the broken rule is missing. Nothing
 # crashes.
 #
-# This will matter. From chapter 04 on the course differentiates through gradient steps, and such a tape would give another gradient,
-# silently. (The other gradient even has a name: chapter 04 calls it *first-order*.) So a tape is not finished
-# before this test has passed, and the way to test a second derivative is to compare it with differences of the **first**:
+# This will matter. From chapter 04 on the course differentiates through gradient steps, and such a tape would give another
+# gradient, silently. (The other gradient even has a name: chapter 04 calls it *first-order*.) So a tape is not finished before
+# this test has passed, and the way to test a second derivative is to compare it with differences of the **first**:
 
 # %%
 try:  # only so that this page runs through
@@ -387,10 +388,20 @@ try:  # only so that this page runs through
 except WrongAnswer as message:
     print("✗", message)
 
-RULES[np.power] = right_rule
+RULES[np.power] = lambda out, x, p: [lambda g: g * (p * x ** (p - 1))]  # as it was
 check_gradient(grad(mixed), grad(grad(mixed)), 2.0)
 
 # %% [markdown]
+# **Your turn.** In a new cell, give the tape a rule for `np.exp`, in one line, and find out whether it stands the test: all
+# derivatives of $e^x$ are $e^x$.
+#
+# <details><summary>Answer</summary>
+#
+# `RULES[np.exp] = lambda out, x: [lambda g: g * out]`, and `grad(grad(grad(np.exp)))(0.7)` is `np.exp(0.7)`. The result `out`
+# is at hand, so nothing has to be computed again. And it is right to any order: inside an outer `grad`, `out` is a traced
+# value, because `record` ran the operation on traced values. With `g * plain(out)` the second derivative would be 0.
+# </details>
+#
 # ## The library's tape
 #
 # `ref.grad` is the same idea under the same names. Unfold its tape and its `record`, and look for what you know:
@@ -402,10 +413,11 @@ show_source(autodiff.Tape)
 show_source(autodiff.record)
 
 # %% [markdown]
-# What it does beyond ours: parameters may be nested lists, tuples and dicts; `pull_back` can start from a slope
-# other than 1, which gives Jacobians; there are rules for dozens of operations, indexing among them; a tape is closed
-# after use; and it *complains*. Ours says `KeyError` for an operation that has no rule. Worse, where a rule of ours covers less than NumPy does,
-# it is silently wrong: it loses the slope of an exponent, for instance. The library says what is missing and what to use instead:
+# What it does beyond ours: parameters may be nested lists, tuples and dicts; `pull_back` can start from a slope other than 1,
+# which gives Jacobians; there are rules for dozens of operations, indexing among them; a tape is closed after use; and it
+# *complains*. Ours says `KeyError` for an operation that has no rule. Worse, where a rule of ours covers less than NumPy does,
+# it is silently wrong: it loses the slope of an exponent, for instance. The library says what is missing and what to use
+# instead:
 
 # %%
 try:
@@ -419,21 +431,23 @@ except NotImplementedError as message:
 # Once in your life you should do it by hand. Chapter 09 will do it again for second derivatives, in the notation of this
 # section.
 #
-# **The network.** A layer takes its input $a_-$ to $z = Wa_- + b$, and gives out $a = \mathrm{relu}(z)$, which is the input of the
-# next layer. (The minus says *one layer below*. For the first layer, $a_-$ is $x$.) The *last* layer is linear: $a = z$. We write one
-# example; $a_-$, $z$, $a$ and $b$ are column vectors.
+# **The network.** A layer takes its input $a_-$ to $z = Wa_- + b$, and gives out $a = \mathrm{relu}(z)$, which is the input of
+# the next layer. (The minus says *one layer below*. For the first layer, $a_-$ is $x$.) The *last* layer is linear: $a = z$. We
+# write one example; $a_-$, $z$, $a$ and $b$ are column vectors.
 #
-# **What we carry back.** For each layer let $\delta = \partial L/\partial z$, the slopes of what the layer computes *before* its relu.
+# **What we carry back.** For each layer let $\delta = \partial L/\partial z$, the slopes of what the layer computes *before*
+# its relu.
 #
 # - *Output.* The loss is the mean squared error over $n$ examples with one output each, so each example adds
 #   $\tfrac1n(a - y)^2$ to it, and $\delta = \tfrac2n(a - y)$. (The $\tfrac1n$ of the mean is inside δ from here on.)
-# - *One layer down.* In full, $z_i = \sum_j W_{ij}(a_-)_j + b_i$. So $(a_-)_j$ is used in *every* $z_i$, with the factor $W_{ij}$.
-#   Over several paths, add: its slope is $\sum_i W_{ij}\delta_i$, that is $(W^\top\delta)_j$. And $a_- = \mathrm{relu}(z_-)$ passes a
-#   slope on where $z_- > 0$, and nothing elsewhere. So $\delta_- = W^\top\delta$ where $z_- > 0$, else 0.
-# - *Slopes of the layer.* $W_{ij}$ is used in $z_i$ only, with the factor $(a_-)_j$, so its slope is $\delta_i(a_-)_j$: as a matrix,
-#   $\partial L/\partial W = \delta a_-^\top$. And $b_i$ has the factor 1: $\partial L/\partial b = \delta$.
-# - *Several examples.* All examples use the same $W$ and $b$. So the slopes are **sums over examples** of these; the sign for the sum
-#   is left out.
+# - *One layer down.* In full, $z_i = \sum_j W_{ij}(a_-)_j + b_i$. So $(a_-)_j$ is used in *every* $z_i$, with the factor
+#   $W_{ij}$. Over several paths, add: its slope is $\sum_i W_{ij}\delta_i$, that is $(W^\top\delta)_j$. And
+#   $a_- = \mathrm{relu}(z_-)$ passes a slope on where $z_- > 0$, and nothing elsewhere. So $\delta_- = W^\top\delta$ where
+#   $z_- > 0$, else 0.
+# - *Slopes of the layer.* $W_{ij}$ is used in $z_i$ only, with the factor $(a_-)_j$, so its slope is $\delta_i(a_-)_j$: as a
+#   matrix, $\partial L/\partial W = \delta a_-^\top$. And $b_i$ has the factor 1: $\partial L/\partial b = \delta$.
+# - *Several examples.* All examples use the same $W$ and $b$. So the slopes are **sums over examples** of these; the sign for
+#   the sum is left out.
 #
 # | | line |
 # | --- | --- |
@@ -460,10 +474,10 @@ except NotImplementedError as message:
 #
 # ### In rows
 #
-# Code holds all examples at once, **one per row**. The matrix of all $a_-$ has the shape (examples, inputs). `w` is stored as (inputs,
-# outputs), the transpose of $W$, so that the forward line reads `z = inputs @ w + b`. Then everything above is transposed:
-# $\delta_- = W^\top\delta$ becomes `delta @ w.T`, and $\delta a_-^\top$, summed over the examples, becomes `inputs.T @ delta`: the product of
-# these two matrices *is* the sum over examples.
+# Code holds all examples at once, **one per row**. The matrix of all $a_-$ has the shape (examples, inputs). `w` is stored as
+# (inputs, outputs), the transpose of $W$, so that the forward line reads `z = inputs @ w + b`. Then everything above is
+# transposed: $\delta_- = W^\top\delta$ becomes `delta @ w.T`, and $\delta a_-^\top$, summed over the examples, becomes
+# `inputs.T @ delta`: the product of these two matrices *is* the sum over examples.
 
 
 # %%
@@ -505,15 +519,15 @@ print("1-40-40-1:  by hand and by the tape agree to 1e-9:", bool(apart < 1e-9))
 # %% [markdown]
 # (Here is also the rule of `@` that we owed you: $g$ in place of δ.)
 #
-# Look at what the way back **needs**: each layer's input, and where its $z$ was positive. They were computed on the way forward and
-# have to be kept until the way back comes by. So reverse mode costs memory, a number for each unit and example. Chapter 06
+# Look at what the way back **needs**: each layer's input, and where its $z$ was positive. They were computed on the way forward
+# and have to be kept until the way back comes by. So reverse mode costs memory, a number for each unit and example. Chapter 06
 # (to come) and [chapter 09](09_fast_maml.ipynb) count what that means for a gradient through many gradient steps.
 
 # %% [markdown]
 # ## What a gradient costs
 #
-# Count multiplications. On the way forward each `w` takes part in one product, `inputs @ w`. On the way back it does so in
-# two, `delta @ w.T` and `inputs.T @ delta`, of the same size. One and two make **three**. (A little less: the first layer has no
+# Count multiplications. On the way forward each `w` takes part in one product, `inputs @ w`. On the way back it does so in two,
+# `delta @ w.T` and `inputs.T @ delta`, of the same size. One and two make **three**. (A little less: the first layer has no
 # `delta` to pass on.) That holds for every width, and so the number of parameters drops out. This is the **cheap gradient
 # principle**: for programs made of simple operations the gradient costs a small multiple of the value, often within a factor of
 # five, however many parameters there are (Griewank & Walther, 2008).
@@ -555,11 +569,11 @@ for width in (10, 40, 160, 640):
 # Read down a column. From top to bottom the parameters grow three-thousandfold, and so does the last column. The others hardly
 # change, and a tape's price even falls. But it is three only by hand. Why is a tape dearer than the count says?
 #
-# In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about
-# a microsecond before it begins, whatever it does, and a tape *starts* many more operations than the value: it traces each
-# one, looks up its rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the
-# products take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape
-# written in Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
+# In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about a microsecond
+# before it begins, whatever it does, and a tape *starts* many more operations than the value: it traces each one, looks up its
+# rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the products
+# take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape written in
+# Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
 #
 # To see the differences fail for yourself: all 1,761 slopes of the middle network, one at a time.
 
@@ -590,11 +604,12 @@ print("and agrees to five digits:", bool(gap < 1e-5 * largest))
 # %% [markdown]
 # ## The other direction
 #
-# Why walk *back*? A program is a chain of steps, say $x \to u \to v \to L$. Each has a **Jacobian**, the matrix of all slopes of
-# its results with respect to its inputs (a row per result, a column per input). By the chain rule the Jacobian of the whole is
-# the product $J_3J_2J_1$. The brackets do not change the result, but they change the work:
+# Why walk *back*? A program is a chain of steps, say $x \to u \to v \to L$. Each has a **Jacobian**, the matrix of all slopes
+# of its results with respect to its inputs (a row per result, a column per input). By the chain rule the Jacobian of the whole
+# is the product $J_3J_2J_1$. The brackets do not change the result, but they change the work:
 #
-# - $(J_3J_2)J_1$, from the **last** step: reverse mode. With one output, $J_3$ is a row, and a row times a matrix is a row again.
+# - $(J_3J_2)J_1$, from the **last** step: reverse mode. With one output, $J_3$ is a row, and a row times a matrix is a row
+#   again.
 # - $J_3(J_2J_1)$, from the **first** step: **forward mode**. With one input, $J_1$ is a column, and it stays one.
 
 # %%
@@ -606,24 +621,24 @@ for inputs, outputs in ((1000, 1), (1, 1000)):
     print(f"{inputs:4} inputs, {outputs:4} outputs     {reverse:9,}   {forwards:9,}")
 
 # %% [markdown]
-# So **reverse mode costs one pass per output, forward mode one pass per input**. A loss has one output and many inputs: reverse. How
-# a thousand numbers depend on a single one, a step size for instance: forward. And a single *direction* $v$ in the space of
-# all inputs counts as one input, since $J_1 v$ is a column: forward mode gives $J_3J_2J_1v$ in one pass. It needs no tape and keeps
-# nothing, because it goes along with the program.
+# So **reverse mode costs one pass per output, forward mode one pass per input**. A loss has one output and many inputs:
+# reverse. How a thousand numbers depend on a single one, a step size for instance: forward. And a single *direction* $v$ in the
+# space of all inputs counts as one input, since $J_1 v$ is a column: forward mode gives $J_3J_2J_1v$ in one pass. It needs no
+# tape and keeps nothing, because it goes along with the program.
 #
-# `ref.jacobian` shows the price of reverse mode: one pull-back for each output. Chapter 05 (to come) combines the two modes, and chapter
-# 09's *Further A* is forward mode by hand, applied to the table above.
+# `ref.jacobian` shows the price of reverse mode: one pull-back for each output. Chapter 05 (to come) combines the two modes,
+# and chapter 09's *Further A* is forward mode by hand, applied to the table above.
 
 # %% [markdown]
 # ## A habit: check along a random direction
 #
-# You have a gradient $g$, perhaps written by hand. To check all of its entries by differences costs $2n$ values. To check it along **one
-# direction** $v$ costs two:
+# You have a gradient $g$, perhaps written by hand. To check all of its entries by differences costs $2n$ values. To check it
+# along **one direction** $v$ costs two:
 #
 # $$\frac{L(\theta + hv) - L(\theta - hv)}{2h} \;\approx\; g^\top v .$$
 #
-# An error $e$ in the gradient shows as $e^\top v$. So it stays hidden only if $v$ is perpendicular to it. Which direction, then?
-# Say that somebody forgot the slopes of the first biases, and claims 0 for them:
+# An error $e$ in the gradient shows as $e^\top v$. So it stays hidden only if $v$ is perpendicular to it. Which direction,
+# then? Say that somebody forgot the slopes of the first biases, and claims 0 for them:
 
 
 # %%
@@ -649,13 +664,13 @@ for name, v in [("its own direction ", wrong), *(("a random direction", v) for v
     print(f"{name}: claimed {claim:8.3f}, measured {found:8.3f}")
 
 # %% [markdown]
-# Along its own direction the wrong gradient looks perfect: it does not move the biases, and so it never learns what they
-# do. Whatever direction is *made from* the claim, or from one's idea of the network, may share its blind spot. A random direction
+# Along its own direction the wrong gradient looks perfect: it does not move the biases, and so it never learns what they do.
+# Whatever direction is *made from* the claim, or from one's idea of the network, may share its blind spot. A random direction
 # has no idea. For it to miss an error, $e^\top v$ would have to be tiny by chance.
 #
-# Make it a habit: whenever you have written a derivative, `check_gradient`, which takes five random directions. It says nothing about
-# other places, nothing about *second* derivatives (as you saw), and near a kink of a relu it may complain about a gradient
-# that is right (as you saw, too): then try another place.
+# Make it a habit: whenever you have written a derivative, `check_gradient`, which takes five random directions. It says nothing
+# about other places, nothing about *second* derivatives (as you saw), and near a kink of a relu it may complain about a
+# gradient that is right (as you saw, too): then try another place.
 
 # %%
 check_gradient(loss, lambda p: backward(p, x, y), params)
@@ -668,8 +683,8 @@ except WrongAnswer as message:
 # ## Fit one sine
 #
 # Put the tape to work. Twenty points of the wave $3\sin(x - 1)$, the network 1-40-40-1, and 1,000 rounds of *Adam* (gradient
-# descent with a step size of its own for each parameter, as in chapter 00), every gradient from our own tape. Three starts (seeds
-# 2, 3 and 4; the points have seed 1):
+# descent with a step size of its own for each parameter, as in chapter 00), every gradient from our own tape. Three starts
+# (seeds 2, 3 and 4; the points have seed 1):
 
 # %%
 x20 = np.random.default_rng(1).uniform(-5, 5, (20, 1))
@@ -714,25 +729,26 @@ draw(
 )
 
 # %% [markdown]
-# So our seventy lines train a network. It took a thousand rounds and twenty points for *one* wave, and the next wave would take as many.
-# That it can be had for one step and ten points is what this course is about.
+# So our seventy lines train a network. It took a thousand rounds and twenty points for *one* wave, and the next wave would take
+# as many. That it can be had for one step and ten points is what this course is about.
 
 # %% [markdown]
 # ## What you should have seen
 #
-# - A backward pass is the forward pass read from its end: multiply along a path, add over several paths, sum what was broadcast.
+# - A backward pass is the forward pass read from its end: multiply along a path, add over several paths, sum what was
+#   broadcast.
 # - Our tape agrees with the library's and with the work by hand; the second derivative of $x^3$ at 2 is 12, and one rule
 #   that computes with plain numbers makes it 0 without a word.
-# - The price of a gradient, in values, does not grow with the number of parameters: just under three in multiplications, more on
-#   a tape in Python. That of differences is two per parameter.
+# - The price of a gradient, in values, does not grow with the number of parameters: just under three in multiplications, more
+#   on a tape in Python. That of differences is two per parameter.
 # - A wrong gradient that passes the check along its own direction, and fails along random ones.
 # - Three networks that fit twenty points of one wave, each by a thousand gradients.
 
 # %% [markdown]
 # ## Three questions
 #
-# **1.** A tape *overwrites* where it should add. Which slope does it report for $f(x) = x \cdot x + x$ at $x = 3$? (The backward pass
-# visits the sum first; its operands are $x \cdot x$ and $x$.)
+# **1.** A tape *overwrites* where it should add. Which slope does it report for $f(x) = x \cdot x + x$ at $x = 3$? (The
+# backward pass visits the sum first; its operands are $x \cdot x$ and $x$.)
 #
 # <details><summary>A · 7, as it should be</summary>
 # The true slope is 2x + 1 = 7. It is a sum of three parts, 1 from the sum and 3 + 3 from the product. Nothing here adds.
@@ -757,8 +773,8 @@ draw(
 # has a part along *every* axis, so an error anywhere shows in each of the five.
 # </details>
 #
-# **3.** You want to know how all 1,761 parameters of a trained network depend on **one** number, the step size of its training. Which mode,
-# and how many passes?
+# **3.** You want to know how all 1,761 parameters of a trained network depend on **one** number, the step size of its training.
+# Which mode, and how many passes?
 #
 # <details><summary>A · Reverse mode, one pass: gradients are cheap.</summary>
 # A *gradient* is cheap in reverse mode: many inputs and one output. Here it is the other way round. Reverse mode would need
@@ -776,29 +792,29 @@ draw(
 #
 # 1. Backward pass: visit the lines from the last to the first; a slope is the **sum** over all uses of (slope of the result) ×
 #    (local factor), and what was broadcast is summed over the broadcast axis.
-# 2. A layer: $\delta = \tfrac2n(a - y)$ at the output, $\delta_- = W^\top\delta$ where $z_- > 0$, $g_W = \delta a_-^\top$, $g_b = \delta$, summed over
-#    examples.
-# 3. If the rules are made of operations that are recorded themselves, `grad(grad(f))` is right; a rule that computes with plain numbers
-#    silently loses second derivatives.
-# 4. A gradient costs about three values in arithmetic, whatever the number of parameters; reverse mode costs a pass per output and
-#    memory, forward mode a pass per input.
-# 5. Check $g^\top v$ against $(L(\theta + hv) - L(\theta - hv))/2h$ along a random $v$; check second derivatives against differences of
-#    the first.
+# 2. A layer: $\delta = \tfrac2n(a - y)$ at the output, $\delta_- = W^\top\delta$ where $z_- > 0$, $g_W = \delta a_-^\top$,
+#    $g_b = \delta$, summed over examples.
+# 3. If the rules are made of operations that are recorded themselves, `grad(grad(f))` is right; a rule that computes with plain
+#    numbers silently loses second derivatives.
+# 4. A gradient costs about three values in arithmetic, whatever the number of parameters; reverse mode costs a pass per output
+#    and memory, forward mode a pass per input.
+# 5. Check $g^\top v$ against $(L(\theta + hv) - L(\theta - hv))/2h$ along a random $v$; check second derivatives against
+#    differences of the first.
 
 # %% [markdown]
 # ## Further reading
 #
-# - Baydin, Pearlmutter, Radul & Siskind (2018), *Automatic Differentiation in Machine Learning: a Survey*, arXiv 1502.05767: both modes,
-#   what they are not (symbolic differentiation, finite differences), and the history. Begin here.
-# - Griewank & Walther (2008), *Evaluating Derivatives*, second edition, SIAM: the book. The cheap gradient principle with its proof,
-#   and how to trade memory for time.
+# - Baydin, Pearlmutter, Radul & Siskind (2018), *Automatic Differentiation in Machine Learning: a Survey*, arXiv 1502.05767:
+#   both modes, what they are not (symbolic differentiation, finite differences), and the history. Begin here.
+# - Griewank & Walther (2008), *Evaluating Derivatives*, second edition, SIAM: the book. The cheap gradient principle with its
+#   proof, and how to trade memory for time.
 # - Rumelhart, Hinton & Williams (1986), *Learning Representations by Back-Propagating Errors*, Nature 323: four pages that made
 #   backpropagation famous.
-# - Kakade & Lee (2018), *Provably Correct Automatic Subdifferentiation for Qualified Programs*, NeurIPS: what a tape gets wrong exactly
-#   *at* a kink, and that the cheap gradient principle can be had there, too.
-# - A. Karpathy, *micrograd* (github.com/karpathy/micrograd): a tape for single numbers, about as short as ours. Its slopes are plain numbers,
-#   so try our test on it: does it know the second derivative of $x^3$?
+# - Kakade & Lee (2018), *Provably Correct Automatic Subdifferentiation for Qualified Programs*, NeurIPS: what a tape gets wrong
+#   exactly *at* a kink, and that the cheap gradient principle can be had there, too.
+# - A. Karpathy, *micrograd* (github.com/karpathy/micrograd): a tape for single numbers, about as short as ours. Its slopes are
+#   plain numbers, so try our test on it: does it know the second derivative of $x^3$?
 #
-# **Now you:** the [exercises of this chapter](../exercises/02_backpropagation.ipynb): two rules, the sum over uses, the order of
-# visits, a check that finds *which* slope is wrong, and a network that learns one sine from data in parts. **Next:** chapter 03 is to
-# come; go on with [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb).
+# **Now you:** the [exercises of this chapter](../exercises/02_backpropagation.ipynb): two rules, the sum over uses, the order
+# of visits, a check that finds *which* slope is wrong, and a network that learns one sine from data in parts. **Next:** chapter
+# 03 is to come; go on with [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb).
