@@ -528,9 +528,21 @@ print("1-40-40-1:  by hand and by the tape agree to 1e-9:", bool(apart < 1e-9))
 #
 # Count multiplications. On the way forward each `w` takes part in one product, `inputs @ w`. On the way back it does so in two,
 # `delta @ w.T` and `inputs.T @ delta`, of the same size. One and two make **three**. (A little less: the first layer has no
-# `delta` to pass on.) That holds for every width, and so the number of parameters drops out. This is the **cheap gradient
-# principle**: for programs made of simple operations the gradient costs a small multiple of the value, often within a factor of
-# five, however many parameters there are (Griewank & Walther, 2008).
+# `delta` to pass on.)
+
+# %%
+for width in (40, 160):
+    shapes = [(1, width), (width, width), (width, 1)]  # of w1, w2, w3
+    value = sum(10 * inputs * outputs for inputs, outputs in shapes)  # ten examples
+    gradient = 3 * value - 10 * width
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in shapes)
+    print(f"{parameters:6,} parameters: value {value:7,} multiplications, gradient {gradient:7,}, "
+          f"{gradient / value:.2f} times as many")  # fmt: skip
+
+# %% [markdown]
+# The number of parameters has dropped out. This is the **cheap gradient principle**: for programs made of simple operations the
+# gradient costs a small multiple of the value, often within a factor of five, however many parameters there are (Griewank &
+# Walther, 2008).
 
 # %%
 price_of_a_gradient()
@@ -569,11 +581,11 @@ for width in (10, 40, 160, 640):
 # Read down a column. From top to bottom the parameters grow three-thousandfold, and so does the last column. The others hardly
 # change, and a tape's price even falls. But it is three only by hand. Why is a tape dearer than the count says?
 #
-# In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about a microsecond
-# before it begins, whatever it does, and a tape *starts* many more operations than the value: it traces each one, looks up its
-# rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the products
-# take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape written in
-# Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
+# In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about as much as one
+# on a single number (chapter 09 measures it), and a tape *starts* many more operations than the value: it traces each one, looks
+# up its rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the
+# products take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape
+# written in Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
 #
 # To see the differences fail for yourself: all 1,761 slopes of the middle network, one at a time.
 
@@ -612,12 +624,18 @@ print("and agrees to five digits:", bool(gap < 1e-5 * largest))
 #   again.
 # - $J_3(J_2J_1)$, from the **first** step: **forward mode**. With one input, $J_1$ is a column, and it stays one.
 
+
 # %%
+def product(left, right):
+    """Multiplications in the product of matrices of these shapes."""
+    return left[0] * left[1] * right[1]
+
+
 print("multiplications                  reverse     forward")
 for inputs, outputs in ((1000, 1), (1, 1000)):
     last, middle, first = (outputs, 40), (40, 40), (40, inputs)  # shapes of J₃, J₂, J₁
-    reverse = last[0] * 40 * 40 + last[0] * 40 * inputs
-    forwards = 40 * 40 * inputs + outputs * 40 * inputs
+    reverse = product(last, middle) + product((outputs, 40), first)
+    forwards = product(middle, first) + product(last, (40, inputs))
     print(f"{inputs:4} inputs, {outputs:4} outputs     {reverse:9,}   {forwards:9,}")
 
 # %% [markdown]
