@@ -262,6 +262,9 @@ def _walks_gone_wrong(lines, seeds):
         "every result has its seed: you start with 1 at the last line, as if it were the loss": (
             _walk_back(lines, last)
         ),
+        "a seed says how strongly L uses a line: yours all count as 1": (
+            _walk_back(lines, np.asarray(seeds) != 0)
+        ),
         "go from the last line to the first: you visit a line before those that use it, so it passes on its seed "
         "and nothing that it has gathered": _first_to_last(lines, seeds),
         "a line that uses an operand twice passes two parts to it: in yours the second part of a line wins": (
@@ -696,6 +699,14 @@ def _all_from_the_start(params, x, y, lr, rounds):
     return params
 
 
+def _one_after_another(params, x, y, lr, rounds):
+    for parts in rounds:
+        for name in params:
+            slope = _slope(params, x, y, np.concatenate(parts))[name]
+            params = params | {name: params[name] - lr * slope}
+    return params
+
+
 def _fits_gone_wrong(*case):
     *_, x, _, _, rounds = case
     fitted = partial(_fitted, *case)
@@ -749,6 +760,9 @@ def _fits_gone_wrong(*case):
         ),
         "every round takes its slopes at the parameters where the last round ended: yours are all taken at the "
         "start": lambda: _all_from_the_start(*case),
+        "take all slopes of a step first, then move: yours are taken anew when some parameters have moved": (
+            lambda: _one_after_another(*case)
+        ),
         "only the first round is done: is the `return` inside the loop?": (
             lambda: _fitted(*case[:4], rounds[:1])
         ),

@@ -44,8 +44,8 @@ check("02.matmul_back", matmul_back, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write down one number of the result, with indices: $z_{to} = \sum_i x_{ti}\,w_{oi}$ for an example of task $t$. Which results
-# does $x_{ti}$ take part in, and with which factor? Which does $w_{oi}$?
+# Write down one number of the result, with indices: $z_{eo} = \sum_i x_{ei}\,w_{oi}$ for example $e$ of some task. Which results
+# does $x_{ei}$ take part in, and with which factor? And $w_{oi}$: in those of which examples, of which tasks?
 # </details>
 # <details><summary>Hint 2</summary>
 #

@@ -215,6 +215,15 @@ def as_in_the_lesson_s_tape(lines, seeds):
     return last_seed_only(lines, np.ones(len(lines)))
 
 
+@wrong_answer("02.accumulate", says="yours all count as 1")
+def seeds_as_flags(lines, seeds):
+    slopes = np.where(seeds != 0, 1.0, 0.0)
+    for i in reversed(range(len(lines))):
+        for parent, factor in lines[i]:
+            slopes[parent] += slopes[i] * factor
+    return slopes
+
+
 @wrong_answer("02.accumulate", says="go from the last line to the first")
 def from_the_first(lines, seeds):
     slopes = seeds.copy()
@@ -692,6 +701,15 @@ def slopes_of_the_start(params, x, y, lr, rounds):
     start = params
     for parts in rounds:
         params = _step(params, _slopes(start, x, y, np.concatenate(parts)), lr)
+    return params
+
+
+@wrong_answer("02.fit_one_sine", says="when some parameters have moved")
+def one_parameter_after_the_other(params, x, y, lr, rounds):
+    params = dict(params)
+    for parts in rounds:
+        for name in params:
+            params[name] = params[name] - lr * _slopes(params, x, y, np.concatenate(parts))[name]
     return params
 
 
