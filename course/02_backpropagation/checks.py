@@ -760,7 +760,7 @@ def _fits_gone_wrong(*case):
         ),
         "every round takes its slopes at the parameters where the last round ended: yours are all taken at the "
         "start": lambda: _all_from_the_start(*case),
-        "take all slopes of a step first, then move: yours are taken anew when some parameters have moved": (
+        "take all slopes of a step first, then move: yours are taken again after some parameters have moved": (
             lambda: _one_after_another(*case)
         ),
         "only the first round is done: is the `return` inside the loop?": (

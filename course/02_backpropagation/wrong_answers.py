@@ -704,7 +704,7 @@ def slopes_of_the_start(params, x, y, lr, rounds):
     return params
 
 
-@wrong_answer("02.fit_one_sine", says="when some parameters have moved")
+@wrong_answer("02.fit_one_sine", says="after some parameters have moved")
 def one_parameter_after_the_other(params, x, y, lr, rounds):
     params = dict(params)
     for parts in rounds:
