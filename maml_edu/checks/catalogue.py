@@ -35,6 +35,15 @@ def _tanh_mlp_mse(xp):
     return lambda params, x, y: xp.mean((net(params, x) - y) ** 2)
 
 
+def _running_totals_mse(xp):
+    """Mean squared error of the running totals of `_tanh_mlp` over the examples.
+
+    `ref.grad` has no rule for cumsum: a loss whose gradient can only be measured.
+    """
+    net = _tanh_mlp(xp)
+    return lambda params, x, y: xp.mean((xp.cumsum(net(params, x), 0) - y) ** 2)
+
+
 def _double_well(xp):
     """(θ² − 1)² / 4, a loss of one number with two minima; its slope is θ³ − θ."""
     return lambda theta: (theta**2 - 1.0) ** 2 / 4.0
@@ -64,6 +73,7 @@ FUNCTIONS = {
     "linear_mse": _linear_mse,
     "tanh_mlp": _tanh_mlp,
     "tanh_mlp_mse": _tanh_mlp_mse,
+    "running_totals_mse": _running_totals_mse,
     "double_well": _double_well,
     "sine_of_product": _sine_of_product,
     "quartic_and_sine": _quartic_and_sine,

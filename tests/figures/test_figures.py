@@ -66,6 +66,9 @@ FIGURES = {
     "stability_limit": lambda f: f(),
     "noisy_descent": lambda f: f(),
     "momentum_map": lambda f: f(),
+    # Chapter 02
+    "break_the_tape": lambda f: f(),
+    "price_of_a_gradient": lambda f: f(),
     # Chapter 04
     "two_arrows": lambda f: f(),
     "meta_loss_of_theta": lambda f: f(),
