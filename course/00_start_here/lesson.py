@@ -14,12 +14,12 @@
 # | **0** | 00 · Start here (this page) | What does learning to learn look like? | |
 # | **1** | *Learning* | | |
 # | | [01 · Gradient descent](01_gradient_descent.ipynb) | When does following the slope arrive, and when does it blow up? | [01](../exercises/01_gradient_descent.ipynb) |
-# | | 02 · Backpropagation | How does a program differentiate itself? | to come |
-# | | 03 · Many tasks, few examples | Why does a network trained on everything know nothing? | to come |
+# | | [02 · Backpropagation](02_backpropagation.ipynb) | How does a program differentiate itself? | [02](../exercises/02_backpropagation.ipynb) |
+# | | [03 · Many tasks, few examples](03_many_tasks.ipynb) | Why does a network trained on everything know nothing? | [03](../exercises/03_many_tasks.ipynb) |
 # | **2** | *Meta-gradients* | | |
 # | | [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb) | What changes when you differentiate through an update? | [04](../exercises/04_gradient_of_a_step.ipynb) |
-# | | 05 · Hessians without Hessians | How can I − αH be applied without ever forming H? | to come |
-# | | 06 · Many inner steps | What happens to the signal through many updates? | to come |
+# | | [05 · Hessians without Hessians](05_hessians.ipynb) | How can I − αH be applied without ever forming H? | [05](../exercises/05_hessians.ipynb) |
+# | | [06 · Many inner steps](06_many_inner_steps.ipynb) | What happens to the signal through many updates? | [06](../exercises/06_many_inner_steps.ipynb) |
 # | **3** | *MAML* | | |
 # | | [07 · MAML in NumPy](07_maml_in_numpy.ipynb) | Can forty lines learn to learn? | [07](../exercises/07_maml_in_numpy.ipynb) |
 # | | [08 · MAML in PyTorch](08_maml_in_pytorch.ipynb) | Same numbers, other machine? | [08](../exercises/08_maml_in_pytorch.ipynb) |
@@ -462,8 +462,10 @@ print(
 #
 # - **adapted parameters**: $\varphi$, what the inner loop makes of θ for one task (04).
 # - **backpropagation**: how a program works out the gradient of what it computed, from the end to the start (02).
+# - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
 # - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07).
 # - **batch norm**: a layer that shifts and scales its inputs by the mean and variance of the batch (10).
+# - **broadcasting**: NumPy's use of one number in place of many; on the way back these parts are summed (02).
 # - **condition number**: largest curvature over smallest; how elongated a ravine is (01).
 # - **confidence interval**: a range that contains the true value in, say, 95 of 100 repetitions (00).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
@@ -471,6 +473,7 @@ print(
 # - **episode**: another word for a task as it is drawn: a support set and a query set (10).
 # - **fine-tuning**: further training, on a new task, of a network trained on others (07).
 # - **first-order MAML**: MAML that leaves out the derivative of the inner step (04).
+# - **forward mode**: slopes carried from one input, or along one direction, to all results; one pass per input (02).
 # - **gradient**: the slopes of a loss, one for each parameter (01).
 # - **gradient descent**: repeated steps against the gradient (01).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
@@ -478,6 +481,7 @@ print(
 # - **inner loop**: the K inner steps of one task (07).
 # - **inner rate**: α, the step size of an inner step (04).
 # - **inner step**: one gradient step on a task's support set (00).
+# - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
 # - **loss**: a number that says how badly parameters do; smaller is better (01).
 # - **median**: the value that half of the numbers lie below (00).
 # - **meta-batch**: the tasks over which one outer step averages (07).
@@ -492,10 +496,12 @@ print(
 # - **overfitting**: being good at the points one was trained on and bad between them (00).
 # - **pretrained**: trained in the ordinary way on all tasks at once, before a new one comes (07).
 # - **query loss**, **query set**: what the adapted parameters are judged on (00).
+# - **reverse mode**: slopes carried from one output back to all inputs; one pass per output (02).
 # - **second order**: the part of the meta-gradient that needs second derivatives (04).
 # - **shots**: support examples of a task, of each class if it has classes (00).
 # - **step size**: what a gradient is multiplied by to make a step (01).
 # - **support loss**, **support set**: what a task is learned from (00).
+# - **tape**: the list of a program's operations, each with how to go back (02).
 # - **task**: one small learning problem with its two sets (00).
 # - **ways**: the classes of a task (10).
 # </details>
