@@ -71,7 +71,7 @@ for alpha in (0.05, 0.25, 0.45, 0.5, 0.55):
     print(f"α = {alpha:.2f}:", "  ".join(f"{theta:6.3f}" for theta in descend(loss, 1.0, alpha, 6)))
 
 # %% [markdown]
-# `ref.grad(loss)` is the derivative of `loss`, made by the library; chapter 02 will show how. Here we could have done it
+# `ref.grad(loss)` is the derivative of `loss`, made by the library; [chapter 02](02_backpropagation.ipynb) shows how. Here we could have done it
 # by hand: $L'(\theta) = \lambda\theta$, so
 #
 # $$\theta_{k+1} = \theta_k - \alpha\lambda\,\theta_k = (1 - \alpha\lambda)\,\theta_k
@@ -539,4 +539,4 @@ momentum_map()
 #   chapter would predict.
 #
 # **Now you:** [the exercises of this chapter](../exercises/01_gradient_descent.ipynb). **Next lesson:**
-# [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb) (chapters 02 and 03 are to come).
+# [02 · Backpropagation](02_backpropagation.ipynb), how `ref.grad` finds such slopes.

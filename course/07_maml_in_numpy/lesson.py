@@ -191,7 +191,7 @@ print(sum(len(inspect.getsource(part).splitlines()) for part in parts), "lines")
 training_curve(history, window=40)
 
 # %% [markdown]
-# (Forty lines and one import: `ref.grad` differentiates them; how, is the subject of chapter 02, to come.)
+# (Forty lines and one import: `ref.grad` differentiates them, as [chapter 02](02_backpropagation.ipynb) shows.)
 #
 # The dotted line is the error of the *average wave*, about 3.0: no function that is the same for all tasks can do better.
 # The meta-loss is below it, so what comes out of the inner step is **not** the same for all tasks: the network has begun
