@@ -36,7 +36,7 @@ from maml_edu.checks.exercise import (
     wrong_answers,
 )
 
-SEEDS = ("autumn", "winter", "spring", "summer", "1859")
+SEEDS = ("autumn", "winter", "1859")
 LINE = re.compile(r"difficulty (\d)/5 · (\d+) minutes? · (\d+) points?", re.I)
 BLANK = re.compile(r"^[ ]*# YOUR CODE HERE\n[ ]*raise NotImplementedError\(\)", re.M)
 SOLUTION = re.compile(r"^[^\n]*### BEGIN SOLUTION.*?### END SOLUTION[^\n]*", re.M | re.S)

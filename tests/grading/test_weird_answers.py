@@ -4,6 +4,7 @@ The answers are the right ones with one part replaced by something odd, and odd 
 """
 
 import contextlib
+import itertools
 import json
 import sys
 
@@ -22,6 +23,7 @@ CHAPTERS = with_exercises()
 ITEMS = [(chapter, item.id) for chapter in CHAPTERS for item in load_chapter(chapter)]
 SOLUTIONS: dict[str, dict] = {}
 
+THINNED = 3  # of the odd parts of an answer to a check that computes much, every third is tried
 DEEP: list = []
 for _ in range(300):
     DEEP = [DEEP]
@@ -133,9 +135,10 @@ def test_a_right_answer_with_one_odd_part_is_judged_and_no_more(chapter, id, mon
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules[item.check.__module__], "expect", recorded)
         assert outcome(item, record) == "right"
-    for name, odd in variants(results[0]):
+    alone = len(results) == len(compared) == 1 and compared[0][0] is results[0]
+    for name, odd in itertools.islice(variants(results[0]), 0, None, 1 if alone else THINNED):
         try:
-            if len(results) == len(compared) == 1 and compared[0][0] is results[0]:
+            if alone:
                 _, more, how = compared[0]  # all that this check does; what it computes takes time
                 with contextlib.suppress(WrongAnswer):
                     expect(sent(odd), *more, **how)
