@@ -37,8 +37,8 @@ def average_scene(outputs):
     return Scene(
         title=f"Pretraining learns the average wave: off by {number(away, 1)} at most",
         alt=(
-            f"A wave of height 1.6, the average of all waves, and on it, as dashed pink curves, the outputs of "
-            f"{len(outputs)} pretrained networks, which are nowhere far from it. A wide grey band around it, one standard "
+            f"A wave of height 1.6, the average of all waves, and on it, as dashed pink curves, the outputs "
+            f"of {len(outputs)} pretrained networks, nowhere far from it. A wide grey band around it, one standard "
             "deviation of the waves to either side, is narrowest at x = 0 and widest half way between the crests."
         ),
         bands=[Band(X, average - spread, average + spread, "before", "the waves, ± 1 sd")],
@@ -61,7 +61,7 @@ def what_is_left_scene():
     return Scene(
         title=f"What is left: {number(left.min(), 2)} at best, {number(mean)} on average",
         alt=(
-            f"A curve with low points of {number(left.min(), 2)} where the average wave has its crests and troughs, "
+            f"A curve with low points of {number(left.min(), 2)} where the average wave has crests and troughs, "
             f"and high points of {number(left.max(), 2)} half way between; a dotted line marks its mean, "
             f"{number(mean)}."
         ),
@@ -90,7 +90,7 @@ LEAST, FAR = 1e-2, 1e6  # errors beyond are drawn here
 def fit_by_hand(params, apply=ref.mlp):
     """Choose points, α and steps, and try to make a pretrained network (its `params`) fit a new wave.
 
-    The points may be dragged, added and taken away. The best error so far stays in the title; a tick box brings
+    The points may be dragged, added and taken away. The best error so far stays in the title; a menu brings
     least squares in two numbers. `apply(params, x)` maps (n, 1) → (n, 1) in NumPy.
     """
     best = {}  # wave → the reader's best error
@@ -99,17 +99,17 @@ def fit_by_hand(params, apply=ref.mlp):
         path = by_hand(params, points, alpha, steps, apply)
         error = wave_error(path[0][-1], wave)
         best[wave] = min(error, best.get(wave, np.inf))
-        return hand_scenes(path, points, wave, alpha, oracle, best[wave])
+        return hand_scenes(path, points, wave, alpha, oracle == "shown", best[wave])
 
     sliders = {
         "wave": ("the new wave", list(WAVES)),
         "alpha": ("inner rate α", 0.002, 0.06, 0.01, 0.002),
         "steps": ("gradient steps", 0, 20, 5, 1),
-        "oracle": ("least squares in two numbers", False),
+        "oracle": ("least squares in two numbers", ["hidden", "shown"]),
     }
     start = on_the_wave(np.linspace(-4.5, 4.5, MOST), next(iter(WAVES)))
     corner = on_the_wave(np.linspace(-4.8, -3.2, 5), next(iter(WAVES)))
-    twin = [{"steps": 20}, {"points": corner, "steps": 20, "oracle": True}]
+    twin = [{"steps": 20}, {"points": corner, "steps": 20, "oracle": "shown"}]
     figure = interactive(scenes, sliders, drag={"points": start}, more={"points": MOST}, twin=twin)
     best.clear()  # the twin's settings are not the reader's
     figure.set()
@@ -154,10 +154,10 @@ def by_hand(params, points, alpha, steps, apply=ref.mlp):
 
 
 def two_numbers(points):
-    """p sin x + q cos x on `X` with the p and q that fit the points (n, 2) best."""
+    """a sin x + b cos x on `X` with the a and b that fit the points (n, 2) best."""
     x, y = np.asarray(points, dtype=float).T
-    p, q = np.linalg.lstsq(np.column_stack([np.sin(x), np.cos(x)]), y, rcond=None)[0]
-    return p * np.sin(X) + q * np.cos(X)
+    a, b = np.linalg.lstsq(np.column_stack([np.sin(x), np.cos(x)]), y, rcond=None)[0]
+    return a * np.sin(X) + b * np.cos(X)
 
 
 def hand_scenes(path, points, wave, alpha, oracle, best):
@@ -184,16 +184,17 @@ def _fit_scene(output, least, points, wave, made, oracle, best):
     return Scene(
         title=said,
         alt=(
-            f"A new wave as a plain line ({wave}), {count} in orange, the low average wave as a dashed pink line, and "
-            f"as a green line what the pretrained network draws: {done}, mean squared distance from the wave "
+            f"A new wave as a plain line ({wave}), {count} in orange, the low average wave as a dashed pink line, "
+            f"and as a green line what the pretrained network draws: {done}, mean squared distance from the wave "
             f"{_shown(error)}. The reader's best so far is {_shown(best)}."
-            + " A dotted line is the best fit of the form p sin x + q cos x." * oracle
+            + " A dotted line is the best fit of the form a sin x + b cos x."
+            * oracle
         ),
         curves=[
             Curve(X, on_the_wave(X, wave)[:, 1], "truth", "the new wave"),
             Curve(X, average_wave(), "baseline", "average of all waves"),
             Curve(X, output, "after", "pretrained network, adapted"),
-            *([Curve(X, least, "neutral", "p sin x + q cos x")] * oracle),
+            *([Curve(X, least, "neutral", "a sin x + b cos x")] * oracle),
         ],
         points=[Points(*np.transpose(points), "support", "your points", drag="points")],
         legend="below",
@@ -209,8 +210,8 @@ def _steps_scene(errors, support, least):
         title=_what_the_steps_do(errors, support),
         alt=(
             f"Two curves over the gradient steps on a logarithmic axis: the error on the points goes from "
-            f"{_shown(support[0])} to {_shown(support[-1])}, the error over the whole wave from {_shown(errors[0])} to "
-            f"{_shown(errors[-1])}."
+            f"{_shown(support[0])} to {_shown(support[-1])}, the error over the whole wave from "
+            f"{_shown(errors[0])} to {_shown(errors[-1])}."
             + (
                 ""
                 if least is None
@@ -229,9 +230,7 @@ def _steps_scene(errors, support, least):
                 []
                 if least is None
                 else [
-                    Curve(
-                        [0, max(1, step[-1])], on_axis([least, least]), "neutral", "two numbers"
-                    )
+                    Curve([0, max(1, step[-1])], on_axis([least, least]), "neutral", "two numbers")
                 ]
             ),
         ],
@@ -278,8 +277,8 @@ def intervals_scene(words, middles, halves, truth):
     return Scene(
         title=f"{words[:1].upper()}{words[1:]}: {holds.sum()} of {len(holds)} intervals hold the true mean",
         alt=(
-            f"{len(holds)} horizontal intervals, one above the other, sorted by their middle, and a dotted upright line "
-            f"at the true mean, {number(truth, 2)}. {holds.sum()} of them cross the line, in grey; {(~holds).sum()} do "
+            f"{len(holds)} horizontal intervals, one above the other, sorted by their middle, and a dotted upright "
+            f"line at the true mean, {number(truth, 2)}. {holds.sum()} cross it, in grey; {(~holds).sum()} do "
             f"not, in orange. The shortest is {number(2 * halves.min(), 2)} wide, the widest "
             f"{number(2 * halves.max(), 2)}."
         ),
@@ -329,8 +328,6 @@ def leaks_scene(rows):
             Points(honest, heights, "query", "honest"),
             Points(leaked, heights, "high", "with the leak"),
         ],
-        notes=[
-            Note(low * 1.05, y + 0.28, name) for name, y in zip(rows, heights, strict=True)
-        ],
+        notes=[Note(low * 1.05, y + 0.28, name) for name, y in zip(rows, heights, strict=True)],
         legend="below",
     )
