@@ -650,8 +650,8 @@ def _points(rng, sizes, kind, leaks):
     support, query = drawn[:, :shots].copy(), drawn[:, shots:].copy()
     if leaks and kind == 1:  # in all tasks, at another place
         query[:, -1] = support[:, 0]
-    elif leaks:  # in one that is not the first; at the same place, or another
-        task = int(rng.integers(1, n))
+    elif leaks:  # in the first alone, at another place; or in another one, at the same place
+        task = int(rng.integers(1, n)) if kind == 2 else 0
         query[task, 0 if kind == 2 else -1] = support[task, 0]
     return {"support": support, "query": query}
 
