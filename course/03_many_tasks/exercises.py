@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 03 · Exercises: many tasks, few examples
 #
-# Six functions and a question to answer in words; about 95 minutes, of which 03.5 takes the most. Replace `raise NotImplementedError()`,
-# run the cell, then run the check below it: it says whether your answer is right, and if not, which mistake it was. Everything is NumPy, and
-# no network is trained. The lesson is [here](../notebooks/03_many_tasks.ipynb).
+# Six functions and a question to answer in words; about 95 minutes, of which 03.5 takes the most. Replace
+# `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if not,
+# which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/03_many_tasks.ipynb).
 
 # %%
 import numpy as np
@@ -66,8 +66,8 @@ check("03.sampler", sampler, hidden=True)
 #
 # *difficulty 3/5 · 18 minutes · 4 points*
 #
-# The lesson averaged phases from 0 to π, where much cancels. Take any range of heights and of phases. What does pretraining arrive at, and
-# which squared error is left at each $x$? Both can be written down.
+# The lesson averaged phases from 0 to π, where much cancels. Take any range of heights and of phases. What does pretraining
+# arrive at, and which squared error is left at each $x$? Both can be written down.
 
 
 # %% nbgrader={"grade": false, "grade_id": "average_predictor", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -96,8 +96,8 @@ check("03.average_predictor", average_predictor, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# What is averaged at one $x$ is the value $A\sin(x - p)$. Since $A$ and $p$ are independent, the mean of the product is the product of the
-# means. What is left is a variance: the mean of the square minus the square of the mean.
+# What is averaged at one $x$ is the value $A\sin(x - p)$. Since $A$ and $p$ are independent, the mean of the product is the
+# product of the means. What is left is a variance: the mean of the square minus the square of the mean.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -107,8 +107,9 @@ check("03.average_predictor", average_predictor, hidden=True)
 # <details><summary>Hint 3: a similar case</summary>
 #
 # Parabolas $A(x - p)^2$ with $A$ between 0 and 1 and $p$ between 0 and 2. The mean of $A$ is ½, the mean of $(x - p)^2$ is
-# $\frac12\int_0^2 (x-p)^2 dp = \frac{x^3 - (x - 2)^3}{6}$, so the best function is their product. With $\mathbb E[A^2] = \tfrac13$ and the mean
-# $m_4$ of $(x - p)^4$, what is left is $\tfrac13 m_4$ minus the square of the best function.
+# $\frac12\int_0^2 (x-p)^2 dp = \frac{x^3 - (x - 2)^3}{6}$, so the best function is their product. With
+# $\mathbb E[A^2] = \tfrac13$ and the mean $m_4$ of $(x - p)^4$, what is left is $\tfrac13 m_4$ minus the square of the best
+# function.
 # </details>
 
 # %% [markdown]
@@ -116,8 +117,9 @@ check("03.average_predictor", average_predictor, hidden=True)
 #
 # *difficulty 3/5 · 15 minutes · 4 points*
 #
-# Several methods were run with several settings each (a setting is a pair of α and a number of steps, say) on the same tasks. Choose
-# a setting for each method, and report what it does. The protocol: shuffle the tasks *once*, with `np.random.default_rng(seed).permutation(tasks)`. The first
+# Several methods were run with several settings each (a setting is a pair of α and a number of steps, say) on the same tasks.
+# Choose a setting for each method, and report what it does. The protocol: shuffle the tasks *once*, with
+# `np.random.default_rng(seed).permutation(tasks)`. The first
 # `validation` of that order are for choosing, all others are the test. The setting with the smallest **median error over the
 # validation tasks** is chosen.
 
@@ -152,12 +154,13 @@ check("03.evaluate_protocol", evaluate_protocol, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# First make one number of each task and setting. Then there are two lists of tasks, and no task is in both. Which of the two may the choice look at?
+# First make one number of each task and setting. Then there are two lists of tasks, and no task is in both. Which of the two
+# may the choice look at?
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# Ten dishes, three cooks, four tasters each: `points` is an array (10, 3, 4). Which cook is best on the dishes of `first`, an array of dish numbers,
-# and what do the other dishes of that cook get?
+# Ten dishes, three cooks, four tasters each: `points` is an array (10, 3, 4). Which cook is best on the dishes of `first`, an
+# array of dish numbers, and what do the other dishes of that cook get?
 #
 # ```python
 # of_dish = points.mean(axis=2)                              # (10, 3)
@@ -171,8 +174,9 @@ check("03.evaluate_protocol", evaluate_protocol, hidden=True)
 #
 # *difficulty 3/5 · 12 minutes · 3 points*
 #
-# The lesson had one error per task, all of them numbers. Here come the raw errors of all queries, and on some tasks the inner steps blew up: their
-# errors are huge, or `nan`. Such a task is not missing. It is among the worst, and one with a `nan` counts as infinitely bad.
+# The lesson had one error per task, all of them numbers. Here come the raw errors of all queries, and on some tasks the inner
+# steps blew up: their errors are huge, or `nan`. Such a task is not missing. It is among the worst, and one with a `nan` counts
+# as infinitely bad.
 
 
 # %% nbgrader={"grade": false, "grade_id": "bootstrap_median", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -228,8 +232,8 @@ check("03.bootstrap_median", bootstrap_median, hidden=True)
 # | `"scaled with queries"` | `x = x - np.concatenate([support_x, query_x]).mean()`, in each task |
 # | `"order tells"` | `query = sorted(query, key=lambda point: point.y)`, in each task |
 #
-# In real life you do not see the line. You see the **record** that a run has left. Write the detective: which of the five leaks does a
-# record show? There may be none, one or several.
+# In real life you do not see the line. You see the **record** that a run has left. Write the detective: which of the five leaks
+# does a record show? There may be none, one or several.
 
 
 # %% nbgrader={"grade": false, "grade_id": "leak_hunt", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -268,18 +272,19 @@ check("03.leak_hunt", leak_hunt, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write one test for each word, and try each by itself. For the first three one single number in common is enough; for the last two *every* task must show it: a
-# few tasks may be in order by chance.
+# Write one test for each word, and try each by itself. For the first three one single number in common is enough; for the last
+# two *every* task must show it: a few tasks may be in order by chance.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Point 3 of one task and point 3 of another are different points. So support and query have to be compared task by task. An honest centre may be
-# the mean of the support set, or any fixed number: what would a guilty one be equal to?
+# Point 3 of one task and point 3 of another are different points. So support and query have to be compared task by task. An
+# honest centre may be the mean of the support set, or any fixed number: what would a guilty one be equal to?
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
-# Guests of two parties, by name: `np.isin(first, second).any()` says whether somebody was at both. For a list of evenings, each with its own numbers at
-# the coat check: `any(np.isin(a, b).any() for a, b in zip(coats, hats))`. Whether prices rise in every shop: `(np.diff(prices, axis=1) > 0).all()`.
+# Guests of two parties, by name: `np.isin(first, second).any()` says whether somebody was at both. For a list of evenings, each
+# with its own numbers at the coat check: `any(np.isin(a, b).any() for a, b in zip(coats, hats))`. Whether prices rise in every
+# shop: `(np.diff(prices, axis=1) > 0).all()`.
 # </details>
 
 # %% [markdown]
@@ -287,8 +292,8 @@ check("03.leak_hunt", leak_hunt, hidden=True)
 #
 # *difficulty 3/5 · 12 minutes · 3 points*
 #
-# Two methods, the same tasks, one error each. Which is better, and is that sure? Give the median difference with its bootstrap interval, and a
-# verdict.
+# Two methods, the same tasks, one error each. Which is better, and is that sure? Give the median difference with its bootstrap
+# interval, and a verdict.
 
 
 # %% nbgrader={"grade": false, "grade_id": "paired_difference", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -316,12 +321,14 @@ check("03.paired_difference", paired_difference, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# There is one list of numbers on which everything rests, and it has one entry for each task. After it is made, neither `ours` nor `theirs` is needed again.
+# There is one list of numbers on which everything rests, and it has one entry for each task. After it is made, neither `ours`
+# nor `theirs` is needed again.
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# The weights of three people before and after a holiday: 60, 75, 90 and 61, 76, 91. Everybody has gained exactly 1, and that is certain, though the
-# two lists overlap almost entirely. `after - before` shows it, `np.median(after) - np.median(before)` with two intervals does not.
+# The weights of three people before and after a holiday: 60, 75, 90 and 61, 76, 91. Everybody has gained exactly 1, and that is
+# certain, though the two lists overlap almost entirely. `after - before` shows it, `np.median(after) - np.median(before)` with
+# two intervals does not.
 # </details>
 
 # %% [markdown]
@@ -329,24 +336,28 @@ check("03.paired_difference", paired_difference, hidden=True)
 #
 # *difficulty 3/5 · 10 minutes · 2 points, read by a person*
 #
-# A paper has this table. (α and the number of steps of A were chosen among 50 pairs on the 100 test tasks; B has the α that A's authors use. Each was trained
-# once. "±" is 1.96 standard errors.)
+# A paper has this table. (α and the number of steps of A were chosen among 50 pairs on the 100 test tasks; B has the α that A's
+# authors use. Each was trained once. "±" is 1.96 standard errors.)
 #
 # | | mean error on 100 test tasks | median | worst task |
 # | :- | :-: | :-: | :-: |
 # | A | 0.41 ± 0.06 | 0.30 | 2.1 |
 # | B | 0.62 ± 0.38 | 0.32 | 19.4 |
 #
-# Which of these sentences does the table support? *(1) A is the better method. (2) A's network has the smaller mean error on these 100 tasks. (3) A and B do not differ, since
-# the intervals overlap.* Say for each of the other two what is missing, and what you would do to find out.
+# Which of these sentences does the table support? *(1) A is the better method. (2) A's network has the smaller mean error on
+# these 100 tasks. (3) A and B do not differ, since the intervals overlap.* Say for each of the other two what is missing, and
+# what you would do to find out.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_03", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** Only (2), and literally: on these tasks, with the settings that these tasks chose. (1) fails for several reasons. A's settings were chosen
-# on the test, the best of 50 noisy numbers; B was not tuned at all; one training each says nothing about methods; and the medians are nearly equal,
-# so that one task (19.4 is nearly a third of the sum of B's errors) makes most of the difference. (3) fails, too. Overlapping intervals do not show
-# that two things are equal; both were (or can be) tested on the same tasks, so the difference on each task is what counts, and B's ± is not to be believed with
-# a worst task of 19.4 beside a median of 0.32. To find out: choose settings of both on validation tasks, with equally many tries; train each with three seeds or more; test
-# both on the same new tasks; report the median of the paired differences with its bootstrap interval, and how many tasks ran away.
+# **Model answer.** Only (2), and literally: on these tasks, with the settings that these tasks chose. (1) fails for several
+# reasons. A's settings were chosen on the test, the best of 50 noisy numbers; B was not tuned at all; one training each says
+# nothing about methods; and the medians are nearly equal, so that one task (19.4 is nearly a third of the sum of B's errors)
+# makes most of the difference. (3) fails, too. Overlapping intervals do not show that two things are equal; both were (or can
+# be) tested on the same tasks, so the difference on each task is what counts, and B's ± is not to be believed with a worst task
+# of 19.4 beside a median of 0.32. To find out: choose settings of both on validation tasks, with equally many tries; train each
+# with three seeds or more; test both on the same new tasks; report the median of the paired differences with its bootstrap
+# interval, and how many tasks ran away.
 #
-# **Rubric.** 1 point: names (2) as the only one, with at least two true reasons against (1) (chosen on the test, untuned baseline, one training, one task
-# dominates the mean). 1 point: says why overlap does not decide (paired difference, or the tail that makes the ± unreliable), and names a repair that fits.
+# **Rubric.** 1 point: names (2) as the only one, with at least two true reasons against (1) (chosen on the test, untuned
+# baseline, one training, one task dominates the mean). 1 point: says why overlap does not decide (paired difference, or the
+# tail that makes the ± unreliable), and names a repair that fits.
