@@ -170,10 +170,10 @@ print(f"the attempt in the middle: {attempts[100][0]:.2f}; before any step: {err
 # %% [markdown]
 # <details><summary>What there is to find</summary>
 #
-# 1. Nobody wins with the network: the best of the 200 attempts ends far above 0.1. A few points fit well and the curve between
-#    them goes its own way, or α is large and the steps lead away. (With a hundred steps instead of 20 it often works: chapter
-#    00 has tried. It is the *few* steps that are not enough.)
-# 2. In the corner it fits the points and goes wrong elsewhere. The curve *on your points* falls and knows nothing of it. Only
+# 1. The network does not get there: the best of the 200 attempts is still at twice the goal. Either the points fit well and the
+#    curve between them goes its own way, or α is large and the steps lead away. (With a hundred steps it often works: chapter 00
+#    has tried. It is the *few* steps that are not enough.)
+# 2. In the corner it comes near the points, and elsewhere stays about where it was. The curve *on your points* falls and knows nothing of it. Only
 #    the error over the whole wave shows it, and that is why a task is judged by query points.
 # 3. Two, wherever they are, unless they are a multiple of π apart. With one point there are many waves through it, and
 #    least squares takes the lowest. If you pull a single point off the wave, the two numbers suffer, too.
@@ -652,7 +652,8 @@ leak_prices(prices)
 #
 # - Three pretrained networks on one curve, the average wave $-1.62\cos x$, and an error of 3.0 that no single function can get
 #   below.
-# - No choice of points, α and up to 20 steps that makes such a network fit the wave; two numbers and two points that do, exactly.
+# - Two hundred choices of points, α and up to 20 steps, none of which makes such a network fit the wave; two numbers and two
+#   points that do, exactly.
 # - An interval over queries that misses four times in ten; one over tasks that keeps its 95 %.
 # - After ten steps on three points: an interval of 600 tasks that holds the mean in 67 to 84 % of the tests, and in 10 to 45 %
 #   if errors up to 10,000 count. The interval of the median holds in 95 %.

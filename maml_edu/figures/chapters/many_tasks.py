@@ -244,10 +244,7 @@ def _what_the_steps_do(errors, support):
     if not errors[-1] < 2 * errors[0]:
         return "The steps lead away: α is too large for these points"
     if support[-1] < errors[-1] / 3:
-        return (
-            f"On your points {_shown(support[-1])}, over the whole wave {_shown(errors[-1])}: "
-            "elsewhere little is learned"
-        )
+        return f"{_shown(support[-1])} on your points, yet {_shown(errors[-1])} over the whole wave"
     return f"Over the whole wave the error goes from {_shown(errors[0])} to {_shown(errors[-1])}"
 
 

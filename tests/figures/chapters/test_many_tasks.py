@@ -84,7 +84,7 @@ def test_points_in_a_corner_are_fitted_and_the_wave_is_not():
     corner = shown.on_the_wave(np.linspace(-4.8, -3.2, 5), WAVE)
     path = shown.by_hand(small_net(), corner, 0.02, 20)
     scene = shown.hand_scenes(path, corner, WAVE, 0.02, True, 1.0)[1]
-    assert scene.title.startswith("On your points")
+    assert "on your points, yet" in scene.title
     assert scene.curves[0].y[-1] < scene.curves[1].y[-1] / 3
 
 
