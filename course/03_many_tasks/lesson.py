@@ -173,8 +173,8 @@ print(f"the attempt in the middle: {attempts[100][0]:.2f}; before any step: {err
 # 1. The network does not get there: the best of the 200 attempts is still at twice the goal. Either the points fit well and the
 #    curve between them goes its own way, or α is large and the steps lead away. (With a hundred steps it often works: chapter 00
 #    has tried. It is the *few* steps that are not enough.)
-# 2. In the corner it comes near the points, and elsewhere stays about where it was. The curve *on your points* falls and knows nothing of it. Only
-#    the error over the whole wave shows it, and that is why a task is judged by query points.
+# 2. In the corner it comes near the points, and elsewhere it stays about where it was. The curve *on your points* falls and knows
+#    nothing of it. Only the error over the whole wave shows it, and that is why a task is judged by query points.
 # 3. Two, wherever they are, unless they are a multiple of π apart. With one point there are many waves through it, and
 #    least squares takes the lowest. If you pull a single point off the wave, the two numbers suffer, too.
 # </details>
@@ -386,7 +386,7 @@ show_source(mt.Evaluation.trust.func)
 # %% [markdown]
 # ## Honest evaluation, 3: the median and its bootstrap
 #
-# The **median** is the error that half of the tasks stay below. Whether the worst of them has an error of 10 or of $10^{30}$
+# The *median* is the error that half of the tasks stay below. Whether the worst of them has an error of 10 or of $10^{30}$
 # does not matter to it. How sure is it? We cannot draw other tasks from the law, since a test is all we have. The idea of the
 # **bootstrap** (Efron, 1979): the test itself is our best picture of the law, so draw from *it*. Draw 600 of the 600 tasks,
 # **with replacement** (some come twice, some not at all), take the median, and do it again and again. How far these medians
@@ -596,8 +596,8 @@ for seed in SEEDS:
 prices["test tasks in the training"] = np.median(known, axis=0)
 
 # %% [markdown]
-# It has learned three waves, not the law. The fourth and fifth leak are so strong that a learner without any training shows
-# them. One answers every query with the *mean* $y$ of its task. The other **never looks at x**: it sorts the ten answers of the
+# It has learned three waves, not the law. The fourth and the fifth leak need no training to be shown, only two very simple
+# learners. One answers every query with the *mean* $y$ of its task. The other **never looks at x**: it sorts the ten answers of the
 # support set and gives them out in that order.
 
 # %%
@@ -628,7 +628,8 @@ leak_prices(prices)
 # the result but by asking about the way to it. Three questions find these five:
 #
 # 1. *Would anything that I chose be different if the test tasks were others?* (Leaks 2 and 3.)
-# 2. *Would the answer to a query change if the other queries, or their answers, were others?* (Leaks 1 and 4. Change them and see.)
+# 2. *Would a prediction change if the answers in the query set were others, its own among them, or if other queries stood next to
+#    it?* (Leaks 1 and 4. Change them and see.)
 # 3. *How good is a learner that cannot know?* One that never looks at $x$, or never at the support set, must be bad. (Leak 5.)
 #
 # ## The rule, in one place
@@ -645,7 +646,7 @@ leak_prices(prices)
 # | yardsticks | a baseline tuned as hard; an oracle where there is one | nothing to compare with |
 #
 # All later chapters keep to it, and so does `mt.evaluate`: `median`, `median_ci95`, `runaways`, `mean`, `ci95`, `trust`, and
-# `a - b`.
+# `a - b`. (An accuracy lies between 0 and 1 and has no such tail. That is why chapter 10 may print the ± of a mean.)
 
 # %% [markdown]
 # ## What you should have seen
