@@ -70,7 +70,8 @@ def _array_changed(now, before):
         return True
     if before.dtype.kind != "f" or now.dtype.kind != "f":
         return not np.array_equal(now, before)
-    rounding = 1e-12 * float(np.nanmax(np.abs(before), initial=0.0))
+    finite = np.abs(before[np.isfinite(before)])
+    rounding = 1e-12 * float(finite.max(initial=0.0))
     return not np.allclose(now, before, rtol=0.0, atol=rounding, equal_nan=True)
 
 

@@ -69,6 +69,14 @@ FIGURES = {
     # Chapter 02
     "break_the_tape": lambda f: f(),
     "price_of_a_gradient": lambda f: f(),
+    # Chapter 03
+    "learned_average": lambda f: f(small_net(0), small_net(1)),
+    "fit_by_hand": lambda f: f(small_net()),
+    "intervals_and_truth": lambda f: f(
+        {"after one step": ([1.0, 2.0, 3.0], [0.5, 0.5, 0.5], 2.1)}
+        | {"after ten": ([1, 9], [1, 8], 5)}
+    ),
+    "leak_prices": lambda f: f({"queries that it has seen": (0.4, 0.2), "steps": (0.3, 0.25)}),
     # Chapter 04
     "two_arrows": lambda f: f(),
     "meta_loss_of_theta": lambda f: f(),
