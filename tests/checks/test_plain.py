@@ -298,3 +298,9 @@ def test_an_array_with_nan_in_it_is_not_changed_by_being_looked_at():
         assert not plain.changed(before.copy(), before)
         assert not plain.changed(np.full(2, np.nan), np.full(2, np.nan))
         assert plain.changed(np.array([np.nan, 2.0]), before)
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_change_beside_a_number_that_is_not_finite_is_seen(odd):
+    before = np.array([odd, 1.0])
+    assert plain.changed(np.array([odd, 1.5]), before) and not plain.changed(before.copy(), before)
