@@ -57,14 +57,14 @@ def count(params):
 
 rng = np.random.default_rng(5)
 networks = {f"1-{w}-{w}-1": count(ref.mlp_init(rng, (1, w, w, 1))) for w in (10, 20, 40, 80)}
-networks["Conv4 of chapter 10"] = sum(part.size for part in mt.Conv4(5).arrays().values())
+networks["Conv4, 64 filters"] = sum(part.numel() for part in mt.Conv4(5).parameters())
 print("network              parameters    numbers in H   gigabytes in float64")
 for name, n in networks.items():
     print(f"{name:19} {n:11,} {n**2:15,} {8 * n**2 / 1e9:15.4f}")
 
 # %% [markdown]
-# The last network is a small one by today's standards, and no laptop has the memory for its Hessian. But look at what the
-# formula asks for:
+# The last one is the network that chapter 10 takes to images. It is small by today's standards, and no laptop has the memory for its
+# Hessian. But look at what the formula asks for:
 #
 # $$(I - \alpha H)\,g \;=\; g - \alpha\,(Hg) .$$
 #
@@ -167,6 +167,7 @@ print("forward mode, torch:  Jv ", np.allclose(moved, jvp(x, w, v)))
 # %%
 show_source(ref.hvp)
 
+
 # %%
 def flat(params):
     """All parameters as one vector, (n,)."""
@@ -206,8 +207,9 @@ for h in (1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9):
     print(f"h = {h:.0e}: relative error {np.linalg.norm(measured - hv) / np.linalg.norm(hv):.0e}")
 
 # %% [markdown]
-# At $h = 10^{-1}$ and $10^{-2}$ the difference meets kinks of ReLUs; at $h = 10^{-9}$ rounding begins to eat the digits. In between it is good. With
-# float32, where rounding sets in at much larger $h$, there may be no good $h$ left. The exact product has nothing to choose.
+# At $h = 0.1$ the difference steps over the kink of a ReLU, and the result is useless. From $h = 10^{-7}$ down rounding eats the digits. In between it
+# is good. But nobody tells you beforehand where "in between" is, and with float32 rounding sets in at a much larger $h$. The exact product has
+# nothing to choose.
 #
 # Now for the third way, in PyTorch, and its price. (A trap: in PyTorch 2.13 forward over reverse through `F.mse_loss` stops with "ZeroTensors are
 # immutable". Write the loss out, as here.)
@@ -321,7 +323,10 @@ phi = ref.adapt(ref.mse, theta, x, y, ALPHA, 1)
 g = flat(ref.grad(ref.mse)(phi, query_x, query_y))  # ∇L_Q(φ)
 meta = g - ALPHA * flat(ref.hvp(loss, theta, like(g, theta)))
 _, library = ref.meta_gradient(ref.mse, theta, batch.part(0, 1), ALPHA, 1)
-print("largest difference from ref.meta_gradient below 1e-9:", np.abs(meta - flat(library)).max() < 1e-9)
+print(
+    "largest difference from ref.meta_gradient below 1e-9:",
+    np.abs(meta - flat(library)).max() < 1e-9,
+)
 
 # %% [markdown]
 # When a program differentiates through the step, as `ref.meta_gradient` does, this product is what it computes on its way back, without being
@@ -346,7 +351,14 @@ def filled(loss, params):
 
 H = filled(loss, theta)
 lam = np.linalg.eigvalsh(H)  # ascending
-print("symmetric:", np.allclose(H, H.T), "  largest:", lam[-1].round(1), "  smallest:", lam[0].round(1))
+print(
+    "symmetric:",
+    np.allclose(H, H.T),
+    "  largest:",
+    lam[-1].round(1),
+    "  smallest:",
+    lam[0].round(1),
+)
 zero = np.abs(lam) < 1e-9 * lam[-1]  # a zero with rounding errors
 print(f"above 0: {np.sum(lam[~zero] > 0)}   below 0: {np.sum(lam[~zero] < 0)}   zero: {zero.sum()}")
 
@@ -412,11 +424,15 @@ spectrum_by_rank(spectra)
 
 # %%
 two = lambda w: w[1] * np.maximum(0.0, w[0] * 3.0)  # f at x = 3
-print("second derivatives at w = (0.5, 2):", ref.jacobian(ref.grad(two))(np.array([0.5, 2.0])).tolist())
+print(
+    "second derivatives at w = (0.5, 2):",
+    ref.jacobian(ref.grad(two))(np.array([0.5, 2.0])).tolist(),
+)
 
 # %% [markdown]
 # So the rule is: **no second derivatives within a layer, plenty of them between two layers**. With all other layers held fixed, the
 # output is linear in the parameters of one layer, until a ReLU switches. A smaller network, 1-8-8-1, shows it. Black is what is not zero:
+
 
 # %%
 def output_slopes(params, x):
@@ -491,8 +507,8 @@ for seed in range(3):
         table[name, seed] = [facts(params, *task) for task in fresh]
 columns = list(table["untrained", 0][0])
 print("network, seed", *(f"{column:>12}" for column in columns))
-for (name, seed), three in sorted(table.items(), reverse=True):
-    ranges = (span([one[column] for one in three]) for column in columns)
+for name, seed in sorted(table, key=lambda key: (key[0] != "untrained", key[1])):
+    ranges = (span([one[column] for one in table[name, seed]]) for column in columns)
     print(f"{name:10} {seed} ", *(f"{text:>12}" for text in ranges))
 
 # %% [markdown]
@@ -527,10 +543,11 @@ factor_on_a_vector(spectra)
 # %% [markdown]
 # <details><summary>What there is to find</summary>
 #
-# 1. At $1/\lambda_{\max}$ and at $2/\lambda_{\max}$, the largest step that still converges. For the trained network the first lies between 0.0045 and
-#    0.005, the second between 0.0095 and 0.01. So on this task MAML's own α = 0.01 is just *beyond* the limit: along one direction, a second
-#    step and a third would lead further and further away. One step may do that, if the start is chosen for it. The untrained network has no bar
-#    below 0 at any α of the slider: its $1/\lambda_{\max}$ is 0.033.
+# 1. At $1/\lambda_{\max}$, and at $2/\lambda_{\max}$, the largest step that still converges. For the trained network the first lies between 0.006
+#    and 0.0065, the second between 0.0125 and 0.013. MAML's own α = 0.01 is between them: the treacherous row of chapter 04's table, in which
+#    the inner step converges and the first-order gradient points the wrong way. (One task of the table above has αλ = 2.06. There a second step and a
+#    third would lead further and further away. One step may do that, if the start is chosen for it.) The untrained network has no bar below 0 at any
+#    α of the slider: its $1/\lambda_{\max}$ is 0.033.
 # 2. Those along λ₂, at 150° (or −30°), which are made longer. Those along λ₁, at 60°, are turned by 180°. Every other $v$ is a sum of the
 #    two and comes out turned by some angle between.
 # 3. A line: λ₁ = 100, so that $1-\alpha\lambda_1 = 0$ (or λ₂ = 100). A circle: for instance λ₁ = 200 and λ₂ = 0, with the factors −1 and 1. It
@@ -593,7 +610,7 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # %% [markdown]
 # ## What you should have seen
 #
-# - $J v$ and $J^\top u$ cost about as much as the function itself, however large $J$ is. $u\cdot(Jv) = (J^\top u)\cdot v$ checks both.
+# - $J v$ and $J^\top u$ cost a few evaluations of the function, however large $J$ is. $u\cdot(Jv) = (J^\top u)\cdot v$ checks both.
 # - $H$ is the Jacobian of the gradient. Once the gradient is there, $Hv$ costs two further gradients; all of $H$ costs $n$ times that, and
 #   $n^2$ numbers of memory.
 # - $(I-\alpha H)g$ is $g - \alpha(Hg)$: one product, no matrix.

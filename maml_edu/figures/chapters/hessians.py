@@ -267,9 +267,7 @@ def second_derivatives_by_layer(gauss_newton, rest, layers):
     full, hollow = _filled(gauss_newton), _filled(rest)
     ends = np.cumsum([0, *layers.values()])
     inside = sum(int(hollow[a:b, a:b].sum()) for a, b in zip(ends[:-1], ends[1:], strict=True))
-    empty = (
-        "no entry within a layer" if inside == 0 else f"{number(inside)} entries within a layer"
-    )
+    empty = "no entry within a layer" if inside == 0 else f"{number(inside)} entries within a layer"
     one = f"Gauss–Newton part: {number(100 * full.mean(), 2)} % of the entries are not 0"
     return draw(
         matrix_scene(full, one, layers),
