@@ -1,7 +1,7 @@
 """Checks of chapter 05: one function per exercise, for the learner and for the grader.
 
-The first five end with an input so long that the matrix of the specification fits into no memory: an answer that forms
-it stops there. Where the matrix is formed nothing is timed.
+The first five end with an input so long that the matrix of the specification fits into no memory: an answer that
+forms it stops there. Nothing is timed.
 """
 
 from functools import partial
@@ -22,8 +22,8 @@ def _without_the_matrix(answer, *args):
         if "MemoryError" not in wrong.reason:
             raise
         raise WrongAnswer(
-            "for short inputs it is right, and for a long one it asks for more memory than there is: you form the "
-            "matrix, or something as large (`np.diag`, `np.eye`, `np.outer`, `x[:, None] * x`, `ref.jacobian`). Only "
+            "for a long input it asks for more memory than there is: you form the matrix, or something as large "
+            "(`np.diag`, `np.eye`, `np.outer`, `x[:, None] * x`, `ref.jacobian`). Only "
             "the product is wanted",
             wrong.detail,
         ) from None
@@ -45,10 +45,13 @@ def _judge_softmax(got, x, u):
     p = _softmax(x)
     if _overflows(got, x):
         raise WrongAnswer(
-            "np.exp of a large logit is infinite, and infinity by infinity is no number: subtract the largest logit of "
-            "each row first, which changes no share"
+            "np.exp of a large logit is infinite (of a very negative one it is 0), and infinity by infinity is no "
+            "number (nor is 0 by 0): subtract the largest logit of each row first, which changes no share"
         )
-    expect(got, p * (u - _along(p * u)), mistakes=partial(_backs_gone_wrong, x, u, p))
+    wrong = partial(_backs_gone_wrong, x, u, p)
+    expect(
+        got, p * (u - _along(p * u)), wrong, rtol=2e-4
+    )  # float32 rounds logits near 1,000 so far
 
 
 def _logits(rng):
@@ -85,37 +88,45 @@ def _backs_gone_wrong(x, u, p):
     down = _softmax(x, axis=0)
     n = x.shape[1]
     return {
-        "this is diag(p)u: each share also falls when another logit rises, so there is a second term": p
-        * u,
-        "this is the diagonal of J alone, p(1 − p)u: the other entries, −pᵢpⱼ, are not 0": p
-        * (1 - p)
-        * u,
+        "this is diag(p)u: each share also falls when another logit rises, so there is a second term": (
+            p * u
+        ),
+        "this is the diagonal of J alone, p(1 − p)u: the other entries, −pᵢpⱼ, are not 0": (
+            p * (1 - p) * u
+        ),
         "this is the second term of the product alone: diag(p)u is missing": -p * _along(p * u),
-        "the two terms have opposite signs, diag(p)u − p(p·u): yours are added": p
-        * (u + _along(p * u)),
+        "the two terms have opposite signs, diag(p)u − p(p·u): yours are added": (
+            p * (u + _along(p * u))
+        ),
         "the two terms are exchanged: it is diag(p)u − p(p·u)": -p * (u - _along(p * u)),
         "this is the way back through the logarithm of the softmax: here the shares themselves are the output": (
             u - p * _along(u)
         ),
-        "in the second term u is weighted by the shares, p·u: yours is the plain sum of u": p
-        * (u - _along(u)),
+        "in the second term u is weighted by the shares, p·u: yours is the plain sum of u": (
+            p * (u - _along(u))
+        ),
         "in the second term stands the sum of p·u: yours is its mean": p * (u - _along(p * u) / n),
         "p(p·u) has p twice: in your second term the p in front is missing": p * u - _along(p * u),
-        "your second term sums over all rows: each row is a softmax of its own": p
-        * (u - np.sum(p * u)),
-        "your softmax goes over all rows together: each row is a softmax of its own": whole
-        * (u - np.sum(whole * u)),
-        "your softmax goes down the columns: each row is a softmax of its own": down
-        * (u - np.sum(down * u, axis=0)),
-        "u are the weights of the outputs, and is not put through the softmax itself": p
-        * (_softmax(u) - _along(p * _softmax(u))),
+        "your second term sums over all rows: each row is a softmax of its own": (
+            p * (u - np.sum(p * u))
+        ),
+        "your softmax goes over all rows together: each row is a softmax of its own": (
+            whole * (u - np.sum(whole * u))
+        ),
+        "your softmax goes down the columns: each row is a softmax of its own": (
+            down * (u - np.sum(down * u, axis=0))
+        ),
+        "u are the weights of the outputs, and is not put through the softmax itself": (
+            p * (_softmax(u) - _along(p * _softmax(u)))
+        ),
         "this is the softmax itself, the way forward": p,
         "this is the diagonal of J, p(1 − p), and u has no part in it": (p * (1 - p)),
-        "this is a difference of two softmaxes, at x + u and at x: a derivative is wanted, for small moves": (
+        "this is a difference of two softmaxes, at x + u and at x: a derivative is wanted": (
             _softmax(x + u) - p
         ),
-        "in the second term the shares stand where the logits do in yours, x·u": p
-        * (u - _along(x * u)),
+        "in the second term the shares stand where the logits do in yours, x·u": (
+            p * (u - _along(x * u))
+        ),
     }
 
 
@@ -169,11 +180,11 @@ def _normalised_wrongly(x, v, p):
         ),
         "s moves as well: this treats it as a constant": v / s,
         "the second term of the quotient rule has a minus": v / s + x * (moves @ v) / s**2,
-        "this is the second term of the quotient rule alone: v/s is missing": -x
-        * (moves @ v)
-        / s**2,
+        "this is the second term of the quotient rule alone: v/s is missing": (
+            -x * (moves @ v) / s**2
+        ),
         "this is v, normalised: how the normalised x moves is wanted": v / scaled,
-        "this is a difference of two normalised vectors, at x + v and at x: a derivative is wanted, for small moves": (
+        "this is a difference of two normalised vectors, at x + v and at x: a derivative is wanted": (
             (x + v) / _norm(x + v, p)[0] - y
         ),
         "this is right for p = 2 alone": v / length - x * (x @ v) / length**3,
@@ -279,8 +290,8 @@ def _products_gone_wrong(loss, params, data, slopes):
     right = product(*support, g_q)
     length = np.sqrt(_dot(g_q, g_q))
     return {
-        "your query gradient moves with the parameters: differentiate the support slope alone, with v = g_Q worked out "
-        "once and held fixed": lambda: _plus((1, right), (1, product(*query, g_s))),
+        "your query gradient moves with the parameters: differentiate the support slope alone, with g_Q worked "
+        "out once and held fixed": lambda: _plus((1, right), (1, product(*query, g_s))),
         "this is H_Q g_Q: the Hessian is that of the support loss": lambda: product(*query, g_q),
         "this is H_Q g_S: the two losses are exchanged": lambda: product(*query, g_s),
         "this is H_S g_S: the vector is the gradient of the query loss": (
@@ -393,8 +404,8 @@ def _metas_gone_wrong(tasks):
         return _plus((1, task.g), (-1, product))
 
     return {
-        "the rates stand on the wrong side of H: this is (I − diag(α)H)g, and the chain rule wants the transpose, so the "
-        "rates meet g first": each(lambda t: less(t, t.scaled(t.bent(t.g)))),
+        "the rates stand on the wrong side of H: this is (I − diag(α)H)g, and the chain rule wants the "
+        "transpose, so the rates meet g first": each(lambda t: less(t, t.scaled(t.bent(t.g)))),
         "the Hessian belongs to the step, which starts at θ: yours is taken at φ": each(
             lambda t: less(t, t.bent(t.scaled(t.g), at=t.phi))
         ),
@@ -486,8 +497,8 @@ def signed_lambda(answer, rng):
     first = int(rng.integers(2))
     for turn, (examples, n) in enumerate(draw(rng, examples=(3, 5), n=(6, 12))):
         _judge_lambda(answer, *_examples(rng, examples, n, negative=(first + turn) % 2))
-    for negative in (0, 1):  # 200,000 parameters: a matrix of 320 GB
-        case = _examples(rng, 3, 200_000, negative)
+    for negative in (0, 1):  # 150,000 parameters: a matrix of 180 GB
+        case = _examples(rng, 3, 150_000, negative)
         _judge_lambda(partial(_without_the_matrix, answer), *case)
 
 
@@ -506,7 +517,8 @@ def _small(a, r):
 def _examples(rng, examples, n, negative):
     """(a, r): curvatures of both signs, one clearly the largest in size, and no mistake gives it by chance."""
     while True:
-        a = rng.normal(size=(examples, n)) / np.sqrt(n) * rng.uniform(0.5, 2.0, (examples, 1))
+        mixed = rng.normal(size=(examples, examples))  # far from perpendicular, however large n is
+        a = mixed @ rng.normal(size=(examples, n)) / np.sqrt(n)
         r = rng.uniform(0.3, 3.0, examples) * rng.choice([-1.0, 1.0], examples)
         lam = _small(a, r)
         apart = abs(lam[1]) < 0.65 * abs(lam[0]) and min(lam) < 0 < max(lam)
@@ -528,7 +540,7 @@ def _lambdas_gone_wrong(a, r, lam):
     terms = r * np.sum(a**2, axis=1)  # the curvature of each term alone
     return {
         "this is its size: the length of Hv has no sign. The curvature along v is vᵀHv": top,
-        "this is minus its size: a length has no sign, and a minus in front of it is right for negative ones only": -top,
+        "this is minus its size: a length has no sign, and the minus is right for negative ones only": -top,
         "this is the largest curvature: a negative one of larger size was overlooked": max(lam),
         "this is the smallest curvature: a positive one of larger size was overlooked": min(lam),
         "this is λ²: H was applied twice, or the length was squared": top**2,
@@ -592,92 +604,102 @@ def _prices(n, k, r):
 
 def _prices_gone_wrong(n, k, r):
     """Plan → what is told of each mistake → the price that it gives."""
-    told = _meta_prices_gone_wrong(n, k) | _point_prices_gone_wrong(n, r)
-    return {plan: {m: float(v) for m, v in wrong.items()} for plan, wrong in told.items()}
-
-
-def _meta_prices_gone_wrong(n, k):
+    walk = k + 1
+    told = {
+        "first order": _first_order_gone_wrong(k),
+        "exact": _exact_gone_wrong(n, k, walk),
+        "matrices": _matrices_gone_wrong(n, k, walk),
+        "differences": _differences_gone_wrong(n, k, walk),
+        "steepest": _steepest_gone_wrong(n, r),
+        "spectrum": _spectrum_gone_wrong(n, r),
+    }
     return {
-        "first order": {
-            "first order: the gradient of the query loss at φ is missing": k,
-            "first order: the K inner gradients are missing": 1,
-            "first order: that is the exact one, with a product for each step": 3 * k + 1,
-            "first order: the query loss counts as a loss here, and its gradient is needed": k
-            + 1 / 3,
-            "first order: each step has one gradient, not two": 2 * k + 1,
-        },
-        "exact": {
-            "exact: n products for one: (I − αH)v needs one product per step, not one for each column": k
-            + 1
-            + 2 * n * k,
-            "exact: a product costs two gradients": 2 * k + 1,
-            "exact: every step has its own Hessian, so its own product": k + 3,
-            "exact: the inner gradients are there when the products are needed: yours counts them again": 4
-            * k
-            + 1,
-            "exact: the gradient of the query loss at φ is missing": 3 * k,
-            "exact: a product stands for each step, and none for the query loss": 3 * k + 3,
-            "exact: that is the price of the products alone": 2 * k,
-            "exact: that is the first-order one: the products are missing": k + 1,
-        },
-        "matrices": {
-            "matrices: a product costs two gradients": k + 1 + n * k,
-            "matrices: every step has its own H to fill": k + 1 + 2 * n,
-            "matrices: a product gives a whole column, so n products fill H, not n²": k
-            + 1
-            + 2 * n**2 * k,
-            "matrices: n² products, at the price of one gradient each: a product gives a whole column, and costs two": k
-            + 1
-            + n**2 * k,
-            "matrices: the gradients along the way, K + 1, are missing": 2 * n * k,
-            "matrices: the inner gradients are there when a column is needed: yours counts one per column": k
-            + 1
-            + 3 * n * k,
-            "matrices: the finished matrix is multiplied for nothing: yours counts one product more": 3
-            * k
-            + 1
-            + 2 * n * k,
-            "matrices: the inner gradients are there when H is filled: yours counts them again": 2
-            * k
-            + 1
-            + 2 * n * k,
-        },
-        "differences": {
-            "differences: central ones go up and down, twice per parameter": n * (k + 1 / 3),
-            "differences: that is one-sided, with one run more at θ: central ones go up and down": (
-                (n + 1) * (k + 1 / 3)
-            ),
-            "differences: after the steps only the query loss is needed, not its gradient": 2
-            * n
-            * (k + 1),
-            "differences: the query loss after the steps is missing": 2 * n * k,
-            "differences: the inner steps are missing": 2 * n / 3,
-            "differences: a step takes a gradient, and a gradient is no third": 2 * n * (k + 1) / 3,
-            "differences: each parameter is moved on its own: yours moves all of them once": 2
-            * (k + 1 / 3),
-            "differences: no product is needed, the runs are all": 2 * n * (3 * k + 1),
-        },
+        plan: {f"{plan}: {words}": float(price) for words, price in wrong.items()}
+        for plan, wrong in told.items()
     }
 
 
-def _point_prices_gone_wrong(n, r):
+def _first_order_gone_wrong(k):
     return {
-        "steepest": {
-            "steepest: the gradient at the point is needed once": 2 * r,
-            "steepest: the gradient at the point is needed once, and not in every round": 3 * r,
-            "steepest: a product costs two gradients": r + 1,
-            "steepest: a product costs two gradients, and the gradient at the point comes once on top": r,
-            "steepest: a round takes one product, not one for each parameter": 1 + 2 * n * r,
-            "steepest: a round takes one product, and vᵀHv uses the same one again": 1 + 4 * r,
-        },
-        "spectrum": {
-            "spectrum: the gradient at the point is needed once": 2 * n,
-            "spectrum: the gradient at the point is needed once, and not for every column": 3 * n,
-            "spectrum: a product costs two gradients": n + 1,
-            "spectrum: a product costs two gradients, and the gradient at the point comes once on top": n,
-            "spectrum: a product gives a whole column, so n products fill H, not n²": 1 + 2 * n**2,
-            "spectrum: n² entries, at the price of one gradient each: a product gives a whole column": n
-            ** 2,
-            "spectrum: power iteration finds the ends alone": 1 + 2 * r,
-        },
+        "the gradient of the query loss at φ is missing": k,
+        "the K inner gradients are missing": 1,
+        "that is the exact one, with a product for each step": 3 * k + 1,
+        "the query loss counts as a loss here, and its gradient is needed": k + 1 / 3,
+        "each step has one gradient, not two": 2 * k + 1,
+    }
+
+
+def _exact_gone_wrong(n, k, walk):
+    return {
+        "n products for one: (I − αH)v needs one product per step, not one for each column": (
+            walk + 2 * n * k
+        ),
+        "a product costs two gradients": walk + k,
+        "every step has its own Hessian, so its own product": walk + 2,
+        "the inner gradients are there when the products are needed: yours counts them again": (
+            walk + 3 * k
+        ),
+        "the gradient of the query loss at φ is missing": 3 * k,
+        "a product stands for each step, and none for the query loss": 3 * walk,
+        "that is the price of the products alone": 2 * k,
+        "that is the first-order one: the products are missing": walk,
+    }
+
+
+def _matrices_gone_wrong(n, k, walk):
+    return {
+        "a product costs two gradients": walk + n * k,
+        "every step has its own H to fill": walk + 2 * n,
+        "a product gives a whole column, so n products fill H, not n²": walk + 2 * n**2 * k,
+        "that is one gradient for each of n² entries: a product gives a whole column, and costs two": (
+            walk + n**2 * k
+        ),
+        "the gradients along the way, K + 1, are missing": 2 * n * k,
+        "the inner gradients are there when a column is needed: yours counts one per column": (
+            walk + 3 * n * k
+        ),
+        "the finished matrix is multiplied for nothing: yours counts one product more": (
+            walk + 2 * k * (n + 1)
+        ),
+        "the inner gradients are there when H is filled: yours counts them again": (
+            walk + k + 2 * n * k
+        ),
+    }
+
+
+def _differences_gone_wrong(n, k, walk):
+    return {
+        "central ones go up and down, twice per parameter": n * (k + 1 / 3),
+        "that is one-sided, with one run more at θ: central ones go up and down": (
+            (n + 1) * (k + 1 / 3)
+        ),
+        "after the steps only the query loss is needed, not its gradient": 2 * n * walk,
+        "the query loss after the steps is missing": 2 * n * k,
+        "the inner steps are missing": 2 * n / 3,
+        "a step takes a gradient, and a gradient is no third": 2 * n * walk / 3,
+        "each parameter is moved on its own: yours moves all of them once": 2 * (k + 1 / 3),
+        "no product is needed, the runs are all": 2 * n * (3 * k + 1),
+    }
+
+
+def _steepest_gone_wrong(n, r):
+    return {
+        "the gradient at the point is needed once": 2 * r,
+        "the gradient at the point is needed once, and not in every round": 3 * r,
+        "a product costs two gradients": r + 1,
+        "a product costs two gradients, and the gradient at the point comes once on top": r,
+        "a round takes one product, not one for each parameter": 1 + 2 * n * r,
+        "a round takes one product, and vᵀHv uses the same one again": 1 + 4 * r,
+    }
+
+
+def _spectrum_gone_wrong(n, r):
+    return {
+        "the gradient at the point is needed once": 2 * n,
+        "the gradient at the point is needed once, and not for every column": 3 * n,
+        "a product costs two gradients": n + 1,
+        "a product costs two gradients, and the gradient at the point comes once on top": n,
+        "a product gives a whole column, so n products fill H, not n²": 1 + 2 * n**2,
+        "that is one gradient for each of n² entries: a product gives a whole column": n**2,
+        "power iteration finds the ends alone": 1 + 2 * r,
     }

@@ -298,7 +298,8 @@ def matrix_scene(filled, title, layers):
         title=title,
         alt=(
             f"A matrix of {n} rows and columns, black where an entry is not 0, with lines between the layers "
-            f"{', '.join(layers)}. {number(100 * filled.mean(), 2)} % of it is black. {_blocks(filled, ends, layers)}"
+            f"{', '.join(layers)}. {number(100 * filled.mean(), 2)} % of it is black. "
+            f"{_blocks(filled, ends, layers)}"
         ),
         xlim=(-0.16 * n, 1.02 * n),
         ylim=(-0.02 * n, 1.1 * n),
