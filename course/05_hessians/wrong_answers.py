@@ -422,6 +422,7 @@ def _per_task(of_task):
         ]
         return {name: sum(part[name] for part in parts) / len(parts) for name in params}
 
+    answer.__name__ = of_task.__name__
     return answer
 
 
