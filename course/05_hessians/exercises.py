@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 05 · Exercises: Hessians without Hessians
 #
-# Six functions and a question to answer in words; about 95 minutes. The first five are puzzles: a slow **specification** says what
-# the answer is, by forming a matrix, and your function must give the same **without** it. You may use the specification to test yours on
-# small inputs. The check also tries an input so long that the matrix would need hundreds of gigabytes: there only products will
-# do. (If a check does not come back, you are still doing $n^2$ things: stop the kernel, and think again.) The lesson is
-# [here](../notebooks/05_hessians.ipynb).
+# Six functions and a question to answer in words; about 90 minutes. The first five are puzzles: a slow **specification**
+# says what the answer is, by forming a matrix, and your function must give the same **without** it. You may use the
+# specification to test yours on small inputs. The check also tries an input so long that the matrix would need hundreds of
+# gigabytes: there only products will do. (If a check does not come back, you are still doing $n^2$ things: stop the kernel,
+# and think again.) The lesson is [here](../notebooks/05_hessians.ipynb).
 
 # %%
 import numpy as np
@@ -18,9 +18,9 @@ from maml_edu.checks import check
 #
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
-# The **softmax** turns a row of $n$ numbers, the **logits**, into $n$ shares that add up to 1: $p_i = e^{x_i}/\sum_j e^{x_j}$. Every
-# classifier ends with one, and every gradient of a classifier goes back through it. Its Jacobian has $n^2$ entries, none of them 0. Going back
-# must not cost more than going forward.
+# The **softmax** turns a row of $n$ numbers, the **logits**, into $n$ shares that add up to 1:
+# $p_i = e^{x_i}/\sum_j e^{x_j}$. Every classifier ends with one, and every gradient of a classifier goes back through it.
+# Its Jacobian has $n^2$ entries, none of them 0. Going back must not cost more than going forward.
 
 
 # %% nbgrader={"grade": false, "grade_id": "vjp_of_softmax", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -49,13 +49,15 @@ check("05.vjp_of_softmax", vjp_of_softmax, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Work out $\partial p_i/\partial x_j$ by the quotient rule, and write the result with $p_i$ and $p_j$ alone. There are two cases, $i = j$ and
-# $i \ne j$, and one formula for both. Then multiply it by $u_i$ and sum over $i$, on paper. Which sum can be done once for all $j$?
+# Work out $\partial p_i/\partial x_j$ by the quotient rule, and write the result with $p_i$ and $p_j$ alone. There are two
+# cases, $i = j$ and $i \ne j$, and one formula for both. Then multiply it by $u_i$ and sum over $i$, on paper. Which sum
+# can be done once for all $j$?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case: $J = xw^\top + (w\cdot x)I$ in the lesson is a diagonal matrix plus a product of two vectors. Both kinds are easy to multiply by. As for
-# large logits: `np.exp(1000.0)` is infinite. The shares do not change if you subtract the same number from all logits of a row.
+# A similar case: $J = xw^\top + (w\cdot x)I$ in the lesson is a diagonal matrix plus a product of two vectors. Both kinds
+# are easy to multiply by. As for large logits: `np.exp(1000.0)` is infinite. The shares do not change if you subtract the
+# same number from all logits of a row.
 # </details>
 
 # %% [markdown]
@@ -63,9 +65,9 @@ check("05.vjp_of_softmax", vjp_of_softmax, hidden=True)
 #
 # *difficulty 3/5 · 12 minutes · 3 points*
 #
-# $y = x/s$ with $s = \bigl(\sum_i |x_i|^p\bigr)^{1/p}$ scales a vector so that its **$p$-norm** is 1. ($p = 2$ is the usual length; $p = 1$ makes the
-# sizes add up to 1.) The input moves along $v$. How does the output move? This is one JVP, and for $p \ne 2$ the Jacobian is not
-# symmetric, so it is not the VJP as well.
+# $y = x/s$ with $s = \bigl(\sum_i |x_i|^p\bigr)^{1/p}$ scales a vector so that its **$p$-norm** is 1. ($p = 2$ is the usual
+# length; $p = 1$ makes the sizes add up to 1.) The input moves along $v$. How does the output move? This is one JVP, and
+# for $p \ne 2$ the Jacobian is not symmetric, so it is not the VJP as well.
 
 
 # %% nbgrader={"grade": false, "grade_id": "jvp_of_normalise", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -94,24 +96,25 @@ check("05.jvp_of_normalise", jvp_of_normalise, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Do by hand what forward mode does: take along, with each quantity, how fast it changes when $x$ moves along $v$. First $x$ (that is $v$), then
-# $|x_i|$, then $|x_i|^p$, their sum, $s$, and at last $x/s$ by the quotient rule.
+# Do by hand what forward mode does: take along, with each quantity, how fast it changes when $x$ moves along $v$. First $x$
+# (that is $v$), then $|x_i|$, then $|x_i|^p$, their sum, $s$, and at last $x/s$ by the quotient rule.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case: $y = x/s$ with $s = \log\sum_i e^{x_i}$. When $x$ moves along $v$, the sum moves by $\sum_i e^{x_i}v_i$, so $s$ moves by
-# $\dot s = \sum_i e^{x_i}v_i\,/\sum_i e^{x_i}$, and $y$ moves by $v/s - x\,\dot s/s^2$. To test yours: `u @ jvp` must be what `ref.grad` says of
-# `u @ normalise(x)`, times $v$.
+# A similar case: $y = x/s$ with $s = \log\sum_i e^{x_i}$. When $x$ moves along $v$, the sum moves by $\sum_i e^{x_i}v_i$,
+# so $s$ moves by $\dot s = \sum_i e^{x_i}v_i\,/\sum_i e^{x_i}$, and $y$ moves by $v/s - x\,\dot s/s^2$. To test yours:
+# `u @ jvp` must be what `ref.grad` says of `u @ normalise(x)`, times $v$.
 # </details>
 
 # %% [markdown]
 # ## 05.3 The product that MAML needs
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
-# A task has a support loss $L_{\text{S}}$ and a query loss $L_{\text{Q}}$. For a small α, where $\varphi$ is close to θ, the second-order part of the meta-gradient is
-# $-\alpha H_{\text{S}}\,g_{\text{Q}}$, with the support Hessian and the query gradient *both at θ*. Find $H_{\text{S}}\,g_{\text{Q}}$ out of `ref.grad`
-# alone. (`ref.hvp` would do it, too. Here you write it yourself. One thing must not move.)
+# A task has a support loss $L_{\text{S}}$ and a query loss $L_{\text{Q}}$. For a small α, where $\varphi$ is close to θ,
+# the second-order part of the meta-gradient is $-\alpha H_{\text{S}}\,g_{\text{Q}}$, with the support Hessian and the query
+# gradient *both at θ*. Find $H_{\text{S}}\,g_{\text{Q}}$ out of `ref.grad` alone. (`ref.hvp` would do it, too. Here you
+# write it yourself. One thing must not move.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "hvp", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -145,13 +148,14 @@ check("05.hvp", hvp, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $Hv$ is the gradient of one number. Write a function of the parameters that returns this number, and take `ref.grad` of it.
+# $Hv$ is the gradient of one number. Write a function of the parameters that returns this number, and take `ref.grad` of
+# it.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The number is a sum of products over all arrays of the dict. What is allowed to depend on the function's argument, and what has to be
-# worked out outside it? A similar case: the derivative of $x \mapsto \sin(x)\cos(2)$ at 2 is $\cos(2)^2$; of $x\mapsto\sin(x)\cos(x)$ it is
-# $\cos(2)^2 - \sin(2)^2$.
+# The number is a sum of products over all arrays of the dict. What is allowed to depend on the function's argument, and
+# what has to be worked out outside it? A similar case: the derivative of $x \mapsto \sin(x)\cos(2)$ at 2 is $\cos(2)^2$; of
+# $x\mapsto\sin(x)\cos(x)$ it is $\cos(2)^2 - \sin(2)^2$.
 # </details>
 
 # %% [markdown]
@@ -159,9 +163,11 @@ check("05.hvp", hvp, hidden=True)
 #
 # *difficulty 4/5 · 25 minutes · 4 points*
 #
-# In Meta-SGD (chapter 11) every parameter has an inner rate of its own, $\varphi = \theta - \alpha\odot\nabla L_{\text{S}}(\theta)$, where $\odot$ multiplies entry by
-# entry. Find the meta-gradient, the mean over tasks of $\nabla_\theta L_{\text{Q}}(\varphi)$, **without differentiating through the step**: two gradients
-# and one Hessian-vector product (`ref.hvp`) per task. First work out on paper what stands in the place of $I - \alpha H$, and what its *transpose* is.
+# In Meta-SGD (chapter 11) every parameter has an inner rate of its own,
+# $\varphi = \theta - \alpha\odot\nabla L_{\text{S}}(\theta)$, where $\odot$ multiplies entry by entry. Find the
+# meta-gradient, the mean over tasks of $\nabla_\theta L_{\text{Q}}(\varphi)$, **without differentiating through the step**:
+# two gradients and one Hessian-vector product (`ref.hvp`) per task. First work out on paper what stands in the place of
+# $I - \alpha H$, and what its *transpose* is.
 
 
 # %% nbgrader={"grade": false, "grade_id": "meta_gradient_by_hvp", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -197,28 +203,29 @@ check("05.meta_gradient_by_hvp", meta_gradient_by_hvp, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write the step for one parameter, $\varphi_i = \theta_i - \alpha_i\,\partial L_{\text{S}}/\partial\theta_i$, and differentiate it with respect to $\theta_j$, as in chapter 04. Is
-# $\alpha_i$ on the row or on the column of $H$?
+# Write the step for one parameter, $\varphi_i = \theta_i - \alpha_i\,\partial L_{\text{S}}/\partial\theta_i$, and
+# differentiate it with respect to $\theta_j$, as in chapter 04. Is $\alpha_i$ on the row or on the column of $H$?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The step's Jacobian is $I - \operatorname{diag}(\alpha)H$. The chain rule wants its transpose, and $(AB)^\top = B^\top A^\top$. So what does the
-# vector meet first, the rates or the Hessian?
+# The step's Jacobian is $I - \operatorname{diag}(\alpha)H$. The chain rule wants its transpose, and
+# $(AB)^\top = B^\top A^\top$. So what does the vector meet first, the rates or the Hessian?
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# A similar case: with $A = \begin{pmatrix}1&2\\2&5\end{pmatrix}$, rates $(3, 10)$ and $v = (1, 1)$, `A @ (rates * v)` is $(23, 56)$, and
-# `rates * (A @ v)` is $(9, 70)$. The two differ as soon as the rates do.
+# A similar case: with $A = \begin{pmatrix}1&2\\2&5\end{pmatrix}$, rates $(3, 10)$ and $v = (1, 1)$, `A @ (rates * v)` is
+# $(23, 56)$, and `rates * (A @ v)` is $(9, 70)$. The two differ as soon as the rates do.
 # </details>
 
 # %% [markdown]
 # ## 05.5 The largest curvature, with its sign
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
-# A linear model with a loss that forgives outliers has the Hessian $H = \sum_i r_i\,a_i a_i^\top$: one term per example. $a_i$ says how the output of
-# example $i$ follows the parameters, and $r_i$ how curved the loss is there; for an outlier it is *negative*. Which curvature has the largest
-# **size**, and what is its **sign**? Multiply, do not fill. (No other curvature is more than 0.7 times as large in size.)
+# A linear model with a loss that forgives outliers has the Hessian $H = \sum_i r_i\,a_i a_i^\top$: one term per example.
+# $a_i$ says how the output of example $i$ follows the parameters, and $r_i$ how curved the loss is there; for an outlier it
+# is *negative*. Which curvature has the largest **size**, and what is its **sign**? Multiply, do not fill. (No other
+# curvature is more than 0.7 times as large in size.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "signed_lambda", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -251,14 +258,14 @@ check("05.signed_lambda", signed_lambda, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $a_i a_i^\top v = a_i\,(a_i\cdot v)$: a number times a vector. All examples at once are two products with `a`, neither of which makes an
-# (n, n) matrix.
+# $a_i a_i^\top v = a_i\,(a_i\cdot v)$: a number times a vector. All examples at once are two products with `a`, neither of
+# which makes an (n, n) matrix.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Then it is power iteration. How many rounds? Each one multiplies what is left of the others by 0.7 or less, and the check wants five digits. What
-# you return must be able to be negative. A similar case: for $H = -2$, a single number, the length of $Hv$ is 2 whatever $v = \pm1$ is, and
-# $vHv$ is $-2$.
+# Then it is power iteration. How many rounds? Each one multiplies what is left of the others by 0.7 or less, and the check
+# wants five digits. What you return must be able to be negative. A similar case: for $H = -2$, a single number, the length
+# of $Hv$ is 2 whatever $v = \pm1$ is, and $vHv$ is $-2$.
 # </details>
 
 # %% [markdown]
@@ -266,10 +273,12 @@ check("05.signed_lambda", signed_lambda, hidden=True)
 #
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
-# Before you write a program, know what it will cost. Count in **gradients**, for one task, with the three rules of the lesson:
+# Before you write a program, know what it will cost. Count in **gradients**, for one task, with the three rules of the
+# lesson:
 #
 # - a loss alone costs a third of a gradient;
-# - a product $Hv$ costs 2 gradients, *once the gradient at that point is there* (and that gradient is needed only once per point);
+# - a product $Hv$ costs 2 gradients, *once the gradient at that point is there* (and that gradient is needed only once per
+#   point);
 # - multiplying a finished matrix by a vector, adding, scaling and eigenvalues cost nothing.
 #
 # | word | plan |
@@ -310,12 +319,13 @@ check("05.price_list", price_list, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Take K = 1 and n = 2 and write the steps of each plan down, one line per gradient. Which gradients has the plan worked out anyway by
-# the time it needs a product?
+# Take K = 1 and n = 2 and write the steps of each plan down, one line per gradient. Which gradients has the plan worked out
+# anyway by the time it needs a product?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case: ten columns of H at one point take ten products, and the gradient there once: $1 + 2\cdot 10 = 21$ gradients.
+# A similar case: ten columns of H at one point take ten products, and the gradient there once: $1 + 2\cdot 10 = 21$
+# gradients.
 # </details>
 
 # %% [markdown]
@@ -323,20 +333,24 @@ check("05.price_list", price_list, hidden=True)
 #
 # *difficulty 3/5 · 15 minutes · 2 points, read by a person*
 #
-# "ReLU networks are piecewise linear, so their second derivatives vanish, and first-order MAML loses nothing." What is right in this sentence, and
-# what is wrong? Answer in about six sentences, and name one thing that you could measure to decide about a network of your own.
+# "ReLU networks are piecewise linear, so their second derivatives vanish, and first-order MAML loses nothing." What is
+# right in this sentence, and what is wrong? Answer in about six sentences, and name one thing that you could measure to
+# decide about a network of your own.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_05", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** Right: between two kinks the network is linear in its *input*, and also in the parameters of any *one* layer, so there are no
-# second derivatives within a layer, and most curvatures of a large network are exactly zero. Wrong, first: meta-gradients contain
-# derivatives with respect to the *parameters*, and the layers are multiplied with each other. In $w_2\max(0, w_1 x)$ the mixed derivative is $x$. That part of
-# the Hessian has as much negative as positive curvature. Wrong, second: it is the *loss* that is differentiated twice. Even for a
-# network that is linear in its parameters a squared error has the Gauss–Newton part $\frac2N J^\top J$, whose few curvatures are the largest of all.
-# Wrong, third: that most curvatures are zero does not help if the query gradient lies along those that are not. In the lesson the
-# largest αλ passed 1 after training, and for single tasks the two gradients pointed apart. To decide, compute $g$ and $g - \alpha H g$, which takes one
-# product, and look at the angle between them (or at αλmax by power iteration, or at $g^\top H g/g^\top g$).
+# **Model answer.** Right: between two kinks the network is linear in its *input*, and also in the parameters of any *one*
+# layer, so there are no second derivatives within a layer, and most curvatures of a large network are exactly zero. Wrong,
+# first: meta-gradients contain derivatives with respect to the *parameters*, and the layers are multiplied with each other.
+# In $w_2\max(0, w_1 x)$ the mixed derivative is $x$. That part of the Hessian has as much negative as positive curvature.
+# Wrong, second: it is the *loss* that is differentiated twice. Even for a network that is linear in its parameters a
+# squared error has the Gauss–Newton part $\frac2N J^\top J$, whose few curvatures are the largest of all. Wrong, third:
+# that most curvatures are zero does not help if the query gradient lies along those that are not. In the lesson the largest
+# αλ passed 1 after training, and for single tasks the two gradients pointed apart. To decide, compute $g$ and
+# $g - \alpha H g$, which takes one product, and look at the angle between them (or at αλmax by power iteration, or at
+# $g^\top H g/g^\top g$).
 #
-# **Rubric.** 1 point: what is right (linear in $x$, or within a layer, or most curvatures zero) **and** one of the first two errors, with
-# its reason (products of layers; the loss is curved). ½ for one half of this. 1 point: says that what counts is $H$ along the query gradient, or that a few large
-# curvatures are enough, and names a measurement that needs no matrix. ½ for one of the two. An answer that says "there are kinks" as its only objection gets
-# no point for that: kinks are where the derivative jumps, and almost no θ lies on one.
+# **Rubric.** 1 point: what is right (linear in $x$, or within a layer, or most curvatures zero) **and** one of the first
+# two errors, with its reason (products of layers; the loss is curved). ½ for one half of this. 1 point: says that what
+# counts is $H$ along the query gradient, or that a few large curvatures are enough, and names a measurement that needs no
+# matrix. ½ for one of the two. An answer that says "there are kinks" as its only objection gets no point for that: kinks
+# are where the derivative jumps, and almost no θ lies on one.

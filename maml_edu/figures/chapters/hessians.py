@@ -167,7 +167,7 @@ def bars_scene(curvatures, alpha, name=""):
             f"{number(factors.max(), 2)}, with lines at 1, 0 and −1. A broad grey bar of height 1 stands for the "
             f"{len(middle):,} directions between them."
         ),
-        xlabel="directions, by their curvature λ",
+        xlabel="bars, from the steepest direction to the most negative",
         ylabel="factor 1 − αλ",
         xlim=ends,
         ylim=BARS,
@@ -282,7 +282,7 @@ def _filled(matrix):
 
 
 def matrix_scene(filled, title, layers):
-    """A square of black and white, with lines between the layers."""
+    """A square of filled and empty entries, with lines between the layers."""
     n, ends = len(filled), np.cumsum([0, *layers.values()])
     lines = [line for end in ends[1:-1] for line in (([end, end], [0, n]), ([0, n], [end, end]))]
     middles = (ends[:-1] + ends[1:]) / 2
@@ -297,8 +297,8 @@ def matrix_scene(filled, title, layers):
     return Scene(
         title=title,
         alt=(
-            f"A matrix of {n} rows and columns, black where an entry is not 0, with lines between the layers "
-            f"{', '.join(layers)}. {number(100 * filled.mean(), 2)} % of it is black. "
+            f"A matrix of {n} rows and columns, filled where an entry is not 0, with lines between the layers "
+            f"{', '.join(layers)}. {number(100 * filled.mean(), 2)} % of it is filled. "
             f"{_blocks(filled, ends, layers)}"
         ),
         xlim=(-0.16 * n, 1.02 * n),
