@@ -15,8 +15,8 @@ LONG = 300_000  # numbers in a long vector: a matrix of its square has 720 GB
 
 
 TOO_LARGE = (
-    "for a long input it asks for more memory than there is: you form the matrix, or something as large (`np.diag`, "
-    "`np.eye`, `np.outer`, `x[:, None] * x`, `ref.jacobian`). Only the product is wanted"
+    "for a long input it asks for more memory than there is: you form the matrix, or something as large "
+    "(`np.diag`, `np.eye`, `np.outer`, `x[:, None] * x`, `ref.jacobian`). Only the product is wanted"
 )
 AT_LENGTH = "It did so for a long input: is that for want of memory, since it forms the matrix?"
 

@@ -366,14 +366,7 @@ def filled(loss, params):
 
 H = filled(loss, theta)
 lam = np.linalg.eigvalsh(H)  # ascending
-print(
-    "symmetric:",
-    np.allclose(H, H.T),
-    "  largest:",
-    lam[-1].round(1),
-    "  smallest:",
-    lam[0].round(1),
-)
+print("symmetric:", np.allclose(H, H.T), f"  from {lam[0]:.1f} to {lam[-1]:.1f}")
 zero = np.abs(lam) < 1e-9 * lam[-1]  # a zero with rounding errors
 print(f"above 0: {np.sum(lam[~zero] > 0)}   below 0: {np.sum(lam[~zero] < 0)}   zero: {zero.sum()}")
 
