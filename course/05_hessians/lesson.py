@@ -442,7 +442,8 @@ print(
 # %% [markdown]
 # So the rule is: **no second derivatives within a layer, plenty of them between two layers**. With all other layers held
 # fixed, the output is linear in the parameters of one layer, until a ReLU switches. A smaller network, 1-8-8-1 (seed 11),
-# shows it. Filled is what is not zero; the empty stripes on the left belong to units that are silent on all ten points.
+# shows it. Filled is what is not zero; the empty stripes on the left belong to weights of units that are silent on all ten
+# points, or between two that are never active together.
 
 
 # %%
