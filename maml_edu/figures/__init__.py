@@ -73,6 +73,7 @@ _WHERE = {  # module: its public names
     "chapters.backpropagation": "break_the_tape price_of_a_gradient",
     "chapters.many_tasks": "learned_average fit_by_hand intervals_and_truth leak_prices",
     "chapters.gradient_of_a_step": "two_arrows meta_loss_of_theta two_curvatures two_tasks",
+    "chapters.hessians": "factor_on_a_vector second_derivatives_by_layer spectrum_by_rank",
     "chapters.maml_in_numpy": "scrub_adaptation training_curve error_against_steps what_the_start_has",
     "chapters.maml_in_pytorch": "nine_suspects six_curves where_bugs_cut",
     "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",

@@ -71,6 +71,12 @@ ROLES = {
         "#3A93CC", dash=(3.5, 1.6), marker="s", means="the smaller of two values of one quantity"
     ),
     "neutral": Role(LINE, dash=(1.0, 1.6), width=1.2, means="guides and limits"),
+    "stretched": Role("#009E73", width=2.4, means="a direction whose factor 1 − αλ is above 1"),
+    "shrunk": Role("#3A93CC", dash=(3.5, 1.6), means="a direction whose factor is from 0 to 1"),
+    "reversed": Role(
+        "#D55E00", dash=(5.0, 1.6, 1.0, 1.6), means="a direction whose factor is from −1 to 0"
+    ),
+    "runaway": Role("#CC79A7", dash=(2.2, 1.4), means="a direction whose factor is below −1"),
 }
 
 

@@ -55,6 +55,11 @@ def classifier():
 RUNGS = {"loop": (2e3, 5e8), "vmap": (4e4, 3e9), "back-walk": (2e4, 2.9e9), "native": (4e7, 3e10)}
 ACCURACIES = {"MAML": (0.9, 0.02), "pixels": (0.4, 0.03)}
 
+SPECTRA = {
+    "untrained": np.r_[np.linspace(-20, -0.1, 30), np.zeros(60), np.geomspace(0.01, 40, 30)],
+    "trained": np.r_[np.linspace(-12, -0.1, 20), np.zeros(80), np.geomspace(0.01, 190, 20)],
+}
+
 # Each public figure with small arguments.
 FIGURES = {
     # Chapter 00
@@ -82,6 +87,10 @@ FIGURES = {
     "meta_loss_of_theta": lambda f: f(),
     "two_curvatures": lambda f: f(),
     "two_tasks": lambda f: f(),
+    # Chapter 05
+    "factor_on_a_vector": lambda f: f(SPECTRA),
+    "second_derivatives_by_layer": lambda f: f(np.eye(7), np.eye(7)[::-1], {"1": 4, "2": 3}),
+    "spectrum_by_rank": lambda f: f(SPECTRA),
     # Chapter 07
     "scrub_adaptation": lambda f: f(small_net(0), small_net(1)),
     "training_curve": lambda f: f(np.linspace(4, 0.5, 500), np.full(500, 3.0)),
