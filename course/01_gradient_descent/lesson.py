@@ -97,7 +97,7 @@ for alpha in (0.05, 0.25, 0.45, 0.5, 0.55):
 # Two more cases, which networks have plenty of. On flat ground, $\lambda = 0$, the factor is 1 and nothing moves. On a
 # hilltop, $\lambda < 0$, the factor $1 + \alpha|\lambda|$ is above 1 **for every** $\alpha$, and descent rolls away, as it should:
 # there is no minimum here to arrive at. So from now on, unless it says otherwise, all curvatures are positive. (Negative
-# ones come back in chapter 04, where they *amplify* a meta-gradient, and in chapter 05.)
+# ones come back in chapter 04, where they *amplify* a meta-gradient, and in [chapter 05](05_hessians.ipynb).)
 
 # %%
 for lam_now, place in ((4.0, "valley"), (0.0, "flat"), (-1.0, "hilltop")):

@@ -112,7 +112,7 @@ print(f"finite difference: {numeric:.6f}   formula: {meta_slope:.6f}")
 # ## What first-order MAML leaves out
 #
 # The second derivative has a price. (In a network it is paid as a product of the Hessian $H$ with a vector. A Hessian-vector
-# product costs about as much arithmetic as two gradients.) So it is tempting to leave it out: take the query slope at
+# product costs about as much arithmetic as two gradients; chapter 05 counts.) So it is tempting to leave it out: take the query slope at
 # $\varphi$, and apply it to $\theta$ as if the two moved together. That is **first-order MAML** (FOMAML): it replaces
 # $1 - \alpha a$ by $1$.
 #
@@ -257,7 +257,7 @@ show_source(ref.meta_loss)
 # $$\nabla_\theta\, L_{\text{Q}}(\varphi_K) = \bigl(I - \alpha H_{\text{S}}(\varphi_0)\bigr)\bigl(I - \alpha H_{\text{S}}(\varphi_1)\bigr)\cdots
 # \bigl(I - \alpha H_{\text{S}}(\varphi_{K-1})\bigr)\,\nabla L_{\text{Q}}(\varphi_K).$$
 #
-# Chapter 06 (to come) is about this product; here $K = 1$. Check the formula with two parameters. `ref.jacobian` gives the matrix of all $\partial\varphi_i/\partial\theta_j$:
+# [Chapter 06](06_many_inner_steps.ipynb) is about this product; here $K = 1$. Check the formula with two parameters. `ref.jacobian` gives the matrix of all $\partial\varphi_i/\partial\theta_j$:
 
 # %%
 H_S, c2 = np.array([[1.5, 0.8], [0.8, 0.4]]), np.array([0.5, -1.0])
@@ -360,9 +360,9 @@ def meta_gradient(theta):
 check_gradient(meta_loss, meta_gradient, he_start, rtol=1e-3)  # ReLU has kinks: hence 1e-3
 
 # %% [markdown]
-# How steep is this network? **Power iteration** finds out. Apply $H$ to a vector again and again, and scale the result to
-# length 1 each time: the direction of largest $|\lambda|$ takes over. Then $v^\top H v$ (the **Rayleigh quotient**, for $v$ of length 1) is
-# that $\lambda$ *with its sign*. `ref.hvp` gives $Hv$ without ever forming $H$; chapter 05 (to come) is about how.
+# How steep is this network? `steepest` finds its curvature of largest size. It only multiplies vectors by $H$, again and again, and
+# `ref.hvp` gives such a product without ever forming $H$. How both work is the subject of [chapter 05](05_hessians.ipynb); here we
+# use them.
 
 
 # %%
@@ -386,8 +386,6 @@ lambda_max = max(steepest(he_start, x, y) for x, y, _, _ in batch)
 print(f"λmax = {lambda_max:.0f}, so αλmax = 1 at α = {1 / lambda_max:.5f}")
 
 # %% [markdown]
-# With `shift=0` the result is the curvature of largest *size*. It came out positive, so it is the largest curvature, too.
-#
 # The step overshoots along the steepest direction of this untrained network long before α = 0.01. What does that do to the angle
 # between the first-order gradient $F$ and the meta-gradient $G$? Its **cosine**, $F^\top G/(\lVert F\rVert\,\lVert G\rVert)$, is 1 if they
 # point the same way, 0 if they are perpendicular, and −1 if they point opposite ways. Predict: at α = 0.0005,
@@ -449,8 +447,8 @@ cosine, q = compare(torch_start, batch, 0.01)
 print(f"α = 0.01     αλmax = {0.01 * max(tops):5.2f}  q = {q:6.2f}  cosine {cosine:6.3f}")
 
 # %% [markdown]
-# From here the two agree far better. And negative curvature? Subtract $\tfrac12\lambda_{\max}I$ from $H$: if any curvature is negative,
-# the most negative one is now the largest in size, and power iteration finds it.
+# From here the two agree far better. And negative curvature? With a shift of half of λmax, `steepest` finds the other end
+# ([chapter 05](05_hessians.ipynb) says why):
 
 # %%
 for (x, y, _, _), top in zip(batch, tops, strict=True):
@@ -461,15 +459,9 @@ for (x, y, _, _), top in zip(batch, tops, strict=True):
     )
 
 # %% [markdown]
-# So the first three rows of the table above occur in one network at once, and with the steeper start the others, too. And between the
-# two ends? Most of the 1,761 directions are flat, and there the factor is 1. The reason is that 1,600 of the parameters are the
-# weights between the two hidden layers. Until a ReLU switches, the output is linear in these, and ten points constrain at most
-# ten combinations of them. (ReLUs that are silent on all ten points add some more flat directions.) Chapter 05 (to come) shows the
-# whole spectrum.
-#
-# The MAML paper supposes that first order does well because ReLU networks are nearly linear around each point, so that most
-# second derivatives are close to zero. *Most* is right. But the **loss** is curved even where the network is linear, and the few
-# steep directions are those along which a gradient step moves.
+# So the first three rows of the table above occur in one network at once, and with the steeper start the others, too. Between the
+# two ends most of the 1,761 directions are flat, and there the factor is 1: chapter 05 shows all of them, and why. It also takes apart
+# what the MAML paper supposes, that first order does well because ReLU networks have next to no second derivatives.
 
 # %% [markdown]
 # ## Further: and after training?
@@ -600,8 +592,7 @@ for name, params in after.items():
 #   section 2.2 has the update, section 5.2 the first-order variant, the remark that it did nearly as well, and the guess why.
 # - Nichol, Achiam & Schulman (2018), *On first-order meta-learning algorithms*, arXiv 1803.02999: a Taylor expansion that
 #   says exactly which term first-order methods keep.
-# - Pearlmutter (1994), *Fast exact multiplication by the Hessian*, Neural Computation 6: why $I - \alpha H$ never has to be formed.
 #
 # **Now you:** the [exercises of this chapter](../exercises/04_gradient_of_a_step.ipynb): the formula, its numerical twin,
-# the sign flip, where MAML comes to rest, and which program returned these numbers. **Next:** chapters 05 and 06 are to
-# come; go on with [07 · MAML in NumPy](07_maml_in_numpy.ipynb).
+# the sign flip, where MAML comes to rest, and which program returned these numbers. **Next:**
+# [05 · Hessians without Hessians](05_hessians.ipynb), how $I - \alpha H$ is applied to 1,761 parameters at once.
