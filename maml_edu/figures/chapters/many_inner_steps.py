@@ -226,20 +226,20 @@ def walk_scene(walks):
     """Median length of v against the steps walked back, with the band of the middle eight tenths."""
     curves, bands, ends = [], [], {}
     for role, (name, lengths) in zip(ROLES, walks.items(), strict=False):
-        low, middle, high = np.nanquantile(lengths, [0.1, 0.5, 0.9], axis=0)
+        low, middle, high = np.quantile(lengths, [0.1, 0.5, 0.9], axis=0)
         back = np.arange(len(middle))
         bands.append(Band(back, low, high, role))
         curves.append(Curve(back, middle, role, name))
         ends[name] = number(middle[-1] / middle[0], 2)
     highest = max(float(np.max(band.high)) for band in bands)
     lowest = min(float(np.min(band.low)) for band in bands)
-    kept = ", ".join(f"{share} times at {name}" for name, share in ends.items())
+    changes = ", ".join(f"× {share} at {name}" for name, share in ends.items())
     return Scene(
-        title=f"No vanishing: after {len(back) - 1} steps back the median |v| is {kept}",
+        title=f"No vanishing: in {len(back) - 1} steps back the median |v| changes by {changes}",
         alt=(
-            "Length of v on a logarithmic axis against the steps walked back: medians over tasks, and bands from the "
-            f"1st to the 9th tenth. From v_K to v_0 the median length becomes {kept}. "
-            "At the smallest rate it falls at first and then stays; at the largest it ends far above where it began."
+            "Length of v on a logarithmic axis against the steps walked back: medians over the tasks, with bands "
+            f"from the 1st to the 9th tenth. Over the whole walk the medians change by {changes}. At the smallest "
+            "rate the median falls at first and then stays; at the largest it ends above where it began."
         ),
         xlabel="steps walked back",
         ylabel="length of v",
@@ -248,6 +248,7 @@ def walk_scene(walks):
         ylog=True,
         bands=bands,
         curves=curves,
+        legend="below",
     )
 
 
@@ -257,59 +258,86 @@ def truncation_scene(cosines):
         Curve(np.arange(len(values)), values, role, name)
         for role, (name, values) in zip(ROLES, cosines.items(), strict=False)
     ]
-    first, last = list(cosines.items())[0], list(cosines.items())[-1]
-    ten = [number(values[min(10, len(values) - 1)], 2) for _, values in (first, last)]
-    steps = len(first[1]) - 1
+    names, steps = list(cosines), len(curves[0].x) - 1
+    ten = [number(curve.y[min(10, steps)], 2) for curve in (curves[0], curves[-1])]
     return Scene(
-        title=f"The last ten of {steps} steps: cosine {ten[0]} at {first[0]}, {ten[1]} at {last[0]}",
+        title=f"The last ten of {steps} steps: cosine {ten[0]} at {names[0]}, {ten[1]} at {names[-1]}",
         alt=(
-            "Cosine of the truncated with the full gradient, the median over tasks, against the number of steps walked "
-            f"back. With ten steps it is {ten[0]} at {first[0]} and {ten[1]} at {last[0]}. The curve of the smallest "
-            "rate rises quickly to 1; that of the largest stays low until the last steps."
+            "Cosine of the truncated with the full gradient, the median over the tasks, against the number of steps "
+            f"walked back. With ten steps it is {ten[0]} at {names[0]} and {ten[1]} at {names[-1]}. The curve of the "
+            "smallest rate rises quickly to 1; that of the largest stays low until the last steps."
         ),
         xlabel="steps walked back before the walk is cut",
         ylabel="cosine with the full gradient",
         xlim=(0, steps),
         ylim=(-0.3, 1.05),
         curves=[Curve([0, steps], [0, 0], "neutral"), *curves],
-        legend="lower right",
+        legend="below",
     )
 
 
 # ------------------------------------------------------------------ the rate
 
 
-def rate_finds_itself(runs, every=10, published=0.01):
-    """The inner rate during training, a curve per start.
+def rate_finds_itself(runs, published=0.01):
+    """The inner rate during training from several starts, and next to it the product αλmax.
 
-    runs: name → rates (n,), one after every `every` iterations. published: the rate of the paper.
+    runs: name → (n, 3), rows of iteration, α, αλmax. published: the rate of the paper.
     """
-    return draw(rates_scene(runs, every, published))
+    return draw(rates_scene(runs, published), products_scene(runs))
 
 
-def rates_scene(runs, every=10, published=0.01):
+RUN_ROLES = ("low", "high", "truth", "baseline")
+
+
+def rates_scene(runs, published=0.01):
     """α against iterations, on a logarithmic axis."""
-    roles = ("low", "high", "truth", "baseline")
-    curves, ends = [], []
-    for role, (name, rates) in zip(roles, runs.items(), strict=False):
-        curves.append(Curve(every * np.arange(1, len(rates) + 1), rates, role, name))
-        ends.append(float(rates[-1]))
-    last = max(curve.x[-1] for curve in curves)
-    values = np.concatenate([np.asarray(curve.y) for curve in curves])
-    between = f"{number(min(ends), 2)} and {number(max(ends), 2)}"
+    curves = [
+        Curve(*np.asarray(rows)[:, :2].T, role, name, markers=True)
+        for role, (name, rows) in zip(RUN_ROLES, runs.items(), strict=False)
+    ]
+    ends = sorted(float(curve.y[-1]) for curve in curves)
+    between = f"{number(ends[0], 2)} and {number(ends[-1], 2)}"
+    last = max(float(curve.x[-1]) for curve in curves)
+    values = np.concatenate([curve.y for curve in curves])
     return Scene(
-        title=f"Wherever α begins, it ends between {between}; the paper chose {number(published)} by hand",
+        title=f"Wherever α begins, it passes the paper's {number(published)} and goes on falling",
         alt=(
-            f"The inner rate on a logarithmic axis against iterations of training, {len(curves)} curves from different "
-            f"starts. All rise above the published {number(published)} or fall to it, come down slowly, and end "
-            f"between {between}."
+            f"The inner rate on a logarithmic axis against iterations of training, {len(curves)} curves from "
+            f"different starts. They meet, cross a dotted line at {number(published)}, the paper's rate, "
+            f"and have fallen to {between} at the end."
         ),
         xlabel="iterations of meta-training",
         ylabel="inner rate α",
         xlim=(0, last),
-        ylim=(0.6 * min(values.min(), published), 1.8 * values.max()),
+        ylim=(0.7 * min(values.min(), published), 1.6 * values.max()),
         ylog=True,
         curves=[Curve([0, last], [published, published], "neutral", "the paper's α"), *curves],
+        legend="below",
+    )
+
+
+def products_scene(runs):
+    """αλmax against iterations, and the limit 2 of chapter 01."""
+    curves = [
+        Curve(*np.asarray(rows)[:, [0, 2]].T, role, name, markers=True)
+        for role, (name, rows) in zip(RUN_ROLES, runs.items(), strict=False)
+    ]
+    values = np.concatenate([curve.y[1:] for curve in curves])
+    low, high = number(values.min(), 2), number(values.max(), 2)
+    last = max(float(curve.x[-1]) for curve in curves)
+    return Scene(
+        title=f"αλmax meanwhile stays between {low} and {high}",
+        alt=(
+            f"The product of the inner rate and the largest curvature against iterations, {len(curves)} curves: "
+            f"after the first mark all stay between {low} and {high}. A dotted line marks 2, the limit."
+        ),
+        xlabel="iterations of meta-training",
+        ylabel="αλmax, median of some waves",
+        xlim=(0, last),
+        ylim=(0, 2.3),
+        curves=[Curve([0, last], [2, 2], "neutral", "the limit"), *curves],
+        legend="below",
     )
 
 
@@ -356,18 +384,19 @@ def sets_in_memory(sizes, peaks, laws):
 
 def memory_scene(sizes, peaks, laws):
     """Measured peaks as marks, the law as a curve."""
-    best = sizes[int(np.argmin(peaks))]
+    best, least, most = sizes[int(np.argmin(peaks))], number(min(peaks), 2), number(max(peaks), 2)
     return Scene(
-        title=f"Segments of {best} steps need the least: {number(min(peaks), 2)} sets in place of {number(max(peaks), 2)}",
+        title=f"Segments of {best} steps need the least: {least} sets in place of {most}",
         alt=(
-            f"Sets of parameters held at the peak against the steps in a segment, measured for {len(sizes)} sizes and "
-            f"computed by a law. Both fall to their least at {best} and rise again on either side."
+            f"Sets of parameters held at the peak against the steps in a segment, measured for {len(sizes)} sizes "
+            f"and computed by a law. Both are lowest in the middle, the measured one at {best}, and rise on "
+            "either side."
         ),
         xlabel="steps in a segment",
-        ylabel="sets of parameters at the peak",
+        ylabel="memory at the peak, in sets of parameters",
         xlim=(0.9 * min(sizes), 1.1 * max(sizes)),
         ylim=(0, 1.15 * max(*peaks, *laws)),
         xlog=True,
-        curves=[Curve(sizes, laws, "neutral", "the law")],
+        curves=[Curve(sizes, laws, "neutral", "the law and a constant")],
         points=[Points(sizes, peaks, "maml", "measured")],
     )
