@@ -38,6 +38,7 @@ QUERY_H = np.array([0.5, 1.0])  # the query loss's curvatures along (u, w)
 XLIM, YLIM, SIZE = (-3.3, 3.3), (-2.7, 2.7), 91
 ABOVE = (0.03, 0.12, 0.35, 0.8, 1.6)  # heights of the contours above the star
 LONGEST = 1.5  # of an arrow, in units of the plane
+LIMIT, CHAOS = 2.0, 3.5  # of αλ: beyond the one paths hop, beyond the other without a period
 SHORTEST = 8  # points of a contour: a shattered surface has thousands of specks
 
 
@@ -196,16 +197,20 @@ def _angle(a, b):
 
 
 def _what_the_surface_does(alpha, steps, full, cut):
-    said = f"K = {steps}, αλ = {number(alpha * STEEP, 2)}"
+    product = alpha * STEEP
+    said = f"K = {steps}, αλ = {number(product, 2)}"
     if steps == 0 or alpha == 0:
-        return f"{said}: no step, the star is where the mean query loss is least"
+        return f"{said}: no step, so the star is where the mean query loss is least"
+    angle = _angle(full, cut)
+    arrows = f"the arrows are {number(angle, places=0)}° apart"
+    if angle < 1:
+        arrows = "both arrows point the same way"
+    if product <= LIMIT:
+        return f"{said} < 2: one basin; {arrows}"
+    if product <= CHAOS:
+        return f"{said} > 2: the inner loop hops, the basin breaks into terraces; {arrows}"
     long = number(np.linalg.norm(full), 2)
-    apart = f"the arrows are {number(_angle(full, cut), places=0)}° apart"
-    if alpha * STEEP <= 2:
-        return f"{said} < 2: one basin; {apart}"
-    if alpha * STEEP <= np.pi:
-        return f"{said} > 2: the inner loop hops, the basin breaks into terraces; {apart}"
-    return f"{said} > π: chaos, the basin shatters; the meta-gradient is {long} long, {apart}"
+    return f"{said}: the basin has shattered; the meta-gradient is {long} long, {arrows}"
 
 
 # ------------------------------------------------------------------ the walk back
@@ -233,9 +238,9 @@ def walk_scene(walks):
         ends[name] = number(middle[-1] / middle[0], 2)
     highest = max(float(np.max(band.high)) for band in bands)
     lowest = min(float(np.min(band.low)) for band in bands)
-    changes = ", ".join(f"× {share} at {name}" for name, share in ends.items())
+    changes = " and ".join(f"× {ends[name]} at {name}" for name in (list(ends)[0], list(ends)[-1]))
     return Scene(
-        title=f"No vanishing: in {len(back) - 1} steps back the median |v| changes by {changes}",
+        title=f"No vanishing: {len(back) - 1} steps back change the median |v| by {changes}",
         alt=(
             "Length of v on a logarithmic axis against the steps walked back: medians over the tasks, with bands "
             f"from the 1st to the 9th tenth. Over the whole walk the medians change by {changes}. At the smallest "
@@ -263,9 +268,9 @@ def truncation_scene(cosines):
     return Scene(
         title=f"The last ten of {steps} steps: cosine {ten[0]} at {names[0]}, {ten[1]} at {names[-1]}",
         alt=(
-            "Cosine of the truncated with the full gradient, the median over the tasks, against the number of steps "
-            f"walked back. With ten steps it is {ten[0]} at {names[0]} and {ten[1]} at {names[-1]}. The curve of the "
-            "smallest rate rises quickly to 1; that of the largest stays low until the last steps."
+            "Cosine of the truncated with the full gradient, the median over the tasks, against the steps walked "
+            f"back. With ten steps it is {ten[0]} at {names[0]} and {ten[1]} at {names[-1]}. The curve of "
+            "the smallest rate rises quickly to 1; that of the largest stays low until the last steps."
         ),
         xlabel="steps walked back before the walk is cut",
         ylabel="cosine with the full gradient",
@@ -351,7 +356,7 @@ def short_and_long_horizons(losses, best):
 
 def horizon_scene(losses, best):
     """Loss against steps, both logarithmic."""
-    roles = ("high", "support_loss", "low", "maml", "first_order", "baseline")
+    roles = ("high", "support_loss", "low", "maml", "baseline")
     curves = [
         Curve(np.arange(1, len(values)), values[1:], role, name)
         for role, (name, values) in zip(roles, losses.items(), strict=False)
