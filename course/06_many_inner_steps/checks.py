@@ -442,7 +442,7 @@ def _best_rate(curvatures, noise, start, steps):
     return _lowest(_final_loss(rates, curvatures, noise, start, steps), curvatures)
 
 
-def _along_the_way(rates, curvatures, noise, start, steps, schedule=np.add):
+def _along_the_way(rates, curvatures, noise, start, steps):
     total, square = 0.0, start**2 + 0 * rates
     for _ in range(steps):
         square = (1 - rates * curvatures) ** 2 * square + rates**2 * noise
@@ -533,7 +533,7 @@ def _with_left(left, rates, noise, square, steps):
 def _a_place(got, right):
     """What was answered, if it is a whole number above 2; else what is right."""
     whole = got is not None and got.shape == () and got.dtype.kind in "iu" and got > 2
-    return float(got) if whole else right
+    return int(got) if whole else right
 
 
 # ------------------------------------------------------------------ 06.6

@@ -116,9 +116,9 @@ check("06.rate_gradient", rate_gradient, hidden=True)
 #
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
-# A truncated meta-gradient walks back over the **last** steps only, and takes the $\varphi$ at which it stops for the start. You are
-# given what a program has recorded: for each task the factors $I - \alpha H_{\text{S}}(\varphi_k)$ of all steps, and its query gradient at
-# $\varphi_K$.
+# A truncated meta-gradient walks back over the **last** steps only, and takes the $\varphi$ at which it stops for the start.
+# You are given what a program has recorded: for each task the factors $I - \alpha H_{\text{S}}(\varphi_k)$ of all steps, and
+# its query gradient at $\varphi_K$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "truncated", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -160,8 +160,8 @@ check("06.truncated", truncated, hidden=True)
 #
 # *difficulty 3/5 · 15 minutes · 3 points*
 #
-# A walk of $K$ steps in segments of $s$ keeps a **checkpoint**, the φ at the beginning of each segment, and computes the rest again. The
-# lesson divided $K$ evenly. Here the last segment may be shorter. The rules:
+# A walk of $K$ steps in segments of $s$ keeps a **checkpoint**, the φ at the beginning of each segment, and computes the rest
+# again. The lesson divided $K$ evenly. Here the last segment may be shorter. The rules:
 #
 # - on the way forward $\varphi_0, \varphi_s, \varphi_{2s}, \dots$ are kept, as many as there are segments, and nothing else;
 # - the way back takes segment after segment, the last one first. It computes the other φ from which the segment's steps set out again,
@@ -206,9 +206,10 @@ check("06.segments", segments, hidden=True)
 #
 # *difficulty 4/5 · 20 minutes · 4 points*
 #
-# A noisy quadratic with several directions, as in the lesson: in each step, $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$
-# with fresh noise $\xi_i$ of mean 0. Which **constant** α makes the mean loss after exactly $K$ steps smallest? There is no formula for it.
-# But the mean loss has one, so a search is quick.
+# A noisy quadratic with several directions, as in the lesson: in each step,
+# $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$ with fresh noise $\xi_i$ of mean 0. Which **constant** α
+# makes the mean loss after exactly $K$ steps smallest? There is no formula for it. But the mean loss has one, so a search is
+# quick.
 
 
 # %% nbgrader={"grade": false, "grade_id": "horizon", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -283,8 +284,8 @@ check("06.learn_the_rate", learn_the_rate, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# First the slope of the meta-loss with respect to α: differentiate $\varphi_K = c + (1 - \alpha a)^K(\theta - c)$. Then that with respect to
-# $\rho$: how does $e^\rho$ follow $\rho$?
+# First the slope of the meta-loss with respect to α: differentiate $\varphi_K = c + (1 - \alpha a)^K(\theta - c)$. Then that
+# with respect to $\rho$: how does $e^\rho$ follow $\rho$?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -297,19 +298,23 @@ check("06.learn_the_rate", learn_the_rate, hidden=True)
 #
 # *difficulty 3/5 · 10 minutes · 2 points, read by a person*
 #
-# A colleague meta-trains θ together with an inner rate α, with $K = 5$ inner steps. For her users she then takes 100 inner steps with the
-# same α, "since α was learned, it must be right". Explain in about five sentences for what this α is right, in which direction it may be wrong
-# for 100 steps, with one reason for each direction, and what she should measure before she ships it.
+# A colleague meta-trains θ together with an inner rate α, with $K = 5$ inner steps. For her users she then takes 100 inner
+# steps with the same α, "since α was learned, it must be right". Explain in about five sentences for what this α is right, in
+# which direction it may be wrong for 100 steps, with one reason for each direction, and what she should measure before she
+# ships it.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_06", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** The gradient of α was taken through five steps, from this θ, and judged after the fifth: α minimises (at best) that
-# meta-loss and no other. Nothing in it says what happens at step 6 or 100. It may be too **large** for 100 steps: five steps do not show a
-# slow blow-up along a direction with $|1 - \alpha\lambda|$ a little above 1, nor the floor at which noise makes a long descent settle, and both
-# only count later. It may be too **small** for 100: when α is chosen again and again for the next few steps, it falls to whatever quiets the
-# steep directions at once, and the flat ones, which would pay after 100 steps, never move. Besides, θ was trained with this α: the curvatures at θ are what
-# five steps of this length like. She should evaluate on new tasks after 0 … 100 steps, for several α, with the median and the share of runaways, and choose α for the
-# number of steps that users will take (or meta-train with more steps).
+# **Model answer.** The gradient of α was taken through five steps, from this θ, and judged after the fifth: α minimises (at
+# best) that meta-loss and no other. Nothing in it says what happens at step 6 or 100. It may be too **large** for 100 steps:
+# five steps do not show a slow blow-up along a direction with $|1 - \alpha\lambda|$ a little above 1, nor the floor at which
+# noise makes a long descent settle, and both only count later. It may be too **small** for 100: when α is chosen again and
+# again for the next few steps, it falls to whatever quiets the steep directions at once, and the flat ones, which would pay
+# after 100 steps, never move. Besides, θ was trained with this α: the curvatures at θ are what five steps of this length like.
+# She should evaluate on new tasks after 0 … 100 steps, for several α, with the median and the share of runaways, and choose α
+# for the number of steps that users will take (or meta-train with more steps).
 #
-# **Rubric.** 1 point: says that α is right for the horizon (and the θ) it was learned with, because the gradient was judged after $K$ steps. 1 point: at
-# least one direction with a true reason (too large: instability or noise that shows late, overfitting of the support set counts as well; too small: flat directions that pay late), *and* a measurement
-# on new tasks at the number of steps that will be used. A written answer that says "always too small" or "always too large" gets at most 1 point.
+# **Rubric.** 1 point: says that α is right for the horizon (and the θ) it was learned with, because the gradient was judged
+# after $K$ steps. 1 point: at least one direction with a true reason (too large: instability or noise that shows late,
+# overfitting of the support set counts as well; too small: flat directions that pay late), *and* a measurement on new tasks at
+# the number of steps that will be used. A written answer that says "always too small" or "always too large" gets at most 1
+# point.

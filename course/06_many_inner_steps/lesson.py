@@ -11,8 +11,8 @@
 # - keep fewer parameters than there are steps, and know what that costs.
 #
 # **Needs** [chapter 04](04_gradient_of_a_step.ipynb) (the factor $I - \alpha H$, the cosine of two gradients), Hessian-vector
-# products (chapter 05) and the noisy descent of [chapter 01](01_gradient_descent.ipynb). **Takes** about 60 minutes, and 10 more for the part
-# marked *further*. **CPU** is plenty; no GPU, no download.
+# products (chapter 05) and the noisy descent of [chapter 01](01_gradient_descent.ipynb). **Takes** about 60 minutes, and 10
+# more for the part marked *further*. **CPU** is plenty; no GPU, no download.
 
 # %% [markdown]
 # ## Predict
@@ -28,9 +28,9 @@
 #
 # <details><summary>Answer</summary>
 #
-# (c). With the step size that the network was trained for, the last ten of forty steps give a gradient whose cosine with the right one is
-# about 0.95 on the middle wave. With three times that step size it is 0.2 or less: nearly perpendicular. What decides is whether
-# $\alpha\lambda$ goes beyond 2 on the way. And in a *batch* one bad wave is enough to spoil the mean.
+# (c). With the step size that the network was trained for, the last ten of forty steps give a gradient whose cosine with the
+# right one is about 0.95 on the middle wave. With three times that step size it is 0.2 or less: nearly perpendicular. What
+# decides is whether $\alpha\lambda$ goes beyond 2 on the way. And in a *batch* one bad wave is enough to spoil the mean.
 # </details>
 
 # %%
@@ -51,8 +51,9 @@ from maml_edu.tasks import Sinusoids
 # %% [markdown]
 # ## One factor per step
 #
-# The inner loop goes from $\varphi_0 = \theta$ to $\varphi_K$ by $\varphi_{k+1} = \varphi_k - \alpha\nabla L_{\text{S}}(\varphi_k)$. Each step
-# has the derivative $I - \alpha H_k$, where $H_k$ is the Hessian of the support loss at $\varphi_k$. By the chain rule the meta-gradient is
+# The inner loop goes from $\varphi_0 = \theta$ to $\varphi_K$ by
+# $\varphi_{k+1} = \varphi_k - \alpha\nabla L_{\text{S}}(\varphi_k)$. Each step has the derivative $I - \alpha H_k$, where $H_k$
+# is the Hessian of the support loss at $\varphi_k$. By the chain rule the meta-gradient is
 #
 # $$\nabla_\theta\, L_{\text{Q}}(\varphi_K) = (I - \alpha H_0)(I - \alpha H_1)\cdots(I - \alpha H_{K-1})\,\nabla L_{\text{Q}}(\varphi_K).$$
 #
@@ -61,12 +62,12 @@ from maml_edu.tasks import Sinusoids
 #
 # $$v_k = v_{k+1} - \alpha H_k\, v_{k+1}, \qquad k = K-1, \dots, 0 .$$
 #
-# This is the **walk back**, and $v$ is the **signal**: $v_k$ says how the query loss follows $\varphi_k$, and $v_0$ is the meta-gradient. A step
-# back costs one Hessian-vector product, about two gradients. So $K$ steps forward and back cost about $3K + 1$ gradients, however
-# many parameters there are.
+# This is the **walk back**, and $v$ is the **signal**: $v_k$ says how the query loss follows $\varphi_k$, and $v_0$ is the
+# meta-gradient. A step back costs one Hessian-vector product, about two gradients. So $K$ steps forward and back cost about
+# $3K + 1$ gradients, however many parameters there are.
 #
-# What becomes of the signal? In a bowl every $H_k$ is the same matrix, and along an eigenvector of curvature $\lambda$ the $K$ factors make
-# $(1 - \alpha\lambda)^K$. With α = 0.5:
+# What becomes of the signal? In a bowl every $H_k$ is the same matrix, and along an eigenvector of curvature $\lambda$ the $K$
+# factors make $(1 - \alpha\lambda)^K$. With α = 0.5:
 
 # %%
 curvatures = np.array([-0.1, 0.0, 0.1, 1.0, 3.0, 4.1])
@@ -76,16 +77,17 @@ for steps in (1, 5, 10, 40):
     print(f"left after {steps:2d} steps", *(f"{value:9.2g}" for value in left))
 
 # %% [markdown]
-# Between $\lambda = 0$ and $\alpha\lambda = 2$ the signal **vanishes**, quickly where the factor is far from ±1. It must: if forty steps arrive at the same
-# minimum from everywhere, no start is better than another. Beyond $\alpha\lambda = 2$, and along negative curvature, it **explodes**. This is the
-# textbook story, told of recurrent networks: *gradients through many steps explode or vanish*. Note the column in between. A flat direction,
-# $\lambda = 0$, does neither: there the signal passes unchanged, whatever $K$ is.
+# Between $\lambda = 0$ and $\alpha\lambda = 2$ the signal **vanishes**, quickly where the factor is far from ±1. It must: if
+# forty steps arrive at the same minimum from everywhere, no start is better than another. Beyond $\alpha\lambda = 2$, and along
+# negative curvature, it **explodes**. This is the textbook story, told of recurrent networks: *gradients through many steps
+# explode or vanish*. Note the column in between. A flat direction, $\lambda = 0$, does neither: there the signal passes
+# unchanged, whatever $K$ is.
 #
 # ## The walk in a network
 #
-# Which of the three is it in a network? We need a θ that a meta-learner would have. The library trains one with $K = 5$ inner steps and
-# α = 0.01, for 3,000 iterations; [chapter 07](07_maml_in_numpy.ipynb) shows how that is done. Then everything below is NumPy. (The seed of the network
-# and of its training is 1; the waves below have the seed 6.)
+# Which of the three is it in a network? We need a θ that a meta-learner would have. The library trains one with $K = 5$ inner
+# steps and α = 0.01, for 3,000 iterations; [chapter 07](07_maml_in_numpy.ipynb) shows how that is done. Then everything below
+# is NumPy. (The seed of the network and of its training is 1; the waves below have the seed 6.)
 
 # %%
 SEED = 1
@@ -99,7 +101,8 @@ batch = tasks.sample(np.random.default_rng(6), tasks=40)
 print(f"{sum(value.size for value in theta.values()):,} parameters, {len(batch)} waves")
 
 # %% [markdown]
-# The walk is a dozen lines. `ref.hvp` is the Hessian-vector product. On the way forward all $\varphi_k$ are kept, for the way back needs them.
+# The walk is a dozen lines. `ref.hvp` is the Hessian-vector product. On the way forward all $\varphi_k$ are kept, for the way
+# back needs them.
 
 
 # %%
@@ -169,13 +172,14 @@ for alpha in (0.01, 0.02, 0.03):
     )
 
 # %% [markdown]
-# At α = 0.01 the signal **does not vanish**. It loses about half of its length, nearly all of it in the first five steps back, and then it stays: 35 more
-# factors hardly touch it. At α = 0.03 most of the walk is as quiet, and then the earliest steps make the signal *longer*; on some waves it explodes.
+# At α = 0.01 the signal **does not vanish**. It loses about half of its length, nearly all of it in the first five steps back,
+# and then it stays: 35 more factors hardly touch it. At α = 0.03 most of the walk is as quiet, and then the earliest steps make
+# the signal *longer*; on some waves it explodes.
 #
-# Why does it stay? [Chapter 04](04_gradient_of_a_step.ipynb) found that most of the 1,761 directions are flat: ten points bend the support loss along a few
-# directions only. The walk shrinks what lies along these. What lies along the flat ones passes. To see it, ask how much curvature the signal meets:
-# $\alpha\, v^\top H v / v^\top v$, the curvature along $v$ (a Rayleigh quotient, chapter 04) times α. It needs no new computation, for
-# $\alpha Hv_{k+1} = v_{k+1} - v_k$.
+# Why does it stay? [Chapter 04](04_gradient_of_a_step.ipynb) found that most of the 1,761 directions are flat: ten points bend
+# the support loss along a few directions only. The walk shrinks what lies along these. What lies along the flat ones passes. To
+# see it, ask how much curvature the signal meets: $\alpha\, v^\top H v / v^\top v$, the curvature along $v$ (a Rayleigh
+# quotient, chapter 04) times α. It needs no new computation, for $\alpha Hv_{k+1} = v_{k+1} - v_k$.
 
 # %%
 v = walks[0.01]  # (waves, 41, parameters)
@@ -184,14 +188,14 @@ print("step back number      ", *(f"{n + 1:6d}" for n in BACK[:-1]))
 print("αλ along v, the median", *(f"{value:6.3f}" for value in np.median(met, axis=0)[BACK[:-1]]))
 
 # %% [markdown]
-# The first step back meets a good deal of curvature; a few steps later there is next to none left in the signal's way. What can vanish has
-# vanished, and the rest lies where the loss is flat. So for a network the story has a third ending: not *explode or vanish* but
-# **settle**. It would vanish only if the support set bent the loss along *every* direction.
+# The first step back meets a good deal of curvature; a few steps later there is next to none left in the signal's way. What can
+# vanish has vanished, and the rest lies where the loss is flat. So for a network the story has a third ending: not *explode or
+# vanish* but **settle**. It would vanish only if the support set bent the loss along *every* direction.
 #
 # ## Truncation: right and useless
 #
-# A **truncated** meta-gradient walks back over the last $n$ steps only. So it is $v_{K-n}$, and one walk gives all of them: with $n = 0$
-# the first-order gradient, with $n = K$ the full one. How well do they point?
+# A **truncated** meta-gradient walks back over the last $n$ steps only. So it is $v_{K-n}$, and one walk gives all of them:
+# with $n = 0$ the first-order gradient, with $n = K$ the full one. How well do they point?
 
 
 # %%
@@ -214,13 +218,15 @@ signal_walking_back(
 )
 
 # %% [markdown]
-# At α = 0.01 truncation is right: ten steps of forty are nearly as good as all. At α = 0.03 it is useless: until the last few factors are
-# there, the gradient points somewhere else. Both follow from the lengths. If the signal has settled after ten steps, the thirty factors left
-# out hardly change it. If the early factors make it longer, it is *they* that decide where it points.
+# At α = 0.01 truncation is right: ten steps of forty are nearly as good as all. At α = 0.03 it is useless: until the last few
+# factors are there, the gradient points somewhere else. Both follow from the lengths. If the signal has settled after ten
+# steps, the thirty factors left out hardly change it. If the early factors make it longer, it is *they* that decide where it
+# points.
 #
-# And look at the two lines of α = 0.02. For the middle wave the last ten steps are quite good; for the **batch** they are useless. The mean of
-# forty gradients is not the gradient of a typical wave but that of the wave with the longest. One wave whose early factors explode is enough.
-# Trained again with the seeds 0 and 2, the same cells give for the last ten of forty steps:
+# And look at the two lines of α = 0.02. For the middle wave the last ten steps are quite good; for the **batch** they are
+# useless. The mean of forty gradients is not the gradient of a typical wave but that of the wave with the longest. One wave
+# whose early factors explode is enough. Trained again with the seeds 0 and 2, the same cells give for the last ten of forty
+# steps:
 #
 # | | waves, median: seed 0 | 1 | 2 | batch: seed 0 | 1 | 2 | ran away |
 # | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -228,9 +234,9 @@ signal_walking_back(
 # | α = 0.02 | 0.69 | 0.77 | 0.71 | −0.05 | −0.20 | −0.16 | 1, 1, 1 |
 # | α = 0.03 | −0.01 | 0.22 | 0.14 | −0.05 | −0.07 | −0.31 | 7, 7, 9 |
 #
-# The number in bold is a batch at the *right* α in which a single wave has a signal some hundred times as long as the others. So the answer to the bet has
-# two halves: the median wave says that truncation is fine, and the batch may say that it is not. Measure it for the batch you train
-# on, or clip each task's gradient before you take the mean.
+# The number in bold is a batch at the *right* α in which a single wave has a signal some 350 times as long as the middle one.
+# So the answer to the bet has two halves: the median wave says that truncation is fine, and the batch may say that it is not.
+# Measure it for the batch you train on, or clip each task's gradient before you take the mean.
 #
 # What do the early steps do at α = 0.03? The largest curvature on the way, as in chapter 04 by power iteration, times α:
 
@@ -258,18 +264,19 @@ for alpha in (0.01, 0.02, 0.03):
     print(f"α = {alpha}        ", *(f"{value:6.1f}" for value in np.median(rows, axis=0)))
 
 # %% [markdown]
-# At α = 0.01 the factor along the steepest direction is about −0.2 all the way: each step jumps over the minimum and comes
-# much nearer. At α = 0.03 the first steps are far beyond the limit 2 of [chapter 01](01_gradient_descent.ipynb), with factors from −2
-# to −5. The waves that survive this are thrown to a flatter place, where the rest of the walk is quiet. So the signal first passes the
-# quiet part, and at the very end it meets the few steps that decide everything. These are the *earliest*, and they are exactly what truncation
-# leaves out.
+# At α = 0.01 the factor along the steepest direction is about −0.2 all the way: each step jumps over the minimum and comes much
+# nearer. At α = 0.03 the first steps are far beyond the limit 2 of [chapter 01](01_gradient_descent.ipynb), with factors from
+# −2 to −5. The waves that survive this are thrown to a flatter place, where the rest of the walk is quiet. So the signal first
+# passes the quiet part, and at the very end it meets the few steps that decide everything. These are the *earliest*, and they
+# are exactly what truncation leaves out.
 #
 # ## The wandering star
 #
-# The same with two parameters and two tasks, where one can see the whole meta-loss. Along its flat direction each task's support loss is a parabola of
-# curvature 0.1. Along its steep one it is a valley in a row of valleys, a cosine, with $\lambda = 3.5$ at the bottom. The contours are the mean query loss
-# after $K$ steps, as a function of the start. The **star** is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to
-# $\varphi_1$ and $\varphi_2$, and two arrows show minus the meta-gradient and minus its truncation.
+# The same with two parameters and two tasks, where one can see the whole meta-loss. Along its flat direction each task's
+# support loss is a parabola of curvature 0.1. Along its steep one it is a valley in a row of valleys, a cosine, with
+# $\lambda = 3.5$ at the bottom. The contours are the mean query loss after $K$ steps, as a function of the start. The **star**
+# is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to $\varphi_1$ and $\varphi_2$, and two
+# arrows show minus the meta-gradient and minus its truncation.
 #
 # 1. Leave α at 0.3 and move $K$ from 0 to 20. Where does the star go, and why does it not stay between the two tasks?
 # 2. With $K = 20$, walk back 0, 1, 2, … steps. From when on do the arrows point the same way? They do not have the same length: why?
@@ -282,27 +289,32 @@ wandering_star()
 # %% [markdown]
 # <details><summary>What there is to find</summary>
 #
-# 1. With $K = 0$ it lies where the mean of the query losses is least. With the first steps it leaves, and then it creeps on. After a few steps
-#    every start is at the bottom of a task's steep valley, so the steep directions no longer count: along them all starts are equal. What counts is how right
-#    the start is along each task's **flat** direction, where twenty steps change little. Two tasks, two flat directions: the star goes where both are right at once,
-#    and that need not lie between the minima. (It creeps because the query minimum is not where the support minimum is: the steps pull away from it,
-#    so the best start lies *beyond*, and further beyond with each step, as in chapter 04.)
-# 2. From one or two steps on. The factor along the steep direction is about $1 - 0.3\cdot3.5 = -0.05$: after two steps back nothing is left of it, and
-#    the flat part has a factor of $0.97$ a step, the same direction for all. The full arrow is shorter, by $0.97^{18}$.
-# 3. At $\alpha = 2/\lambda = 0.57$. Beyond it the paths hop from side to side in the valley and never arrive. Which side a path is on after the last step depends
-#    on where it began. So the basin breaks into **terraces** with walls between them; a larger $K$ makes the walls steeper.
-# 4. Beyond $\alpha\lambda$ of about 3.5 the hops have no period any more. Two starts that differ by a hair end at different places, the contours are specks, and the
-#    meta-gradient is 3.7 · 10⁵ long at first and points in another direction at the next pixel. It is the true slope of this surface, and worth nothing: it is right within
-#    a distance of its own inverse. Truncation does not mend that. A smaller α does.
+# 1. With $K = 0$ it lies where the mean of the query losses is least. With the first steps it leaves, and then it creeps on.
+#    After a few steps every start is at the bottom of a task's steep valley, so the steep directions no longer count: along
+#    them all starts are equal. What counts is how right the start is along each task's **flat** direction, where twenty steps
+#    change little. Two tasks, two flat directions: the star goes where both are right at once, and that need not lie between
+#    the minima. (It creeps because the query minimum is not where the support minimum is: the steps pull away from it, so the
+#    best start lies *beyond*, and further beyond with each step, as in chapter 04.)
+# 2. From the first on. With none they are 5° apart, where θ is at first. The factor along the steep direction is about
+#    $1 - 0.3\cdot3.5 = -0.05$, so after one or two steps back nothing is left of it. The flat part has the factor $0.97$ in
+#    every step and keeps its direction. With two steps walked back, the full arrow is shorter by $0.97^{18} = 0.58$.
+# 3. At $\alpha = 2/\lambda = 0.57$. Beyond it the paths hop from side to side in the valley and never arrive. Which side a path
+#    is on after the last step depends on where it began. So the basin breaks into **terraces** with walls between them; a
+#    larger $K$ makes the walls steeper.
+# 4. Beyond $\alpha\lambda$ of about 3.5 the hops have no period any more. Two starts that differ by a hair end at different
+#    places, the contours are specks, and the meta-gradient is 3.7 · 10⁵ long at first and points in another direction at the
+#    next pixel. It is the true slope of this surface, and worth nothing: the smallest step against it ends somewhere else
+#    altogether. Truncation does not mend that. A smaller α does.
 # </details>
 #
-# Metz and others (2019) show such surfaces for learned optimisers of real networks, and call what training by these gradients does *pathologies*.
+# Metz and others (2019) met the same in training learned optimisers: a short truncation gives a biased gradient, and a long one
+# explodes.
 #
 # ## The rate learns itself
 #
-# So everything hangs on α. Why choose it by hand? The query loss depends on it, and its slope is a by-product of the walk. Move α by ε.
-# Step $k$ then lands $-\varepsilon g_k$ away from where it did, where $g_k = \nabla L_{\text{S}}(\varphi_k)$, and this for each $k$. How the query loss follows
-# $\varphi_{k+1}$ is $v_{k+1}$. So
+# So everything hangs on α. Why choose it by hand? The query loss depends on it, and its slope is a by-product of the walk. Move
+# α by ε. Step $k$ then lands $-\varepsilon g_k$ away from where it did, where $g_k = \nabla L_{\text{S}}(\varphi_k)$, and this
+# for each $k$. How the query loss follows $\varphi_{k+1}$ is $v_{k+1}$. So
 #
 # $$\frac{dL_{\text{Q}}(\varphi_K)}{d\alpha} = -\sum_{k=0}^{K-1} v_{k+1}\cdot g_k .$$
 #
@@ -330,8 +342,8 @@ for steps in (1, 5, 40):
     )
 
 # %% [markdown]
-# Look at the signs. From the same θ and at the same α, one step should be longer on this wave, and forty should be shorter. What do other
-# waves say? A negative slope asks for longer steps:
+# Look at the signs. From the same θ and at the same α, one step should be longer on this wave, and forty should be shorter.
+# What do other waves say? A negative slope asks for longer steps:
 
 # %%
 for steps in (1, 5, 40):
@@ -339,9 +351,10 @@ for steps in (1, 5, 40):
     print(f"K = {steps:2d}: {np.mean(slopes < 0):4.0%} of 20 waves ask for a longer step")
 
 # %% [markdown]
-# The more steps there are, the fewer waves want them longer. We come back to that. Now train θ **and** α by their gradients. In the library this is `learn_inner_lr=True`: α is one more parameter for Adam. One inner step, 4,000
-# iterations, from two starts: a tenth of the paper's α, and three times the paper's. On the way we note the curvature at θ, the median of
-# five waves.
+# The more steps there are, the fewer waves want them longer. We come back to that. Now train θ **and** α by their gradients. In
+# the library this is `learn_inner_lr=True`: α is one more parameter for Adam. One inner step, 4,000 iterations, from two
+# starts: a tenth of the paper's α, and three times the paper's. On the way we note the curvature at θ, the median of five
+# waves.
 
 
 # %%
@@ -372,13 +385,14 @@ for name, rows in runs.items():
 rate_finds_itself(runs)
 
 # %% [markdown]
-# Two things to see. First, the starts do not matter: within some hundred iterations both have met, and both pass the **0.01 that the
-# paper chose by hand** (Finn et al. 2017, section 5.1). The gradient finds it from either side. Second, α does not stay there. Meta-training
-# makes θ steeper, so that a step can do more (chapter 07 meets this again), and α gives way. While α falls to less than half, $\alpha\lambda_{\max}$ rises slowly, from
-# about 1 to 1.4: a step jumps over the minimum along the steepest direction, comes nearer all the same, and stays clear of the limit 2.
+# Two things to see. First, the starts do not matter: within some hundred iterations both have met, and both pass the **0.01
+# that the paper chose by hand** (Finn et al. 2017, section 5.1). The gradient finds it from either side. Second, α does not
+# stay there. Meta-training makes θ steeper, so that a step can do more (chapter 07 meets this again), and α gives way. While α
+# falls to less than half, $\alpha\lambda_{\max}$ rises slowly, from about 1 to 1.4: a step jumps over the minimum along the
+# steepest direction, comes nearer all the same, and stays clear of the limit 2.
 #
-# So a learned rate is a rate *for a θ*. A network that is twice as steep wants half of it, and "α = 0.01 is right for sine waves" is a statement about a
-# moment in training.
+# So a learned rate is a rate *for a θ*. A network that is twice as steep wants half of it, and "α = 0.01 is right for sine
+# waves" is a statement about a moment in training.
 #
 # Is it one lucky run? `benchmarks/reproduce/learned_rates.py` has three seeds, two starts and two numbers of inner steps. These are its
 # α, means of 300 iterations, after 3,000 and after 6,000:
@@ -395,14 +409,16 @@ rate_finds_itself(runs)
 #
 # ## Right for which K?
 #
-# A learned α minimises (at best) the query loss **after the K steps it was learned with**. Is it right for more? In a network so much happens at once that the
-# answer is hard to see. So take descent with noise, where everything can be computed. As in [chapter 01](01_gradient_descent.ipynb), a slope comes with noise
-# $\xi_i$, so that $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$, and the mean of $\theta_i^2$ obeys
+# A learned α minimises (at best) the query loss **after the K steps it was learned with**. Is it right for more? In a network
+# so much happens at once that the answer is hard to see. So take descent with noise, where everything can be computed. As in
+# [chapter 01](01_gradient_descent.ipynb), a slope comes with noise $\xi_i$, so that
+# $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$, and the mean of $\theta_i^2$ obeys
 #
 # $$m_i \leftarrow (1 - \alpha\lambda_i)^2\, m_i + \alpha^2\sigma_i^2 .$$
 #
-# There are four directions, λ = 10, 1, 0.1 and 0.01. Steep ones are noisier, $\sigma_i^2 = \lambda_i$. At first every $m_i$ is 10. For each **horizon** $K$ we look for the constant α with the
-# least mean loss $\tfrac12\sum\lambda_i m_i$ after $K$ steps, and then let it run for 1,000.
+# There are four directions, λ = 10, 1, 0.1 and 0.01. Steep ones are noisier, $\sigma_i^2 = \lambda_i$. At first every $m_i$ is
+# 10. For each **horizon** $K$ we look for the constant α with the least mean loss $\tfrac12\sum\lambda_i m_i$ after $K$ steps,
+# and then let it run for 1,000.
 
 # %%
 lam = np.array([10.0, 1.0, 0.1, 0.01])  # curvatures, and variances of the noise
@@ -428,11 +444,12 @@ for horizon in (1, 30, 100, 1000):
     )
 
 # %% [markdown]
-# The α that is best for one step is six times too **large** for a thousand, and ends with five times the loss. One step rewards whoever gets down the steep
-# direction at once; the noise that this α lets in counts only when the rest has fallen.
+# The α that is best for one step is six times too **large** for a thousand, and ends with five times the loss. One step rewards
+# whoever gets down the steep direction at once; the noise that this α lets in counts only when the rest has fallen.
 #
-# Now the other way to be short-sighted. Choose α *again before every step*, so that the very next loss is least. (Setting the derivative of
-# $\sum\lambda_i[(1 - \alpha\lambda_i)^2 m_i + \alpha^2\sigma_i^2]$ to 0 gives the α in the code.) That should beat any constant, since it may adapt:
+# Now the other way to be short-sighted. Choose α *again before every step*, so that the very next loss is least. (Setting the
+# derivative of $\sum\lambda_i[(1 - \alpha\lambda_i)^2 m_i + \alpha^2\sigma_i^2]$ to 0 gives the α in the code.) That should
+# beat any constant, since it may adapt:
 
 # %%
 m, greedy = np.full(4, 10.0), []
@@ -447,16 +464,19 @@ print(f"loss after 1,000 steps: {curves['greedy: best for the next step'][-1]:.3
 short_and_long_horizons(curves, "the α that is best for 1,000 steps")
 
 # %% [markdown]
-# It loses, by almost three to one, and for the opposite reason. As soon as the steep directions are down, the next loss falls most when their noise is quieted, by a small α; the
-# flat directions would pay only later. So α falls too **soon**, and they never arrive. This is the **short-horizon bias** of Wu et al. (2018): step sizes that are learned by looking a few steps
-# ahead, again and again, come out far too small. A constant rate from a fresh start errs the other way, as you have just seen. *A rate is right for a horizon*; which way it is
-# wrong for another depends on what that horizon does not see. (Exercise 06.5 has other bowls.)
+# It loses, by almost three to one, and for the opposite reason. As soon as the steep directions are down, the next loss falls
+# most when their noise is quieted, by a small α; the flat directions would pay only later. So α falls too **soon**, and they
+# never arrive. This is the **short-horizon bias** of Wu et al. (2018): step sizes that are learned by looking a few steps
+# ahead, again and again, come out far too small. A constant rate from a fresh start errs the other way, as you have just seen.
+# *A rate is right for a horizon*; which way it is wrong for another depends on what that horizon does not see. (Exercise 06.5
+# has other bowls.)
 #
 # ## Memory: keep fewer than K
 #
-# The walk back needs every $\varphi_k$, so it keeps $K$ **sets** of parameters. It need not. $\varphi_k$ can be computed again from any earlier one. So keep a
-# **checkpoint**, one φ, at the beginning of each **segment** of $s$ steps, and forget the rest. On the way back, take the last segment, compute its φ again from its checkpoint, walk back over it, forget it, go on
-# with the one before. When $s$ divides $K$, the most that is held is
+# The walk back needs every $\varphi_k$, so it keeps $K$ **sets** of parameters. It need not. $\varphi_k$ can be computed again
+# from any earlier one. So keep a **checkpoint**, one φ, at the beginning of each **segment** of $s$ steps, and forget the rest.
+# On the way back, take the last segment, compute its φ again from its checkpoint, walk back over it, forget it, go on with the
+# one before. When $s$ divides $K$, the most that is held is
 #
 # $$\underbrace{K/s}_{\text{checkpoints}} + \underbrace{s - 1}_{\text{the open segment}}, \qquad\text{least for } s = \sqrt K, \text{ then about } 2\sqrt K ,$$
 #
@@ -515,17 +535,19 @@ laws = [64 / size + size - 1 + constant for size in SIZES]
 sets_in_memory(SIZES, [found[size][2] for size in SIZES], laws)
 
 # %% [markdown]
-# The gradient is the same to the last bit, since the same numbers are computed from the same numbers. The constant is what one Hessian-vector product needs while it is computed,
-# some twenty sets in this small network, and it does not grow with $K$. How much memory the engines of a real library need is told in
-# [chapter 09](09_fast_maml.ipynb).
+# The gradient is the same to the last bit, since the same numbers are computed from the same numbers. The constant is what one
+# Hessian-vector product needs while it is computed, some twenty sets in this small network, and it does not grow with $K$. How
+# much memory the engines of a real library need is told in [chapter 09](09_fast_maml.ipynb).
 #
-# There is another way to save, and it is exact as well: the mathematics of the last chapters allows the steps to be run backwards if one keeps the bits that rounding loses
-# (Maclaurin et al. 2015). And a third that is *not* exact: truncation. Now you know when not.
+# There are other ways to save. Maclaurin et al. (2015) run descent with momentum *backwards*, exactly, and keep little more
+# than the bits that rounding would lose. And truncation keeps only the last φ, but it is not exact; you know by now when that
+# matters.
 #
 # ## Further: what `torch.utils.checkpoint` does here
 #
-# PyTorch has checkpointing built in: `checkpoint(function, …)` runs a function, forgets what it computed, and runs it again on the way back. Does it work when the function *contains a gradient*, as an inner step does? With
-# `use_reentrant=False`, yes. But count how often the loss is computed, for $K = 16$:
+# PyTorch has checkpointing built in: `checkpoint(function, …)` runs a function, forgets what it computed, and runs it again on
+# the way back. Does it work when the function *contains a gradient*, as an inner step does? With `use_reentrant=False`, yes.
+# But count how often the loss is computed, for $K = 16$:
 
 # %%
 module = mt.MLP(1, 40, 40, 1).double()
@@ -535,6 +557,9 @@ with torch.no_grad():
         layer.bias.copy_(torch.tensor(theta[f"b{number}"]))
 weights = dict(module.named_parameters())
 support_x, support_y, query_x, query_y = (torch.tensor(part) for part in first_wave)
+
+
+# %%
 computed = 0
 
 
@@ -579,53 +604,62 @@ for size in (1, 2, 4, 8, 16):
     )
 
 # %% [markdown]
-# It is exact. But a segment of $s$ steps computes $s + s(s+1)/2$ losses on the way **forward**. The inner gradient of each step asks for what the segment has just forgotten, and so the
-# segment is run again from its beginning, for every step in it. By the law of the last section long segments would be cheap; here their cost grows with the square. So with
-# `torch.utils.checkpoint` take short segments, or walk back by hand, as above.
+# It is exact. But a segment of $s$ steps computes $s + s(s+1)/2$ losses on the way **forward**. The inner gradient of each step
+# asks for what the segment has just forgotten, and so the segment is run again from its beginning, for every step in it. By the
+# law of the last section long segments would be cheap; here their cost grows with the square. So with `torch.utils.checkpoint`
+# take short segments, or walk back by hand, as above.
 
 # %% [markdown]
 # ## What you should have seen
 #
-# - The walk back, $v \leftarrow v - \alpha Hv$, is checked against a program that differentiates everything. In a bowl the signal vanishes or explodes. In a
-#   network, at a rate it was trained for, it **settles**: the flat directions pass it on.
-# - The last ten of forty steps give nearly the right gradient at α = 0.01 and a useless one at α = 0.03, because there the earliest steps, far beyond
-#   $\alpha\lambda = 2$, decide. In a batch one such wave spoils the mean.
+# - The walk back, $v \leftarrow v - \alpha Hv$, is checked against a program that differentiates everything. In a bowl the
+#   signal vanishes or explodes. In a network, at a rate it was trained for, it **settles**: the flat directions pass it on.
+# - The last ten of forty steps give nearly the right gradient at α = 0.01 and a useless one at α = 0.03, because there the
+#   earliest steps, far beyond $\alpha\lambda = 2$, decide. In a batch one such wave spoils the mean.
 # - With two parameters: the star wanders to where both flat directions are right. Beyond $\alpha\lambda = 2$ its basin breaks.
-# - α learned with θ passes the paper's 0.01 from either side and goes on falling, as θ grows steeper; $\alpha\lambda_{\max}$ changes far less.
+# - α learned with θ passes the paper's 0.01 from either side and goes on falling, as θ grows steeper; $\alpha\lambda_{\max}$
+#   changes far less.
 # - The best α for one step is too large for a thousand; an α chosen again before each step is soon too small.
 # - With segments the walk holds about $2\sqrt K$ sets in place of $K$, for less than one more walk forward.
 
 # %% [markdown]
 # ## Three questions
 #
-# **1.** The support loss is a bowl with curvatures between 1 and 3 in **all** directions, α = 0.5, and $K$ goes to a thousand. What becomes of the meta-gradient?
+# **1.** The support loss is a bowl with curvatures between 1 and 3 in **all** directions, α = 0.5, and $K$ goes to a thousand.
+# What becomes of the meta-gradient?
 #
 # <details><summary>A · It settles, as in the network above.</summary>
-# It settled there because most directions were flat. Here none is: each factor 1 − αλ lies between −0.5 and 0.5, and a thousand of them leave nothing.
+# It settled there because most directions were flat. Here none is: each factor 1 − αλ lies between −0.5 and 0.5, and a thousand
+# of them leave nothing.
 # </details>
 # <details><summary>B · It goes to 0, and that is right.</summary>
-# Right. From every start the steps arrive at the same minimum, so no start is better than another. A gradient that says so is not broken.
+# Right. From every start the steps arrive at the same minimum, so no start is better than another. A gradient that says so is
+# not broken.
 # </details>
 # <details><summary>C · It explodes, because errors add up over a thousand steps.</summary>
 # It explodes where |1 − αλ| exceeds 1. Here it is at most 0.5.
 # </details>
 #
-# **2.** A colleague truncates to the last five of forty steps. She compares single tasks with the full gradient: the median cosine is 0.9. Her training goes nowhere. What would you look at first?
+# **2.** A colleague truncates to the last five of forty steps. She compares single tasks with the full gradient: the median
+# cosine is 0.9. Her training goes nowhere. What would you look at first?
 #
 # <details><summary>A · The mean over the batch: a few tasks with very long signals may decide it.</summary>
 # Right. The median does not see them, and the sum does. Compare the gradients of whole batches, and look at the longest v.
 # </details>
 # <details><summary>B · Whether the second order is on at all.</summary>
-# If it were off in both gradients, the cosine would be 1; if in one of them, the comparison has shown it. It costs nothing to check, but 0.9 on single tasks does not suggest it.
+# Without it the truncated gradient would be the first-order one, and on the middle wave above that had a cosine of about 0.5.
+# So 0.9 speaks against it.
 # </details>
 # <details><summary>C · Nothing: with 0.9 the direction is nearly right, so it must be β.</summary>
 # It is nearly right for the middle task. The outer loop never follows the middle task; it follows the mean.
 # </details>
 #
-# **3.** Two people learn α together with θ, from α = 0.001 and from 0.03. After 4,000 iterations both have about 0.007. "So 0.007 is the right rate for sine waves."
+# **3.** Two people learn α together with θ, from α = 0.001 and from 0.03. After 4,000 iterations both have about 0.007. "So
+# 0.007 is the right rate for sine waves."
 #
 # <details><summary>A · Yes: two independent starts agree.</summary>
-# They agree because both trained for as long. After 2,000 iterations they agreed on a larger number, and after 6,000 they would on a smaller one.
+# They agree because both trained for as long. After 2,000 iterations they agreed on a larger number, and after 6,000 they would
+# on a smaller one.
 # </details>
 # <details><summary>B · It is right for this θ, this K and this moment in training.</summary>
 # Right. θ grows steeper, and α gives way. What changes far less is αλmax. Another seed, or five inner steps, has another α.
@@ -637,24 +671,28 @@ for size in (1, 2, 4, 8, 16):
 # %% [markdown]
 # ## Summary
 #
-# 1. The walk back: $v_K = \nabla L_{\text{Q}}(\varphi_K)$, $\;v_k = v_{k+1} - \alpha H_k v_{k+1}$, and $v_0$ is the meta-gradient; about $3K + 1$ gradients.
-# 2. Along a fixed direction the signal has the factor $(1 - \alpha\lambda)^K$: it vanishes for $0 < \alpha\lambda < 2$, passes for $\lambda = 0$, explodes beyond. In networks with flat directions it settles.
-# 3. Truncation: $v_{K-n}$ in place of $v_0$. Good if the signal has settled after $n$ steps in *every* task of the batch; useless if early steps have $|1 - \alpha\lambda| > 1$.
-# 4. The gradient of the rate: $dL_{\text{Q}}/d\alpha = -\sum_k v_{k+1}\cdot g_k$. A learned α belongs to its θ (a steeper one wants a smaller α) and to its horizon $K$.
+# 1. The walk back: $v_K = \nabla L_{\text{Q}}(\varphi_K)$, $\;v_k = v_{k+1} - \alpha H_k v_{k+1}$, and $v_0$ is the
+#    meta-gradient; about $3K + 1$ gradients.
+# 2. Along a fixed direction the signal has the factor $(1 - \alpha\lambda)^K$: it vanishes for $0 < \alpha\lambda < 2$, passes
+#    for $\lambda = 0$, explodes beyond. In networks with flat directions it settles.
+# 3. Truncation: $v_{K-n}$ in place of $v_0$. Good if the signal has settled after $n$ steps in *every* task of the batch;
+#    useless if early steps have $|1 - \alpha\lambda| > 1$.
+# 4. The gradient of the rate: $dL_{\text{Q}}/d\alpha = -\sum_k v_{k+1}\cdot g_k$. A learned α belongs to its θ (a steeper one
+#    wants a smaller α) and to its horizon $K$.
 # 5. Segments of $s$ steps: $K/s + s - 1$ sets held, least at $s = \sqrt K$; $K - K/s$ steps are taken again.
 
 # %% [markdown]
 # ## Further reading
 #
-# - Maclaurin, Duvenaud & Adams (2015), *Gradient-based hyperparameter optimization through reversible learning*, arXiv 1502.03492: rates of
-#   every step and layer learned by walking back through a whole training, run in reverse to save memory.
-# - Wu, Ren, Liao & Grosse (2018), *Understanding short-horizon bias in stochastic meta-optimization*, arXiv 1803.02021: the noisy quadratic, and
-#   how much too small learned step sizes come out in networks.
-# - Shaban, Cheng, Hatch & Boots (2019), *Truncated back-propagation for bilevel optimization*, arXiv 1810.10667: conditions under which a
-#   truncated gradient still converges. Compare them with the two α above.
-# - Metz and others (2019), *Understanding and correcting pathologies in the training of learned optimizers*, arXiv 1810.10180: shattered
-#   surfaces, biased truncation, and a remedy that smooths the surface.
+# - Maclaurin, Duvenaud & Adams (2015), *Gradient-based hyperparameter optimization through reversible learning*, arXiv
+#   1502.03492: rates of every step and layer learned by walking back through a whole training, run in reverse to save memory.
+# - Wu, Ren, Liao & Grosse (2018), *Understanding short-horizon bias in stochastic meta-optimization*, arXiv 1803.02021: the
+#   noisy quadratic, and how much too small learned step sizes come out in networks.
+# - Shaban, Cheng, Hatch & Boots (2019), *Truncated back-propagation for bilevel optimization*, arXiv 1810.10667: conditions
+#   under which a truncated gradient still converges. Compare them with the two α above.
+# - Metz and others (2019), *Understanding and correcting pathologies in the training of learned optimizers*, arXiv 1810.10180:
+#   shattered surfaces, biased truncation, and a remedy that smooths the surface.
 # - Chen, Xu, Zhang & Guestrin (2016), *Training deep nets with sublinear memory cost*, arXiv 1604.06174: checkpoints and $\sqrt n$.
 #
-# **Now you:** the [exercises of this chapter](../exercises/06_many_inner_steps.ipynb): formula, rates, truncation, segments, horizon, and a rate that
-# learns itself. **Next:** [07 · MAML in NumPy](07_maml_in_numpy.ipynb).
+# **Now you:** the [exercises of this chapter](../exercises/06_many_inner_steps.ipynb): formula, rates, truncation, segments,
+# horizon, and a rate that learns itself. **Next:** [07 · MAML in NumPy](07_maml_in_numpy.ipynb).
