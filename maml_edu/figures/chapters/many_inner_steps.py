@@ -122,7 +122,7 @@ def wandering_star():
         "alpha": ("step size α", 0.0, 1.2, 0.3, 0.02),
         "back": ("steps walked back, at most", 0, 20, 2, 1),
     }
-    twin = [{"steps": 0}, {}, {"alpha": 0.66, "steps": 20}, {"alpha": 1.1, "steps": 20}]
+    twin = [{}, {"alpha": 1.1, "steps": 20}]
     return interactive(star_scene, sliders, drag={"theta": (2.3, 1.6)}, twin=twin)
 
 
