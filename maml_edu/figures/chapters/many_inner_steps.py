@@ -160,10 +160,10 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
         points=[
             Points(*trail[-1], "goal", "star: the best start"),
             Points(*SUPPORT_MIN.T, "support", "support minima"),
-            Points(*places[-1].T, "phi", "φ₁ and φ₂"),
+            Points(*places[-1].T, "phi"),  # named beside the marks
             Points(*theta, "theta", "θ", drag="theta"),
         ],
-        notes=_scale_note(scale),
+        notes=[*_scale_note(scale), *_names(places[-1])],
         equal=True,
         legend="below",
     )
@@ -185,6 +185,13 @@ def _scale_note(scale):
     return [
         Note(XLIM[0] + 0.1, YLIM[0] + 0.15, f"arrows drawn at {number(scale, 2)} of their length")
     ]
+
+
+def _names(landed):
+    """φ₁ and φ₂ beside their marks, where these are inside the picture."""
+    inside = (np.abs(landed) < (XLIM[1] - 0.3, YLIM[1] - 0.3)).all(axis=1)
+    named = zip(("φ₁", "φ₂"), landed, inside, strict=True)
+    return [Note(x - 0.15, y - 0.2, text, "right") for text, (x, y), shown in named if shown]
 
 
 def _place(vector):
