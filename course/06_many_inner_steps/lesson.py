@@ -289,7 +289,8 @@ for alpha in (0.01, 0.02, 0.03):
 # The same with two parameters and two tasks, where one can see the whole meta-loss. Along its flat direction each task's
 # support loss is a parabola of curvature 0.1. Along its steep one it is a valley in a row of valleys, a cosine, with
 # $\lambda = 3.5$ at the bottom. The contours are the mean query loss after $K$ steps, as a function of the start. The **star**
-# is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to $\varphi_1$ and $\varphi_2$, and two
+# is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to $\varphi_1$ of
+# task 1 and $\varphi_2$ of task 2, and two
 # arrows show minus the meta-gradient and minus its truncation.
 #
 # 1. Leave α at 0.3 and move $K$ from 0 to 20. Where does the star go, and why does it not stay between the two tasks?

@@ -188,10 +188,13 @@ def _scale_note(scale):
 
 
 def _names(landed):
-    """φ₁ and φ₂ beside their marks, where these are inside the picture."""
+    """The tasks' names beside their minima; φ₁ and φ₂ beside their marks if these are inside the picture."""
     inside = (np.abs(landed) < (XLIM[1] - 0.3, YLIM[1] - 0.3)).all(axis=1)
     named = zip(("φ₁", "φ₂"), landed, inside, strict=True)
-    return [Note(x - 0.15, y - 0.2, text, "right") for text, (x, y), shown in named if shown]
+    return [
+        *(Note(x - 0.15, y - 0.2, text, "right") for text, (x, y), shown in named if shown),
+        *(Note(x + 0.15, y - 0.2, f"task {n}") for n, (x, y) in enumerate(SUPPORT_MIN, start=1)),
+    ]
 
 
 def _place(vector):
