@@ -74,6 +74,8 @@ _WHERE = {  # module: its public names
     "chapters.many_tasks": "learned_average fit_by_hand intervals_and_truth leak_prices",
     "chapters.gradient_of_a_step": "two_arrows meta_loss_of_theta two_curvatures two_tasks",
     "chapters.hessians": "factor_on_a_vector second_derivatives_by_layer spectrum_by_rank",
+    "chapters.many_inner_steps": "wandering_star signal_walking_back rate_finds_itself "
+    "short_and_long_horizons sets_in_memory",
     "chapters.maml_in_numpy": "scrub_adaptation training_curve error_against_steps what_the_start_has",
     "chapters.maml_in_pytorch": "nine_suspects six_curves where_bugs_cut",
     "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",

@@ -91,6 +91,19 @@ FIGURES = {
     "factor_on_a_vector": lambda f: f(SPECTRA),
     "second_derivatives_by_layer": lambda f: f(np.eye(7), np.eye(7)[::-1], {"1": 4, "2": 3}),
     "spectrum_by_rank": lambda f: f(SPECTRA),
+    # Chapter 06
+    "wandering_star": lambda f: f(),
+    "signal_walking_back": lambda f: f(
+        {"α = 0.01": np.geomspace(2, 1, 13) * np.ones((5, 1)), "α = 0.03": np.full((5, 13), 3.0)},
+        {"α = 0.01": np.linspace(0.5, 1, 13), "α = 0.03": np.linspace(0, 1, 13) ** 9},
+    ),
+    "rate_finds_itself": lambda f: f(
+        {"from 0.001": [[500, 0.02, 1.2], [1000, 0.01, 1.3]], "from 0.03": [[500, 0.03, 1.1]] * 2}
+    ),
+    "short_and_long_horizons": lambda f: f(
+        {"α = 0.1": np.geomspace(9, 1, 101), "α = 0.01": np.geomspace(9, 0.1, 101)}, "α = 0.01"
+    ),
+    "sets_in_memory": lambda f: f([1, 4, 16], [30.0, 21.0, 31.0], [29.0, 20.0, 29.0]),
     # Chapter 07
     "scrub_adaptation": lambda f: f(small_net(0), small_net(1)),
     "training_curve": lambda f: f(np.linspace(4, 0.5, 500), np.full(500, 3.0)),

@@ -1,0 +1,685 @@
+"""Checks of chapter 06: one function per exercise, for the learner and for the grader."""
+
+from functools import partial
+
+import numpy as np
+
+from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expect
+
+# ------------------------------------------------------------------ 06.1
+
+
+@exercise("06.k_step_slope", points=3, minutes=8, difficulty=2)
+def k_step_slope(answer, rng):
+    """K steps on a parabola"""
+    inputs = {"a": (0.4, 2.0), "c": (-2.0, 2.0), "b": (0.3, 2.0), "d": (-2.0, 2.0)}
+    for a, c, b, d, steps in draw(rng, **inputs, steps=[2, 3, 4, 5]):
+        theta = c + float(rng.choice([-1, 1]) * rng.uniform(0.6, 2.0))
+        rates = _rates(rng, steps) / a
+        if abs(c + np.prod(1 - rates * a) * (theta - c) - d) < 0.3:  # it lands too near to d
+            d += 1.0
+        expect(
+            answer(theta, a, c, b, d, rates),
+            float(_meta_slope(theta, a, c, b, d, rates)),
+            mistakes=partial(_k_steps_gone_wrong, theta, a, c, b, d, rates),
+        )
+
+
+def _rates(rng, steps):
+    """αa of each step: below and above 1, no factor near 0 or ±1."""
+    return np.where(
+        rng.random(steps) < 0.6, rng.uniform(0.15, 0.7, steps), rng.uniform(1.3, 1.8, steps)
+    )
+
+
+def _meta_slope(theta, a, c, b, d, rates):
+    follows = np.prod(1 - rates * a)
+    return follows * b * (c + follows * (theta - c) - d)
+
+
+def _k_steps_gone_wrong(theta, a, c, b, d, rates):
+    each = 1 - rates * a
+    follows, steps = np.prod(each), len(rates)
+    phi = c + follows * (theta - c)
+    slope = b * (phi - d)
+    return {
+        "this is the query slope at φ_K (first order): how φ_K follows θ is missing": slope,
+        "the landing point is right, and only one step's factor is there: every step has its own": (
+            each[-1] * slope
+        ),
+        "the landing point is right, and only the first step's factor is there: every step has its own": (
+            each[0] * slope
+        ),
+        "the product of the factors stands here once too often: φ_K already contains it, so it is a factor "
+        "once and not squared": follows * follows * b * (phi - d),
+        "this is for one loss, judged by its distance to c: the query loss has its own minimum d": (
+            follows * b * (phi - c)
+        ),
+        "this is the parabola of one loss, a(1 − αa)^2K (θ − c): the query loss has its own b and d": (
+            a * follows**2 * (theta - c)
+        ),
+        "the query loss has a curvature of its own, b; you took the support's, a": (
+            follows * a * (phi - d)
+        ),
+        "the query's curvature b is missing: the slope at φ_K is b(φ_K − d)": follows * (phi - d),
+        "K steps multiply: 1 − a Σα is what K steps would do that all set out with the slope at θ": (
+            _with_follows(1 - a * rates.sum(), theta, c, b, d)
+        ),
+        "every step has its own rate: the mean rate, K times, gives another product": (
+            _with_follows((1 - a * rates.mean()) ** steps, theta, c, b, d)
+        ),
+        "every step has its own rate; you take the first one K times": (
+            _with_follows(each[0] ** steps, theta, c, b, d)
+        ),
+        "every step has its own rate; you take the last one K times": (
+            _with_follows(each[-1] ** steps, theta, c, b, d)
+        ),
+        "one step is missing, the last": _with_follows(np.prod(each[:-1]), theta, c, b, d),
+        "one step is missing, the first": _with_follows(np.prod(each[1:]), theta, c, b, d),
+        "the factors are 1 − α_k a, not 1 − α_k: the slope of the support loss contains its curvature": (
+            _with_follows(np.prod(1 - rates), theta, c, b, d)
+        ),
+        "the steps go downhill: the factors are 1 − α_k a, with a minus": (
+            _with_follows(np.prod(1 + rates * a), theta, c, b, d)
+        ),
+        "the steps follow the support loss, with its curvature a: you took b": (
+            _with_follows(np.prod(1 - rates * b), theta, c, b, d)
+        ),
+        "the query slope is taken at φ_K: yours is b(θ − d)": follows * b * (theta - d),
+        "φ_K is c plus what is left of θ − c: in yours the minimum c is missing": (
+            follows * b * (follows * theta - d)
+        ),
+        "this is how φ_K follows θ; it still has to be multiplied by the query slope at φ_K": follows,
+        "this is the query loss after the steps: its derivative with respect to θ is wanted": (
+            0.5 * b * (phi - d) ** 2
+        ),
+    }
+
+
+def _with_follows(follows, theta, c, b, d):
+    return follows * b * (c + follows * (theta - c) - d)
+
+
+# ------------------------------------------------------------------ 06.2
+
+
+@exercise("06.rate_gradient", points=4, minutes=25, difficulty=4)
+def rate_gradient(answer, rng):
+    """The slope of every rate"""
+    for case in _bowls(rng):
+        expect(
+            answer(*case),
+            _rate_slopes(*case),
+            mistakes=partial(_rate_slopes_gone_wrong, *case),
+        )
+
+
+def _bowls(rng):
+    """Cases (theta, rates, H_S, c, H_Q, d): 2 to 4 parameters, 2 to 5 steps."""
+    for size, steps in draw(rng, size=(2, 4), steps=[2, 3, 4, 5]):
+        support_h, query_h = (_symmetric(rng, size, *ends) for ends in ((-0.4, 1.6), (0.3, 2.0)))
+        theta, support_min, query_min = rng.uniform(-2.0, 2.0, (3, size))
+        yield theta, rng.uniform(0.15, 0.9, steps), support_h, support_min, query_h, query_min
+
+
+def _symmetric(rng, size, low, high):
+    """A symmetric matrix with eigenvalues in that range, turned at random."""
+    turn, _ = np.linalg.qr(rng.normal(size=(size, size)))
+    made = turn * rng.uniform(low, high, size) @ turn.T
+    return (made + made.T) / 2  # to the last bit
+
+
+def _forward(theta, rates, support_h, support_min):
+    """(φ₀ … φ_K, g₀ … g_{K−1}), (K + 1, n) and (K, n)."""
+    path, slopes = [theta], []
+    for rate in rates:
+        slopes.append(support_h @ (path[-1] - support_min))
+        path.append(path[-1] - rate * slopes[-1])
+    return np.array(path), np.array(slopes)
+
+
+def _back(v, rates, support_h):
+    """v₀ … v_K, (K + 1, n)."""
+    walked = [v]
+    for rate in rates[::-1]:
+        walked.append(walked[-1] - rate * support_h @ walked[-1])
+    return np.array(walked[::-1])
+
+
+def _rate_slopes(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _forward(theta, rates, support_h, support_min)
+    v = _back(query_h @ (path[-1] - query_min), rates, support_h)
+    return -np.einsum("kn,kn->k", v[1:], slopes)
+
+
+def _rate_slopes_gone_wrong(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _forward(theta, rates, support_h, support_min)
+    query = query_h @ (path[-1] - query_min)
+    v, steps = _back(query, rates, support_h), len(rates)
+    right = -np.einsum("kn,kn->k", v[1:], slopes)
+    landed = support_h @ (path[-1] - support_min)  # the support slope at φ_K
+    query_slopes = (path[:-1] - query_min) @ query_h
+    return {
+        "only the last step has a slope in yours: each earlier rate moves φ_K too, through all steps after it": (
+            np.where(np.arange(steps) == steps - 1, right, 0.0)
+        ),
+        "one of the two belongs to the other side of step k: either v is walked back one step too far (α_k moves "
+        "φ_{k+1}, so it meets v_{k+1}, before step k is walked over), or g_k is taken where step k landed and not "
+        "where it set out, at φ_k": -np.einsum("kn,kn->k", v[:-1], slopes),
+        "a larger rate takes a longer step downhill, −g_k: the minus is missing": -right,
+        "v is not walked back at all: the query gradient at φ_K is met by every g_k (first order)": (
+            -slopes @ query
+        ),
+        "the slopes come out in the order of the walk back: give them in the order of the steps": (
+            right[::-1]
+        ),
+        "one number for all steps is the slope of a shared rate: here every step has its own": (
+            float(right.sum())
+        ),
+        "this is minus the rate's part of the move, α_k v·g_k: with respect to α_k the factor α_k is not there": (
+            rates * right
+        ),
+        "on the way back step k has its own rate, too: yours takes the rates in the order of the way forward": (
+            -np.einsum("kn,kn->k", _back(query, rates[::-1], support_h)[1:], slopes)
+        ),
+        "the steps follow the support loss: your g_k are slopes of the query loss": (
+            -np.einsum("kn,kn->k", v[1:], query_slopes)
+        ),
+        "the walk back takes the Hessian of the support loss: yours is the query's": (
+            -np.einsum("kn,kn->k", _back(query, rates, query_h)[1:], slopes)
+        ),
+        "the walk back begins with the gradient of the query loss at φ_K: yours is that of the support loss": (
+            -np.einsum("kn,kn->k", _back(landed, rates, support_h)[1:], slopes)
+        ),
+        "the walk back begins at φ_K: yours begins with the query gradient at θ": (
+            -np.einsum("kn,kn->k", _back(query_slopes[0], rates, support_h)[1:], slopes)
+        ),
+        "all slopes of yours are taken at θ: g_k is the slope at φ_k": -v[1:] @ slopes[0],
+        "the walk back is downhill, v − α_k H v: yours has a plus": (
+            -np.einsum("kn,kn->k", _back(query, -rates, support_h)[1:], slopes)
+        ),
+        "the walk back over step k is v − α_k H v: in yours α_k is missing": (
+            -np.einsum("kn,kn->k", _back(query, np.ones(steps), support_h)[1:], slopes)
+        ),
+    }
+
+
+# ------------------------------------------------------------------ 06.3
+
+
+@exercise("06.truncated", points=3, minutes=10, difficulty=2)
+def truncated(answer, rng):
+    """Cut the walk short"""
+    backs = _backs(rng)
+    for tasks, size in draw(rng, tasks=(2, 4), size=(2, 4)):
+        steps = int(rng.integers(3, 7))
+        factors = np.array(
+            [[_symmetric(rng, size, -0.6, 1.4) for _ in range(steps)] for _ in range(tasks)]
+        )
+        query = rng.uniform(-2.0, 2.0, (tasks, size))
+        back = next(backs)(steps)
+        expect(
+            answer(factors, query, back),
+            _walked(factors, query, range(steps - 1, max(steps - 1 - back, -1), -1)).mean(axis=0),
+            mistakes=partial(_walks_gone_wrong, factors, query, back),
+        )
+
+
+def _backs(rng):
+    """For ever: how many steps are walked back, given K: 0, a few, K, more than K, in turn."""
+    first = int(rng.integers(2))
+    while True:
+        yield lambda steps: int(rng.integers(2, steps))
+        yield lambda steps: (0, steps + int(rng.integers(1, 4)))[first]
+        yield lambda steps: int(rng.integers(2, steps))
+        yield lambda steps: (0, steps + int(rng.integers(1, 4)))[1 - first]
+        yield lambda steps: steps - 1
+
+
+def _walked(factors, query, order):
+    """v after the steps in that order, (tasks, n)."""
+    v = query
+    for k in order:
+        v = np.einsum("tij,tj->ti", factors[:, k], v)
+    return v
+
+
+def _walks_gone_wrong(factors, query, back):
+    steps = factors.shape[1]
+    last = range(steps - 1, max(steps - 1 - back, -1), -1)
+    right = _walked(factors, query, last)
+    mean = factors.mean(axis=0, keepdims=True), query.mean(axis=0, keepdims=True)
+    diagonal = np.einsum("tkii->tki", factors)
+    entries = query
+    for k in last:
+        entries = diagonal[:, k] * entries
+    return {
+        "these are the first steps: the walk back begins at φ_K, so the last steps are the ones that stay": (
+            _walked(factors, query, range(min(back, steps) - 1, -1, -1)).mean(axis=0)
+        ),
+        "these are the first steps, and in the wrong order as well: the walk back begins with step K − 1": (
+            _walked(factors, query, range(min(back, steps))).mean(axis=0)
+        ),
+        "the right steps in the wrong order: step K − 1 meets the query gradient first": (
+            _walked(factors, query, list(last)[::-1]).mean(axis=0)
+        ),
+        "one step too few is walked back": _walked(factors, query, list(last)[:-1]).mean(axis=0),
+        "one step too many is walked back": (
+            _walked(factors, query, range(steps - 1, max(steps - 2 - back, -1), -1)).mean(axis=0)
+        ),
+        "the whole way is walked back, whatever `back` says": (
+            _walked(factors, query, range(steps - 1, -1, -1)).mean(axis=0)
+        ),
+        "with back = 0 nothing is walked back: x[-0:] is all of x and not nothing": (
+            right if back else _walked(factors, query, range(steps - 1, -1, -1))
+        ).mean(axis=0),
+        "nothing is walked back: that is first order, and `back` may be more than 0": query.mean(
+            axis=0
+        ),
+        "more steps than there are means the whole walk; indices below 0 count from the end and walk over "
+        "steps twice": _walked(factors, query, range(steps - 1, steps - 1 - back, -1)).mean(axis=0)
+        if back <= 2 * steps
+        else right.mean(axis=0),
+        "a batch's gradient is the mean over its tasks: yours is the sum": right.sum(axis=0),
+        "a batch's gradient is the mean over its tasks: yours has one of each task": right,
+        "the mean of the tasks is another task: walk each task back by its own factors, then average": (
+            _walked(*mean, last).mean(axis=0)
+        ),
+        "`*` multiplies entry by entry: a matrix times a vector is `@`": entries.mean(axis=0),
+        "with more steps asked for than there are, the whole walk is meant, not first order": (
+            query if back > steps else right
+        ).mean(axis=0),
+    }
+
+
+# ------------------------------------------------------------------ 06.4
+
+
+@exercise("06.segments", points=3, minutes=15, difficulty=3)
+def segments(answer, rng):
+    """Segments of any length"""
+    kinds = ["even", "short end", "nearly whole end", "long", "single"]
+    kinds = [kinds[n] for n in rng.permutation(5)]
+    for number, _ in enumerate(draw(rng, case=0)):
+        for _ in range(3):
+            steps, size = _walk_of(rng, kinds[number % 5])
+            got = answer(steps, size)
+            _a_pair(got)
+            expect(got, _segments(steps, size), mistakes=partial(_segments_gone_wrong, steps, size))
+
+
+def _walk_of(rng, kind):
+    """(K, s) of one kind."""
+    size = int(rng.integers(3, 9))
+    whole = int(rng.integers(2, 8))
+    return {
+        "even": (size * whole, size),
+        "short end": (size * whole + 1, size),
+        "nearly whole end": (size * whole + size - 1, size),
+        "long": (size, size + int(rng.integers(1, 5))),
+        "single": (size * whole, 1),
+    }[kind]
+
+
+def _a_pair(got):
+    values = array_of(got) if isinstance(got, list | tuple | np.ndarray) else None
+    if isinstance(got, list | np.ndarray) and np.shape(got) == (2,):
+        raise WrongAnswer("return a tuple of two whole numbers: `return peak, again`")
+    if values is not None and values.shape == (2,) and values.dtype.kind == "f":
+        raise WrongAnswer(
+            "sets and steps are counted, so both are whole numbers: // divides whole numbers, "
+            "len and max count"
+        )
+
+
+def _lengths(steps, size):
+    return [min(size, steps - first) for first in range(0, steps, size)]
+
+
+def _segments(steps, size):
+    lengths = _lengths(steps, size)
+    return max(n + length for n, length in enumerate(lengths)), steps - len(lengths)
+
+
+def _segments_gone_wrong(steps, size):
+    lengths = _lengths(steps, size)
+    count, (peak, again) = len(lengths), _segments(steps, size)
+    root = max(1, round(np.sqrt(steps)))
+    return {
+        "this counts the checkpoints alone: while a segment is walked back, its own φ are held as well": (
+            count,
+            again,
+        ),
+        "this counts the open segment alone: the checkpoints of the earlier segments are held as well": (
+            lengths[0],
+            again,
+        ),
+        "the segment's first φ is its checkpoint, and you count it twice": (peak + 1, again),
+        "one too few: the segment's own φ are as many as its steps, the checkpoint among them": (
+            max(peak - 1, 0),
+            again,
+        ),
+        "checkpoints are forgotten when their segment is done: not all of them are held while an earlier, "
+        "longer segment is walked back": (count + lengths[0] - 1, again),
+        "the last segment may be shorter, and then the peak may be in the one before": (
+            count - 1 + lengths[-1],
+            again,
+        ),
+        "a segment that is not full has a checkpoint too: round the number of segments up": (
+            max(steps // size, 1) + lengths[0] - 1,
+            steps - max(steps // size, 1),
+        ),
+        "the φ that were kept need not be computed again: one of each segment": (peak, steps),
+        "this counts the recomputed steps of one segment: every segment is computed again": (
+            peak,
+            lengths[0] - 1,
+        ),
+        "the last segment is computed again as well: only its checkpoint was kept on the way forward": (
+            peak,
+            again - (lengths[-1] - 1),
+        ),
+        "the landing point of a segment's last step is not needed: a segment of s steps has s − 1 to compute": (
+            peak + 1,
+            steps,
+        ),
+        "this is for the best size, about √K: here the size is given": _segments(steps, root),
+        "this is K sets and nothing to compute again: the walk without segments": (steps, 0),
+        "the two numbers are exchanged: first the sets, then the steps": (again, peak),
+    }
+
+
+# ------------------------------------------------------------------ 06.5
+
+
+@exercise("06.horizon", points=4, minutes=20, difficulty=4)
+def horizon(answer, rng):
+    """The best rate for a horizon"""
+    sizes = rng.permutation([20, 60, 200, 20, 60])
+    for number, count in enumerate(draw(rng, count=(2, 4))):
+        case = _noisy_bowl(rng, count, int(sizes[number % 5]))
+        got = answer(*case)
+        expect(
+            got,
+            _best_rate(*case),
+            mistakes=partial(_horizons_gone_wrong, *case, array_of(got)),
+            rtol=0.01,
+        )
+
+
+RATES = np.geomspace(0.001, 2.0, 6001)[:-1]  # in units of 1/λmax
+
+
+def _noisy_bowl(rng, count, steps):
+    """(curvatures, noise, start, steps) with one clear best rate inside the range."""
+    while True:
+        curvatures = np.geomspace(1.0, rng.uniform(0.02, 0.1), count) * rng.uniform(1.0, 12.0)
+        curvatures = rng.permutation(curvatures)
+        start = rng.choice([-1, 1], count) * rng.uniform(1.0, 4.0, count)
+        noise = curvatures * rng.uniform(0.3, 2.0, count)
+        case = curvatures, noise, start, steps
+        losses = _final_loss(RATES[:, None] / curvatures.max(), *case)
+        best = int(np.argmin(losses))
+        far = np.abs(np.log(RATES / RATES[best])) > 0.15
+        if 0.02 < RATES[best] < 1.7 and losses[far].min() > 1.002 * losses[best]:
+            return case
+
+
+@np.errstate(all="ignore")
+def _final_loss(rates, curvatures, noise, start, steps, weights=None, power=2):
+    """The mean loss after K steps for rates (m, 1): (m,)."""
+    left = (1 - rates * curvatures) ** 2
+    settled = rates**power * noise / (1 - left)
+    square = settled + left**steps * (start**2 - settled)
+    return square @ (curvatures if weights is None else weights) / 2
+
+
+def _lowest(losses, curvatures):
+    return float(RATES[np.nanargmin(losses)] / curvatures.max())
+
+
+def _best_rate(curvatures, noise, start, steps):
+    rates = RATES[:, None] / curvatures.max()
+    return _lowest(_final_loss(rates, curvatures, noise, start, steps), curvatures)
+
+
+def _along_the_way(rates, curvatures, noise, start, steps):
+    total, square = 0.0, start**2 + 0 * rates
+    for _ in range(steps):
+        square = (1 - rates * curvatures) ** 2 * square + rates**2 * noise
+        total = total + square @ curvatures
+    return total
+
+
+def _greedy_path(curvatures, noise, start, steps):
+    """The rates that are best for one step each, taken one after the other, (K,)."""
+    square, path = start**2, []
+    for _ in range(steps):
+        rate = np.sum(curvatures**2 * square) / np.sum(
+            curvatures * (curvatures**2 * square + noise)
+        )
+        square = (1 - rate * curvatures) ** 2 * square + rate**2 * noise
+        path.append(float(rate))
+    return path
+
+
+def _horizons_gone_wrong(curvatures, noise, start, steps, got=None):
+    rates = RATES[:, None] / curvatures.max()
+    case = curvatures, noise, start, steps
+    greedy = _greedy_path(*case)
+    ones = np.ones_like(curvatures)
+
+    def lowest(losses):
+        return _lowest(losses, curvatures)
+
+    left = np.abs(1 - rates * curvatures)
+    return {
+        "this is the best rate for one step (greedy): the horizon asks for the loss after K": greedy[
+            0
+        ],
+        "this is the last of the rates that are each best for one step: greedy is not best for the horizon": (
+            greedy[-1]
+        ),
+        "this is the mean of the rates that are each best for one step: greedy is not best for the horizon": (
+            float(np.mean(greedy))
+        ),
+        "the noise is missing: this is the best rate of a descent that sees the exact slope": (
+            lambda: lowest(_final_loss(rates, curvatures, 0 * noise, start, steps))
+        ),
+        "this minimises the sum of the losses on the way: what counts is the loss after the last step": (
+            lambda: lowest(_along_the_way(rates, *case))
+        ),
+        "the noise of a step has the variance α² times that of the slope: yours has α": (
+            lambda: lowest(_final_loss(rates, *case, power=1))
+        ),
+        "later steps shrink the noise of earlier ones: yours adds up K times α² times the variance": (
+            lambda: lowest((left ** (2 * steps) * start**2 + steps * rates**2 * noise) @ curvatures)
+        ),
+        "only the noise of the last step is there: that of the earlier ones is still in θ": (
+            lambda: lowest((left ** (2 * steps) * start**2 + rates**2 * noise) @ curvatures)
+        ),
+        "the mean square shrinks by (1 − αλ)² a step, not by |1 − αλ|": (
+            lambda: lowest(_with_left(left, rates, noise, start**2, steps) @ curvatures)
+        ),
+        "the loss weights each direction with its curvature: yours is the mean squared distance": (
+            lambda: lowest(_final_loss(rates, *case, weights=ones))
+        ),
+        "`noise` is already a variance: do not square it": (
+            lambda: lowest(_final_loss(rates, curvatures, noise**2, start, steps))
+        ),
+        "`start` is θ and not its square: the mean of θ² begins at start²": (
+            lambda: lowest(_final_loss(rates, curvatures, noise, np.sqrt(np.abs(start)), steps))
+        ),
+        "one direction alone does not set the best rate: yours fits the steepest, 1/λmax": (
+            float(1 / curvatures.max())
+        ),
+        "2/(λmin + λmax) is the best rate for a long descent without noise (chapter 01), not for K noisy steps": (
+            float(2 / (curvatures.max() + curvatures.min()))
+        ),
+        "this is the best loss and not the rate that reaches it": (
+            lambda: float(_final_loss(rates, *case).min())
+        ),
+        "argmin gives a place in your array of rates: return the rate at that place": (
+            _a_place(got, _best_rate(*case))
+        ),
+    }
+
+
+@np.errstate(all="ignore")
+def _with_left(left, rates, noise, square, steps):
+    settled = rates**2 * noise / (1 - left)
+    return settled + left**steps * (square - settled)
+
+
+def _a_place(got, right):
+    """What was answered, if it is a whole number above 2; else what is right."""
+    whole = got is not None and got.shape == () and got.dtype.kind in "iu" and got > 2
+    return int(got) if whole else right
+
+
+# ------------------------------------------------------------------ 06.6
+
+
+@exercise("06.learn_the_rate", points=3, minutes=15, difficulty=3)
+def learn_the_rate(answer, rng):
+    """A rate that learns itself"""
+    for tasks, steps, updates in draw(rng, tasks=(2, 4), steps=[2, 3, 4, 5], updates=[2, 3, 4]):
+        while not _is_tame(case := _rate_case(rng, tasks, steps, updates)):
+            pass
+        expect(answer(*case), _rate_path(*case), mistakes=partial(_rates_gone_wrong, *case))
+
+
+def _rate_case(rng, tasks, steps, updates):
+    """(theta, a, c, b, d, steps, alpha, meta_lr, updates)."""
+    a, b = rng.uniform(0.5, 1.6, tasks), rng.uniform(0.3, 2.0, tasks)
+    c, d = rng.uniform(-2.0, 2.0, (2, tasks))
+    theta = float(rng.uniform(-2.0, 2.0))
+    alpha, meta_lr = float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.05, 0.4))
+    return theta, a, c, b, d, steps, alpha, meta_lr, updates
+
+
+def _is_tame(case):
+    path = _rate_path(*case)
+    return np.all((path > 0.02) & (path < 1.2)) and abs(np.log(path[1] / path[0])) > 0.03
+
+
+def _slope_of_rate(theta, a, c, b, d, steps, alpha):
+    """d/dα of the tasks' query losses after K steps, (tasks,)."""
+    phi = c + (1 - alpha * a) ** steps * (theta - c)
+    return b * (phi - d) * _dphi(theta, a, c, steps, alpha)
+
+
+def _dphi(theta, a, c, steps, alpha):
+    return -steps * a * (1 - alpha * a) ** (steps - 1) * (theta - c)
+
+
+@np.errstate(all="ignore")
+def _rate_path(theta, a, c, b, d, steps, alpha, meta_lr, updates, slope=_slope_of_rate, move=None):
+    """α before and after each update, (updates + 1,). move: (α, step on ρ without dα/dρ) → next α."""
+    path = [alpha]
+    for _ in range(updates):
+        now = path[-1]
+        down = meta_lr * np.mean(slope(theta, a, c, b, d, steps, now))
+        path.append(float(move(now, down) if move else now * np.exp(-down * now)))
+    return np.array(path)
+
+
+def _rates_gone_wrong(theta, a, c, b, d, steps, alpha, meta_lr, updates):
+    case = theta, a, c, b, d, steps, alpha, meta_lr, updates
+    return _moves_gone_wrong(case) | _slopes_gone_wrong(case)
+
+
+def _moves_gone_wrong(case):
+    *_, updates = case
+    right = _rate_path(*case)
+    return {
+        "this is descent on α itself: ρ = log α is what moves, and then α = e^ρ": (
+            _rate_path(*case, move=lambda now, down: now - down)
+        ),
+        "dα/dρ = α is missing: the slope with respect to ρ is α times that with respect to α": (
+            _rate_path(*case, move=lambda now, down: now * np.exp(-down))
+        ),
+        "the slope with respect to ρ is α times that with respect to α; yours is divided by α": (
+            _rate_path(*case, move=lambda now, down: now * np.exp(-down / now))
+        ),
+        "α is e^ρ: 1 − x is e^(−x) only for a small x": (
+            _rate_path(*case, move=lambda now, down: now * (1 - down * now))
+        ),
+        "this is a step on α with the slope of ρ: move ρ, then take α = e^ρ": (
+            _rate_path(*case, move=lambda now, down: now - down * now)
+        ),
+        "this goes uphill: descent moves ρ against the slope (and 1 − αa falls when α grows: is the sign of that "
+        "lost?)": (_rate_path(*case, move=lambda now, down: now * np.exp(down * now))),
+        "these are the ρ: give the rates α = e^ρ": np.log(right),
+        "the first rate belongs to the path: it has one entry more than there are updates": right[
+            1:
+        ],
+        "only the last rate is there: give the whole path": float(right[-1]),
+        "the rates stay at the first one in your slope: take the slope at the rate reached so far": (
+            _frozen(case)
+        ),
+    }
+
+
+def _frozen(case):
+    theta, a, c, b, d, steps, alpha, meta_lr, updates = case
+    slope = alpha * np.mean(_slope_of_rate(theta, a, c, b, d, steps, alpha))
+    return alpha * np.exp(-meta_lr * slope * np.arange(updates + 1))
+
+
+def _slopes_gone_wrong(case):
+    def path(slope):
+        return lambda: _rate_path(*case, slope=slope)
+
+    def one_step(theta, a, c, b, d, steps, alpha):
+        return _slope_of_rate(theta, a, c, b, d, 1, alpha)
+
+    def phi(theta, a, c, steps, alpha):
+        return c + (1 - alpha * a) ** steps * (theta - c)
+
+    return {
+        "one inner step: there are K, all with the rate α": path(one_step),
+        "only the last step's rate moves in yours: all K steps have the same α, and each gives its part": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                _slope_of_rate(theta, a, c, b, d, steps, alpha) / steps
+            )
+        ),
+        "the exponent falls by one when (1 − αa)^K is differentiated: K(1 − αa)^(K−1)": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                _slope_of_rate(theta, a, c, b, d, steps, alpha) * (1 - alpha * a)
+            )
+        ),
+        "the inner derivative is missing: 1 − αa falls by a when α grows by 1": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                _slope_of_rate(theta, a, c, b, d, steps, alpha) / a
+            )
+        ),
+        "the rate is judged by the query loss: yours takes the support loss": path(
+            lambda theta, a, c, b, d, steps, alpha: _slope_of_rate(theta, a, c, a, c, steps, alpha)
+        ),
+        "the query loss has a curvature of its own, b: you took a": path(
+            lambda theta, a, c, b, d, steps, alpha: _slope_of_rate(theta, a, c, a, d, steps, alpha)
+        ),
+        "the query loss has a minimum of its own, d: you took c": path(
+            lambda theta, a, c, b, d, steps, alpha: _slope_of_rate(theta, a, c, b, c, steps, alpha)
+        ),
+        "the query's curvature b is missing: the slope at φ_K is b(φ_K − d)": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                _slope_of_rate(theta, a, c, b, d, steps, alpha) / b
+            )
+        ),
+        "the meta-loss is the mean over the tasks: yours is the sum": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                len(a) * _slope_of_rate(theta, a, c, b, d, steps, alpha)
+            )
+        ),
+        "this is the slope with respect to θ; the rate's is wanted": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                b * (phi(theta, a, c, steps, alpha) - d) * (1 - alpha * a) ** steps
+            )
+        ),
+        "the query slope is taken at φ_K: yours is taken at θ": path(
+            lambda theta, a, c, b, d, steps, alpha: (
+                b * (theta - d) * _dphi(theta, a, c, steps, alpha)
+            )
+        ),
+    }
