@@ -216,7 +216,7 @@ def test_titles_say_what_is_to_be_seen():
             titles(number, 0.2, 2)[1]
             == "Suspects 1, 2 and 3 take the same step: 2 times the length, 26° off the right direction"
         )
-    assert titles(5, 0.2, 2)[1] == ("Suspect 5: 0.69 times the length, 16° off the right direction")
+    assert titles(5, 0.2, 2)[1] == ("Suspect 5: 0.69 times the length, 17° off the right direction")
     assert "Suspects 1, 2 and 3 all step the wrong way" in titles(1, 0.4, 1)[1]
     assert "even the right gradient" in titles(1, 0.5, 5)[0]
 
