@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import maml_edu.reference as ref
+from maml_edu.checks.comparing import difference
 from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expect, named, short
 
 CUT = (
@@ -18,11 +19,14 @@ CUT = (
 # ---------------------------------------------------------------- problems
 
 
-def draw_problem(rng, least=2, most=4):
-    """(loss, params, data) of `least` to `most` tasks: the loss, the names and every size vary."""
+def draw_problem(rng, least=2, most=4, linear=0.3):
+    """(loss, params, data) of `least` to `most` tasks: the loss, the names and every size vary.
+
+    linear: how often the network is linear, so that its Hessian is the same everywhere.
+    """
     inputs, outputs, width = rng.integers(1, 4), rng.integers(1, 3), rng.integers(3, 6)
     tasks, shots, queries = rng.integers(least, most + 1), rng.integers(3, 6), rng.integers(6, 9)
-    if rng.random() < 0.7:
+    if rng.random() < 1 - linear:
         loss, shapes = named("tanh_mlp_mse"), {"w1": (inputs, width), "b1": (width,)}
         shapes |= {"w2": (width, outputs), "b2": (outputs,)}
     else:
@@ -38,9 +42,9 @@ def part_of(data, start, stop):
     return tuple(part[start:stop] for part in data)
 
 
-def one_task(rng):
+def one_task(rng, linear=0.3):
     """A problem of one task, its data still with a task axis."""
-    return draw_problem(rng, 1, 1)
+    return draw_problem(rng, 1, 1, linear)
 
 
 def meta(loss, params, data, inner_lr, inner_steps, first_order=False):
@@ -71,7 +75,7 @@ def moved(params, slope, rate):
 @exercise("08.inner_step", points=3, minutes=10, difficulty=2, interface="torch")
 def inner_step(answer, rng):
     """A step that a gradient can pass"""
-    for problem, inner_lr in draw(rng, problem=one_task, inner_lr=(0.1, 0.6)):
+    for problem, inner_lr in draw(rng, problem=partial(one_task, linear=0.1), inner_lr=(0.1, 0.6)):
         loss, params, data = problem
         x, y = data[0][0], data[1][0]
         weights = {name: rng.normal(0, 0.8, value.shape) for name, value in params.items()}
@@ -96,9 +100,9 @@ def _step_mistakes(loss, params, x, y, inner_lr, weights, right):
     curved = {name: through[name] - weights[name] for name in weights}  # −αHw
     count = sum(value.size for value in weights.values())
     mean_of_each = {name: value / value.size for name, value in weights.items()}
-    after = lambda theta: loss.numpy(
-        moved(theta, ref.grad(loss.numpy)(theta, x, y), inner_lr), x, y
-    )
+    slope_at = lambda theta: ref.grad(loss.numpy)(theta, x, y)
+    after = lambda theta: loss.numpy(moved(theta, slope_at(theta), inner_lr), x, y)
+    weighted_slope = lambda theta: sum(np.sum(w * slope_at(theta)[n]) for n, w in weights.items())
     return {
         f"`through` is just the weights, as if dφ/dθ were 1: {CUT}, or φ was written into params": (
             (phi, weights)
@@ -109,6 +113,18 @@ def _step_mistakes(loss, params, x, y, inner_lr, weights, right):
         "θ directly, too": (phi, curved),
         "`through` is −Hw: the direct way from θ to φ is missing, and so is inner_lr": (
             (phi, scaled(curved, 1 / inner_lr))
+        ),
+        "`through` is w − Hw: inner_lr is missing in it, w − αHw": (
+            (phi, moved(weights, curved, -1 / inner_lr))
+        ),
+        "the curvature in `through` is that at φ: H belongs to params, where the slope was taken": lambda: (
+            (phi, moved(weights, ref.grad(weighted_slope)(phi), inner_lr))
+        ),
+        "`through` is the right one plus the slope of the loss: was that still in .grad, to which `backward()` "
+        "adds?": lambda: (phi, moved(through, slope_at(params), -1.0)),
+        "`through` is the weights plus the slope of the loss: the inner slope is a constant (its graph is not "
+        "recorded), and was it still in .grad, to which `backward()` adds?": lambda: (
+            (phi, moved(weights, slope_at(params), -1.0))
         ),
         "the weights are missing: `through` is the gradient of the plain sum of φ": lambda: (
             (phi, _step(loss, params, x, y, inner_lr, ones)[1])
@@ -139,17 +155,21 @@ def _step_mistakes(loss, params, x, y, inner_lr, weights, right):
 # ---------------------------------------------------------------- 08.2
 
 
-@exercise("08.meta_gradient", points=4, minutes=15, difficulty=3, interface="torch")
+@exercise("08.meta_gradient", points=4, minutes=15, difficulty=2, interface="torch")
 def meta_gradient(answer, rng):
     """An inner loop with momentum"""
     cases = draw(
         rng, problem=one_task, inner_lr=(0.05, 0.3), inner_steps=(2, 3), momentum=(0.3, 0.9)
     )
-    for problem, *settings in cases:
+    for number, (problem, *settings) in enumerate(cases):
         loss, params, data = problem
         right = _with_momentum(loss, params, data, *settings)
+        question = (loss, params, *(part[0] for part in data), *settings)
+        got = answer(*question)
+        if not number:
+            _refuse_what_remembers(got, answer(*question))
         expect(
-            answer(loss, params, *(part[0] for part in data), *settings),
+            got,
             right,
             mistakes=partial(_momentum_mistakes, loss, params, data, *settings, right),
         )
@@ -159,6 +179,16 @@ def meta_gradient(answer, rng):
         meta(loss, params, data, inner_lr, 0),
         what="your answer for inner_steps = 0 (φ = θ)",
     )
+
+
+def _refuse_what_remembers(first, second):
+    """Raise WrongAnswer if two calls with the same arguments have given two answers (NaN is no answer)."""
+    if difference(first, first) is None and difference(second, first) is not None:
+        raise WrongAnswer(
+            "two calls with the same arguments give two answers: is something left over from the call before, such "
+            "as a velocity outside the function or in a default argument? It starts with 0 in every call",
+            f"first:  {short(first)}\nsecond: {short(second)}",
+        )
 
 
 def _heavy_ball(phi, velocity, slope, rate, mu):
@@ -292,7 +322,7 @@ def _momentum_mistakes(loss, params, data, rate, steps, mu, right):
 # ---------------------------------------------------------------- 08.3
 
 
-@exercise("08.all_tasks", points=4, minutes=20, difficulty=3, interface="torch")
+@exercise("08.all_tasks", points=4, minutes=25, difficulty=3, interface="torch")
 def all_tasks(answer, rng):
     """Tasks of unequal size, all at once"""
     cases = draw(rng, problem=lambda r: draw_problem(r, 2, 5), inner_lr=(0.1, 0.5))
@@ -385,6 +415,8 @@ def _padding_mistakes(loss, params, data, mask, inner_lr, right):
         "the padded rows are summed, too; only the divisor is the number of real examples": run(
             support=lambda p, x, y, m: shots / m.sum() * loss.numpy(p, x, y)
         ),
+        "the mean over all rows, padding included, is multiplied by the mean of the mask: the padded rows still "
+        "count": run(support=lambda p, x, y, m: m.mean() * loss.numpy(p, x, y)),
         "you take the first rows of each task for the real ones; padding may stand anywhere, the mask "
         "says where": run(support=_first_rows(loss)),
         "all tasks share one φ, one step on the mean of their support losses: each task adapts to its "
@@ -509,6 +541,15 @@ def _other_mistakes(loss, params, data, inner_lr, inner_steps, value, grads):
         "a new bug has come in: the loss after adaptation is taken on the support set": lambda: (
             meta(loss, params, (sx, sy, sx, sy), inner_lr, inner_steps)
         ),
+        "a new bug has come in: support and query are swapped": lambda: meta(
+            loss, params, (qx, qy, sx, sy), inner_lr, inner_steps
+        ),
+        "a new bug has come in: now the slopes of the weights are constants, those of the biases are not": lambda: (
+            _with_bugs(*case, "cut_weights")
+        ),
+        "the gradient is right, but in the loss you return the tasks still have unequal weights": lambda: (
+            (_with_bugs(*case, "late_tasks")[0], grads)
+        ),
         "a new bug has come in: the tasks are summed instead of averaged": (
             (value * tasks, scaled(grads, float(tasks)))
         ),
@@ -581,8 +622,9 @@ def _with_bugs(loss, params, data, inner_lr, inner_steps, *bugs, weights=None):
             slope = ref.grad(lambda p: loss.numpy(adapted(p, x, y, steps - 1), x, y))(theta)
         else:
             slope = ref.grad(loss.numpy)(phi, x, y)
-        if "cut_biases" in bugs:
-            slope = {n: s if params[n].ndim > 1 else ref.stop_gradient(s) for n, s in slope.items()}
+        for bug, cut in (("cut_biases", lambda n: n < 2), ("cut_weights", lambda n: n > 1)):
+            if bug in bugs:
+                slope = {n: _cut_if(cut(params[n].ndim), s) for n, s in slope.items()}
         return moved(phi, slope, inner_lr)
 
     def total(theta):
@@ -596,6 +638,10 @@ def _with_bugs(loss, params, data, inner_lr, inner_steps, *bugs, weights=None):
     late = [0.5 ** max(tasks - 1, 1)] + [0.5 ** (tasks - i) for i in range(1, tasks)]
     weights = weights or (late if "late_tasks" in bugs else [1 / tasks] * tasks)
     return value_and_grads(total, params)
+
+
+def _cut_if(cut, slope):
+    return ref.stop_gradient(slope) if cut else slope
 
 
 def _chained(loss, params, data, inner_lr, inner_steps):
@@ -617,40 +663,47 @@ def _chained(loss, params, data, inner_lr, inner_steps):
 KINDS = ("right", "truncated", "detached", "left out", "decay")
 
 
-@exercise("08.which_bug", points=6, minutes=40, difficulty=4, interface="torch")
+@exercise("08.which_bug", points=6, minutes=50, difficulty=4, interface="torch")
 def which_bug(answer, rng):
     """The bug that the curve does not show"""
-    kinds = itertools.islice(itertools.cycle(KINDS), int(rng.integers(5)), None)
-    cases = draw(rng, problem=one_task, inner_lr=(0.02, 0.2), inner_steps=(3, 5))
+    first = int(rng.integers(len(KINDS)))
+    turns = itertools.count()
+    cases = draw(rng, problem=one_task, inner_lr=(0.05, 0.2), inner_steps=(4, 5))
     for number, (problem, *settings) in enumerate(cases):
         loss, params, data = problem
         case = (loss, params, data, *settings)
-        # two gradients each at first: a few cases have all kinds; then one, for each is a search
-        for kind in itertools.islice(kinds, 2 if number < 5 else 1):
-            guilty, gradient = _guilty(rng, kind, case)
+        # more gradients each at first: a few cases have all kinds twice; then one, for each is a search
+        for turn in itertools.islice(turns, 3 if number < 2 else 2 if number < 5 else 1):
+            rounds, place = divmod(turn, len(KINDS))
+            kind = KINDS[(first + place) % len(KINDS)]
+            guilty, gradient = _guilty(rng, kind, rounds % 2 == 0, case)
             got = answer(loss, params, *(part[0] for part in data), *settings, gradient)
             _answer_about(got, guilty, case)
 
 
-def _guilty(rng, kind, case):
-    """((kind, detail), gradient) of a program of this kind; k, K − k and k ± 1 are told apart."""
+def _guilty(rng, kind, hard, case):
+    """((kind, detail), gradient) of a program of this kind; k, K − k and k ± 1 are told apart.
+
+    hard: a truncation that is not first-order, a decay so large that the gradient is not linear in it.
+    """
     _, params, _, _, inner_steps = case
     details = {
         "right": [None],
-        "truncated": [k for k in range(1, inner_steps + 1) if abs(inner_steps - 2 * k) > 1],
+        "truncated": [k for k in range(1, inner_steps + 1 - hard) if abs(inner_steps - 2 * k) > 1],
         "detached": list(params),
         "left out": list(params),
-        "decay": [_draw_decay(rng)],
+        "decay": [_draw_decay(rng, *((0.03, 0.05) if hard else (1e-4, 2e-3)))],
     }
     detail = details[kind][rng.integers(len(details[kind]))]
     return (kind, detail), _made_by(*case, kind, detail)
 
 
-def _draw_decay(rng):
-    """A λ that no power of ten is near, and that is none when it is rounded to three decimals."""
+def _draw_decay(rng, low, high):
+    """A λ that no power of ten is near, and that is another one when it is rounded to four decimals."""
     while True:
-        decay = float(np.exp(rng.uniform(np.log(1e-4), np.log(0.05))))
-        if abs(decay / _power_of_ten(decay) - 1) > 0.1 and round(decay, 3) not in (0.001, 0.01):
+        decay = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        rounded = abs(round(decay, 4) - decay) / _third_digit(decay)
+        if abs(decay / _power_of_ten(decay) - 1) > 0.1 and (rounded > 1 or decay > 0.01):
             return decay
 
 
@@ -684,42 +737,73 @@ def _answer_about(got, guilty, case):
     """Raise WrongAnswer, with what the mix-up is, unless `got` names the guilty program."""
     expect_pair(got)
     kind, detail = guilty
-    params, inner_lr, inner_steps = case[1], *case[-2:]
     if got[0] != kind:
         raise WrongAnswer(_wrong_kind(got, guilty), f"expected: {guilty}\ngot:      {short(got)}")
     wrong = {}
     if kind == "truncated":
-        wrong = {
-            "k counts the steps whose slopes are constants, not those that are differentiated": (
-                (kind, inner_steps - detail)
-            ),
-            "truncated it is, but with one step more": (kind, detail - 1),
-            "truncated it is, but with one step fewer": (kind, detail + 1),
-        }
-        wrong["truncated it is, but with another k"] = _another(
-            got, guilty, set(range(inner_steps + 1)) - {k for _, k in wrong.values()}
-        )
+        wrong = _wrong_steps(got, guilty, case[-1])
     if kind in ("detached", "left out"):
-        wrong = {"right bug, wrong parameter": _another(got, guilty, set(params))}
+        wrong = {"right bug, wrong parameter": _another(got, guilty, set(case[1]))}
     if kind == "decay":
-        wrong = {
-            "λ is too small by the factor inner_lr: the step is φ − α(∇L + λφ)": (
-                kind,
-                detail * inner_lr,
-            ),
-            "λ is half of what it should be: λφ is added to the slope, which belongs to ½λ‖φ‖²": (
-                (kind, detail / 2)
-            ),
-            "λ is twice what it should be: λφ is added to the slope, not λφ/2": (kind, detail * 2),
-            "λ has the wrong sign: the decay pulls φ to zero, slope + λφ": (kind, -detail),
-            "decay it is, but this is only the nearest power of ten: fit λ": (
-                (kind, _power_of_ten(detail))
-            ),
-            "decay it is, but λ is off: three *significant* digits are asked for (λ lies between 1e-4 and 0.05, "
-            "so three decimals are too few)": _nearly(got, guilty),
-        }
-    # three significant digits: a number that begins with 1.00 is rounded by up to 0.5 %
-    expect(got, guilty, mistakes=wrong, rtol=5.1e-3, what="your (kind, detail)")
+        wrong = partial(_wrong_decays, got, guilty, case)
+    rtol = 0.505 * _third_digit(detail) / detail if kind == "decay" else 0.0  # half a unit
+    expect(got, guilty, mistakes=wrong, rtol=rtol, what="your (kind, detail)")
+
+
+def _third_digit(value):
+    """What a unit of the third significant digit is worth."""
+    return 10.0 ** (np.floor(np.log10(value)) - 2)
+
+
+def _wrong_steps(got, guilty, inner_steps):
+    """Message → (kind, k) for a truncation."""
+    kind, detail = guilty
+    wrong = {
+        "k counts the steps whose slopes are constants, not those that are differentiated": (
+            (kind, inner_steps - detail)
+        ),
+        "truncated it is, but not every step is cut: k = inner_steps would be first-order": (
+            (kind, inner_steps)
+        ),
+        "truncated it is, but with one step more": (kind, detail - 1),
+        "truncated it is, but with one step fewer": (kind, detail + 1),
+    }
+    others = set(range(inner_steps + 1)) - {k for _, k in wrong.values()}
+    return wrong | {"truncated it is, but with another k": _another(got, guilty, others)}
+
+
+def _wrong_decays(got, guilty, case):
+    """Message → (kind, λ)."""
+    kind, detail = guilty
+    line = _one_linear_step(detail, case)
+    decimals = [round(detail, places) for places in (2, 3, 4)]
+    wrong = {
+        "λ is too small by the factor inner_lr: the step is φ − α(∇L + λφ)": detail * case[-2],
+        "λ is half of what it should be: λφ is added to the slope, which belongs to ½λ‖φ‖²": (
+            detail / 2
+        ),
+        "λ is twice what it should be: λφ is added to the slope, not λφ/2": detail * 2,
+        "λ has the wrong sign: the decay pulls φ to zero, slope + λφ": -detail,
+        "decay it is, but this is only the nearest power of ten: fit λ": _power_of_ten(detail),
+        "decay it is, but this is one linear step from λ = 0, and the gradient is not linear in λ: go on from "
+        "there until λ stays": line,
+        "decay it is, but λ is rounded to decimals: three *significant* digits are asked for, and λ may be as "
+        "small as 1e-4": _one_of(decimals, got, detail),
+        "decay it is, and λ is off by less than a tenth, but not right to three significant digits": (
+            _nearly(got, detail, [line, *decimals])
+        ),
+    }
+    return {message: (kind, value) for message, value in wrong.items()}
+
+
+def _one_linear_step(detail, case):
+    """The λ at which the tangent at λ = 0 comes nearest to the gradient of this decay."""
+    flat = lambda decay: np.concatenate(
+        [slope.ravel() for slope in _made_by(*case, "decay", decay).values()]
+    )
+    start = flat(0.0)
+    change = (flat(1e-6) - start) / 1e-6
+    return float(change @ (flat(detail) - start) / (change @ change))
 
 
 def _another(got, guilty, others):
@@ -729,14 +813,24 @@ def _another(got, guilty, others):
     return tuple(got) if known and detail != guilty[1] else guilty
 
 
-def _nearly(got, guilty, within=0.1):
-    """`got` itself, where its λ is off by less than a tenth or rounded to three decimals; else what is right."""
-    try:
-        value = float(got[1])
-    except (TypeError, ValueError):
-        return guilty
-    rounded = abs(value - round(guilty[1], 3)) < 1e-12
-    return got if rounded or abs(value / guilty[1] - 1) < within else guilty
+def _one_of(values, got, right):
+    """That of `values` which is the λ of `got`; else the right one."""
+    decay = _number(got[1])
+    return next((value for value in values if np.isclose(decay, value, 3e-4, 1e-9)), right)
+
+
+def _nearly(got, right, others):
+    """The λ of `got`, where it is off by less than a tenth and none of `others`; else the right one."""
+    decay = _number(got[1])
+    if not abs(decay / right - 1) < 0.1 or np.isclose(decay, others, 3e-4, 1e-9).any():
+        return right
+    return decay
+
+
+def _number(value):
+    """A float; NaN for what is no number."""
+    array = array_of(value)
+    return float(array) if array is not None and not array.ndim else np.nan
 
 
 def expect_pair(got):

@@ -9,7 +9,7 @@
 # `loss(params, x, y)` is one number for one task: the mean over the examples that it is given. `params` is a
 # dict name → tensor. The lesson: [08 · MAML in PyTorch](../notebooks/08_maml_in_pytorch.ipynb).
 #
-# *Core:* 08.1, 08.2, 08.4 and the written question 08.6, about 60 minutes. *Further:* 08.3 and 08.5, about 60. At the
+# *Core:* 08.1, 08.2, 08.4 and the written question 08.6, about 55 minutes. *Further:* 08.3 and 08.5, about 75. At the
 # end, without points, your own functions train a network (that needs 08.1 and 08.3), and you read six curves.
 
 # %%
@@ -75,7 +75,7 @@ check("08.inner_step", inner_step, hidden=True)
 # %% [markdown]
 # ## 08.2 An inner loop with momentum
 #
-# *difficulty 3/5 · 15 minutes · 4 points*
+# *difficulty 2/5 · 15 minutes · 4 points*
 #
 # MAML differentiates through *any* inner optimiser, as long as every line of it can be differentiated.
 # `torch.optim.SGD(momentum=0.9)`, as usually called, cannot: it changes leaves. So write heavy-ball momentum, which chapter 01
@@ -151,7 +151,7 @@ check("08.meta_gradient", meta_gradient, hidden=True)
 # %% [markdown]
 # ## 08.3 Tasks of unequal size, all at once
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 3/5 · 25 minutes · 4 points*
 #
 # `vmap` needs tensors, and a tensor needs tasks of one size. When one task has three support examples and
 # another has five, the shorter one is **padded**: rows of any numbers fill it up, at the end or anywhere between, and
@@ -298,7 +298,7 @@ check("08.repaired", repaired, hidden=True)
 # %% [markdown]
 # ## 08.5 The bug that the curve does not show
 #
-# *difficulty 4/5 · 40 minutes · 6 points*
+# *difficulty 4/5 · 50 minutes · 6 points*
 #
 # You may not see the program. Its loss curve is the one you would expect. All you get is one gradient that it
 # computed, for one task whose data you have. It was made by one of these programs, all with K = `inner_steps`:
@@ -401,7 +401,7 @@ check("08.which_bug", which_bug, hidden=True)
 # %% [markdown]
 # ## 08.6 In your own words
 #
-# *Written question, marked by a person · difficulty 2/5 · 15 minutes · 3 points.* A colleague's MAML trains without an error, and its
+# *Written question, marked by a person · difficulty 2/5 · 10 minutes · 3 points.* A colleague's MAML trains without an error, and its
 # loss falls. They ask: "How do I know that the second order is on?" Describe two different tests, say for
 # each what it would show if the second order were off, and name one bug that each of them would **not**
 # find. (A point each: two tests that really tell second from first order; what each shows when it is off; what each
@@ -418,7 +418,8 @@ check("08.which_bug", which_bug, hidden=True)
 # found: what happens outside the gradient, such as θ changed in place or the step applied to φ;
 # nothing that needs larger settings than those tested (one step: a stale slope; α near 0: everything).
 # *Also right:* look at the graph (`slope.requires_grad` is False when the keyword is missing), which does
-# not find a slope that is detached later, wrong data or a wrong scale; or compare with
+# not find a slope that is detached later, wrong data or a wrong scale; or differentiate $\sum\varphi$ with respect to θ (all
+# ones when it is off), which does not find the last two; or compare with
 # `first_order=True`: equal results mean that it is off.
 #
 # **Rubric.** 1 point: two tests that really tell second from first order ("the loss falls" or "no
@@ -531,17 +532,17 @@ six_curves()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# - **A seeds its sampler inside the loop.** *Query after, training against new tasks:* 0.73 and 2.28 at the end. It has
+# - **A seeds its sampler inside the loop.** *Query after, training against new tasks:* about 0.75 and 2.3 at the end. It has
 #   learned 25 waves by heart. From iteration 100 on new tasks even get worse on their support sets while those of training
 #   get better.
 # - **B forgets its copy.** *Support, before against after:* the same curve, in training and on new tasks. Adaptation
-#   does nothing, so this is ordinary training, and it ends near 3.1, the error of always answering with the average wave.
+#   does nothing, so this is ordinary training, and it ends between 3.0 and 3.2, the error of always answering with the average wave.
 # - **C is right.** Before is far above after: adaptation works. Query after is above support after, 1.77 and 1.00: the
 #   price of five examples. Training and new tasks agree.
 # - **D judges on the support set.** *After, support against query:* the same curve. No set of numbers that were
 #   not used for adaptation is anywhere in this log, so training and new tasks agree as well.
 #
-# Ordered by the last value of the curve that most programs print, query after in training: A 0.73, D 0.84, C 1.77,
-# B 3.19. The right program is third.
+# Ordered by the last value of the curve that most programs print, query after in training: A and D near 0.8, C 1.77,
+# B 3.19. The right program is third. (A, which runs through the same waves 300 times, ends a little elsewhere on another machine.)
 #
 # </details>

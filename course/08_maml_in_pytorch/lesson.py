@@ -7,10 +7,10 @@
 # **You will be able to**
 #
 # - run an `nn.Module` at parameters of your choice, so that a gradient can flow through an update;
-# - say in which line of a PyTorch program the second order is, and prove that it is on;
+# - point to the line that switches the second order on, and prove that it works;
 # - write the meta-gradient with `autograd.grad` and with `torch.func`, put a PyTorch optimiser around it, and
 #   see NumPy, your loop and `maml_edu.pytorch` agree to $10^{-12}$;
-# - tell from the number that a broken MAML gives which bug it has.
+# - name the bug from the gradient that a broken MAML returns.
 #
 # **Needs** chapters 04 and 07 · **about 60 minutes**, 10 more to play with the live figure, and 30 for the three parts at
 # the end that are marked *further*: buffers, why the order of `vmap` and `grad` matters, and two bugs that leave more than a
@@ -24,7 +24,7 @@
 # ```python
 # slope = torch.autograd.grad(loss(theta, support_x, support_y), list(theta.values()))
 # phi = {name: theta[name] - 0.02 * g for name, g in zip(theta, slope)}
-# loss(phi, query_x, query_y).backward()     # fills theta[name].grad
+# loss(phi, query_x, query_y).backward()
 # ```
 #
 # Compare it with the meta-gradient of chapter 04. What will happen when it runs? Write down
@@ -39,8 +39,8 @@
 #
 # (c). Without `create_graph=True` the slope is a constant for PyTorch: the factor $I - \alpha H_{\text{S}}$ of
 # chapter 04 becomes $I$, and what is left is first-order MAML. No error, no warning, a falling loss.
-# People ask about this bug again and again, and a loss curve on its own does not show it: nothing in
-# it says how low it should have been. This lesson gives you three ways to see it.
+# People ask about it again and again (issues 17, 26, 32 and 63 of dragen1860/MAML-Pytorch, say), and a loss curve
+# on its own does not show it: nothing in it says how low it should have been. This lesson gives you three ways to see it.
 #
 # </details>
 
@@ -186,8 +186,9 @@ for create_graph in (True, False):
 # again*. That one keyword is all the second order there is in PyTorch's classical interface. Without
 # it the slope is a plain number, and the derivative sees $\varphi = \theta - \text{constant}$.
 #
-# What does it cost? On the way back, each inner step multiplies a vector by $I - \alpha H_{\text{S}}$. A
-# Hessian-vector product costs about as much arithmetic as two gradients.
+# What does it cost? Arithmetic: on the way back each inner step multiplies a vector by $I - \alpha H_{\text{S}}$
+# (chapter 04). And memory: the graphs of *all* inner steps are kept until the way back has passed them, so it
+# grows with their number. First-order forgets the graph of a step as soon as its slope is there.
 
 # %% [markdown]
 # ## The textbook loop
@@ -226,7 +227,8 @@ print("first bias, first five slopes:", grads["0.bias"][:5].numpy().round(4))
 # ## The same with `torch.func`
 #
 # `torch.func` has the functional tools of chapter 07 for tensors: `grad(f)` is the function that
-# computes $\nabla f$, and its result can always be differentiated again: there is no keyword to forget.
+# computes $\nabla f$ with respect to its *first* argument. Here that is a dict, and so is the gradient, under the same
+# names. It can always be differentiated again: there is no keyword to forget.
 # `vmap(f)` runs `f` for every entry of a leading axis **at once**, so the Python loop over tasks
 # goes. `grad_and_value` gives both. Algorithm 1 takes one gradient, that of the sum over the tasks; so does the textbook
 # loop, of their mean. Here we take each task's gradient first, and then the mean of these. For the mean that is the same
@@ -305,8 +307,8 @@ for who, (value, grads) in results.items():
 
 # %% [markdown]
 # The order of the additions differs, so the last bits may; in float64 that leaves an error near
-# $10^{-15}$ (the table stops at $10^{-12}$). In **float32**, what networks are usually trained in, a number has 24 bits, about 7
-# digits, and some of them are lost in the inner steps. For training that is plenty. For *finding bugs*
+# $10^{-15}$ (the table stops at $10^{-12}$). In **float32**, what networks are usually trained in, a number keeps 24
+# significant bits, about 7 digits, and some of them are lost in the inner steps. For training that is plenty. For *finding bugs*
 # it is not: compare in float64, where a right program and a wrong one are ten orders of magnitude apart.
 
 # %% [markdown]
@@ -348,8 +350,9 @@ for first in (0, 50, 100):
 # With these two cells, that of `functional` and that of `train`, you can do MAML in most PyTorch projects: put your tasks in
 # the place of the sine waves and your loss in the place of `F.mse_loss`, and set `ALPHA` and `STEPS`. Three remarks:
 #
-# - Two kinds of layers stop with an error inside `vmap`. Dropout needs `vmap(…, randomness="different")`. Batch norm in
-#   training mode writes to its running mean (see *Further*); it needs `track_running_stats=False`.
+# - Two common kinds of layers stop with an error inside `vmap`. Dropout needs `vmap(…, randomness="different")`. Batch
+#   norm in training mode writes to its running mean (see *Further*); it needs `track_running_stats=False`. Some
+#   others, such as `nn.GRU`, stop too: take the textbook loop for them.
 # - With the textbook loop you may also write `value.backward()`, which fills `.grad` by itself. It *adds*, so
 #   call `optimiser.zero_grad()` first. Do not use `.backward()` for the *inner* slopes: it would add
 #   these to the `.grad` of θ, too.
@@ -448,7 +451,7 @@ def suspect_3(theta, batch):
 
 
 # %% [markdown]
-# Guesses written down? Then let the checker see them.
+# Guesses written down? Then run the next cell: the checker judges the three gradients.
 
 # %%
 first_round = {
@@ -470,7 +473,8 @@ for name, grads in first_round.items():
 # Three different bugs, **one gradient**: the first-order one. From the gradient alone nobody can
 # tell them apart, and no checker can. (Chosen on purpose it is an algorithm, first-order MAML;
 # a later chapter asks when it is good enough. Here somebody wanted MAML and got first-order without asking for
-# it.) The *graph* tells them apart: ask the slope and φ whether they have a history.
+# it.) The *graph* tells them apart. Ask the slope and φ whether they have a history, and differentiate $\sum\varphi$
+# with respect to θ: along the straight way alone that gives ones, exactly.
 
 # %%
 sx, sy = batch.support_x[0], batch.support_y[0]
@@ -478,20 +482,27 @@ recorded = slope_of(loss(theta, sx, sy), theta, create_graph=True)["0.weight"]
 unrecorded = slope_of(loss(theta, sx, sy), theta)["0.weight"]
 start = theta["0.weight"]
 
-print(f"{'':23} slope has a history   φ has a history")
+
+def through(phi):
+    """What d Σφ / dθ is."""
+    (back,) = torch.autograd.grad(phi.sum(), start, retain_graph=True, allow_unused=True)
+    return "no way back" if back is None else "all ones" if (back == 1).all() else "not all ones"
+
+
+print(f"{'':23} slope has a history   φ has a history   d Σφ / dθ")
 for who, slope, phi in (
     ("right", recorded, start - ALPHA * recorded),
     ("1 forgets create_graph", unrecorded, start - ALPHA * unrecorded),
     ("2 detaches the slope", recorded, start - ALPHA * recorded.detach()),
     ("3 deep-copies the model", unrecorded, (start - ALPHA * unrecorded).detach().requires_grad_()),
 ):
-    print(f"{who:23} {has_history(slope)!s:21} {has_history(phi)}")
+    print(f"{who:23} {has_history(slope)!s:21} {has_history(phi)!s:17} {through(phi)}")
 
 # %% [markdown]
-# Suspect 2 answers as the right program does: slope and φ both have a history, and only the way between
-# them is cut. So, in this order, when the checker says *first-order*: look for a lost history in the slope
-# (`create_graph`), then for a cut between a good slope and φ (`detach`, `.data`, `.item()`), then
-# for a φ that is a leaf (`deepcopy`, `load_state_dict`, `optimiser.step()`).
+# In its histories suspect 2 looks like the right program: slope and φ both have one, and only the way between
+# them is cut. The ones give it away. So, in this order, when the checker says *first-order*: look for a lost history in
+# the slope (`create_graph`), then for a φ that is a leaf (`deepcopy`, `load_state_dict`, `optimiser.step()`), then, if
+# there are ones in spite of both histories, for a cut between a good slope and φ (`detach`, `.data`, `.item()`).
 #
 # ### Round 2
 #
@@ -565,14 +576,15 @@ report("7 keeps a stale slope", suspect_7(theta, batch))
 # inner step, $\alpha = 0$. Whatever goes away tells you where to look. (Given a function or a learner in place of
 # a gradient, `diagnose_meta_gradient` does so by itself.) *Large to find a bug, small to name it.*
 #
-# So these are the three ways to see a missing second order: finite differences, `diagnose_meta_gradient`, and the graph. The
-# last misses a `detach` in between, as you saw with suspect 2.
+# So these are the three ways to see a missing second order: finite differences, `diagnose_meta_gradient`, and the graph.
+# Of the graph, ask for $d\sum\varphi / d\theta$ too: histories alone miss a `detach` in between, as you saw with suspect 2.
 #
 # ## Where the bugs cut
 #
 # From the query loss two ways lead back through φ to θ: straight (factor $I$: all that first-order
 # keeps) and through the slope (factor $-\alpha H_{\text{S}}$). Suspect 1 cuts the second way between θ and the slope,
-# suspect 2 between the slope and φ, suspect 3 cuts both at φ and suspect 4 both at θ. (8 and 9: in the last part.)
+# suspect 2 between the slope and φ, suspect 3 cuts both at φ and suspect 4 both at θ. (8 and 9: in the last part. The
+# arrows point forward, in the order of the computation; the gradient goes against them.)
 
 # %%
 where_bugs_cut()
@@ -606,8 +618,8 @@ nine_suspects()
 #
 # Four programs are trained on sine waves (5 shots, 200 iterations: a start, not chapter 07's full
 # experiment), each with three seeds: the right one; suspect 1, first-order; suspect 5, which swaps the query set
-# for the support set before the batch reaches the learner (and so trains on the right one's support sets, example by
-# example); and one with a small bug that we have not met, a
+# for the support set before the batch reaches the learner (so it sees exactly the support sets that the right program
+# sees); and one with a small bug that we have not met, a
 # forgotten weight decay, which adds $0.01\,\varphi$ to each inner slope.
 # `engine="plain"` asks for the functions of this chapter. If you leave it out, `MAML` chooses a faster way to
 # the same gradient; chapter 09 is about those.
@@ -693,12 +705,17 @@ draw(
 )
 
 # %% [markdown]
-# Next to the right curve the first two bugs can be seen. But whoever has a bug does not have the right curve next to it:
-# each of these falls and flattens as a loss should. The third bug, the weight decay, cannot be seen even so. In two of three seeds it costs
+# What does a bug cost on new waves? First-order 0.36, 0.10 and 0.15, in the median; the one judged on the support
+# set, whose curve is the lowest, 0.15, 0.01 (the interval contains 0) and 0.16. (The
+# intervals are over the 600 waves; how much a new seed changes, you see from column to column.) Next to the right curve
+# these two can be seen. But whoever has a bug does not have the right curve next to it:
+# each of these falls and flattens as a loss should.
+#
+# The third bug, the weight decay, we have chosen to be harmless: with α = 0.01 and one step it shrinks θ by a
+# ten-thousandth. In two of three seeds it costs
 # nothing, and in the third it takes a comparison with the right program, wave by wave, to find a hundredth. (The means
-# differ by more, 2.17 and 2.21: a few hard waves, chapter 07. The
-# intervals are over the 600 waves; how much a new seed changes, you see from column to column.) From one gradient in
-# float64 it can be seen at once:
+# differ by more, 2.17 and 2.21: a few hard waves, chapter 07.) No curve shows it, not even next to the right one. From
+# one gradient in float64 it can be seen at once:
 
 # %%
 decayed = mt.meta_gradient(loss, theta, batch, ALPHA, STEPS, inner_optimiser=with_decay)[1]
@@ -716,12 +733,14 @@ report("weight decay inside", decayed)
 # - NumPy, the loop, `torch.func` and the library agreed to better than $10^{-12}$ in float64; float32
 #   agreed to about six digits.
 # - The outer loop is an ordinary PyTorch optimiser with the meta-gradient in `.grad`.
-# - Three bugs gave the very same first-order gradient; their graphs differed. Four other bugs each had a name: zero
+# - Three bugs gave the very same first-order gradient; their graphs differed, and $d\sum\varphi / d\theta$ told all three
+#   from the right program. Four other bugs each had a name: zero
 #   everywhere, support used as query, sum for mean, stale slope.
-# - In the live figure: with one inner step first-order goes nearly the right way at small α, and at α = 0.3 it
-#   turns away from the minimum ($\alpha H_{\text{S}} > 1$ on the steepest task, as in chapter 04). With two
-#   steps the factor is squared, never negative, and first-order no longer flies off: it settles next to the star, not
-#   on it. Suspects 1 to 3 are one path.
+# - In the live figure: with one inner step first-order goes nearly the right way at α = 0.05 and 0.2, and at α = 0.3 it
+#   goes far away from the minimum. On the steepest task $\alpha H_{\text{S}}$ is 1.4 there: $1 - \alpha H_{\text{S}}$ is negative
+#   (chapter 04), and that nearly cancels the pull of the other three tasks; from α = 0.33 on it outweighs it. With two
+#   steps the factor is squared, never negative, and at these rates first-order settles next to the star, not
+#   on it. With an odd number it can go away again (three steps, α = 0.35). Suspects 1 to 3 are one path.
 # - All four training curves fell, and the lowest belonged to the learner that had never been judged on
 #   new examples.
 #
@@ -835,8 +854,9 @@ report("weight decay inside", decayed)
 # *5 minutes; nothing later needs it. In JupyterLab this part is folded: click the arrow next to its title.*
 #
 # A module may hold tensors that are not parameters, its *buffers*, and `functional_call` lets the module write to them. `nn.BatchNorm1d` in training mode updates its running mean whenever it runs, at θ and at
-# every task's φ. Hand in copies of the buffers as well, or use the library, whose meta-gradient never writes to a
-# buffer.
+# every task's φ. Hand in copies of the buffers as well, as in the next cell: that is enough for the textbook loop, but inside
+# `vmap` it stops all the same, and there the layer needs `track_running_stats=False`. Or use the library, whose
+# meta-gradient never writes to a buffer.
 
 # %%
 normed = nn.Sequential(nn.Linear(1, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 1)).double()
@@ -889,9 +909,9 @@ print(
 # But PyTorch does not do the same. With `vmap` outside it finds the derivatives of one task's operations and
 # batches these; with `vmap` inside it batches the operations and has to *differentiate the batched ones*. For
 # some layers that comes out wrong in second order, without a word. Batch norm is one of them: chapter 10
-# measures by how much. So the library takes the gradients first, unlike the letter of Algorithm 1. The price: the gradients of all tasks are
-# in memory at the same time, tasks × |θ| numbers (in our `functional`; the library takes the tasks in chunks when they
-# would be too many).
+# measures by how much. So the library takes the gradients first, unlike the letter of Algorithm 1. The extra price: as well as every
+# task's φ, which the other order holds too, the gradients of all tasks are in memory at the same time, tasks × |θ| numbers (in
+# our `functional`; the library takes the tasks in chunks when they would be too many).
 #
 # Now you can read the library. Around what you have seen stand checks of what goes in, and choices which this lesson
 # leaves at their defaults. They travel in one record, `loop`: rates per parameter and step, another rule than
@@ -998,7 +1018,7 @@ print(f"θ after computing 'a gradient' had moved by up to {moved:.3f}")
 #   the library `higher`: how to differentiate through any optimiser, not only through SGD. Exercise 08.2 does it
 #   for momentum.
 # - Paszke et al. (2019), *PyTorch: An Imperative Style, High-Performance Deep Learning Library*, arXiv
-#   1912.01703. Why the graph is recorded while the program runs, and what a leaf is.
+#   1912.01703. Why the graph is recorded while the program runs.
 # - Antoniou, Edwards & Storkey (2019), *How to Train Your MAML*, arXiv 1810.09502. What still goes wrong
 #   when all gradients are right.
 #

@@ -2,6 +2,8 @@
 unusual ones that are right.
 """
 
+import warnings
+
 import torch
 from torch.func import grad, grad_and_value, jvp, vjp, vmap
 
@@ -82,6 +84,38 @@ def hessian_product_alone(loss, params, x, y, inner_lr, weights):
     slope = slopes(loss(params, x, y), params, create_graph=True)
     product = slopes(dot(weights, slope), params)
     return moved(params, slope, inner_lr), {name: -value for name, value in product.items()}
+
+
+@wrong_answer("08.inner_step", says="`through` is w − Hw: inner_lr is missing")
+def rate_missing_in_the_product(loss, params, x, y, inner_lr, weights):
+    slope, product = jvp(lambda p: grad(loss)(p, x, y), (params,), (weights,))
+    return moved(params, slope, inner_lr), moved(weights, product, 1.0)
+
+
+@wrong_answer("08.inner_step", says="the curvature in `through` is that at φ")
+def hessian_after_the_step(loss, params, x, y, inner_lr, weights):
+    phi = moved(params, grad(loss)(params, x, y), inner_lr)
+    _, product = jvp(lambda p: grad(loss)(p, x, y), (phi,), (weights,))
+    return phi, moved(weights, product, inner_lr)
+
+
+@wrong_answer("08.inner_step", says="the right one plus the slope of the loss")
+def backward_twice(loss, params, x, y, inner_lr, weights):
+    params = leaves(params)
+    with warnings.catch_warnings(action="ignore"):  # PyTorch warns of the cycle that this makes
+        loss(params, x, y).backward(create_graph=True)
+    phi = {name: value - inner_lr * value.grad for name, value in params.items()}
+    dot(weights, phi).backward()
+    return phi, {name: value.grad for name, value in params.items()}
+
+
+@wrong_answer("08.inner_step", says="the weights plus the slope of the loss")
+def backward_twice_without_a_graph(loss, params, x, y, inner_lr, weights):
+    params = leaves(params)
+    loss(params, x, y).backward()
+    phi = {name: value - inner_lr * value.grad.clone() for name, value in params.items()}
+    dot(weights, phi).backward()
+    return phi, {name: value.grad for name, value in params.items()}
 
 
 @wrong_answer("08.inner_step", says="wrong sign in `through`")
@@ -318,6 +352,25 @@ def order_of_grad_and_value(loss, params, sx, sy, qx, qy, inner_lr, inner_steps,
     return grad_and_value(run)(params)
 
 
+LEFT_OVER = {}  # the velocity of an answer that forgets to forget it
+
+
+@wrong_answer("08.meta_gradient", says="two calls with the same arguments give two answers")
+def velocity_kept_between_calls(loss, params, sx, sy, qx, qy, inner_lr, inner_steps, momentum):
+    shapes = {name: value.shape for name, value in params.items()}
+    if {name: value.shape for name, value in LEFT_OVER.items()} != shapes:
+        LEFT_OVER.clear()
+    theta = leaves(params)
+    phi, velocity = theta, dict(LEFT_OVER) or dict.fromkeys(theta, torch.tensor(0.0))
+    for _ in range(inner_steps):
+        slope = slopes(loss(phi, sx, sy), phi, create_graph=True)
+        velocity = {name: momentum * velocity[name] + slope[name] for name in phi}
+        phi = moved(phi, velocity, inner_lr)
+    LEFT_OVER.update(constants(velocity))
+    value = loss(phi, qx, qy)
+    return value, slopes(value, theta)
+
+
 @right_answer(
     "08.meta_gradient", why="the rate inside the velocity: the same steps when the rate is constant"
 )
@@ -431,6 +484,12 @@ def mean_over_all_rows(loss, params, sx, sy, mask, qx, qy, inner_lr):
 def mask_in_the_divisor_alone(loss, params, sx, sy, mask, qx, qy, inner_lr):
     each = lambda p, x, y: vmap(loss, in_dims=(None, 0, 0))(p, x[:, None], y[:, None])
     value = of_task(loss, inner_lr, lambda p, x, y, m: each(p, x, y).sum() / m.sum())
+    return losses_and_mean(value, params, sx, sy, mask, qx, qy)
+
+
+@wrong_answer("08.all_tasks", says="is multiplied by the mean of the mask")
+def loss_times_mean_of_mask(loss, params, sx, sy, mask, qx, qy, inner_lr):
+    value = of_task(loss, inner_lr, lambda p, x, y, m: (loss(p, x, y) * m).mean())
     return losses_and_mean(value, params, sx, sy, mask, qx, qy)
 
 
@@ -593,6 +652,31 @@ def as_it_was(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
 @wrong_answer("08.repaired", says="a new bug has come in: this is the first-order gradient")
 def graph_dropped(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
     return loop(loss, params, (sx, sy, qx, qy), inner_lr, inner_steps, graph=False)
+
+
+@wrong_answer("08.repaired", says="a new bug has come in: support and query are swapped")
+def adapted_to_the_queries(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
+    return loop(loss, params, (qx, qy, sx, sy), inner_lr, inner_steps)
+
+
+@wrong_answer("08.repaired", says="now the slopes of the weights are constants")
+def condition_turned_round(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
+    params, total = leaves(params), 0.0
+    for one_sx, one_sy, one_qx, one_qy in zip(sx, sy, qx, qy, strict=True):
+        phi = params
+        for _ in range(inner_steps):
+            slope = slopes(loss(phi, one_sx, one_sy), phi, create_graph=True)
+            slope = {name: g.detach() if g.ndim >= 2 else g for name, g in slope.items()}
+            phi = moved(phi, slope, inner_lr)
+        total = total + loss(phi, one_qx, one_qy) / len(sx)
+    return total, slopes(total, params)
+
+
+@wrong_answer("08.repaired", says="in the loss you return the tasks still have unequal weights")
+def only_the_gradient_is_a_mean(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
+    data = (sx, sy, qx, qy)
+    value, _ = loop(loss, params, data, inner_lr, inner_steps, late=True)
+    return value, loop(loss, params, data, inner_lr, inner_steps)[1]
 
 
 @wrong_answer("08.repaired", says="a new bug has come in: the tasks are summed")
@@ -806,6 +890,12 @@ def counts_one_too_many(*problem):
     return (kind, detail + 1) if kind == "truncated" else (kind, detail)
 
 
+@wrong_answer("08.which_bug", says="not every step is cut")
+def first_order_always(*problem):
+    kind, detail = accuse(*problem)
+    return (kind, problem[-2]) if kind == "truncated" else (kind, detail)
+
+
 @wrong_answer("08.which_bug", says="you mix up two bugs of one parameter")
 def slope_for_step(*problem):
     kind, detail = accuse(*problem)
@@ -837,16 +927,36 @@ def next_parameter(*problem):
     return kind, detail
 
 
-@wrong_answer("08.which_bug", says="so three decimals are too few")
+@wrong_answer("08.which_bug", says="λ is rounded to decimals")
 def rounded_to_three_decimals(*problem):
     kind, detail = accuse(*problem)
     return (kind, round(detail, 3)) if kind == "decay" else (kind, detail)
 
 
-@wrong_answer("08.which_bug", says="λ is off: three *significant* digits")
+@wrong_answer("08.which_bug", says="and λ may be as small as 1e-4")
+def rounded_to_four_decimals(*problem):
+    kind, detail = accuse(*problem)
+    return (kind, round(detail, 4)) if kind == "decay" else (kind, detail)
+
+
+@wrong_answer("08.which_bug", says="one linear step from λ = 0")
+def newton_without_a_loop(*problem):
+    kind, detail = accuse(*problem)
+    if kind != "decay":
+        return kind, detail
+    return kind, fitted(programs(*problem[:-1]), flat(problem[-1]), steps=1)
+
+
+@wrong_answer("08.which_bug", says="off by less than a tenth")
 def decay_on_a_coarse_grid(*problem):
     kind, detail = accuse(*problem)
-    return (kind, 1.02 * detail) if kind == "decay" else (kind, detail)
+    return (kind, 1.046 * detail) if kind == "decay" else (kind, detail)
+
+
+@wrong_answer("08.which_bug", says="not right to three significant digits")
+def third_digit_wrong(*problem):
+    kind, detail = accuse(*problem)
+    return (kind, 0.992 * detail) if kind == "decay" else (kind, detail)
 
 
 @wrong_answer("08.which_bug", says="too small by the factor inner_lr")

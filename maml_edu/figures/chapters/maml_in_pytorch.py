@@ -288,16 +288,19 @@ def _said(length, cosine):
 
 
 def _what_gives_it_away(suspect, length, cosine):
-    which = f"Suspect {suspect.split()[0]}"
+    which, times = f"Suspect {suspect.split()[0]}", f"{number(length, 2)} times the length"
+    same = suspect in SUSPECTS[:3]  # three bugs, one gradient
     if np.isnan(cosine):
         return f"{which} has no step at all" if not length else "Here the right step is zero"
     if abs(length - 1) < 1e-9 and cosine > 1 - 1e-12:
         return f"{which} equals the right one at these settings: change α or the steps"
     if cosine > 1 - 1e-9:
-        return f"{which}: right direction, {number(length, 2)} times the length"
+        return f"{which}: right direction, {times}"
     if cosine < 0:
-        return f"{which} steps the wrong way: cosine {number(cosine, places=2)}"
-    return f"{which}: {number(length, 2)} times the length, cosine {number(cosine, places=2)}"
+        who = "Suspects 1, 2 and 3 all step" if same else f"{which} steps"
+        return f"{who} the wrong way: cosine {number(cosine, places=2)}"
+    off = f"{times}, {np.degrees(np.arccos(cosine)):.0f}° off the right direction"
+    return f"Suspects 1, 2 and 3 take the same step: {off}" if same else f"{which}: {off}"
 
 
 # ---------------------------------------------------------------- where each bug cuts
@@ -312,7 +315,7 @@ def cut_scene():
     """Nodes θ, slope, φ, query loss; the cuts are numbered like the suspects."""
     theta, slope, phi, query = (0.0, 1.0), (2.0, 2.0), (4.0, 1.0), (6.6, 1.0)
     return Scene(
-        title="Two ways lead back from φ to θ: some bugs cut the upper one, some both",
+        title="Two ways lead from θ to φ, and back: some bugs cut the upper one, some both",
         alt=(
             "A graph of four nodes. An arrow goes from θ straight to φ, factor I; a second way goes "
             "from θ up to the slope of the support loss and down to φ, factor −αH. From φ an arrow "

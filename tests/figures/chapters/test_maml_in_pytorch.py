@@ -94,12 +94,39 @@ def test_the_star_stands_where_the_meta_gradient_is_zero(settings):
 # ---- what the lesson says of it
 
 
-def test_at_a_rate_above_one_over_the_curvature_first_order_leaves_the_minimum():
+def first_order_curvature(inner_lr):
+    """Eigenvalues of the mean over the tasks of H_Q (I − αH_S): the gradient's derivative, one inner step."""
+    batch = bh.line_tasks()
+    support, _ = bh.quadratics(batch.support_x, batch.support_y)
+    query, _ = bh.quadratics(batch.query_x, batch.query_y)
+    return np.linalg.eigvals((query @ (np.eye(2) - inner_lr * support)).mean(axis=0))
+
+
+def test_at_a_large_rate_the_steepest_task_nearly_cancels_the_others_and_then_outweighs_them():
     batch = bh.line_tasks()
     curvature, _ = bh.quadratics(batch.support_x, batch.support_y)
-    assert 0.3 * np.linalg.eigvalsh(curvature).max() > 1
+    assert np.linalg.eigvalsh(0.3 * curvature).max() == pytest.approx(1.4, abs=0.05)
+    assert 0 < first_order_curvature(0.3).min() < 0.1 and first_order_curvature(0.2).min() > 0.3
+    assert first_order_curvature(0.32).min() > 0 > first_order_curvature(0.33).min()
     right, wrong = (bh.outer_path(name, bh.START, 0.3, 1)[-1] for name in ("right", suspect(1)))
     assert bh.meta_loss(*wrong, 0.3, 1) > 5 * bh.meta_loss(*right, 0.3, 1)
+
+
+def distance_from_the_star(path, settings):
+    return np.linalg.norm(path - bh._minimum(*settings), axis=-1)
+
+
+@pytest.mark.parametrize("settings", [(0.3, 1), (0.35, 3), (0.35, 5)])
+def test_with_an_odd_number_of_steps_first_order_goes_away_from_the_star(settings):
+    away = distance_from_the_star(bh.outer_path(suspect(1), bh.START, *settings), settings)
+    assert away[-1] > 2 * away[0]
+
+
+@pytest.mark.parametrize("inner_lr", [0.05, 0.2, 0.3])
+def test_with_two_steps_first_order_settles_next_to_the_star(inner_lr):
+    settings = (inner_lr, 2)
+    away = distance_from_the_star(bh.outer_path(suspect(1), bh.START, *settings), settings)
+    assert 0.1 < away[-1] < 0.4 and away[0] > 2.5
 
 
 def test_a_sum_is_forgiven_at_one_rate_and_flies_off_at_another():
@@ -184,7 +211,13 @@ def test_titles_say_what_is_to_be_seen():
         "nothing to see" in titles(7, 0.2, 1)[0] and "equals the right one" in titles(7, 0.2, 1)[1]
     )
     assert titles(6, 0.2, 2)[1] == "Suspect 6: right direction, 4 times the length"
-    assert "wrong way" in titles(1, 0.4, 1)[1]
+    for number in (1, 2, 3):
+        assert (
+            titles(number, 0.2, 2)[1]
+            == "Suspects 1, 2 and 3 take the same step: 2 times the length, 26° off the right direction"
+        )
+    assert titles(5, 0.2, 2)[1] == ("Suspect 5: 0.69 times the length, 17° off the right direction")
+    assert "Suspects 1, 2 and 3 all step the wrong way" in titles(1, 0.4, 1)[1]
     assert "even the right gradient" in titles(1, 0.5, 5)[0]
 
 
