@@ -1,6 +1,7 @@
 """Checks of chapter 10: each computes what is right, and what mistakes give, with NumPy alone."""
 
 from functools import partial
+from itertools import permutations
 
 import numpy as np
 
@@ -37,13 +38,28 @@ def episode(answer, rng):
         settings = (labels, ways, shots, queries)
         drawn = [parts_of(answer, *settings, seed + i) for i in range(8)]
         judge_labels(drawn, ways * shots)
-        for parts in drawn:
-            judge_form(parts, *settings)
-        drawn = [[part.astype(np.int64) for part in parts] for parts in drawn]
-        for parts in drawn:
-            judge_episode(parts, *settings)
+        judge_places(drawn, *settings)
+        drawn = [judged(parts, *settings) for parts in drawn]
         judge_repetition(drawn, parts_of(answer, *settings, seed))
         judge_chance(drawn, labels)
+    judge_many(answer, rng)
+
+
+def judge_many(answer, rng):
+    """Many episodes of one small bank: what may come does come (it fails to once in 10⁹ checks)."""
+    labels = rng.permutation(np.repeat(rng.choice(np.arange(10, 99), 6, replace=False), 6))
+    settings, start = (labels, 4, 2, 1), int(rng.integers(10**6))
+    drawn = [judged(parts_of(answer, *settings, start + i), *settings) for i in range(400)]
+    judge_classes(drawn, labels)
+    judge_images(drawn, labels)
+
+
+def judged(parts, *settings):
+    """The four arrays as whole numbers, if they are an episode."""
+    judge_form(parts, *settings)
+    parts = [part.astype(np.int64) for part in parts]
+    judge_episode(parts, *settings)
+    return parts
 
 
 NAMES = ("support", "support_y", "query", "query_y")
@@ -74,6 +90,46 @@ def judge_labels(drawn, count):
     sizes = {parts[0].size for parts in drawn}
     if min(sizes) < count and (0 in sizes or len(sizes) > 1):
         raise WrongAnswer(f"support misses images: {ABSENT}")
+
+
+def judge_places(drawn, *settings):
+    """Four arrays that are episodes in another order, or of places within the classes: said of all or of none."""
+    if all(is_episode(parts, *settings) for parts in drawn):
+        return
+    for order in list(permutations(range(4)))[1:]:
+        if all(is_episode([parts[place] for place in order], *settings) for parts in drawn):
+            raise WrongAnswer(
+                "the four arrays are in another order: return (support, support_y, query, query_y)"
+            )
+    labels, ways, shots, queries = settings
+    if all(are_places(parts, labels, ways, (shots, queries)) for parts in drawn):
+        raise WrongAnswer(
+            "support and query hold places within each class, 0, 1, …: return indices into labels, "
+            "np.flatnonzero(labels == character)[places]"
+        )
+
+
+def is_episode(parts, *settings):
+    try:
+        judged(parts, *settings)
+    except WrongAnswer:
+        return False
+    return True
+
+
+def are_places(parts, labels, ways, counts):
+    """Whether support and query would do if they were places within the class that is named beside them."""
+    size = np.unique(labels, return_counts=True)[1].min()
+    own = [[] for _ in range(ways)]
+    for images, y, count in zip(parts[::2], parts[1::2], counts, strict=True):
+        right = images.shape == y.shape == (ways * count,)
+        if not right or images.dtype.kind not in "iu" or y.dtype.kind not in "iu":
+            return False
+        if images.min() < 0 or images.max() >= size or y.min() < 0 or y.max() >= ways:
+            return False
+        for image, k in zip(images.tolist(), y.tolist(), strict=True):
+            own[k].append(image)
+    return all(len(set(places)) == len(places) == sum(counts) for places in own)
 
 
 def judge_form(parts, labels, ways, shots, queries):
@@ -159,13 +215,11 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def places(parts, labels):
-    """For each class of an episode, which of its images (by number among these) are where."""
-    support, support_y, query, query_y = parts
-    both, y = np.concatenate([support, query]), np.concatenate([support_y, query_y])
+def places(images, y, labels):
+    """For each class, which of its images (by number among these) are in a set."""
     return [
-        np.searchsorted(np.flatnonzero(labels == labels[both[y == k][0]]), both[y == k]).tolist()
-        for k in range(y.max() + 1)
+        np.searchsorted(np.flatnonzero(labels == labels[own[0]]), np.sort(own)).tolist()
+        for own in (images[y == k] for k in range(y.max() + 1))
     ]
 
 
@@ -179,21 +233,73 @@ def judge_chance(drawn, labels):
             "the classes are always numbered in the bank's order, so that small labels mean early characters: "
             "number them in the order in which they are drawn"
         )
-    if all(
-        np.array_equal(
-            np.sort(s[y == k]), np.flatnonzero(labels == labels[s[y == k][0]])[: sum(y == k)]
-        )
-        for s, y, _, _ in drawn
-        for k in range(y.max() + 1)
-    ):
+    for place, name in ((0, "support"), (2, "query")):
+        own = [places(*parts[place : place + 2], labels) for parts in drawn]
+        judge_drawing(own, name)
+
+
+def judge_drawing(own, name):
+    """The images of a set, by number among those of their class: own[episode][class]."""
+    met = {tuple(images) for episode in own for images in episode}
+    if met == {tuple(range(len(own[0][0])))}:
         raise WrongAnswer(
-            "it is always the first images of a class that are support: draw them at random"
+            f"it is always the first images of a class that are {name}: draw them at random"
         )
-    if all(len({tuple(own) for own in places(parts, labels)}) == 1 for parts in drawn):
+    if len(met) == 1:
         raise WrongAnswer(
-            "every class gives the images of the same places: make ONE generator, before the loop over "
-            "classes; made anew from the seed it draws the same again"
+            f"it is always the images of the same places of a class that are {name}, whatever the class and "
+            "the seed: draw them at random"
         )
+    if all(len(set(map(tuple, episode))) == 1 for episode in own):
+        raise WrongAnswer(
+            f"in an episode every class gives the {name} set the images of the same places: draw again for "
+            "each class, with ONE generator (not one permutation for all classes, nor a generator that is "
+            "made anew from the seed for each)"
+        )
+
+
+def judge_classes(drawn, labels):
+    """Of six characters each four must come together, and each must come under each label."""
+    numbers = from_zero(labels)
+    classes = [[int(numbers[s[y == k]][0]) for k in range(4)] for s, y, _, _ in drawn]
+    if len({tuple(sorted(own)) for own in classes}) < 15:
+        raise WrongAnswer(
+            "some characters never come together in an episode: any that are drawn must be able to, as with "
+            "rng.choice(…, replace=False)"
+        )
+    if any(len(set(column)) < 6 for column in zip(*classes, strict=True)):
+        raise WrongAnswer(
+            "some labels never mean some characters: number the classes in the order in which they are drawn"
+        )
+
+
+def judge_images(drawn, labels):
+    """Of the six images of a class each two must come as support, and with them each other one as query."""
+    met = {
+        (*own, *others)
+        for s, s_y, q, q_y in drawn
+        for own, others in zip(places(s, s_y, labels), places(q, q_y, labels), strict=True)
+    }
+    if len(met) == 60:
+        return
+    runs = [{k % 6, (k + 1) % 6, (k + 2) % 6} for k in range(6)]
+    if all({*images} in runs for images in met):
+        raise WrongAnswer(
+            "the images of a class that come in an episode are always neighbours in the bank: draw each at random"
+        )
+    if all(first < second < query for first, second, query in met):
+        raise WrongAnswer(
+            "the support images of a class always come before its query images in the bank: share out what is "
+            "drawn in random order"
+        )
+    if all(query == min({*range(6)} - {*own}) for *own, query in met):
+        raise WrongAnswer(
+            "the query set always gets the first images that the support set leaves: draw them at random, too"
+        )
+    raise WrongAnswer(
+        "some choices of support and query images of a class never come up, in 400 episodes: any image must be "
+        "able to go with any other, as with rng.permutation(images)"
+    )
 
 
 # ---------------------------------------------------------------- 10.2
@@ -207,7 +313,7 @@ def draw_both(rng):
     return tuple((rng.random(shape) < p).astype(int) for p in (chance + better, chance))
 
 
-@exercise("10.compare", points=4, minutes=10, difficulty=3)
+@exercise("10.compare", points=4, minutes=10, difficulty=2)
 def compare(answer, rng):
     """Two methods, the same episodes"""
     for ours, theirs in draw(rng, both=draw_both):
@@ -349,6 +455,8 @@ VARIANTS = {
     "mean and variance are of each image by itself (that is instance norm): take them over the batch": {
         "axes": (2, 3)
     },
+    "mean and variance are of each image by itself, over all features (that is layer norm): take them over "
+    "the batch, for each feature": {"axes": (1, 2, 3)},
     "ε stands beside the root: it belongs to the variance, under the root": {
         "divide": lambda v, e: np.sqrt(v) + e
     },
@@ -381,7 +489,7 @@ def mixed_up(support, query, eps):
     """What comes out when the wrong images are normalised together, or the wrong ones returned."""
     together, alone = normalised(query, eps), one_at_a_time(support, query, eps)
     both = np.concatenate([support, query])
-    first = [normalised(np.concatenate([support, q[None]]), eps)[0] for q in query]
+    beside = [normalised(np.concatenate([support, q[None]]), eps) for q in query]
     return {
         "one at a time, you use the support set's statistics only: the query is part of the batch, too": (
             together,
@@ -403,9 +511,13 @@ def mixed_up(support, query, eps):
             together,
             np.stack([normalised(q[None], eps)[0] for q in query]),
         ),
-        "one at a time, you return a support image: the query is not where you look for it in the batch": (
+        "one at a time, you return a support image, the first: look where in the batch the query is": (
             together,
-            np.stack(first),
+            np.stack([batch[0] for batch in beside]),
+        ),
+        "one at a time, you return a support image, the last: look where in the batch the query is": (
+            together,
+            np.stack([batch[-2] for batch in beside]),
         ),
         "the two are in the wrong order: (together, one at a time)": (alone, together),
     }
@@ -435,8 +547,8 @@ def in_company(
     normal = np.empty(features.shape)
     for rows in batches:
         batch = features[rows]
-        variance = batch.var(axis, ddof=ddof) if len(rows) > ddof else 0.0
-        normal[rows] = (batch - centre * batch.mean(axis)) / divide(variance, eps)
+        variance = batch.var(axis, ddof=ddof, keepdims=True) if len(rows) > ddof else 0.0
+        normal[rows] = (batch - centre * batch.mean(axis, keepdims=True)) / divide(variance, eps)
     return normal
 
 
@@ -453,6 +565,15 @@ def sums_of_squares(x, y, weighted=True):
 def share(x, y, weighted=True):
     between, total = sums_of_squares(x, y, weighted)
     return float((between / total).mean())
+
+
+def shares_about(x, y):
+    """Shares about the mean of the class means, in place of that of all images: (above only, above and below)."""
+    means = np.stack([x[y == k].mean(0) for k in np.unique(y)])
+    counts = np.unique(y, return_counts=True)[1]
+    m, total = means.mean(0), ((x - x.mean(0)) ** 2).sum(0)
+    between = (counts[:, None] * (means - m) ** 2).sum(0)
+    return tuple(float((between / below).mean()) for below in (total, ((x - m) ** 2).sum(0)))
 
 
 def bare_share(x, y):
@@ -511,13 +632,17 @@ def of_the_share(features, labels, batches, eps):
     """What mistakes make of the share."""
     normal = in_company(features, batches, eps)
     between, total = sums_of_squares(normal, labels)
-    order = np.concatenate(batches)
-    classes = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    order, above, above_and_below = np.concatenate(batches), *shares_about(normal, labels)
+    not_all = "m is the mean of the class means: it is that of all images, in which a large class counts more"
     return {
         "the batches play no part: normalised all together, or not normalised at all (which comes to the "
         "same, for a share does not feel a common scale)": share(features, labels),
-        "the images are normalised class by class: the rows of a *batch* go together": share(
-            in_company(features, classes, eps), labels
+        "your share is always 0, as when the images are normalised class by class (the rows of a *batch* go "
+        "together), or when n_k (m_k − m) is added up before it is squared (it cancels: square first)": 0.0,
+        f"{not_all} (above the line)": above,
+        f"{not_all} (above the line and below)": above_and_below,
+        "mean and variance are of each image, over its features: take them over the rows of the batch": share(
+            in_company(features, batches, eps, axis=1), labels
         ),
         "the rows are in the order of the batches, the labels are not: put each row back where it belongs": (
             share(normal[order], labels)
@@ -652,12 +777,12 @@ def draw_classes(rng):
     return rng.normal(0.5, 1.2, (ways, width))[y] + rng.normal(0, 1.5, (len(y), width)), y
 
 
-@exercise("10.prototype_head", points=4, minutes=12, difficulty=3)
+@exercise("10.prototype_head", points=4, minutes=10, difficulty=2)
 def prototype_head(answer, rng):
     """A ProtoNet is a head"""
     for x, y in draw(rng, support=draw_classes):
         centres = np.stack([x[y == k].mean(0) for k in range(y.max() + 1)])
-        got = answer(x.copy(), y.copy())
+        got = head_told(answer, x, y)
         parts = [array_of(part) for part in got] if isinstance(got, (list, tuple)) else []
         if len(parts) != 2 or any(part is None for part in parts):
             raise WrongAnswer("return two arrays: weights and bias")
@@ -668,6 +793,26 @@ def prototype_head(answer, rng):
             mistakes=partial(of_compared_heads, x, y, centres),
             what=f"your head ({COMPARED})",
         )
+
+
+def head_told(answer, x, y):
+    """What the answer gives. Raises WrongAnswer if it has an error, and none for classes of equal size."""
+    got, error = asked(answer, x.copy(), y.copy())
+    if error is None:
+        return got
+    ways = y.max() + 1
+    equal = np.arange(3 * ways) % len(x), np.arange(3 * ways) % ways
+    _, with_equal = asked(answer, x[equal[0]], equal[1])
+    asked(answer, x.copy(), y.copy())  # the inputs that a message shows are those of the last call
+    raise (
+        error
+        if with_equal is not None
+        else WrongAnswer(
+            "your function stops at classes of unequal size, and does not if all have equally many examples: "
+            "average each class by itself",
+            error.detail,
+        )
+    )
 
 
 COMPARED = (
@@ -718,10 +863,18 @@ def of_the_head(x, y, centres):
         "the factor 2 of the middle term is missing: −‖x − c‖² = −‖x‖² + 2 c·x − ‖c‖²",
         head(centres, 1.0),
     )
-    yield "the bias is missing: long centres win", head(centres, 2.0, 0.0)
     yield (
-        "that is the inner product with the centres: neither the factor 2 nor a bias",
+        "the bias is missing, or the same for every class, which changes nothing: long centres win",
+        head(centres, 2.0, 0.0),
+    )
+    yield (
+        "that is the inner product with the centres: neither the factor 2 nor a bias that differs from class to "
+        "class",
         head(centres, 1.0, 0.0),
+    )
+    yield (
+        "the bias is half as large as it should be, the weights are right",
+        head(centres, 2.0, -0.5),
     )
     yield (
         "the bias has the wrong sign: a far-away centre must be *less* likely at x = 0",
@@ -811,7 +964,7 @@ def misshapen(blocks, squares, order):
     return np.linalg.eigvalsh(hessian.reshape(side, side))[-1]
 
 
-@exercise("10.largest_rate", points=5, minutes=30, difficulty=4)
+@exercise("10.largest_rate", points=5, minutes=40, difficulty=4)
 def largest_rate(answer, rng):
     """How far may a head's step go?"""
     for features, logits in draw(rng, support=draw_features):

@@ -2,7 +2,7 @@
 # # 10 · Exercises: Few-shot images
 #
 # Each cell `check(…)` says whether your function is right and, if not, what it computes instead. Everything is NumPy.
-# About an hour and forty minutes in all; 10.7 is the hard one. The lesson:
+# About an hour and fifty minutes in all; 10.7 is the hard one. The lesson:
 # [10 · Few-shot images](../notebooks/10_few_shot_images.ipynb).
 
 # %%
@@ -65,7 +65,7 @@ check("10.episode", episode, hidden=True)
 # %% [markdown]
 # ## 10.2 Two methods, the same episodes
 #
-# *difficulty 3/5 · 10 minutes · 4 points*
+# *difficulty 2/5 · 10 minutes · 4 points*
 #
 # The lesson compares "all together" with "one at a time" by the *difference in each episode*. How much does that save?
 # Give the interval of the difference, and the price of doing without: how many times as many episodes you would need
@@ -280,7 +280,7 @@ check("10.convert_rate", convert_rate, hidden=True)
 # %% [markdown]
 # ## 10.6 A ProtoNet is a head
 #
-# *difficulty 3/5 · 12 minutes · 4 points*
+# *difficulty 2/5 · 10 minutes · 4 points*
 #
 # A ProtoNet gives class k of an image with features x the probability $\operatorname{softmax}_k(-\lVert x -
 # c_k\rVert^2)$, where $c_k$ is the mean of the features of its support examples. It has no head and takes no step. Yet
@@ -325,7 +325,7 @@ check("10.prototype_head", prototype_head, hidden=True)
 # %% [markdown]
 # ## 10.7 How far may a head's step go?
 #
-# *difficulty 4/5 · 30 minutes · 5 points*
+# *difficulty 4/5 · 40 minutes · 5 points*
 #
 # One part of a network is simple enough for its largest rate to be worked out on paper. Keep the body as it is and let
 # only the head learn: logits = W z + b, mean cross-entropy over the support examples. Take the loss to second order at

@@ -1,5 +1,6 @@
 """Wrong answers to the exercises of chapter 10, each caught by its words, and unusual right ones."""
 
+import random
 import warnings
 
 import numpy as np
@@ -109,13 +110,142 @@ def no_seed(labels, ways, shots, queries, seed):
     return drawn(labels, shots, queries, *some(labels, ways, None))
 
 
-@wrong_answer("10.episode", says="make ONE generator")
+@wrong_answer("10.episode", says="every class gives the support set the images of the same places")
 def a_generator_per_class(labels, ways, shots, queries, seed):
     class Anew:
         permutation = staticmethod(lambda images: np.random.default_rng(seed).permutation(images))
 
     _, characters = some(labels, ways, seed)
     return drawn(labels, shots, queries, Anew, characters)
+
+
+def shared_out(labels, ways, shots, queries, seed, pick):
+    """An episode in which pick(the images of a class, generator) says which are support and which query."""
+    rng, characters = some(labels, ways, seed)
+    picked = [pick(np.flatnonzero(labels == c), rng) for c in characters]
+    support, query = (np.concatenate(part) for part in zip(*picked, strict=True))
+    return support, np.repeat(np.arange(ways), shots), query, np.repeat(np.arange(ways), queries)
+
+
+@wrong_answer("10.episode", says="not one permutation for all classes")
+def one_permutation_for_all(labels, ways, shots, queries, seed):
+    order = []
+
+    def pick(images, rng):
+        order[:] = order or [rng.permutation(len(images))]
+        return images[order[0][:shots]], images[order[0][shots : shots + queries]]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer(
+    "10.episode", says="the images of the same places of a class that are support, whatever"
+)
+def last_images(labels, ways, shots, queries, seed):
+    pick = lambda images, rng: (images[-shots - queries :][:shots], images[-queries:])
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="of a class that are support")
+def every_other_image(labels, ways, shots, queries, seed):
+    pick = lambda images, rng: (images[::2][:shots], images[1::2][:queries])
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="every class gives the query set the images of the same places")
+def queries_by_one_permutation(labels, ways, shots, queries, seed):
+    order = []
+
+    def pick(images, rng):
+        order[:] = order or [rng.permutation(len(images))]
+        query = images[order[0][:queries]]
+        return rng.permutation(np.setdiff1d(images, query))[:shots], query
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="always come before its query images")
+def drawn_and_sorted(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        own = np.sort(rng.choice(images, shots + queries, replace=False))
+        return own[:shots], own[shots:]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="the first images that the support set leaves")
+def queries_not_drawn(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        support = rng.choice(images, shots, replace=False)
+        return support, np.setdiff1d(images, support)[:queries]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="always neighbours in the bank")
+def a_window_of_images(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        k = rng.integers(len(images) - shots - queries + 1)
+        return images[k : k + shots], images[k + shots : k + shots + queries]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer(
+    "10.episode", says="the images of a class that come in an episode are always neighbours"
+)
+def images_rolled(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        images = np.roll(images, rng.integers(len(images)))
+        return images[:shots], images[shots : shots + queries]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer(
+    "10.episode", says="some choices of support and query images of a class never come up"
+)
+def never_the_first_image(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        images = rng.permutation(images[1:])
+        return images[:shots], images[shots : shots + queries]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
+
+
+@wrong_answer("10.episode", says="some characters never come together")
+def a_window_of_characters(labels, ways, shots, queries, seed):
+    rng, kinds = np.random.default_rng(seed), np.unique(labels)
+    k = rng.integers(len(kinds) - ways + 1)
+    return drawn(labels, shots, queries, rng, rng.permutation(kinds[k : k + ways]))
+
+
+@wrong_answer("10.episode", says="some labels never mean some characters")
+def smallest_character_first(labels, ways, shots, queries, seed):
+    rng, characters = some(labels, ways, seed)
+    characters = np.roll(np.sort(characters), rng.integers(2))
+    return drawn(labels, shots, queries, rng, characters)
+
+
+@wrong_answer("10.episode", says="the four arrays are in another order")
+def images_then_labels(labels, ways, shots, queries, seed):
+    support, support_y, query, query_y = drawn(labels, shots, queries, *some(labels, ways, seed))
+    return support, query, support_y, query_y
+
+
+@wrong_answer("10.episode", says="return (support, support_y, query, query_y)")
+def labels_before_images(labels, ways, shots, queries, seed):
+    support, support_y, query, query_y = drawn(labels, shots, queries, *some(labels, ways, seed))
+    return support_y, support, query_y, query
+
+
+@wrong_answer("10.episode", says="hold places within each class")
+def places_in_the_class(labels, ways, shots, queries, seed):
+    def pick(images, rng):
+        order = rng.permutation(len(images))
+        return order[:shots], order[shots : shots + queries]
+
+    return shared_out(labels, ways, shots, queries, seed, pick)
 
 
 @wrong_answer("10.episode", says="images of EVERY class")
@@ -381,7 +511,18 @@ def epsilon_outside(support, query, eps):
     return normal(query, eps, divide=divide), beside(support, query, eps, divide=divide)
 
 
-@wrong_answer("10.two_ways", says="you return a support image")
+@wrong_answer("10.two_ways", says="layer norm")
+def every_image_and_all_features(support, query, eps):
+    return normal(query, eps, axes=(1, 2, 3)), beside(support, query, eps, axes=(1, 2, 3))
+
+
+@wrong_answer("10.two_ways", says="a support image, the last")
+def query_first_but_last_returned(support, query, eps):
+    batches = [np.concatenate([q[None], support]) for q in query]
+    return normal(query, eps), np.stack([normal(batch, eps)[-1] for batch in batches])
+
+
+@wrong_answer("10.two_ways", says="you return a support image, the first")
 def first_of_the_batch(support, query, eps):
     return normal(query, eps), beside(support, query, eps, place=0)
 
@@ -423,6 +564,43 @@ def raw_features(features, labels, batches, eps):
 def by_class(features, labels, batches, eps):
     batches = [np.flatnonzero(labels == k) for k in np.unique(labels)]
     return share(in_batches(features, batches, eps), labels) + 0.0
+
+
+@wrong_answer("10.class_share", says="is added up before it is squared")
+def squared_after_the_sum(features, labels, batches, eps):
+    x = in_batches(features, batches, eps)
+    between = sum((labels == k).sum() * x[labels == k].mean(0) for k in np.unique(labels)) ** 2
+    return (between / ((x - x.mean(0)) ** 2).sum(0)).mean()
+
+
+@wrong_answer("10.class_share", says="your share is always 0, as when")
+def nothing(features, labels, batches, eps):
+    return 0.0
+
+
+def about_the_mean_of_class_means(features, labels, batches, eps):
+    """(between, the mean of the class means, what is normalised)."""
+    x, classes = in_batches(features, batches, eps), np.unique(labels)
+    mean = np.mean([x[labels == k].mean(0) for k in classes], axis=0)
+    return sum((labels == k).sum() * (x[labels == k].mean(0) - mean) ** 2 for k in classes), mean, x
+
+
+@wrong_answer("10.class_share", says="m is the mean of the class means")
+def mean_of_class_means(features, labels, batches, eps):
+    between, mean, x = about_the_mean_of_class_means(features, labels, batches, eps)
+    return (between / ((x - mean) ** 2).sum(0)).mean()
+
+
+@wrong_answer("10.class_share", says="a large class counts more (above the line)")
+def mean_of_class_means_above(features, labels, batches, eps):
+    between, _, x = about_the_mean_of_class_means(features, labels, batches, eps)
+    return (between / ((x - x.mean(0)) ** 2).sum(0)).mean()
+
+
+@wrong_answer("10.class_share", says="of each image, over its features")
+def normalised_row_by_row(features, labels, batches, eps):
+    mean, variance = features.mean(1, keepdims=True), features.var(1, keepdims=True)
+    return share((features - mean) / np.sqrt(variance + eps), labels)
 
 
 @wrong_answer("10.class_share", says="put each row back where it belongs")
@@ -606,6 +784,25 @@ def two_forgotten(support_x, support_y):
 def no_bias(support_x, support_y):
     c = centres_of(support_x, support_y)
     return 2 * c, np.zeros(len(c))
+
+
+@wrong_answer("10.prototype_head", says="or the same for every class")
+def one_bias_for_all(support_x, support_y):
+    c = centres_of(support_x, support_y)
+    return 2 * c, -(c**2).sum() * np.ones(len(c))
+
+
+@wrong_answer("10.prototype_head", says="half as large as it should be")
+def bias_halved(support_x, support_y):
+    c = centres_of(support_x, support_y)
+    return 2 * c, -(c**2).sum(1) / 2
+
+
+@wrong_answer("10.prototype_head", says="stops at classes of unequal size")
+def reshaped_by_equal_counts(support_x, support_y):
+    ways = support_y.max() + 1
+    x = support_x[np.argsort(support_y)].reshape(ways, -1, support_x.shape[1])
+    return 2 * x.mean(1), -(x.mean(1) ** 2).sum(1)
 
 
 @wrong_answer("10.prototype_head", says="neither the factor 2 nor a bias")
@@ -889,6 +1086,32 @@ def one_shuffle(labels, ways, shots, queries, seed):
 def tensors(labels, ways, shots, queries, seed):
     rng, characters = some(labels, ways, seed)
     return tuple(torch.from_numpy(p) for p in drawn(labels, shots, queries, rng, characters))
+
+
+@right_answer("10.episode", why="Python's own random numbers, support and query drawn apart")
+def pythons_random(labels, ways, shots, queries, seed):
+    rng, support, query = random.Random(int(seed)), [], []
+    for c in rng.sample(sorted(set(labels.tolist())), ways):
+        images = np.flatnonzero(labels == c).tolist()
+        own = rng.sample(images, shots)
+        support += own
+        query += rng.sample([i for i in images if i not in own], queries)
+    y = list(range(ways))
+    return support, sorted(y * shots), query, sorted(y * queries)
+
+
+@right_answer(
+    "10.episode", why="the old generator; indices of an episode in rising order, per class"
+)
+def old_generator_sorted(labels, ways, shots, queries, seed):
+    rng = np.random.RandomState(seed)
+    parts = [[], [], [], []]
+    for k, c in enumerate(rng.permutation(np.unique(labels))[:ways]):
+        images = rng.permutation(np.flatnonzero(labels == c))
+        for place, own in ((0, images[:shots]), (2, images[shots : shots + queries])):
+            parts[place].append(np.sort(own))
+            parts[place + 1].append(np.full(len(own), k))
+    return tuple(np.concatenate(part) for part in parts)
 
 
 @right_answer("10.compare", why="a list of Python floats, from sums of squares")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Curve, Ink, Note, Points, Scene, number
+from maml_edu.figures.scene import Curve, Ink, Interval, Note, Points, Scene, number
 from maml_edu.figures.static import draw
 
 __all__ = ["an_episode", "accuracies", "by_company", "be_the_classifier"]
@@ -78,31 +78,28 @@ def accuracy_scene(
     A row is (mean, half) or, where the interval is not symmetric, (mean, low, high). reader: the name of
     theirs. meant: role → what the legend says of its marks; others are not in the legend.
     """
-    curves, points, notes, said = [], [], [], []
-    left = 100 * xlim[0] + 1.2 * (xlim[1] - xlim[0])
+    points, intervals, texts = [], [], []
     roles = dict.fromkeys(ours, "maml") | dict.fromkeys(recorded, "before") | {reader: "reader"}
     for y, (name, values) in enumerate(reversed(rows.items()), start=1):
         value, low, high = (100 * v for v in _with_ends(values))
-        text = f"{name}: {_in_words(value, low, high)}"
-        curves.append(Curve([low, high], [y, y], "truth", "95 % interval"))
+        texts.append(f"{name}: {_in_words(value, low, high)}")
+        intervals.append(Interval(low, high, y, label="95 % interval"))
         role = roles.get(name, "baseline")
         points.append(Points(value, y, role, dict(meant).get(role, "")))
-        notes.append(Note(left, y + 0.36, text))
-        said.append(text)
-    if chance is not None:
-        curves.append(_chance_line(100 * chance, len(rows)))
+    left, chance_line = _beside_chance(texts, chance, xlim)
     guess = f" A dotted line at {number(100 * chance)}, chance." if chance is not None else ""
     return Scene(
         title=title,
         alt="One mark a row on an axis of accuracy in per cent, with its 95 % interval: "
-        f"{'; '.join(reversed(said))}.{guess}",
+        f"{'; '.join(reversed(texts))}.{guess}",
         xlabel="accuracy on new tasks [%]",
         ylabel="who answers",
         xlim=(100 * xlim[0], 100 * xlim[1]),
         ylim=(0.4, len(rows) + 0.75),
-        curves=curves,
+        curves=chance_line,
+        intervals=intervals,
         points=points,
-        notes=notes,
+        notes=[Note(left, y + 0.45, text) for y, text in enumerate(texts, start=1)],
         rows=True,
     )
 
@@ -121,10 +118,23 @@ def _in_words(value, low, high):
     return f"{value:.0f} % ({low:.0f} to {high:.0f})"
 
 
-def _chance_line(x, rows):
-    """A line at x through the marks, with gaps for the words above each of them."""
-    heights = [h for row in range(1, rows + 1) for h in (row - 0.4, row + 0.16, np.nan)]
-    return Curve([x] * len(heights), heights, "neutral", "chance")
+CHARACTER = 1.35  # width of one in hundredths of the axis, on average
+
+
+def _beside_chance(texts, chance, xlim):
+    """(where the words of all rows begin, the line of chance, if any, in a list).
+
+    The words stand to the right of the line, or, where there is no room, at the left, and the line has gaps.
+    """
+    low, hundredth = 100 * xlim[0], xlim[1] - xlim[0]
+    left = low + 1.2 * hundredth
+    if chance is None:
+        return left, []
+    x, longest = 100 * chance, CHARACTER * hundredth * max(map(len, texts))
+    if x + 1.2 * hundredth + longest <= 100 * xlim[1]:
+        return x + 1.2 * hundredth, [Curve([x, x], [0.4, len(texts) + 0.7], "neutral", "chance")]
+    heights = [h for row, _ in enumerate(texts, 1) for h in (row - 0.36, row + 0.26, np.nan)]
+    return left, [Curve([x] * len(heights), heights, "neutral", "chance")]
 
 
 # ---------------------------------------------------------------- company
@@ -147,9 +157,6 @@ def company_scene(rows, title, chance, alone):
         ylabel="company, from even to one class",
         curves=[_upright(100 * alone, scene.notes, len(rows) + 0.7), *scene.curves],
     )
-
-
-CHARACTER = 1.35  # width of one in per cent of the axis, on average
 
 
 def _upright(x, notes, top):

@@ -135,14 +135,23 @@ def test_a_row_shows_its_accuracy_and_interval_in_per_cent():
     scene = few_shot.accuracy_scene(
         {"a": (0.9, 0.02), "b": (0.4, 0.03)}, "One row each", 0.2, ("a",)
     )
-    np.testing.assert_allclose([curve.x for curve in scene.curves[:2]], [[37, 43], [88, 92]])
+    ends = [(interval.low, interval.high, interval.at) for interval in scene.intervals]
+    np.testing.assert_allclose(ends, [(37, 43, 1), (88, 92, 2)])
     assert [point.role for point in scene.points] == ["baseline", "maml"]
     assert scene.points[1].y > scene.points[0].y, "the first is on top"
     assert "a: 90.0 ± 2.0 %" in [note.text for note in scene.notes]
 
 
-def test_the_line_of_chance_leaves_room_for_the_words():
+def test_words_stand_right_of_the_line_of_chance():
     scene = few_shot.accuracy_scene({"a": (0.9, 0.02), "b": (0.4, 0.03)}, "One row each", 0.2)
+    (chance,) = [curve for curve in scene.curves if curve.label == "chance"]
+    assert set(chance.x) == {20} and all(20 < note.x < 25 for note in scene.notes)
+
+
+def test_the_line_of_chance_has_gaps_for_words_that_are_too_long_to_stand_right_of_it():
+    long = "a method whose name says all that it does, and when, and why"
+    scene = few_shot.accuracy_scene({long: (0.9, 0.02), "b": (0.4, 0.03)}, "One row each", 0.2)
+    assert all(note.x < 5 for note in scene.notes)
     (chance,) = [curve for curve in scene.curves if curve.label == "chance"]
     crossed = [low < note.y < high for note in scene.notes for low, high in pieces(chance.y)]
     assert len(crossed) == 4 and not any(crossed)
@@ -163,11 +172,12 @@ def test_company_is_a_row_each_in_the_order_given_and_nothing_joins_them():
     assert [point.x for point in scene.points] == pytest.approx([20, 50, 90])
     assert [point.y for point in scene.points] == [1, 2, 3], "the first is on top"
     lines = {curve.label: curve for curve in scene.curves}
-    assert set(lines) == {"one query at a time", "95 % interval", "chance"}
+    assert set(lines) == {"one query at a time", "chance"}
+    assert [interval.label for interval in scene.intervals] == 3 * ["95 % interval"]
     assert set(lines["one query at a time"].x) == {88} and set(lines["chance"].x) == {20}
 
 
-def test_the_words_of_company_lie_at_the_left_and_off_all_lines():
+def test_the_words_of_company_begin_at_one_place_and_lie_off_all_lines():
     rows = {"even": (0.9, 0.02), "eleven of one class, one of each of the other four": (0.5, 0.03)}
     scene = few_shot.company_scene(rows, "Company decides", 0.15, alone=0.62)
     assert len({note.x for note in scene.notes}) == 1
