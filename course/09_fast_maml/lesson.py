@@ -364,7 +364,7 @@ for count, taken in cost.items():
 
 # %% [markdown]
 # A thousand numbers cost hardly more than one; from ten thousand on, size begins to count. How much does it count
-# in vmap's own time? What the thin network saves, a tenth or a fifth. The rest is start.
+# in vmap's own time? As much as the thin network saves: by far the smaller part. Most of vmap's time is start, too.
 #
 # ## vmap → back-walk: do not keep what you can walk back to
 #
@@ -648,8 +648,8 @@ print(default.explain(batch))
 # - The same program against itself: single rounds lie apart; the medians lie nearer to 1.
 # - The loop waits for starts: with a seventieth of the arithmetic it takes nearly as long, and its arithmetic alone
 #   is about a hundredth of its time, or less.
-# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer: for its layers, which are
-#   start, too, and for its size, which explains a tenth or a fifth of its time here.
+# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer: mostly for the layers that
+#   it passes through, which are start, too, and least for its size.
 # - Memory: the recorded loop grows by a step's whole graph and $|\theta|$, the back-walk by $|\theta|$. In speed
 #   the back-walk is no better than vmap here.
 # - In the live figure: one task spends over 90 % of the product's time on starting; about a dozen tasks make it half
