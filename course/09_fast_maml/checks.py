@@ -46,7 +46,7 @@ def chained(theta, x, y, inner_lr):
     return np.stack(found)
 
 
-@exercise("09.adapt_all", points=2, minutes=5, difficulty=1)
+@exercise("09.adapt_all", points=2, minutes=7, difficulty=1)
 def adapt_all(answer, rng):
     """No loop over tasks"""
     for (theta, x, y), inner_lr in draw(rng, problem=draw_regressions, inner_lr=(0.05, 0.3)):
@@ -90,24 +90,28 @@ def adapt_all(answer, rng):
 
 # ---------------------------------------------------------------- 09.2
 
-# Numbers of rounds at which a mistaken count of tosses shows: a single term of the sum in place of the sum;
-# 0.05 on each side in place of 0.025; and those at which both give the right k.
-SHOW_A_TERM = [14, 19, 22, 24, 27, 32, 36]
+# Numbers of rounds at which a mistaken count of tosses shows: a single term of the sum in place of the sum (all
+# even, so that whoever takes one of the two middle ratios for the median is seen, too); 0.05 on each side in place
+# of 0.025; and 0.005, which gives k − 2 there.
+SHOW_A_TERM = [14, 22, 24, 32, 36]
 SHOW_TWICE_THE_RISK = [11, 13, 16, 18, 21, 23, 28, 37]
-SHOW_NEITHER = [9, 10, 12, 17, 20, 25]
+SHOW_A_FIFTH_OF_THE_RISK = [17, 20, 25]
 
 
 def draw_rounds(rng, faster, rounds):
-    """(old, new): seconds of some rounds with drift and outliers; new is `faster` times as fast."""
+    """(old, new): seconds of some rounds with drift and outliers; new is `faster` times as fast.
+
+    Between 0.9 and 1.1, `faster` is the median of the ratios, so that an open verdict has one on either side of 1.
+    """
     rounds = int(rng.choice(rounds))
     drift = np.exp(np.linspace(0, rng.uniform(-0.7, 0.7), rounds))  # both programs alike
     times = 0.02 * drift * np.exp(rng.normal(0, 0.05, (2, rounds)))
-    times[0] *= faster
-    if faster == 1.0:
+    if 0.9 < faster < 1.1:
         times *= np.where(rng.random((2, rounds)) < 0.1, rng.uniform(2, 8, (2, rounds)), 1.0)
+        faster /= np.median(times[0] / times[1])
     else:  # each program has one bad round: a single round says the opposite of the interval
         times[[0, 1], rng.choice(rounds, size=2, replace=False)] *= rng.uniform(4, 8, 2)
-    return times[0], times[1]
+    return faster * times[0], times[1]
 
 
 def tosses(rounds, risk=0.025):
@@ -129,12 +133,23 @@ def verdict_of(low, high):
 def speed_ups(old, new):
     """Message → the speed-up that a mistake gives."""
     ratios = old / new
+    ordered, n = np.sort(ratios), len(ratios)
     return {
         "the speed-up is the ratio of the two medians, which are taken from different rounds: take the "
         "ratio within each round first": float(np.median(old) / np.median(new)),
         "the speed-up is the ratio of the means (or of the totals): drift and outliers are in it. Take "
         "the median of the ratios": float(old.mean() / new.mean()),
         "the speed-up is the mean of the ratios: one bad round moves it": float(ratios.mean()),
+        "the speed-up is the geometric mean of the ratios: one bad round moves that, too": float(
+            np.exp(np.log(ratios).mean())
+        ),
+        "the speed-up is the upper one of the two middle ratios: for an even number of rounds the "
+        "median is their mean": float(ordered[n // 2]),
+        "the speed-up is the lower one of the two middle ratios: for an even number of rounds the "
+        "median is their mean": float(ordered[(n - 1) // 2]),
+        "the speed-up leaves out the first round: every round counts here": float(
+            np.median(ratios[1:])
+        ),
         "the speed-up compares the best round of each, which are two different rounds": float(
             old.min() / new.min()
         ),
@@ -154,7 +169,7 @@ def intervals(old, new):
     def ends(low=k, high=k, of=ordered):
         return float(of[low - 1]), float(of[n - high])
 
-    few = min(4, n // 2)
+    few, later = min(4, n // 2), tosses(n - 1)
     return {
         "low and high are the range of single rounds, not the interval of the median": ends(1, 1),
         "k is the lesson's 4, which belongs to 15 rounds: count the tosses for these rounds": ends(
@@ -163,13 +178,21 @@ def intervals(old, new):
         "0.05 is allowed on each side: it is 0.025 on each, 0.05 on both together": ends(
             *[tosses(n, 0.05)] * 2
         ),
+        "less than 0.025 is allowed on each side (0.005?)": ends(*[tosses(n, 0.005)] * 2),
+        "low and high leave out the first round: every round counts here": (
+            float(np.sort(ratios[1:])[later - 1]),
+            float(np.sort(ratios[1:])[-later]),
+        ),
         "k heads alone are judged: their probability must be added to those of fewer heads": ends(
             *[single_terms(n)] * 2
         ),
-        "k is one too small: when at most h heads are improbable enough, fewer than h + 1 are, so k = "
-        "h + 1": ends(k - 1, k - 1),
-        "the ends lie one ratio too far inside: the k-th smallest is ordered[k - 1], the k-th largest "
-        "ordered[n - k]": ends(k + 1, k + 1),
+        "the ends lie one ratio too far outside: either k is one too small (when at most h heads are "
+        "improbable enough, fewer than h + 1 are, so k = h + 1), or the index is one off (the k-th "
+        "smallest is ordered[k - 1], the k-th largest ordered[n - k])": ends(k - 1, k - 1),
+        "the ends lie one ratio too far inside: either k counts the term that passes 0.025, or the "
+        "index is one off (the k-th smallest is ordered[k - 1], the k-th largest ordered[n - k])": (
+            ends(k + 1, k + 1)
+        ),
         "high is right, low is one place too far inside: the k-th smallest is ordered[k - 1]": ends(
             low=k + 1
         ),
@@ -219,8 +242,8 @@ def by_standard_errors(ratios):
 @exercise("09.compare_in_rounds", points=4, minutes=20, difficulty=3)
 def compare_in_rounds(answer, rng):
     """The verdict of the rounds"""
-    faster = itertools.cycle((1.0, 1.4, 0.7, 1.0))  # open, new, old
-    rounds = itertools.cycle((SHOW_A_TERM, SHOW_TWICE_THE_RISK, SHOW_NEITHER))
+    faster = itertools.cycle((1.005, 1.4, 0.7, 0.995))  # open, new, old, open
+    rounds = itertools.cycle((SHOW_A_TERM, SHOW_TWICE_THE_RISK, SHOW_A_FIFTH_OF_THE_RISK))
     for old, new in draw(rng, times=lambda rng: draw_rounds(rng, next(faster), next(rounds))):
         ordered, k = np.sort(old / new), tosses(len(old))
         speed_up, low, high = (float(x) for x in (np.median(ordered), ordered[k - 1], ordered[-k]))
@@ -244,6 +267,12 @@ def compare_in_rounds(answer, rng):
             "the verdict": {
                 "the verdict is never open: it must come from the interval, not from the median": (
                     "new" if speed_up > 1 else "old"
+                ),
+                'the verdict is never open: high above 1 is not enough for "new", low must be, too': (
+                    "new" if high > 1 else "old"
+                ),
+                'the verdict is never open: low below 1 is not enough for "old", high must be, too': (
+                    "new" if low > 1 else "old"
                 ),
                 "the verdict names the slower one": flipped,
                 "the verdict asks whether all single rounds agree: the interval is enough": (
@@ -281,52 +310,54 @@ def weighted(means, weights):
     return {name: sum(w * mean[name] for w, mean in pairs) for name in means[0]}
 
 
-@exercise("09.all_reduce", points=2, minutes=5, difficulty=2)
+NAN = (
+    "a process without tasks makes everything NaN: whatever you add NaN to becomes NaN, and so does "
+    "anything multiplied by it, even 0. Leave that process out"
+)
+FOR_ZERO = "this is the mean of the means, those of processes without tasks taken for zero"
+BY_THE_BUSY = "you divide by the number of processes that have tasks (it is to be that of tasks)"
+
+
+def share_mistakes(means, counts):
+    """Message → the gradient that a mistake gives; processes without tasks are left out."""
+    used = [float(n > 0) for n in counts]
+    inverse = [1 / n if n else 0.0 for n in counts]
+    weights = {
+        "this is the mean of the means: it counts the tasks of a small share more than those of a large "
+        "one": [u / sum(used) for u in used],
+        FOR_ZERO: [u / len(counts) for u in used],
+        "this is the sum of the means: weight each by its tasks, and divide by all tasks": used,
+        "this is the sum over tasks: divide by the number of all tasks": [float(n) for n in counts],
+        "you divide by the number of processes (or of those with tasks); a mean over tasks is divided by "
+        "the number of tasks": [n / len(counts) for n in counts],
+        BY_THE_BUSY: [n / sum(used) for n in counts],
+        "each mean is divided by its number of tasks: multiply, and it is the sum over its share": (
+            inverse
+        ),
+        "the weights are upside down: a process with more tasks counts more": [
+            w / sum(inverse) for w in inverse
+        ],
+        "the weights are squared: the mean is weighted once, by its number of tasks": [
+            n**2 / sum(m**2 for m in counts) for n in counts
+        ],
+        "this is the first process's gradient alone": [float(i == 0) for i in range(len(counts))],
+        "this is the gradient of the largest share alone": [
+            float(n == max(counts)) for n in counts
+        ],
+    }
+    return {message: weighted(means, each) for message, each in weights.items()}
+
+
+@exercise("09.all_reduce", points=2, minutes=5, difficulty=1)
 def all_reduce(answer, rng):
     """All-reduce"""
     empty = itertools.cycle((False, True))  # a wrong mean is seen before the first NaN
     for means, counts in draw(rng, shares=lambda rng: draw_shares(rng, next(empty))):
-        total, used = sum(counts), [float(n > 0) for n in counts]
-        got = answer(means, counts)
-        if 0 in counts and holds_nan(got):
-            raise WrongAnswer(
-                "a process without tasks makes everything NaN: whatever you add NaN to becomes NaN, and "
-                "so does anything multiplied by it, even 0. Leave that process out"
-            )
-        first = [float(i == 0) for i in range(len(counts))]
-        most = [float(n == max(counts)) for n in counts]
-        expect(
-            got,
-            weighted(means, [n / total for n in counts]),
-            mistakes={
-                "this is the mean of the means: it counts the tasks of a small share more than those of "
-                "a large one": weighted(means, [u / sum(used) for u in used]),
-                "this is the mean of the means, those of processes without tasks taken for zero": (
-                    weighted(means, [u / len(counts) for u in used])
-                ),
-                "this is the sum of the means: weight each by its tasks, and divide by all tasks": (
-                    weighted(means, used)
-                ),
-                "this is the sum over tasks: divide by the number of all tasks": weighted(
-                    means, [float(n) for n in counts]
-                ),
-                "you divide by the number of processes (or of those with tasks); a mean over tasks is "
-                "divided by the number of tasks": weighted(
-                    means, [n / len(counts) for n in counts]
-                ),
-                "you divide by the number of processes that have tasks (it is to be that of tasks)": (
-                    weighted(means, [n / sum(used) for n in counts])
-                ),
-                "the weights are upside down: a process with more tasks counts more": weighted(
-                    means, [1 / n / sum(1 / m for m in counts if m) if n else 0.0 for n in counts]
-                ),
-                "the weights are squared: the mean is weighted once, by its number of tasks": weighted(
-                    means, [n**2 / sum(m**2 for m in counts) for n in counts]
-                ),
-                "this is the first process's gradient alone": weighted(means, first),
-                "this is the gradient of the largest share alone": weighted(means, most),
-            },
-        )
+        got, mistakes = answer(means, counts), share_mistakes(means, counts)
+        if 0 in counts and holds_nan(got):  # NaN is as it may be, but no process was left out
+            got = "NaN"
+            mistakes = dict.fromkeys([*mistakes.keys() - {FOR_ZERO, BY_THE_BUSY}, NAN], got)
+        expect(got, weighted(means, [n / sum(counts) for n in counts]), mistakes)
 
 
 def holds_nan(got):
@@ -374,6 +405,12 @@ def recorded_mistakes(steps, parameters, step, query):
             sets - parameters + steps * step + query
         ),
         "the recorded loop keeps the graphs of all inner steps, not of one": sets + step + query,
+        "the recorded loop has one inner step too many: its last graph is the query's": (
+            sets + parameters + (steps + 1) * step
+        ),
+        "the recorded loop has one inner step too many: K steps have K graphs and K new sets": (
+            sets + parameters + (steps + 1) * step + query
+        ),
         "this is the back-walk: the recorded loop comes first": sets + max(step, query),
     }
 
@@ -393,6 +430,9 @@ def walked_mistakes(steps, parameters, step, query):
         "the back-walk has the graph of an inner step, too, and it may be the larger one": sets
         + query,
         "the back-walk's one graph is missing: it needs one at a time": sets,
+        "the smaller graph is taken in the back-walk: the larger one makes the worst moment": (
+            sets + min(step, query)
+        ),
         "the sets φ₁ … φ_K are missing: the back-walk keeps them to the end": larger,
         "the back-walk's sets are missing beside the step's graph: it keeps them to the end": max(
             sets + query, step
@@ -420,6 +460,15 @@ def thrifty_mistakes(steps, parameters, step, query):
             before + step
         ),
         "the thrifty walk needs all sets at its beginning, not one": parameters + larger,
+        "the better of two moments is taken in the thrifty walk: it has to fit at the worse one": min(
+            sets + query, before + step
+        ),
+        "in the thrifty walk the smaller graph is taken: the larger one may make the worst moment": (
+            sets + min(step, query)
+        ),
+        "the thrifty walk has one set too many beside the query's graph: K inner steps make K": max(
+            sets + parameters + query, before + step
+        ),
         "the thrifty walk is judged at its end, where it needs least": step,
         "the thrifty walk has one set too many: θ is there anyway, and v does not count": (
             max(sets + query, before + step) + parameters
@@ -440,7 +489,7 @@ def thrifty_mistakes(steps, parameters, step, query):
     }
 
 
-@exercise("09.memory_law", points=3, minutes=15, difficulty=3)
+@exercise("09.memory_law", points=3, minutes=20, difficulty=3)
 def memory_law(answer, rng):
     """The law of memory"""
     kinds = itertools.cycle(("step", "query", "step a little"))
@@ -498,6 +547,9 @@ def common_mistakes(t, operations, ratio):
             t.but(rest=0.0)
         ),
         "flops_per_task is the arithmetic of *all* operations of a task, not of each": ratio(each),
+        "`operations` is missing: each of them costs a start": ratio(
+            t.but(starts=t.starts / operations)
+        ),
         "the arithmetic is that of one task, in both programs: it is done for all tasks": ratio(
             alone
         ),
@@ -511,6 +563,9 @@ def speed_up_mistakes(t, operations):
         ),
         "the number of tasks is no speed-up: only the starts become fewer, arithmetic and rest stay": (
             float(t.tasks)
+        ),
+        "the vectorised program has one start in all: it starts each of its operations once": (
+            t.loop / (t.limit + t.starts / operations)
         ),
         "the speed-up is inverted: it is the old time over the new one": t.together / t.loop,
         "this is the limit: the speed-up of the vectorised program comes first": t.loop / t.limit,
@@ -530,6 +585,9 @@ def speed_up_mistakes(t, operations):
 def limit_mistakes(t, operations):
     return common_mistakes(t, operations, lambda t: t.loop / t.limit) | {
         "the limit is inverted: a speed-up is the old time over the new one": t.limit / t.loop,
+        "the number of tasks is no limit: without starts, arithmetic and rest remain": float(
+            t.tasks
+        ),
         "the limit leaves `rest` out: a better engine does not touch it": t.loop / t.arithmetic,
         "the limit has only `rest` left: the arithmetic takes time at `peak`, too": t.loop / t.rest,
         "the limit has the arithmetic of one task only: all tasks' is done": (
@@ -549,7 +607,7 @@ def limit_mistakes(t, operations):
     }
 
 
-@exercise("09.predict_speed_up", points=3, minutes=8, difficulty=2)
+@exercise("09.predict_speed_up", points=3, minutes=10, difficulty=2)
 def predict_speed_up(answer, rng):
     """Predict the speed-up"""
     cases = draw(
@@ -639,17 +697,19 @@ class Walk:
         return ref.grad(self.loss.numpy)(self.path[k], *data)
 
     def trace(self, weights=None, rate=None, hessian_at=lambda k: k, data=None, early=False,
-              joining=None, curved=None):  # fmt: skip
+              joining=None, on_the_way=None, curved=None):  # fmt: skip
         """(dL/dφ₀, [(vₖ₊₁, the same walked over step k, with the query's gradient at φₖ) for each k]).
 
-        early: the gradient at φₖ joins before step k is walked. joining: the data of the gradients that join.
-        curved: a function (k, data, v, the v of the beginning) that is taken for H v.
+        early: the gradient at φₖ joins before step k is walked. joining: the data of the gradients that join;
+        on_the_way: those of the gradients that join after the first. curved: a function (k, data, v, the v of
+        the beginning) that is taken for H v.
         """
         weights = self.weights if weights is None else weights
         rate, data = self.rate if rate is None else rate, data or self.support
         joins, trace = self.slopes(joining or self.query), []
         curved = curved or (lambda k, data, v, _: times_hessian(self.loss, self.path[k], data, v))
         v = start = {n: weights[-1] * part for n, part in joins[-1].items()}
+        joins = self.slopes(on_the_way) if on_the_way else joins
         for k in reversed(range(len(self.path) - 1)):
             before = v
             if early:
@@ -694,6 +754,9 @@ class Walk:
             "the weights are in the opposite order: weights[k] belongs to φₖ": (
                 lambda: back(weights=w[::-1])
             ),
+            "the weights that join on the way are in the opposite order: weights[k] belongs to φₖ": (
+                lambda: back(weights=[*w[:0:-1], w[-1]])
+            ),
             "a query loss joins too early: the gradient at φₖ₊₁ has to be walked back over step k, that "
             "at φₖ has not": lambda: back(early=True),
             "H is that of the query loss; the inner steps were taken on the support set": (
@@ -707,11 +770,14 @@ class Walk:
             ),
             "the sign is wrong: v ← v − α H v, with a minus": lambda: back(rate=-self.rate),
             "inner_lr is missing: v ← v − α H v": lambda: back(rate=1.0),
+            "H v is subtracted twice: v ← v − α H v, without a 2": lambda: back(rate=2 * self.rate),
             "the first step, at path[0], is left out": (
                 lambda: back(hessian_at=lambda k: k or None)
             ),
             "the gradients that join v are those of the support loss: they are to be those of the query "
             "loss": lambda: back(joining=self.support),
+            "the gradients that join v on the way are those of the support loss: they are to be those of "
+            "the query loss": lambda: back(on_the_way=self.support),
             "support and query are exchanged: H is that of the support loss, and the gradients that join "
             "are those of the query loss": lambda: back(joining=self.support, data=self.query),
             "every H is applied to the v of the beginning: step k has to be walked by v as it is then": (
@@ -793,7 +859,7 @@ def differentiated(answer, *problem):
         ) from error
 
 
-@exercise("09.walk_back", points=5, minutes=35, difficulty=4, interface="torch")
+@exercise("09.walk_back", points=5, minutes=40, difficulty=4, interface="torch")
 def walk_back(answer, rng):
     """Walk back, past several query losses"""
     network = itertools.cycle((True, True, False))
@@ -851,8 +917,8 @@ class TwoLayers:
     def product(delta, inputs):
         return [delta.T @ inputs, delta.sum(0)]
 
-    def hessian_times(self, *, turn=1.0, input=1.0, curve=1.0, slope=1.0, target=0.0,
-                      forward=1.0, bias=1.0, moving=None, opening=1.0):  # fmt: skip
+    def hessian_times(self, *, turn=1.0, input=1.0, curve=1.0, slope=1.0, target=0.0, passing=1.0,
+                      forward=1.0, bias=1.0, moving=None, opening=1.0, chained=True):  # fmt: skip
         """H times the direction; each argument names a term."""
         U1, u1, U2, u2 = self.direction
         W1, _, W2, _ = self.weights
@@ -860,8 +926,8 @@ class TwoLayers:
         R_a = R_z1 * (self.opens if opening else 1.0)
         R_z2 = R_a @ W2.T + forward * (self.a @ U2.T) + bias * u2
         R_delta2 = 2 / self.y.size * (R_z2 - target * self.y)
-        R_opens = -2 * self.a * R_a
-        passed = R_delta2 @ W2 + turn * (self.delta2 @ U2)
+        R_opens = -2 * self.a * (R_a if chained else R_z1)
+        passed = passing * (R_delta2 @ W2) + turn * (self.delta2 @ U2)
         R_delta1 = passed * (self.opens if slope else 1.0) + curve * (self.delta2 @ W2) * R_opens
         first, second = self.product(R_delta1, self.x), self.product(R_delta2, self.a)
         second[0] = second[0] + input * (self.delta2.T @ R_a)
@@ -879,6 +945,8 @@ class TwoLayers:
             "stands still": H(curve=0.0),
             "R{1 − a²} is −2 a R{a}; the sign is wrong": H(curve=-1.0),
             "R{1 − a²} is −2 a R{a}; the 2 is missing": H(curve=0.5),
+            "R{1 − a²} is −2 a R{a}; you take R{z₁} for R{a} in it": H(chained=False),
+            "the term R{δ₂} W₂ is missing: δ₂ itself moves, and is passed back": H(passing=0.0),
             "the term δ₂ U₂ is missing: the weights turn under δ on its way back": H(turn=0.0),
             "the term δ₂ᵀ R{a} is missing: the second layer's inputs move": H(input=0.0),
             "the terms δ₂ U₂ and δ₂ᵀ R{a} are missing: by the product rule each product has two": (
@@ -911,7 +979,7 @@ class TwoLayers:
         return [factor * part for part in self.hessian_times()]
 
 
-@exercise("09.hessian_times", points=5, minutes=30, difficulty=4)
+@exercise("09.hessian_times", points=5, minutes=35, difficulty=4)
 def hessian_times(answer, rng):
     """The R-operator of two layers"""
     for problem in draw(rng, layers=draw_two_layers):

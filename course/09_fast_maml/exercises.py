@@ -4,8 +4,8 @@
 # Each cell `check(…)` says whether your function is right and, if not, what it computes instead. Arrays are
 # NumPy's, except in 09.6, where they are float64 tensors, none with `requires_grad=True`.
 #
-# - **Core**, about 75 minutes: 09.1, 09.2, 09.4, 09.6.
-# - **Further**, about 60 minutes: 09.5 and 09.8, which need the core of the lesson only; 09.3 and 09.7, which
+# - **Core**, about 90 minutes: 09.1, 09.2, 09.4, 09.6.
+# - **Further**, about 65 minutes: 09.5 and 09.8, which need the core of the lesson only; 09.3 and 09.7, which
 #   belong to *Further E* and *Further A* of the lesson.
 #
 # The lesson: [09 · Fast MAML](../notebooks/09_fast_maml.ipynb).
@@ -21,7 +21,7 @@ from maml_edu.checks import check
 # %% [markdown]
 # ## 09.1 No loop over tasks
 #
-# *difficulty 1/5 · 5 minutes · 2 points*
+# *difficulty 1/5 · 7 minutes · 2 points*
 #
 # A warm-up: the step from the loop to vmap, by hand. The same numbers with a task axis in front, and one product
 # for all tasks. Here is the loop; write it without one. (The check cannot tell: it draws a few tasks only, too few
@@ -123,16 +123,16 @@ check("09.compare_in_rounds", compare_in_rounds, hidden=True)
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
-# For 9 rounds: no head has the probability 1/512, at most one 10/512 = 0.0195, at most two 46/512 = 0.09. So two
-# terms fit, k = 2, and the interval goes from the 2nd smallest to the 2nd largest ratio: `ordered[1]` to
-# `ordered[7]`.
+# For 9 rounds: the probability of no heads is 1/512, that of at most one 10/512 = 0.0195, that of at most two
+# 46/512 = 0.09. So two terms fit, k = 2, and the interval goes from the 2nd smallest to the 2nd largest ratio:
+# `ordered[1]` to `ordered[7]`.
 #
 # </details>
 
 # %% [markdown]
 # ## 09.3 All-reduce
 #
-# *difficulty 2/5 · 5 minutes · 2 points*
+# *difficulty 1/5 · 5 minutes · 2 points*
 #
 # Some processes have shared a meta-batch, each has the mean gradient of its own tasks. Make the gradient of the
 # whole meta-batch from these. Shares may be unequal, and when there are more processes than tasks, some have
@@ -174,7 +174,7 @@ check("09.all_reduce", all_reduce, hidden=True)
 # %% [markdown]
 # ## 09.4 The law of memory
 #
-# *difficulty 3/5 · 15 minutes · 3 points*
+# *difficulty 3/5 · 20 minutes · 3 points*
 #
 # Will it fit? Count numbers kept at the worst moment, for one task, in three programs:
 #
@@ -212,7 +212,7 @@ check("09.memory_law", memory_law, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# K inner steps make K new sets of parameters. Which of the three programs can be without them? "One graph at a
+# K inner steps make K new sets of parameters. Which of the three programs can do without them? "One graph at a
 # time": the larger one decides.
 #
 # </details>
@@ -234,7 +234,7 @@ check("09.memory_law", memory_law, hidden=True)
 # %% [markdown]
 # ## 09.5 Predict the speed-up
 #
-# *difficulty 2/5 · 8 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
 # Before you rewrite anything, work out what it can give. Starting an operation costs `start` seconds, each flop
 # (one addition or multiplication) `1 / peak` seconds. A loop does `operations` operations for every task; a
@@ -281,12 +281,12 @@ check("09.predict_speed_up", predict_speed_up, hidden=True)
 # %% [markdown]
 # ## 09.6 Walk back, past several query losses
 #
-# *difficulty 4/5 · 35 minutes · 5 points*
+# *difficulty 4/5 · 40 minutes · 5 points*
 #
-# MAML++ (a later variant) takes the query loss after *every* step,
-# $L = \sum_{k=0}^{K} w_k L_{\text{Q}}(\varphi_k)$ (it has $w_0 = 0$; take any $w_0$), and Meta-SGD (another) learns
-# the inner rates. Take the walk of the lesson and make it do both, for one rate. At each $\varphi_k$ another gradient
-# joins $v$: when? And α has a slope, too:
+# MAML++ (Antoniou, Edwards & Storkey 2019, arXiv 1810.09502) takes the query loss after *every* step,
+# $L = \sum_{k=0}^{K} w_k L_{\text{Q}}(\varphi_k)$ (it has $w_0 = 0$; take any $w_0$), and Meta-SGD (Li, Zhou, Chen &
+# Li 2017, arXiv 1707.09835) learns the inner rates. Take the walk of the lesson and make it do both, for one rate. At
+# each $\varphi_k$ another gradient joins $v$: when? And α has a slope, too:
 # $\varphi_{k+1} = \varphi_k - \alpha \nabla L_{\text{S}}(\varphi_k)$ depends on α directly at every step.
 #
 # The tensors have no `requires_grad`, so the lesson's `torch.autograd.grad` does not run on them as they are. Shorter
@@ -337,7 +337,7 @@ check("09.walk_back", walk_back, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # α moves $\varphi_{k+1}$ by $-\nabla L_{\text{S}}(\varphi_k)$ while $\varphi_k$ stands still; how the loss
-# answers is $v_{k+1}$. Sum over the steps.
+# responds is $v_{k+1}$. Sum over the steps.
 #
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
@@ -353,13 +353,14 @@ check("09.walk_back", walk_back, hidden=True)
 # %% [markdown]
 # ## 09.7 The R-operator, where the activation is curved
 #
-# *difficulty 4/5 · 30 minutes · 5 points*
+# *difficulty 4/5 · 35 minutes · 5 points*
 #
 # A Hessian-vector product without autograd, for two layers on N examples: $z_1 = W_1x + b_1$, $a = \tanh z_1$,
 # $z_2 = W_2a + b_2$; the loss is the mean of $(z_2 - y)^2$ over all examples and outputs. *Further A* has relu,
 # whose slope stands still while the parameters move. The slope of tanh, $1 - a^2$, does not. Take R of every
 # line of `gradient`. With that function you can prove your answer by number before you ask the check; but the
-# check wants twelve digits, more than differences of gradients have.
+# check wants twelve digits, more than differences of gradients have. (It cannot tell how you got them: autograd passes,
+# too, and so does `gradient` at complex weights.)
 
 
 # %%

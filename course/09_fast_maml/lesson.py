@@ -51,6 +51,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +216,7 @@ def interleaved(programs, clock=None):
 
 
 def interval(ratios):
-    """Where the true median lies, 96 times in 100: from the 4th smallest to the 4th largest of 15."""
+    """Where the true median lies, in 96.5 % of all cases: 4th smallest to 4th largest of 15."""
     ordered = np.sort(ratios)
     return ordered[3], ordered[-4]
 
@@ -242,11 +243,13 @@ for clock in (time.perf_counter, CLOCK) * 2:
 
 # %% [markdown]
 # Whoever times each program once can find anything within the last two numbers of a line. The medians stay
-# nearer to 1, and the steadier clock mostly gives the narrower intervals. Each interval should hold 1; by chance, once
-# in 28 times, one does not. Call it a speed-up only when its *interval* lies above 1; when 1 is inside, you cannot
-# tell yet.
+# nearer to 1. (On a busy machine the clock on the wall mostly has the wider intervals; on an idle one the two are
+# alike.) Each interval should hold 1; by chance, once in 28 times, one does not. Call it a speed-up only when its
+# *interval* lies above 1; when 1 is inside, you cannot tell yet.
 #
 # ## The ladder
+#
+# From below in the order of this lesson. It is not the order of speed: the back-walk is there for its memory.
 
 # %%
 times = interleaved(rungs)
@@ -275,35 +278,39 @@ speed_ladder(speed, ends)
 
 # %%
 class Counted(TorchDispatchMode):
-    """Counts the tensor operations that are run inside a `with`."""
+    """Counts the tensor operations that are run inside a `with`; views touch no number."""
 
-    operations = 0
+    operations = views = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         self.operations += 1
+        self.views += function.is_view or "view" in str(function)
         return function(*args, **(kwargs or {}))
 
 
 def operations_of(run):
+    """(operations, those among them that are views)."""
     with Counted() as counted:
         run()
-    return counted.operations
+    return counted.operations, counted.views
 
 
-by_torch = [name for name in ("loop", "vmap", "back-walk") if name in rungs]
-operations = {name: operations_of(rungs[name]) for name in by_torch}
+# %%
 one_task = batch.part(0, 1)
-print("           operations   ms a step   µs each")
-for name, count in operations.items():
+operations = {}  # without views
+print("           operations   views   ms a step   µs each")
+for name in [name for name in ("loop", "vmap", "back-walk") if name in rungs]:
+    count, views = operations_of(rungs[name])
+    operations[name] = count - views
     step = np.median(times[name])  # seconds, from the ladder
-    print(f"{name:10} {count:10,} {1e3 * step:11.1f} {1e6 * step / count:9.1f}")
-alone = operations_of(lambda: textbook(theta, one_task))
+    print(f"{name:10} {count:10,} {views:7,} {1e3 * step:11.1f} {1e6 * step / count:9.1f}")
+alone = operations_of(lambda: textbook(theta, one_task))[0]
 print(f"loop, for one of the tasks: {alone:,} operations")
 
 # %% [markdown]
-# The loop starts nearly every operation 25 times, once for each task. `vmap` starts it once, on tensors 25 times
-# as large, and adds nearly as many of its own, mostly views and transposes: so the count falls by a factor of
-# about 14, not of 25.
+# The loop starts every operation 25 times, once for each task. `vmap` starts it once, on tensors 25 times as
+# large, and adds nearly as many of its own: so the count falls by a factor of about 14, not of 25. Most of these
+# are **views**: they give the same numbers another shape and compute nothing, but each has to be started.
 #
 # **Where does the time go?** The last column is only a quotient: are these microseconds start, or arithmetic?
 # Take the arithmetic away, and see what is left. The network 1-4-4-1 needs the same operations, and a seventieth of
@@ -311,22 +318,28 @@ print(f"loop, for one of the tasks: {alone:,} operations")
 # additions (*Further B* counts them), and so has *one* product of two 272 × 272 matrices, since 2 · 272³ is about
 # 40 million.
 
+
 # %%
-thin, block = mt.MLP(1, 4, 4, 1), torch.rand(272, 272)
-thin_theta = dict(thin.named_parameters())
-by_vmap = mt.MAML(thin, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS, engine="plain")
-thin_rungs = {
-    "loop": lambda: textbook(thin_theta, batch),
-    "vmap": lambda: by_vmap.meta_gradient(batch),
-}
-for name, run in thin_rungs.items():
-    run()  # warm-up
+def two_rungs(width):
+    """The loop and vmap for the network 1-width-width-1, both warm."""
+    network = mt.MLP(1, width, width, 1)
+    params = dict(network.named_parameters())
+    vmap = mt.MAML(network, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS, engine="plain")
+    both = {"loop": lambda: textbook(params, batch), "vmap": lambda: vmap.meta_gradient(batch)}
+    for run in both.values():
+        run()
+    return both
+
+
+# %%
+block = torch.rand(272, 272)
+for name, run in two_rungs(4).items():
     cost = interleaved({"thin": run, "block": lambda: block @ block, "full": rungs[name]})
     for what, part in {"with width 4": "thin", "arithmetic alone": "block"}.items():
         shares = 100 * cost[part] / cost["full"]
         low, high = interval(shares)
         print(
-            f"{name}, {what:16} {np.median(shares):5.2g} % of its time  ({low:.2g} to {high:.2g})"
+            f"{name}, {what:16} {np.median(shares):5.1f} % of its time  ({low:.1f} to {high:.1f})"
         )
 
 # %% [markdown]
@@ -334,7 +347,7 @@ for name, run in thin_rungs.items():
 # gets faster, and the arithmetic alone would be done in about a hundredth of the time, or less.
 #
 # vmap starts far fewer operations, but each of them takes longer. So 14 times fewer operations do not make it 14
-# times as fast. Two things make an operation of vmap dear. It passes through the layers of `vmap` and `grad`,
+# times as fast. Two things make an operation of vmap expensive. It passes through the layers of `vmap` and `grad`,
 # which turn one task's operation into one for all tasks: that, too, is start, and the thin network pays it as well.
 # And it is larger: a hidden layer has 25 · 10 · 40 = 10,000 numbers, the weights of all tasks have
 # 25 · 40 · 40 = 40,000. What does size alone cost?
@@ -350,7 +363,8 @@ for count, taken in cost.items():
     )
 
 # %% [markdown]
-# A thousand numbers cost hardly more than one. From ten thousand on, size begins to count.
+# A thousand numbers cost hardly more than one; from ten thousand on, size begins to count. How much does it count
+# in vmap's own time? As much as the thin network saves: by far the smaller part. Most of vmap's time is start, too.
 #
 # ## vmap → back-walk: do not keep what you can walk back to
 #
@@ -366,7 +380,7 @@ for count, taken in cost.items():
 # curvature. Along an eigenvector of $H$ with eigenvalue $\lambda$ the step multiplies $v$ by $1 - \alpha\lambda$:
 # where the loss is flat, $\lambda = 0$, $v$ passes unchanged; along negative curvature it grows.) To do step $k$ one
 # needs $\varphi_k$ and nothing else. So forget the graphs on the way forward, keep the parameters, and build each
-# step's graph again when you come by.
+# step's graph again when you reach it.
 #
 # **How to get $Hv$ without $H$.** Let $g = \nabla L_{\text{S}}(\varphi)$ and hold $v$ fixed. Then $g \cdot v$ is
 # one number, and its slope is
@@ -384,15 +398,20 @@ for count, taken in cost.items():
 
 
 # %%
-def walk_back(theta, support, query, steps=STEPS):
-    """The meta-gradient of one task; a graph lives for one step only."""
-    path = [theta]  # φ₀ … φ_K, kept to the end
-    for _ in range(steps):  # forward: no create_graph
+def path_from(theta, support, steps=STEPS):
+    """[φ₀ … φ_K] of one task: no create_graph, so no graph stays."""
+    path = [theta]
+    for _ in range(steps):
         slope = slope_of(loss(path[-1], *support), path[-1])
         moved = {name: (path[-1][name] - ALPHA * slope[name]).detach() for name in theta}
         path.append({name: value.requires_grad_() for name, value in moved.items()})
+    return path
+
+
+def walk_back(path, support, query):
+    """The meta-gradient of one task; a graph lives for one step only."""
     v = slope_of(loss(path[-1], *query), path[-1])
-    for phi in reversed(path[:-1]):  # back: one Hessian-vector product a step
+    for phi in reversed(path[:-1]):  # one Hessian-vector product a step
         slope = slope_of(loss(phi, *support), phi, create_graph=True)
         dot = sum((slope[name] * v[name]).sum() for name in v)  # g·v, whose gradient is H v
         v = {name: v[name] - ALPHA * part for name, part in slope_of(dot, phi).items()}
@@ -400,7 +419,7 @@ def walk_back(theta, support, query, steps=STEPS):
 
 
 support, query = (batch.support_x[0], batch.support_y[0]), (batch.query_x[0], batch.query_y[0])
-want, got = textbook(theta, one_task)[1], walk_back(theta, support, query)
+want, got = textbook(theta, one_task)[1], walk_back(path_from(theta, support), support, query)
 print("same gradient:", all(torch.allclose(want[n], got[n], rtol=1e-3, atol=1e-4) for n in theta))
 
 # %% [markdown]
@@ -417,36 +436,51 @@ if "vmap" in times and "back-walk" in times:
 # On this network it gains no speed; on the machine that built this page it was slower, since the whole interval
 # lies below 1. Why climb it, then? For memory.
 #
-# Count the bytes that PyTorch keeps for the way back: `saved_tensors_hooks` calls us for every tensor it saves. To
-# see activations, we take 100 support examples in place of 10. The recorded loop we measure. For the back-walk we
-# measure the two kinds of graph, and reckon by the paragraph above, its *law*: K new sets and the larger graph.
+# Count the bytes that PyTorch keeps for the way back: `saved_tensors_hooks` hands us every tensor that a graph
+# saves, and the graph keeps what we return in its place: an object that reports when it is deleted, which happens
+# when the graph goes. To see activations, we take 100 support examples in place of 10.
+#
+# Next to each measured number stands its **law**. For the recorded loop it is
+# $K(\text{graph of a step} + |\theta|) + \text{graph of the query}$: each graph hangs on the parameters at which it
+# is built, so $\varphi_1 \dots \varphi_K$ stay, here too. For the back-walk it is the paragraph above,
+# $K|\theta| + \text{the larger graph}$.
 
 
 # %%
-def kept(build, params):
-    """Bytes that the graph made by build() keeps, each storage once, without those of params."""
-    own = {p.untyped_storage().data_ptr() for p in params.values()}
-    found = {}  # address → storage, held so that no address is used twice
+def most_kept(run, *params):
+    """The most bytes that graphs keep at once during run(), each storage once, without params."""
+    own = {p.untyped_storage().data_ptr() for each in params for p in each.values()}
+    holders, now, most = Counter(), 0, 0
 
-    def pack(tensor):
+    def count(tensor, change):
+        nonlocal now, most
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage
-        return tensor
+        where = storage.data_ptr()
+        holders[where] += change
+        if where not in own and holders[where] == max(change, 0):  # the first came, the last went
+            now += change * storage.nbytes()
+            most = max(most, now)
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = build()  # the graph must live until we have counted
-    assert result is not None
-    return sum(storage.nbytes() for storage in found.values())
+    class Saved:
+        def __init__(self, tensor):
+            self.tensor = tensor
+            count(tensor, 1)
 
+        def __del__(self):
+            count(self.tensor, -1)
 
-def bytes_of(params):
-    return sum(p.numel() * p.element_size() for p in params.values())
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        run()
+    return most
 
 
 # %%
-wide = Sinusoids(shots=100, queries=10).sample(np.random.default_rng(9), tasks=1)
-examples = [torch.tensor(a[0], dtype=torch.float32) for a in (wide.support_x, wide.support_y)]
+def bytes_of(*params):
+    return sum(p.numel() * p.element_size() for each in params for p in each.values())
+
+
+many = Sinusoids(shots=100, queries=10).sample(np.random.default_rng(9), tasks=1)
+examples = [torch.tensor(a[0], dtype=torch.float32) for a in (many.support_x, many.support_y)]
 
 
 def recorded(steps):
@@ -458,25 +492,34 @@ def recorded(steps):
     return loss(phi, *query)
 
 
-step_graph = kept(lambda: slope_of(loss(theta, *examples), theta, create_graph=True), theta)
-query_graph = kept(lambda: loss(theta, *query), theta)
-counts = [1, 2, 5, 10, 20]
-plain = [kept(lambda k=k: recorded(k), theta) for k in counts]
-walked = [k * bytes_of(theta) + max(step_graph, query_graph) for k in counts]
-law = [k * (step_graph + bytes_of(theta)) + query_graph for k in counts]
+def kept_by_walk(steps):
+    """Bytes of φ₁ … φ_K, and of the graphs that stand at once on the way back."""
+    path = path_from(theta, examples, steps)
+    graphs = most_kept(lambda: walk_back(path, examples, query), *path)
+    return bytes_of(*path[1:]) + graphs
+
+
+# %%
+step_graph = most_kept(lambda: slope_of(loss(theta, *examples), theta, create_graph=True), theta)
+query_graph = most_kept(lambda: loss(theta, *query), theta)
 print(f"|θ| {bytes_of(theta):,} bytes; graphs: a step {step_graph:,}, the query {query_graph:,}")
-for k, a, b, c in zip(counts, plain, law, walked, strict=True):
-    print(f"{k:3} inner steps: recorded {a:9,} bytes (law {b:9,}), back-walk by its law {c:8,}")
+counts = [1, 2, 5, 10, 20]
+plain = [most_kept(lambda k=k: recorded(k), theta) for k in counts]
+walked = [kept_by_walk(k) for k in counts]
+print("inner steps   recorded   by its law   back-walk   by its law")
+for k, a, b in zip(counts, plain, walked, strict=True):
+    law = k * (step_graph + bytes_of(theta)) + query_graph
+    law_of_walk = k * bytes_of(theta) + max(step_graph, query_graph)
+    print(f"{k:11} {a:10,} {law:12,} {b:11,} {law_of_walk:12,}   bytes")
 
 # %%
 memory_against_steps(counts, plain, walked)
 
 # %% [markdown]
-# The recorded loop grows by a step's graph (activations for each example, and slopes) *and* by $|\theta|$: each
-# graph hangs on the parameters at which it is built, so $\varphi_1 \dots \varphi_K$ stay, here too. That is why
-# the picture shows 54 KiB a step, though a step's graph alone has 48. Its law, $K(\text{graph of a step} + |\theta|) +
-# \text{graph of the query}$, is a per cent or two too high here: it counts some numbers that need not be kept,
-# biases among them.
+# The recorded loop grows by a step's graph (activations for each example, and slopes) *and* by $|\theta|$. That is
+# why the picture shows 54 KiB a step, though a step's graph alone has 48. Its law is a per cent or two too high here:
+# it counts some numbers that need not be kept, biases among them. The back-walk lies above its law by 7,044 bytes,
+# one $|\theta|$, for any K: that is $v$, which the graph of $g \cdot v$ saves. (With one inner step it saves nothing.)
 #
 # The back-walk grows by $|\theta|$ only, whatever the number of examples. How much that saves depends on how large
 # a step's graph is, compared with $|\theta|$. Three convolutional networks on five images, and a wide network of
@@ -493,8 +536,8 @@ def graphs_of(network, inputs):
         return F.cross_entropy(functional_call(network, params, (inputs,)), labels)
 
     graphs = (
-        kept(loss_of, params),
-        kept(lambda: slope_of(loss_of(), params, create_graph=True), params),
+        most_kept(loss_of, params),
+        most_kept(lambda: slope_of(loss_of(), params, create_graph=True), params),
     )
     return [graph / bytes_of(params) for graph in graphs]
 
@@ -521,7 +564,8 @@ for what, network, inputs in [
 # For a step back, the library's walk uses the function below. `linearised` returns $g = \nabla L_{\text{S}}$ and a
 # function that returns $Hu$ for any $u$. It gets both from `torch.func.vjp`: given `slope_at` and the parameters,
 # `vjp` returns the slope and `pull`, and `pull(u)` is the transposed Jacobian of the slope times $u$. That Jacobian
-# is $H$, which is symmetric. (`moving` are the names of the parameters that the inner loop changes: here all.)
+# is $H$, which is symmetric. (`moving` are the names of the parameters that the inner loop changes: here all.
+# `maml.slope_of(loss, …)` is the library's and takes the loss itself; `slope_of` of this lesson takes its value.)
 
 # %%
 show_source(lean.BackWalk.linearised)
@@ -534,9 +578,10 @@ show_source(lean.BackWalk.linearised)
 # ## Back-walk → closed form → native
 #
 # The two upper rungs take the same walk without autograd. `closed` writes the derivatives of a ReLU network
-# down as formulas, in NumPy, for all tasks at once: some four hundred operations, each cheaper to start than one
-# of PyTorch's (*Further A* derives and counts them). `native` compiles these formulas and does one task after the
-# other, in *one* call (*Further B* looks into it).
+# down as formulas, in NumPy, for all tasks at once. Without views it starts some four hundred operations, hardly
+# fewer than vmap's five hundred; but each is cheaper to start, and so is each view (*Further A* derives and counts
+# them). `native` compiles these formulas and does one task after the other, in *one* call (*Further B* looks into
+# it).
 #
 # ## The roofline: starting or computing?
 #
@@ -555,19 +600,30 @@ show_source(lean.BackWalk.linearised)
 # (width × width), for all tasks at once; most operations are far smaller. Try:
 #
 # 1. One task at a time, width 40: what takes the time? How many tasks make it half and half?
-# 2. Width 400, one task. Does vmap still help?
+# 2. Width 400, one task. Does vmap still help? (The cell below the figure measures it.)
 # 3. A GPU: 10 µs to start, 2000 Gflops per second. Which settings use it?
 
 # %%
 launch_or_compute()
 
+# %%
+cost = interleaved(two_rungs(400))
+low, high = interval(cost["loop"] / cost["vmap"])
+ratio = np.median(cost["loop"] / cost["vmap"])
+print(f"width 400: vmap has {ratio:.2f} times the loop's speed  ({low:.2f} to {high:.2f})")
+
 # %% [markdown]
+# Below 1, vmap *loses*. This roof says only that there is little left to win, for it knows starts and flops, no
+# numbers that are moved. At width 400 the weights of one task are 0.64 MB, which many an L2 cache holds; those of 25
+# tasks are 16 MB. The loop often finds in a cache what its last operation wrote; vmap, which does each operation for
+# all tasks, has to fetch it from further away.
+#
 # ## Which rung am I on?
 #
 # | engine | rung | how | for |
 # | --- | --- | --- | --- |
 # | `textbook` | loop | task after task, double backward | whatever autograd can differentiate twice |
-# | `plain` | vmap | `vmap` of each task's gradient, then the mean | whatever `vmap` can run, with dropout, too |
+# | `plain` | vmap | `vmap` of each task's gradient, then the mean | whatever `vmap` can run, with dropout, too; wide networks may lose |
 # | `lean` | back-walk | the back-walk under `vmap` | the same without dropout, in less memory |
 # | `threads` | | the back-walk, each thread with tasks of its own | convolutions and large networks on a CPU |
 # | `closed` | closed form | by hand, in NumPy | multilayer perceptrons on a CPU |
@@ -588,18 +644,17 @@ print(default.explain(batch))
 # ## What you should have seen
 #
 # - All rungs have one gradient, and each is faster than the loop: vmap a few times, the closed form and the
-#   native code tens of times.
-# - The same program against itself: single rounds lie apart, mostly more so by the clock on the wall; the medians
-#   lie nearer to 1.
+#   native code, where they run, tens of times.
+# - The same program against itself: single rounds lie apart; the medians lie nearer to 1.
 # - The loop waits for starts: with a seventieth of the arithmetic it takes nearly as long, and its arithmetic alone
 #   is about a hundredth of its time, or less.
-# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer. Adding 1000 numbers costs
-#   hardly more than adding one; adding 40,000 costs a few times as much.
+# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer: mostly for the layers that
+#   it passes through, which are start, too, and least for its size.
 # - Memory: the recorded loop grows by a step's whole graph and $|\theta|$, the back-walk by $|\theta|$. In speed
 #   the back-walk is no better than vmap here.
-# - In the live figure: at the start, starting takes over 90 % of the time; about a dozen tasks make it half and
-#   half; at width 400 one task is past the bend, and vmap has little left to give. The GPU bends at 20 million
-#   flops: 100 tasks at width 100.
+# - In the live figure: one task spends over 90 % of the product's time on starting; about a dozen tasks make it half
+#   and half; at width 400 one task is past the bend. There vmap has little left to give, and can even lose, since it
+#   moves the numbers of all tasks at once. The GPU bends at 20 million flops: 100 tasks at width 100.
 #
 # ## Three questions
 #
@@ -612,7 +667,7 @@ print(default.explain(batch))
 #
 # <details><summary>(a) Publish?</summary>
 #
-# No. Nothing yet tells 8 % of speed from 8 % of weather: the machine may have been busier in the second half.
+# No. Nothing yet tells 8 % of speed from 8 % of noise: the machine may have been busier in the second half.
 #
 # </details>
 # <details><summary>(b) Rounds, ratios and the interval?</summary>
@@ -694,12 +749,12 @@ print(default.explain(batch))
 # *25 minutes.* Autograd builds a graph to find $Hv$ and throws it away. For one kind of network we can write the
 # answer down.
 #
-# <details><summary>The R-operator, and a network of three numbers</summary>
+# <details><summary>The R-operator, and a network of two weights</summary>
 #
 # **The network.** A layer takes its input $a_-$ to $z = Wa_- + b$ and gives out $a = \mathrm{relu}(z)$, the input
 # of the next layer. The *last* layer is linear: $a = z$. We write one example; $a_-$, $z$, $a$ are vectors.
 #
-# **Backpropagation.** For each layer let $\delta = \partial L/\partial z$: how the loss answers to what the layer
+# **Backpropagation.** For each layer let $\delta = \partial L/\partial z$: how the loss responds to what the layer
 # computes *before* its relu. At the output, for the mean squared error over $n$ examples with one output each,
 # $\delta = \tfrac2n(a - y)$. From a layer to the one below, whose numbers carry a minus: $a_-$ enters $z$ through
 # $W$, and $a_- = z_-$ where $z_- > 0$; so $\delta_- = W^\top\delta$ where $z_- > 0$, else 0. And as $W_{ij}$
@@ -745,7 +800,7 @@ print(default.explain(batch))
 
 # %% jupyter={"source_hidden": true}
 def column(U1, U2, w1=2.0, w2=1.0, x=1.0, y=1.0):
-    """H u of the network 1-1-1 without biases, for u = (U1, U2); every number of it is positive."""
+    """H u of the network 1-1-1 without biases, for u = (U1, U2)."""
     a1 = w1 * x
     delta2 = 2 * (w2 * a1 - y)
     Ra1 = U1 * x
@@ -824,7 +879,7 @@ print("same gradient as the loop")
 
 # %% jupyter={"source_hidden": true}
 class Counting(np.ndarray):
-    """An array that counts the NumPy operations it takes part in."""
+    """An array that counts the NumPy operations it takes part in; views are no such operations."""
 
     operations = products = 0
 
@@ -840,6 +895,7 @@ class Counting(np.ndarray):
 closed_walk([w.view(Counting) for w in weights], *[part.view(Counting) for part in data])
 operations["closed form"] = Counting.operations
 print(f"closed form: {Counting.operations} NumPy operations, {Counting.products} of them products")
+print(f"(views left out in both; vmap has {operations.get('vmap', 0)} operations of PyTorch)")
 
 # %% [markdown]
 # ## Further B · Under the roof of this machine: products, caches, threads
@@ -887,7 +943,7 @@ for name, part in share.items():
 # %% [markdown]
 # (Every rung is charged the closed form's flops, though some do more.) If arithmetic were all, every rung would
 # stand at 100 %. The roofline shows why they do not. Each rung is drawn at its *average* operation: all flops over
-# all operations.
+# all operations but views.
 
 # %% jupyter={"source_hidden": true}
 operations |= {"native": 1} if "native" in rungs else {}
@@ -897,11 +953,13 @@ roofline(np.median(times["start"]), peak, marks, share["small products"] * peak)
 
 # %% [markdown]
 # The *order* is what the picture explains: more arithmetic in an operation, nearer to the ceiling. It does not
-# explain the distance of the marks from the line, and least of all that of native code: *one* start, and still
-# far below the ceiling. The reasons differ from rung to rung.
+# explain the distance of the marks from the line: vmap and the closed form do nearly as much in an operation, and the
+# closed form is several times as fast; native code has *one* start, and still is far below the ceiling. The reasons
+# differ from rung to rung.
 #
 # - *loop, vmap, back-walk*: a recorded operation costs more to start than the bare `one + one` that the slope is
-#   drawn from, and most operations are no products: they add, mask, transpose, and count no flops.
+#   drawn from, the views between the operations are started, too, and most operations are no products: they add and
+#   mask, and count no flops.
 # - *closed form*: cheaper starts, but three of four operations are no products, and each of these reads and
 #   writes arrays of 25 tasks. And the products are small: `sgemm` reaches its speed when a number that it has
 #   loaded takes part in hundreds of multiplications, here it takes part in 10 or 40. The dashed line is what
@@ -909,13 +967,14 @@ roofline(np.median(times["start"]), peak, marks, share["small products"] * peak)
 # - *native*: one start, though no small one (a call looks at its arguments and makes arrays of tensors), and
 #   products of its own, written for this size, which come nearer to `sgemm`. They keep a small block of the result
 #   in registers, the few dozen numbers that the processor computes with directly, while all 40 terms are added.
-#   But these products are the smaller part of its time. The rest counts few flops or none: at every step new
-#   parameters, their transposes, the direction $-\alpha v$, biases, masks. Where nothing waits for starts, one
-#   waits for numbers that are moved.
+#   But these products are the smaller part of its time. The rest counts few flops or none, and goes in small
+#   portions: the call itself, transposes, at every step new parameters and the direction $-\alpha v$, biases, masks,
+#   products with the single input or output.
 #
-# Is that so? Per task the walk has 9 products of 32,000 flops a step, and 3 for the query loss: two in three are
-# 10 × 40 by 40 × 40, the slopes are 40 × 10 by 10 × 40. The cell times the rung's own product of the first kind, and
-# its own transpose.
+# How much do the products take, and how much the transposes? Per task the walk has 9 products of 32,000 flops a
+# step, and 3 for the query loss: two in three are 10 × 40 by 40 × 40, the slopes are 40 × 10 by 10 × 40. It
+# transposes a 40 × 40 matrix twice a step: the new weights, and on the way back the direction. The cells time the
+# rung's own product of the first kind, and its own transpose.
 
 # %% jupyter={"source_hidden": true}
 if "native" in rungs:
@@ -933,27 +992,33 @@ if "native" in rungs:
         for _ in range(count):
             transpose(out, a, 40, 40)
 
+
+# %% jupyter={"source_hidden": true}
+if "native" in rungs:
     a, b, out, turned = (np.ones((n, 48), np.float32) for n in (10, 48, 10, 48))  # 40, padded
-    own = {"100 products": lambda: products(out, a, b, 100)}
-    own |= {"100 transposes": lambda: transposes(turned, b, 100)}
-    times = interleaved(own | {"native": rungs["native"], "sgemm": yardsticks["sgemm"]})
+    programs = {name: (rungs | yardsticks)[name] for name in ("native", "sgemm")}
+    programs["100 products"] = lambda: products(out, a, b, 100)
+    programs["100 transposes"] = lambda: transposes(turned, b, 100)
+    times = interleaved(programs)
     rate = 100 * 2 * 10 * 40 * 40 / times["100 products"] / (2 * 1024**3 / times["sgemm"])
     print(f"native's own products: {100 * np.median(rate):.0f} % of the speed of sgemm")
-    share = TASKS * (9 * STEPS + 3) * times["100 products"] / 100 / times["native"]
-    print(f"they take {100 * np.median(share):.0f} % of native's time")
     slower = times["100 transposes"] / times["100 products"]
     print(f"a 40 × 40 matrix is transposed in {np.median(slower):.1f} times the time of a product")
+    for what, count in {"products": 9 * STEPS + 3, "transposes": 2 * STEPS}.items():  # a task
+        part = np.median(TASKS * count * times[f"100 {what}"] / times["native"])  # per cent
+        print(f"{what} take {part:.0f} % of native's time")
 
 # %% [markdown]
 # So a program can be short of arithmetic although each product is fast. To transpose a matrix is no arithmetic at
-# all, and takes at least as long as 32,000 multiplications and additions in a good order. Now the caches.
+# all, and takes about as long as 32,000 multiplications and additions in a good order. No single portion explains the
+# rest; the next cell estimates one more, the call itself. Now the caches.
 #
 # <details><summary>L1, L2, and what to expect</summary>
 #
 # A core reads a number from its **L1** cache (often 32 to 48 KiB) in a few cycles, from its **L2** (often 1 to 2
 # MiB) in a dozen or two, from what lies beyond in many dozens. NumPy runs each line for *all* tasks: one hidden
 # layer's numbers are 25 × 10 × 40 × 4 bytes = 40 kB, a whole L1 for themselves. So what one line writes, the next
-# reads from L2; the arrays of 400 tasks are 640 kB each, and a dozen of them fit into no L2. `native` does one
+# reads from L2; the arrays of 400 tasks are 640 kB each, and few L2 caches hold a dozen of them. `native` does one
 # task at a time: the same numbers are 1.6 kB, the 40 × 40 weights 6.4 kB, and most of what a line writes is in L1
 # when the next reads it, however many tasks there are.
 #
@@ -964,9 +1029,9 @@ if "native" in rungs:
 #
 # **Threads** go over *tasks*, not inside an operation: two threads that share a product of 10 × 40 numbers wait
 # for each other longer than they compute. That is why we set one thread at the top, and why the library does so
-# around its own threads. Try `torch.set_num_threads(2)`, then the ladder again: vmap shares operations, native
-# shares tasks. (Set `CLOCK = time.perf_counter` first: two threads that each take a second have taken two by the
-# other clock. And do it on an idle machine: while another program holds a core, one thread waits at every operation
+# around its own threads. Try `torch.set_num_threads(2)`, then the ladder again: vmap shares operations, native shares
+# tasks. (Set `CLOCK = time.perf_counter` first: two threads that are busy for one second count as two seconds on the
+# process clock. And do it on an idle machine: while another program holds a core, one thread waits at every operation
 # for the other, and a call can take many times as long as with one thread.)
 #
 # </details>

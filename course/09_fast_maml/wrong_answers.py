@@ -135,6 +135,67 @@ def counts_from_zero(old, new):
     return report(old / new, k=places(len(old)) + 1)
 
 
+@wrong_answer(
+    "09.compare_in_rounds", says="either k counts the term that passes 0.025, or the index"
+)
+def counts_the_crossing_term(old, new):
+    total, k = 0.0, 0
+    while total <= 0.025:
+        total += math.comb(len(old), k) / 2 ** len(old)
+        k += 1
+    return report(old / new, k=k)
+
+
+@wrong_answer("09.compare_in_rounds", says="one ratio too far outside: either k is one too small")
+def one_place_outwards(old, new):
+    n, k, ordered = len(old), places(len(old)), np.sort(old / new)
+    low, high = float(ordered[k - 2]), float(ordered[n - k + 1])
+    verdict = "new" if low > 1 else "old" if high < 1 else "open"
+    return float(np.median(ordered)), low, high, verdict
+
+
+@wrong_answer("09.compare_in_rounds", says="the geometric mean of the ratios")
+def geometric_mean(old, new):
+    return report(old / new, np.exp(np.mean(np.log(old / new))))
+
+
+@wrong_answer("09.compare_in_rounds", says="the upper one of the two middle ratios")
+def upper_median(old, new):
+    return report(old / new, np.sort(old / new)[len(old) // 2])
+
+
+@wrong_answer("09.compare_in_rounds", says="the lower one of the two middle ratios")
+def lower_median(old, new):
+    return report(old / new, np.sort(old / new)[(len(old) - 1) // 2])
+
+
+@wrong_answer("09.compare_in_rounds", says="the speed-up leaves out the first round")
+def warms_up(old, new):
+    return report((old / new)[1:])
+
+
+@wrong_answer("09.compare_in_rounds", says="low and high leave out the first round")
+def warms_up_the_interval(old, new):
+    return report((old / new)[1:], np.median(old / new))
+
+
+@wrong_answer("09.compare_in_rounds", says="less than 0.025 is allowed on each side")
+def a_fifth_of_the_risk(old, new):
+    return report(old / new, k=places(len(old), risk=0.005))
+
+
+@wrong_answer("09.compare_in_rounds", says='high above 1 is not enough for "new"')
+def looks_at_high_only(old, new):
+    middle, low, high, _ = report(old / new)
+    return middle, low, high, "new" if high > 1 else "old"
+
+
+@wrong_answer("09.compare_in_rounds", says='low below 1 is not enough for "old"')
+def looks_at_low_only(old, new):
+    middle, low, high, _ = report(old / new)
+    return middle, low, high, "new" if low > 1 else "old"
+
+
 @wrong_answer("09.compare_in_rounds", says="0.05 is allowed on each side")
 def twice_the_risk(old, new):
     return report(old / new, k=places(len(old), risk=0.05))
@@ -148,7 +209,7 @@ def one_term_of_the_sum(old, new):
     return report(old / new, k=k)
 
 
-@wrong_answer("09.compare_in_rounds", says="k is one too small")
+@wrong_answer("09.compare_in_rounds", says="k is one too small (when at most h heads")
 def as_many_heads_as_are_rare(old, new):
     return report(old / new, k=places(len(old)) - 1)
 
@@ -234,6 +295,19 @@ def mean_of_means(means, counts):
 @wrong_answer("09.all_reduce", says="counts the tasks of a small share more")
 def plain_mean_of_means(means, counts):
     return {name: np.mean([mean[name] for mean in means], axis=0) for name in means[0]}
+
+
+@wrong_answer(
+    "09.all_reduce", says="you divide by the number of processes (or of those with tasks)"
+)
+def mean_of_sums_with_nan(means, counts):
+    pairs = list(zip(means, counts, strict=True))
+    return {name: np.mean([n * mean[name] for mean, n in pairs], axis=0) for name in means[0]}
+
+
+@wrong_answer("09.all_reduce", says="each mean is divided by its number of tasks")
+def divided_once_more(means, counts):
+    return summed(means, [1 / n if n else 0.0 for n in counts])
 
 
 @wrong_answer("09.all_reduce", says="those of processes without tasks taken for zero")
@@ -327,6 +401,36 @@ def no_query_graph(K, P, S, Q):
 @wrong_answer("09.memory_law", says="the query's graph is counted once per inner step")
 def query_at_every_step(K, P, S, Q):
     return but(law(K, P, S, Q), recorded=K * (S + P + Q))
+
+
+@wrong_answer("09.memory_law", says="one inner step too many: its last graph is the query's")
+def all_graphs_alike(K, P, S, Q):
+    return but(law(K, P, S, Q), recorded=(K + 1) * (S + P))
+
+
+@wrong_answer("09.memory_law", says="one inner step too many: K steps have K graphs")
+def counts_the_places(K, P, S, Q):
+    return but(law(K, P, S, Q), recorded=(K + 1) * (S + P) + Q)
+
+
+@wrong_answer("09.memory_law", says="the smaller graph is taken in the back-walk")
+def min_for_max(K, P, S, Q):
+    return law(K, P, S, Q)[0], K * P + min(S, Q), min(K * P + Q, (K - 1) * P + S)
+
+
+@wrong_answer("09.memory_law", says="the better of two moments is taken in the thrifty walk")
+def the_best_moment(K, P, S, Q):
+    return but(law(K, P, S, Q), thrifty=min(K * P + Q, (K - 1) * P + S))
+
+
+@wrong_answer("09.memory_law", says="in the thrifty walk the smaller graph is taken")
+def thrift_with_the_smaller(K, P, S, Q):
+    return but(law(K, P, S, Q), thrifty=K * P + min(S, Q))
+
+
+@wrong_answer("09.memory_law", says="one set too many beside the query's graph")
+def one_more_at_the_query(K, P, S, Q):
+    return but(law(K, P, S, Q), thrifty=max((K + 1) * P + Q, (K - 1) * P + S))
 
 
 @wrong_answer("09.memory_law", says="the back-walk's one graph is missing")
@@ -451,6 +555,27 @@ def vectorises_nothing(tasks, *machine):
     return loop / loop, loop / (arithmetic + rest)
 
 
+@wrong_answer("09.predict_speed_up", says="one start in all")
+def starts_once(tasks, operations, flops_per_task, start, peak, rest):
+    starts, arithmetic, rest = parts(tasks, operations, flops_per_task, start, peak, rest)
+    loop = tasks * starts + arithmetic + rest
+    return loop / (start + arithmetic + rest), loop / (arithmetic + rest)
+
+
+@wrong_answer("09.predict_speed_up", says="`operations` is missing")
+def a_start_for_each_task(tasks, operations, flops_per_task, start, peak, rest):
+    _, arithmetic, rest = parts(tasks, operations, flops_per_task, start, peak, rest)
+    loop = tasks * start + arithmetic + rest
+    return loop / (start + arithmetic + rest), loop / (arithmetic + rest)
+
+
+@wrong_answer("09.predict_speed_up", says="the number of tasks is no limit")
+def tasks_are_the_limit(tasks, *machine):
+    starts, arithmetic, rest = parts(tasks, *machine)
+    loop = tasks * starts + arithmetic + rest
+    return loop / (starts + arithmetic + rest), float(tasks)
+
+
 @wrong_answer("09.predict_speed_up", says="you leave `rest` out")
 def forgets_amdahl(tasks, *machine):
     starts, arithmetic, _ = parts(tasks, *machine)
@@ -525,11 +650,12 @@ def rest_for_every_task(tasks, *machine):
 
 
 def walks(early=False, weighed=None, h=True, on_query=False, at=None, sign=1, end=0, late=False,
-          overwrites=False, on_support=False, curve=None):  # fmt: skip
+          overwrites=False, on_support=False, later_on_support=False, curve=None):  # fmt: skip
     """A walk back with a fault, a function like the answer. at: of which k the Hessian is taken.
 
     weighed(w): the weights that are used; late: dL/dα is taken with the query's gradient at φₖ in v;
-    on_support: the gradients that join are the support loss's; curve(slope, φ, v, the first v): for H v.
+    on_support: the gradients that join are the support loss's, later_on_support: those after the first;
+    curve(slope, φ, v, the first v): for H v.
     """
 
     def walk(loss, path, support_x, support_y, query_x, query_y, weights, inner_lr):
@@ -538,7 +664,8 @@ def walks(early=False, weighed=None, h=True, on_query=False, at=None, sign=1, en
         joining, first = (support_x, support_y) if on_support else (query_x, query_y), None
         v, total = {name: torch.zeros_like(p) for name, p in path[0].items()}, 0.0
         for k in range(K, -1, -1):
-            joins, before = grad(loss)(path[k], *joining), v
+            of = (support_x, support_y) if later_on_support and k < K else joining
+            joins, before = grad(loss)(path[k], *of), v
             if early:
                 v = {name: v[name] + weights[k] * joins[name] for name in v}
             if k < K and h and k >= end:
@@ -577,6 +704,26 @@ right_walk = walks()
 )
 def joins_on_support(*problem):
     return walks(on_support=True)(*problem)
+
+
+@wrong_answer("09.walk_back", says="that join v on the way are those of the support loss")
+def joins_later_on_support(*problem):
+    return walks(later_on_support=True)(*problem)
+
+
+@wrong_answer("09.walk_back", says="the weights are in the opposite order")
+def weights_from_the_end(*problem):
+    return walks(weighed=lambda w: w[::-1])(*problem)
+
+
+@wrong_answer("09.walk_back", says="the weights that join on the way are in the opposite order")
+def later_weights_from_the_end(*problem):
+    return walks(weighed=lambda w: [*w[:0:-1], w[-1]])(*problem)
+
+
+@wrong_answer("09.walk_back", says="H v is subtracted twice")
+def two_alpha(*problem):
+    return walks(sign=2)(*problem)
 
 
 @wrong_answer("09.walk_back", says="support and query are exchanged")
@@ -710,7 +857,8 @@ def mean_over_steps(*problem):
 # ---------------------------------------------------------------- 09.7
 
 
-def pearlmutter(turn=1.0, input=1.0, curve=1.0, moving=False, forward=1.0, mean=None):
+def pearlmutter(turn=1.0, input=1.0, curve=1.0, moving=False, forward=1.0, mean=None, passing=1.0,
+                chained=True):  # fmt: skip
     """The R-operator of two layers with a fault, a function like the answer: a factor for each term."""
 
     def hessian_times(weights, x, y, direction):
@@ -718,12 +866,12 @@ def pearlmutter(turn=1.0, input=1.0, curve=1.0, moving=False, forward=1.0, mean=
         a, over = np.tanh(x @ W1.T + b1), len(x) if mean == "examples" else y.size
         opens = 1 - a**2
         R_x = x if moving else np.zeros_like(x)
-        R_a = opens * (x @ U1.T + u1 + R_x @ W1.T)
+        R_z1 = x @ U1.T + u1 + R_x @ W1.T
+        R_a = opens * R_z1
         delta2 = 2 / over * (a @ W2.T + b2 - y)
         R_delta2 = 2 / over * (R_a @ W2.T + forward * a @ U2.T + u2)
-        R_delta1 = (R_delta2 @ W2 + turn * delta2 @ U2) * opens - curve * 2 * a * R_a * (
-            delta2 @ W2
-        )
+        R_opens = -curve * 2 * a * (R_a if chained else R_z1)
+        R_delta1 = (passing * R_delta2 @ W2 + turn * delta2 @ U2) * opens + R_opens * (delta2 @ W2)
         of_W1 = R_delta1.T @ x + (delta2 @ W2 * opens).T @ R_x
         of_W2 = R_delta2.T @ a + input * delta2.T @ R_a
         return [of_W1, R_delta1.sum(0), of_W2, R_delta2.sum(0)]
@@ -756,6 +904,16 @@ def as_if_relu(*problem):
 @wrong_answer("09.hessian_times", says="the sign is wrong")
 def slope_moves_the_other_way(*problem):
     return pearlmutter(curve=-1.0)(*problem)
+
+
+@wrong_answer("09.hessian_times", says="you take R{z₁} for R{a} in it")
+def forgets_the_chain(*problem):
+    return pearlmutter(chained=False)(*problem)
+
+
+@wrong_answer("09.hessian_times", says="the term R{δ₂} W₂ is missing")
+def passes_nothing_back(*problem):
+    return pearlmutter(passing=0.0)(*problem)
 
 
 @wrong_answer("09.hessian_times", says="the term δ₂ U₂ is missing")

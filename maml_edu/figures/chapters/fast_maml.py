@@ -167,7 +167,7 @@ def launch_scene(tasks=1, width=40, overhead=5, peak=80, examples=10):
     share = max(lost, 1 - lost)
     attained = speed_under_roof(flops, start, peak * 1e9) / 1e9
     return Scene(
-        title=f"{together}: {what} takes {100 * share:.0f} % of the time",
+        title=f"{together}: a product spends {100 * share:.0f} % {what}",
         alt=f"A line that rises with the work in one operation and bends into a ceiling at {peak} Gflops "
         f"per second. A mark at {number(flops)} flops stands at {number(attained)} Gflops per second; "
         f"a dotted line marks the bend at {number(start * peak * 1e9)} flops.",
@@ -190,7 +190,7 @@ def launch_scene(tasks=1, width=40, overhead=5, peak=80, examples=10):
 
 
 def memory_against_steps(steps, plain, lean):
-    """Bytes kept by the recorded loop (measured) and the back-walk (by its law), over inner steps (a picture)."""
+    """Bytes kept by the recorded loop (plain) and by the back-walk (lean), over inner steps (a picture)."""
     return draw(memory_scene(steps, plain, lean))
 
 
@@ -201,19 +201,14 @@ def memory_scene(steps, plain, lean):
     return Scene(
         title=f"Another inner step costs {number(slopes[0], 2)} KiB recorded, "
         f"{number(slopes[1], 2)} KiB walking back",
-        alt="Two lines over the number of inner steps. The bytes kept by the recorded loop, as measured, rise "
-        f"steeply to {number(plain[-1] / KIB)} KiB, those of the back-walk, by its law, slowly to "
-        f"{number(lean[-1] / KIB)} KiB.",
+        alt="Two lines over the number of inner steps. The bytes kept by the recorded loop rise steeply to "
+        f"{number(plain[-1] / KIB)} KiB, those of the back-walk slowly to {number(lean[-1] / KIB)} KiB.",
         xlabel="inner steps K",
         ylabel="kept for the way back [KiB per task]",
         xlim=(0, float(steps[-1]) * 1.25),  # room for ticks at whole steps
         ylim=(0, float(plain[-1]) / KIB * 1.1),
         curves=[
-            Curve(
-                steps, plain / KIB, "high", "recorded (measured): all φ, all graphs", markers=True
-            ),
-            Curve(
-                steps, lean / KIB, "maml", "back-walk (by its law): all φ, one graph", markers=True
-            ),
+            Curve(steps, plain / KIB, "high", "recorded: all φ, all graphs", markers=True),
+            Curve(steps, lean / KIB, "maml", "back-walk: all φ, one graph", markers=True),
         ],
     )

@@ -17,6 +17,7 @@ def test_the_live_mark_is_the_product_of_all_tasks_at_once():
     assert scene.points[0].x == 2 * 10 * 40 * 40 * 25
     assert scene.points[0].y == pytest.approx(8e5 / (5e-6 + 8e5 / 80e9) / 1e9)
     assert "computing" in scene.title and "starting" in fast.launch_scene(tasks=1).title
+    assert "a product spends 67 % computing" in scene.title  # one product, not the whole step
 
 
 def test_a_dot_stands_at_its_factor_and_its_interval_goes_from_low_to_high():
