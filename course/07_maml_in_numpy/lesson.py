@@ -438,7 +438,7 @@ error_against_steps(
 
 # %% [markdown]
 # Hardly: at ten shots the best rate for one step is the one for ten, at five shots the median falls from 1.56 to 1.40. It stays four to
-# seven times MAML's. It is the start that counts, not the rate. (In the figure a mean has no band at the steps at which it would have a **!**.)
+# seven times MAML's. It is the start that counts, not the rate. (In the figure, a mean has no band where the table has a **!**.)
 #
 # At five shots our MAML is a little better than the published one after one step. After five and ten steps, one of the 600 waves has
 # gone astray, and a wave that diverges can dominate the mean; the median hardly notices. Without that wave, MAML is about level with
@@ -490,7 +490,7 @@ what_the_start_has(
 
 # %% [markdown]
 # MAML's start answers with something like *a wave*: the curve rises around the point and again a period further on. The trough in
-# the first picture is much too shallow, hence a correlation of 0.84 and not 1; in the second only the left one is. The pretrained
+# the first picture is much too shallow, hence a correlation of 0.86 and not 1; in the second only the left one is. The pretrained
 # start lifts whatever its units happen to share, and that is no wave. And MAML's answer is four to six times as large, at half the
 # rate. Is that as far as it should go? Here is how far the curve moves along its aim, the difference between the new wave and
 # θ's curve, at the support points: 1 is all the way.
@@ -587,7 +587,7 @@ pretrained.inner_lr = tuned["pretrained", 10, 100][0]
 long = mt.evaluate(pretrained, Sinusoids(10, queries=100), episodes=600, steps=300)
 for name, curve in (("interval", long.median_ci95[0]), ("median", long.median)):
     there = np.flatnonzero(curve <= goal)
-    first = f"from step {there[0]} on" if len(there) else "at no step up to 300"
+    first = f"first at step {there[0]}" if len(there) else "at no step up to 300"
     print(f"the {name} of the pretrained network reaches MAML's {goal:.2f} {first}")
 print(f"its mean is {long.mean[100]:.2f} after 100 steps and {long.mean[300]:.2f} after 300")
 
@@ -734,7 +734,7 @@ for i in steep:
 # not a quadratic. The long first step takes the network to a place where it is flatter, and from there on α is short enough for most.
 # Nobody told MAML to do so. It was asked for a start from which *one* step goes far, and such a start is steep. What goes wrong on the
 # wave furthest astray is probably that no step leads to a place that is flat enough: its curvature *stays* beyond the limit and grows, and
-# after one step that goes well, so does the error. That alone does not decide it, though: the curvature of an ordinary wave stays beyond
+# after one step that goes well, so does the error. That alone does not decide it, though: the curvature of an ordinary wave's loss stays beyond
 # the limit, too, and its error only goes from 0.09 to 0.22.
 #
 # MAML shapes the curvature for *one* step on *ten* points; nothing promises that α is short enough on every five.
