@@ -49,7 +49,7 @@ PROBLEM = {"problem": a_problem, "inner_lr": (0.05, 0.2), "inner_steps": (2, 4)}
 # ---------------------------------------------------------------- 07.1
 
 
-@exercise("07.inner_loop", points=2, minutes=4, difficulty=1)
+@exercise("07.inner_loop", points=2, minutes=5, difficulty=1)
 def inner_loop(answer, rng):
     """The inner loop"""
     # from 3 steps on, "one step short" and "one step only" are two numbers
@@ -103,6 +103,9 @@ def inner_mistakes(loss, params, x, y, lr, steps):
         },
         "within one step a parameter is moved before the slope of the next one is taken: take the "
         "whole slope first, then move all of them": every(one_name_at_a_time),
+        "this takes a step for each example: one step goes by the slope of the whole support set": every(
+            one_example_at_a_time
+        ),
         "this is gradient descent with momentum: plain steps, φ − α · slope": every(with_momentum),
         "no step is taken in this: φ is still θ": [params] * len(x),
         "this adapts to all tasks at once, by one slope over the whole batch: a slope for each task": (
@@ -164,6 +167,15 @@ def one_name_at_a_time(loss, params, x, y, inner_lr, inner_steps):
     return params
 
 
+def one_example_at_a_time(loss, params, x, y, inner_lr, inner_steps):
+    """A step for each example in every one of `inner_steps` rounds."""
+    for _ in range(inner_steps):
+        for place in range(len(x)):
+            one = slice(place, place + 1)
+            params = ref.adapt(loss, params, x[one], y[one], inner_lr, 1)
+    return params
+
+
 def with_momentum(loss, params, x, y, inner_lr, inner_steps, mu=0.9):
     speed = dict.fromkeys(params, 0.0)
     for _ in range(inner_steps):
@@ -176,7 +188,7 @@ def with_momentum(loss, params, x, y, inner_lr, inner_steps, mu=0.9):
 # ---------------------------------------------------------------- 07.2
 
 
-@exercise("07.outer_loop", points=3, minutes=9, difficulty=2)
+@exercise("07.outer_loop", points=3, minutes=10, difficulty=2)
 def outer_loop(answer, rng):
     """One turn of the outer loop"""
     for problem, lr, steps, beta in draw(rng, **PROBLEM, meta_lr=(0.25, 0.5)):
@@ -214,11 +226,18 @@ def mistaken_slopes(loss, params, sets, lr, steps, beta, alone):
         "this judges φ on its own support set: the outer loss is the query loss": (
             slope((sx, sy, sx, sy), lr, steps)
         ),
-        "support and query are exchanged": slope((qx, qy, sx, sy), lr, steps),
-        "there is no inner loop in this: it trains θ on all query sets together": slope(
+        "support and query are swapped": slope((qx, qy, sx, sy), lr, steps),
+        "this judges θ on the query sets: φ is missing, or computed and not used": slope(
             sets, lr, 0
         ),
         "there is one inner step only in this: take inner_steps of them": slope(sets, lr, 1),
+        "there is one inner step too many in this": slope(sets, lr, steps + 1),
+        "there is one inner step too few in this": slope(sets, lr, steps - 1),
+        "φ is judged on support and query set together: the outer loss is the query loss": (
+            lambda: summed_slopes(loss, params, sets, lr, steps)
+        ),
+        "this is the formula of one step, a single factor I − αH(θ): each of several steps has a factor of "
+        "its own, at the φ where it starts": lambda: one_factor(loss, params, sets, lr, steps),
         "this is the last task alone: the meta-loss is the mean over all tasks": (
             lambda: alone[-1]
         ),
@@ -263,7 +282,7 @@ def mistaken_moves(loss, params, sets, lr, steps, beta, right):
         "θ is moved with inner_lr, α; the rate of the outer loop is meta_lr, β": (
             moved(params, right, lr)
         ),
-        "the rates are exchanged: α belongs to the inner loop, β to the outer one": (
+        "the rates are swapped: α belongs to the inner loop, β to the outer one": (
             lambda: moved(params, mean_slope(loss, params, sets, beta, steps), lr)
         ),
         "this is a step of Adam; here the outer step is plain gradient descent": (
@@ -283,6 +302,25 @@ def mean_slope(loss, params, sets, inner_lr, inner_steps, first_order=False):
         return sum(losses) / len(losses)
 
     return ref.grad(meta_loss)(params)
+
+
+def summed_slopes(loss, params, sets, inner_lr, inner_steps):
+    """∇θ of query plus support loss at φ."""
+    support = (*sets[:2], *sets[:2])
+    on_query, on_support = (
+        mean_slope(loss, params, judged, inner_lr, inner_steps) for judged in (sets, support)
+    )
+    return {name: on_query[name] + on_support[name] for name in params}
+
+
+def one_factor(loss, params, sets, inner_lr, inner_steps):
+    """The mean of (I − αH(θ)) ∇(query loss at φ) over tasks: H at θ alone, however many steps lead to φ."""
+    slopes = []
+    for sx, sy, qx, qy in zip(*sets, strict=True):
+        v = ref.grad(loss)(ref.adapt(loss, params, sx, sy, inner_lr, inner_steps), qx, qy)
+        hv = ref.hvp(lambda p, x=sx, y=sy: loss(p, x, y), params, v)
+        slopes.append(moved(v, hv, inner_lr))
+    return {name: np.mean([slope[name] for slope in slopes], axis=0) for name in params}
 
 
 def slopes_alone(loss, params, sets, inner_lr, inner_steps):
@@ -311,7 +349,7 @@ def one_by_one(loss, params, sets, inner_lr, inner_steps, beta):
 # ---------------------------------------------------------------- 07.3
 
 
-@exercise("07.more_steps_at_test", points=2, minutes=7, difficulty=2)
+@exercise("07.more_steps_at_test", points=2, minutes=8, difficulty=2)
 def more_steps_at_test(answer, rng):
     """More steps at test time"""
     for problem, lr, paths in draw(rng, case=a_case_that_gets_worse):
@@ -359,7 +397,7 @@ def misread_curves(right, steps):
         "each step starts from where the last one ended, this always starts at params": (
             np.hstack([right[:, :1], np.repeat(right[:, 1:2], steps, axis=1)])
         ),
-        "rows and columns are exchanged: a row for each task, a column for each step count": (
+        "rows and columns are swapped: a row for each task, a column for each step count": (
             right[:, :-1].T
         ),
         "keep the tasks apart, a row for each: the mean comes in 07.4": right[:, :-1].mean(axis=0),
@@ -391,7 +429,7 @@ def wrong_curves(loss, params, sets, lr, steps, paths):
         "this takes its steps on the query set: nobody may learn from the test": (
             lambda: curves(loss, on_query(), qx, qy)
         ),
-        "support and query are exchanged: step on the support set, judge on the query set": (
+        "support and query are swapped: step on the support set, judge on the query set": (
             lambda: curves(loss, on_query(), sx, sy)
         ),
         "every task has to start at params; here one starts where the last one ended": (
@@ -456,10 +494,10 @@ def growing_paths(loss, paths, x, y, inner_lr, inner_steps):
 # ---------------------------------------------------------------- 07.4
 
 
-@exercise("07.evaluate", points=3, minutes=10, difficulty=2)
+@exercise("07.evaluate", points=3, minutes=12, difficulty=2)
 def evaluate(answer, rng):
     """A mean, and when to believe it"""
-    for losses in [*draw(rng, losses=some_losses), tame_losses(rng), uneven_losses(rng)]:
+    for losses in [*draw(rng, losses=some_losses), *telling_losses(rng)]:
         mean, half, holds = summary(losses)
         right = {"mean": mean, "ci95": half, "holds": holds}
         expect(
@@ -478,29 +516,57 @@ def table_mistakes(losses, right):
     }
 
 
-def some_losses(rng):
+POWERS = [0.1, 0.33, 0.5, 1.0, 1.6, 2.6]  # of a gamma variable: the last ones give long tails
+
+
+def some_losses(rng, tasks=(40, 120), columns=(6, 12), powers=POWERS):
     """Losses (tasks, steps + 1): most columns tame, some with a long tail; both kinds in every case.
 
-    Drawn again until each wrong condition differs from the right one somewhere.
+    About one column in three is mirrored, so that its long tail is that of the small losses.
     """
     while True:
-        tasks, columns = int(rng.integers(40, 120)), int(rng.integers(6, 12))
-        power = rng.choice([0.1, 0.5, 1.0, 1.6, 2.6], size=columns)
-        losses = rng.gamma(2.0, 1.0, (tasks, columns)) ** power
+        n, steps = int(rng.integers(*tasks)), int(rng.integers(*columns))
+        losses = rng.gamma(2.0, 1.0, (n, steps)) ** rng.choice(powers, size=steps)
+        mirrored = 1.01 * losses.max(axis=0) - losses
+        losses = np.where(rng.random(steps) < 0.3, mirrored, losses)
         holds = summary(losses)[2]
-        if all(np.any(holds != other) for other in conditions(losses).values()):
+        if np.any(holds) and not np.all(holds):
             return losses
 
 
-def uneven_losses(rng):
-    """Losses of which each column has another size: they show by which power of s_n a third moment was divided."""
-    while True:
-        tasks, columns = int(rng.integers(40, 120)), int(rng.integers(6, 12))
-        sizes = np.exp(rng.uniform(-1.5, 1.5, columns))
-        losses = sizes * rng.gamma(2.0, 1.0, (tasks, columns))
-        moments = [other for says, other in conditions(losses).items() if says.startswith("g is ")]
-        if np.any(moments[0] != moments[1]):
-            return losses
+def telling_losses(rng):
+    """Further losses: every wrong `holds` is wrong in one of them, and no two are the same in all."""
+    kinds = (tame_losses, small_tests, skewed_losses, losses_of_sizes)
+    kept, apart = [], set()
+    for kind in itertools.cycle(kinds):
+        losses = kind(rng)
+        holds = {"right": summary(losses)[2], **conditions(losses)}
+        pairs = list(itertools.combinations(holds, 2))
+        now = {(one, two) for one, two in pairs if not np.array_equal(holds[one], holds[two])}
+        if now - apart:
+            kept.append(losses)
+            apart |= now
+        if len(apart) == len(pairs):
+            return kept
+
+
+def small_tests(rng):
+    """Losses of fewer than 25 tasks: a g of 1 is too large here."""
+    return some_losses(rng, tasks=(16, 25), columns=(4, 6))
+
+
+def skewed_losses(rng):
+    """Losses of which most columns, or only a few, have a long tail; those that do are small."""
+    few, most = [0.33, 0.5, 0.5, 0.5, 2.6], [0.5, 2.6, 2.6]
+    losses = some_losses(rng, powers=(few, most)[rng.integers(2)])
+    return np.where(summary(losses)[2], 1.0, 0.1) * losses
+
+
+def losses_of_sizes(rng):
+    """Losses whose sizes show by which power of s_n a third moment was divided."""
+    losses = some_losses(rng)
+    between = (np.sqrt(len(losses)) / 5 / np.abs(skewness_of(losses))) ** 0.4  # 25 g² s⁵ = n
+    return losses * between / losses.std(axis=0)
 
 
 def tame_losses(rng):
@@ -561,7 +627,14 @@ def conditions(losses):
         "holds is the wrong way round: a skewed column has a large g and does not hold": (
             n < 25 * g**2
         ),
-        "the condition takes the square of g": n > 25 * np.abs(g),
+        "the condition takes the square of g, not its size": n > 25 * np.abs(g),
+        "the condition takes the square of g, not g itself": n > 25 * g,
+        "this believes every interval of a negative g: a long tail of small losses skews, too, so the condition "
+        "takes g²": n > 25 * np.maximum(g, 0) ** 2,
+        "the factor 25 is squared, too: n > 25 g² squares g alone": n > (25 * g) ** 2,
+        "g is the mean of a second power, so it is always 1: take the third": np.full(
+            len(g), n > 25
+        ),
         "g is not standardised: divide x − mean by s_n, then take the third power": (
             n > 25 * (g * losses.std(axis=0) ** 3) ** 2
         ),
@@ -571,14 +644,39 @@ def conditions(losses):
         "n in the condition is the number of tasks, the rows; this takes the number of steps": (
             losses.shape[1] > 25 * g**2
         ),
-        "this believes every interval: the factor 25 is missing, or there is no condition at all (n > g² "
-        "always holds)": np.full(len(g), True),
+        "n in the condition is the number of tasks, the rows; this takes the number of all losses": (
+            losses.size > 25 * g**2
+        ),
+        "this believes every interval: is there no condition at all, is the factor 25 missing (n > g² always "
+        "holds), or is g always 0 (as the mean of (x − mean)/s_n is: the third power belongs inside the mean)?": (
+            np.full(len(g), True)
+        ),
+        **of_one_g(losses),
         "holds is one statement for each step, not that all of them hold": np.full(len(g), every),
         "holds is one value for all steps together: it is one statement for each step": every,
         "holds is False everywhere: is your g the mean of the third power of (x − mean)/s_n? (That of the "
         "fourth, the kurtosis, is never small.)": np.full(len(g), False),
         "s_n in the skewness divides by n (ddof=0); n − 1 belongs to ci95": (
             n > 25 * g**2 * ((n - 1) / n) ** 3
+        ),
+    }
+
+
+def of_one_g(losses):
+    """Message → the `holds` of a g that is one number for all steps."""
+    n, steps = losses.shape
+    over_both = bool(n > 25 * np.mean(skewness_of(losses)) ** 2)
+    of_all = bool(n > 25 * skewness_of(losses.reshape(-1, 1))[0] ** 2)
+    return {
+        "g is a mean over tasks and steps, so holds is one value: take the mean over the tasks, axis=0": (
+            over_both
+        ),
+        "g is a mean over tasks and steps, one for all steps: take the mean over the tasks, axis=0": (
+            np.full(steps, over_both)
+        ),
+        "g is that of all losses thrown together, so holds is one value: a g for each step": of_all,
+        "g is that of all losses thrown together, one for all steps: a g for each step": np.full(
+            steps, of_all
         ),
     }
 
@@ -594,6 +692,11 @@ def mistaken_axes(losses):
             "mean": mean,
             "ci95": half * np.sqrt(len(losses) / losses.shape[1]),
             "holds": losses.shape[1] > 25 * skewness_of(losses) ** 2,
+        },
+        "n is the number of tasks, the rows; this takes the number of all losses": {
+            "mean": mean,
+            "ci95": half / np.sqrt(losses.shape[1]),
+            "holds": losses.size > 25 * skewness_of(losses) ** 2,
         },
         "this averages over the steps: the tasks are the rows, axis 0": over_steps,
         "this is the median: the table is of means": {
@@ -616,7 +719,7 @@ PART = (EVERY_N / 2 - 0.98 * np.sqrt(EVERY_N)) % 1
 ODD, ROUNDED_UP = EVERY_N[(EVERY_N % 2 == 1) & (PART < 0.45)], EVERY_N[PART > 0.55]
 
 
-@exercise("07.coverage", points=3, minutes=14, difficulty=3)
+@exercise("07.coverage", points=3, minutes=18, difficulty=3)
 def coverage(answer, rng):
     """Does the interval keep its promise?"""
     of_each_kind = [a_population(rng, rng.choice(kind)) for kind in (ODD, ROUNDED_UP)]
@@ -634,9 +737,10 @@ def a_population(rng, n=None):
     return losses, rng.integers(many, size=(tests, n))
 
 
-def share_mean(population, draws, factor=1.96, ddof=1, truth=None):
+def share_mean(population, draws, factor=1.96, ddof=1, truth=None, spread=None):
     tests, n = population[draws], draws.shape[1]
-    half = factor * tests.std(axis=1, ddof=ddof) / np.sqrt(n)
+    spread = tests.std(axis=1, ddof=ddof) if spread is None else spread
+    half = factor * spread / np.sqrt(n)
     truth = population.mean() if truth is None else truth
     return np.mean(np.abs(tests.mean(axis=1) - truth) <= half)
 
@@ -679,6 +783,9 @@ def wrong_shares(population, draws, right):
         "k is rounded to the nearest whole number: round it down": (
             of_median(population, draws, k=round(n / 2 - 0.98 * np.sqrt(n)))
         ),
+        "k takes 1.96 √n; half of that is right, 0.98 √n, since the standard deviation is √n/2": (
+            of_median(population, draws, k=int(n / 2 - 1.96 * np.sqrt(n)))
+        ),
         "n // 2 rounds too early: take k from n / 2, and round the difference down": (
             of_median(population, draws, k=int(n // 2 - 0.98 * np.sqrt(n)))
         ),
@@ -697,6 +804,10 @@ def wrong_shares(population, draws, right):
         "column k − 1": of_median(population, draws, low=1),
         "the upper end of the median's interval is one place too far in: the k-th largest stands in "
         "column −k": of_median(population, draws, high=1),
+        "the lower end of the median's interval is one place too far out: the k-th smallest stands in "
+        "column k − 1": of_median(population, draws, low=-1),
+        "the upper end of the median's interval is one place too far out: the k-th largest stands in "
+        "column −k": of_median(population, draws, high=-1),
         "the losses of each test are not sorted: the k-th smallest needs np.sort(…, axis=1)": (
             of_median(population, draws, ranked=False)
         ),
@@ -715,10 +826,23 @@ def wrong_shares(population, draws, right):
         "divide by n − 1 in the standard deviation (ddof=1): the mean is estimated, too": (
             of_mean(population, draws, ddof=0)
         ),
+        "the mean's interval is too narrow: divide the standard deviation by √n, not by n": (
+            of_mean(population, draws, factor=1.96 / np.sqrt(n))
+        ),
+        "n in s/√n is the number of losses of a test; this takes the number of tests": (
+            of_mean(population, draws, factor=1.96 * np.sqrt(n / len(draws)))
+        ),
+        "s is the standard deviation of each test, which knows no other; this takes that of the population": (
+            of_mean(population, draws, spread=population.std())
+        ),
         "this is one standard error on each side: 95 % of a normal lies within 1.96 of them": (
             of_mean(population, draws, factor=1.0)
         ),
-        "the two shares are exchanged": {"mean": median, "median": mean},
+        "this takes the columns of draws for the tests: a test is a row, so n is draws.shape[1] and the axis 1": {
+            "mean": share_mean(population, draws.T),
+            "median": share_median(population, draws.T),
+        },
+        "the two shares are swapped": {"mean": median, "median": mean},
         "the truth is that of the whole population, not that of each test": (
             {"mean": 1.0, "median": 1.0}
         ),
@@ -734,7 +858,7 @@ def wrong_shares(population, draws, right):
 # ---------------------------------------------------------------- 07.6
 
 
-@exercise("07.six_curves", points=3, minutes=8, difficulty=2)
+@exercise("07.six_curves", points=3, minutes=12, difficulty=3)
 def six_curves(answer, rng):
     """Six curves"""
     for train, new in draw(rng, curves=some_curves):
@@ -744,25 +868,49 @@ def six_curves(answer, rng):
             "fits_tasks": new["query"] - train["query"],
             "knows_tasks": new["before"] - train["before"],
         }
-        wrong = misread(train, new)
-        mistakes = {says: {**right, key: value} for says, (key, value) in wrong.items()}
-        mistakes |= turned_round(right)
-        mistakes["three of these are read off the training tasks; the first two questions are about "
-                 "new ones"] = {
+        expect(answer(train, new), right, mistakes=curve_mistakes_of(train, new, right))
+
+
+def curve_mistakes_of(train, new, right):
+    """Message → the four answers that this mistake gives."""
+    single = {says: {**right, key: value} for says, (key, value) in misread(train, new).items()}
+    swapped = {
+        f"{one} and {other} are swapped": {**right, one: right[other], other: right[one]}
+        for one, other in itertools.combinations(right, 2)
+    }
+    on_training = {
+        "adapts": train["before"] - train["query"],
+        "fits_points": train["query"] - train["support"],
+    }
+    return {
+        **single,
+        **swapped,
+        **reversed_signs(right),
+        "three of these are read off the training tasks; the first two questions are about new ones": {
             **right,
-            "adapts": train["before"] - train["query"],
-            "fits_points": train["query"] - train["support"],
-        }  # fmt: skip
-        expect(answer(train, new), right, mistakes=mistakes)
+            **on_training,
+        },
+        "train and new are swapped": {
+            **on_training,
+            "fits_tasks": -right["fits_tasks"],
+            "knows_tasks": -right["knows_tasks"],
+        },
+        "these are ratios: give differences": {
+            "adapts": new["before"] / new["query"],
+            "fits_points": new["query"] / new["support"],
+            "fits_tasks": new["query"] / train["query"],
+            "knows_tasks": new["before"] / train["before"],
+        },
+    }
 
 
-def turned_round(right):
-    """Message → two signs or more turned round; `misread` has the single ones."""
-    every = "every sign is turned round: the larger the number, the more it does so"
+def reversed_signs(right):
+    """Message → two signs or more reversed; `misread` has the single ones."""
+    every = "every sign is reversed: the larger the number, the more it does so"
     return {
         every
         if len(keys) == len(right)
-        else f"{' and '.join(keys)}: the signs are turned round; the larger the number, the more it does so": {
+        else f"{' and '.join(keys)}: the signs are reversed; the larger the number, the more it does so": {
             key: -value if key in keys else value for key, value in right.items()
         }
         for several in (2, 3, 4)
@@ -786,7 +934,7 @@ def misread(train, new):
         "adapts: on points that the step has not seen; this takes those it has seen": (
             ("adapts", new["before"] - new["support"])
         ),
-        "adapts: the sign is turned round; a step that helps makes the loss before it the larger": (
+        "adapts: the sign is reversed; a step that helps makes the loss before it the larger": (
             ("adapts", new["query"] - new["before"])
         ),
         "fits_points: on new tasks; this compares the training tasks": (
@@ -795,23 +943,25 @@ def misread(train, new):
         "fits_points: compare seen with unseen points, both after the step": (
             ("fits_points", new["before"] - new["support"])
         ),
-        "fits_points: the sign is turned round; fitting what was seen makes the query loss the larger": (
+        "fits_points: the sign is reversed; fitting what was seen makes the query loss the larger": (
             ("fits_points", new["support"] - new["query"])
         ),
         "fits_tasks: the success of a step shows on points that it has not seen, the query set": (
             ("fits_tasks", new["support"] - train["support"])
         ),
+        "fits_tasks: this is how much a step helps on the training tasks; compare training tasks with new ones, "
+        "both after the step": (("fits_tasks", train["before"] - train["query"])),
         "fits_tasks: after the step; this is before it": (
             ("fits_tasks", new["before"] - train["before"])
         ),
-        "fits_tasks: the sign is turned round; fitting the tasks makes the loss on new ones the larger": (
+        "fits_tasks: the sign is reversed; fitting the tasks makes the loss on new ones the larger": (
             ("fits_tasks", train["query"] - new["query"])
         ),
         "fits_tasks: this is a difference of two improvements, which contains what θ knew before the step, too; "
         "two curves after the step tell": (
             ("fits_tasks", (train["before"] - train["query"]) - (new["before"] - new["query"]))
         ),
-        "knows_tasks: the sign is turned round; knowing the tasks makes the loss on new ones the larger": (
+        "knows_tasks: the sign is reversed; knowing the tasks makes the loss on new ones the larger": (
             ("knows_tasks", train["before"] - new["before"])
         ),
         "knows_tasks: before it is shown a point; this is after a step": (
@@ -826,7 +976,7 @@ def misread(train, new):
 # ---------------------------------------------------------------- 07.7
 
 
-@exercise("07.curve_after_a_step", points=4, minutes=25, difficulty=4)
+@exercise("07.curve_after_a_step", points=4, minutes=30, difficulty=4)
 def curve_after_a_step(answer, rng):
     """What the start answers with"""
     net = named("tanh_mlp")
@@ -889,6 +1039,12 @@ def wrong_changes(net, params, sx, sy, lr, x, right):
             ),
             "the change lacks the factor 2, from the derivative of the square": change / 2,
             "the change lacks inner_lr": change / lr,
+            "the change takes the mean residual for all: each is weighted by its own entry of the kernel": (
+                -lr
+                * 2
+                * right["kernel"].mean(axis=1, keepdims=True)
+                * np.mean(net(params, sx) - sy)
+            ),
             "the change pulls towards 0, not towards y: the residual is f(x_j) − y_j": (
                 change - labels
             ),
@@ -900,16 +1056,13 @@ def wrong_changes(net, params, sx, sy, lr, x, right):
 
 
 def wrong_kernels(net, params, sx, sy, lr, x, right):
-    """Message → what comes of another kernel, used alike."""
+    """Message → what comes of another kernel, with the change that follows from it or with the right one."""
     far, near = slopes_of(net, params, x), slopes_of(net, params, sx)
     lengths = np.linalg.norm(far, axis=1)[:, None] * np.linalg.norm(near, axis=1)
     names = list(params)
-    of = lambda only: first_order_answer(net, params, sx, sy, lr, x, only)
-    return {
-        "the kernel is transposed: a row for each of x, a column for each support point": {
-            **right,
-            "kernel": right["kernel"].T,
-        },
+    of = lambda only: slopes_of(net, params, x, only) @ slopes_of(net, params, sx, only).T
+    slope_in_x = lambda points: ref.grad(lambda at: np.sum(net(params, at)))(points)
+    wrong = {
         "this kernel leaves the biases out: sum over all parameters": (
             of([name for name in names if name[0] == "w"])
         ),
@@ -921,16 +1074,28 @@ def wrong_kernels(net, params, sx, sy, lr, x, right):
         "this kernel is that of the last array of parameters alone: sum over all of them": (
             of(names[-1:])
         ),
-        "this kernel is divided by the lengths of the gradients (a cosine): take the plain product": {
+        "this kernel is divided by the lengths of the gradients (a cosine): take the plain product": (
+            right["kernel"] / lengths
+        ),
+        "this kernel is divided by the number of parameters: a sum over them, no mean": (
+            right["kernel"] / far.shape[1]
+        ),
+        "this kernel multiplies outputs, f(x) f(x_j): multiply their gradients": (
+            net(params, x) @ net(params, sx).T
+        ),
+        "this kernel multiplies the slopes of f in x: a step changes θ, so take the slopes in θ": (
+            slope_in_x(x) @ slope_in_x(sx).T
+        ),
+    }
+    residual = net(params, sx) - sy
+    return {
+        "the kernel is transposed: a row for each of x, a column for each support point": {
             **right,
-            "kernel": right["kernel"] / lengths,
+            "kernel": right["kernel"].T,
         },
-        "this kernel is divided by the number of parameters: a sum over them, no mean": {
-            **right,
-            "kernel": right["kernel"] / far.shape[1],
+        **{
+            says: {"kernel": k, "change": -lr * 2 / len(sx) * k @ residual}
+            for says, k in wrong.items()
         },
-        "this kernel multiplies outputs, f(x) f(x_j): multiply their gradients": {
-            **right,
-            "kernel": net(params, x) @ net(params, sx).T,
-        },
+        **{f"{says} (the change is right)": {**right, "kernel": k} for says, k in wrong.items()},
     }

@@ -6,7 +6,7 @@
 # below it: it says whether the answer is right, and if not, which mistake it was. The lesson is
 # [here](../notebooks/07_maml_in_numpy.ipynb).
 #
-# | | core, about half an hour | | further, about an hour |
+# | | core, about 35 minutes | | further, about 80 minutes |
 # | --- | --- | --- | --- |
 # | 07.1 | the inner loop | 07.5 | does the interval keep its promise? |
 # | 07.2 | one turn of the outer loop, *then train with it* | 07.6 | six curves |
@@ -30,7 +30,7 @@ from maml_edu.tasks import Sinusoids
 # %% [markdown]
 # ## 07.1 The inner loop
 #
-# *difficulty 1/5 · 4 minutes · 2 points*
+# *difficulty 1/5 · 5 minutes · 2 points*
 #
 # Lines 4 to 7 of Algorithm 1: adapt to every task of a batch. Every task starts from the same θ, and here home-made MAML goes
 # wrong silently: code that changes `params` as it goes hands the second task what the first one has learned.
@@ -84,7 +84,7 @@ check("07.inner_loop", inner_loop, hidden=True)
 # %% [markdown]
 # ## 07.2 One turn of the outer loop
 #
-# *difficulty 2/5 · 9 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
 # Line 8: move θ so that what the inner loop makes of it gets better. Take plain gradient descent with the rate β. The loss is the
 # **mean** over the tasks of the query loss at φ, and the gradient is taken with respect to θ, through the inner steps.
@@ -151,7 +151,7 @@ check("07.outer_loop", outer_loop, hidden=True)
 #
 # Your two functions are MAML. Below they train the network of the lesson, 300 iterations of 10 waves; the cell scores every
 # batch with your `inner_loop` before your `outer_loop` moves θ. For the sake of speed the step goes to Adam: `outer_loop` with
-# β = 1 returns θ − ∇M, so the gradient is what θ has lost. The run takes about a quarter of a minute. Nothing here is graded; the
+# β = 1 returns θ − ∇M, so the gradient is what θ has lost. The run takes about 15 seconds. Nothing here is graded; the
 # curve is the reward.
 
 
@@ -211,7 +211,7 @@ training_curve(mine[1], window=40) if mine else None
 # %% [markdown]
 # ## 07.3 More steps at test time
 #
-# *difficulty 2/5 · 7 minutes · 2 points*
+# *difficulty 2/5 · 8 minutes · 2 points*
 #
 # The paper's network is trained with one inner step and tested with ten. So a test wants the query loss after **each** step: the
 # curves of the lesson, one row per task.
@@ -265,18 +265,19 @@ check("07.more_steps_at_test", more_steps_at_test, hidden=True)
 # %% [markdown]
 # ## 07.4 A mean, and when to believe it
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 12 minutes · 3 points*
 #
 # 600 tasks give 600 curves. A table shows their mean and half the width of its 95 % confidence interval, $1.96\, s/\sqrt n$,
 # with $s$ the standard deviation over the tasks (dividing by $n - 1$). But the 95 % are a promise of the *normal*
-# distribution, and a mean of $n$ losses is nearly normal only if $n$ is large beside how skewed the losses are. A rule of thumb
+# distribution, and a mean of $n$ losses is nearly normal only if $n$ is large for how skewed the losses are. A rule of thumb
 # from survey statistics (Cochran, *Sampling Techniques*) asks for
 #
 # $$n > 25\, g^2, \qquad g = \frac1n \sum_i \Big(\frac{x_i - \bar x}{s_n}\Big)^3,$$
 #
 # where $g$ is the **skewness** and $s_n$ divides by $n$. If it does not hold, do not print the interval as if it were one: report the
 # median, and how many tasks ran away. (The rule can only raise an alarm: a tail of which the sample has caught nothing
-# leaves no trace in $g$. That is why `trust` of `mt.evaluate` asks for more than this rule.)
+# leaves no trace in $g$. That is why `trust` of `mt.evaluate` asks for more: a smaller $g$, $|g| \le 0.15\sqrt n$ in place of
+# $0.2\sqrt n$; a measure of skewness that single losses do not change; and that no task has run away.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "evaluate", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -320,7 +321,7 @@ check("07.evaluate", evaluate, hidden=True)
 # %% [markdown]
 # ## 07.5 Does the interval keep its promise?
 #
-# *difficulty 3/5 · 14 minutes · 3 points · further*
+# *difficulty 3/5 · 18 minutes · 3 points · further*
 #
 # A 95 % interval promises: of 100 tests, each on new tasks, the intervals of about 95 contain the true value. That promise can be
 # *measured*. Take very many losses as the **population**, so that its mean and its median are known; draw many small tests
@@ -329,7 +330,8 @@ check("07.evaluate", evaluate, hidden=True)
 # - **of the mean**: $\bar x \pm 1.96\, s/\sqrt n$, as in 07.4;
 # - **of the median**: from the $k$-th smallest to the $k$-th largest of the $n$ losses, with
 #   $k = \lfloor n/2 - 0.98\sqrt n \rfloor$. (Each loss lies below the true median with probability ½, so the number of
-#   losses below it is binomial, with standard deviation $\sqrt n/2$, whatever the tail looks like.)
+#   losses below it is distributed like that of heads in $n$ tosses of a coin (*binomial*), with standard deviation $\sqrt n/2$,
+#   whatever the tail looks like.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "coverage", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -358,9 +360,9 @@ check("07.coverage", coverage, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Two populations, one with a short tail and one with a long one (both lognormal, with σ of 0.6 and of 2.2), and tests of 20,
-# 100 and 600 tasks. Predict first: which of the four (a tail and an interval each) keep their promise, and does a larger test help the
-# others?
+# Two populations, one with a short tail and one with a long one (both *lognormal*: $e^z$ of a normal $z$ whose standard
+# deviation σ is 0.6 and 2.2), and tests of 20, 100 and 600 tasks. Predict first: which of the four (a tail and an interval each) keep
+# their promise, and does a larger test help the others?
 
 # %%
 for name, sigma in (("short tail", 0.6), ("long tail", 2.2)):
@@ -406,7 +408,7 @@ for name, sigma in (("short tail", 0.6), ("long tail", 2.2)):
 # %% [markdown]
 # ## 07.6 Six curves
 #
-# *difficulty 2/5 · 8 minutes · 3 points · further*
+# *difficulty 3/5 · 12 minutes · 3 points · further*
 #
 # While θ is trained, somebody records three losses on the tasks it is **trained** on, and the same three on **new** tasks:
 # `before` any inner step; after it on the `support` points, which the step has seen; after it on the `query` points, which it
@@ -445,7 +447,7 @@ check("07.six_curves", six_curves, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now on two runs of your own functions: one draws fresh waves in every iteration, the other sees the same **five** waves for ever,
+# Now on two runs of your own functions: one draws fresh waves in every iteration, the other only ever sees the same **five** waves,
 # and always the same points of them. The rows are the two raw curves on new waves, `before` and `query`, and the four differences;
 # the columns stand at iterations 0, 60, …, 300. You need this table for 07.8; it takes about a minute.
 #
@@ -509,7 +511,7 @@ for name, (draw, batches) in runs.items():
 # %% [markdown]
 # ## 07.7 What the start answers with
 #
-# *difficulty 4/5 · 25 minutes · 4 points · further*
+# *difficulty 4/5 · 30 minutes · 4 points · further*
 #
 # The lesson drew how the *whole* curve moves when *one* support point takes a step. To first order in α, that can be known without
 # taking the step. Let $f_\theta(x)$ be the network's output (one number) and $L_{\text{S}}$ the mean squared error on $n$ support
@@ -589,13 +591,19 @@ for name, theta in starts.items():
 # %% [markdown]
 # ## 07.8 In your own words
 #
-# *difficulty 3/5 · 15 minutes · 4 points, read by a person · further*
+# *difficulty 3/5 · 20 minutes · 4 points, read by a person · further*
 #
 # Explain in about eight sentences: (a) what the pretrained network has learned, and why more training would not help it;
 # (b) why a gradient step on five points helps MAML's network so much more, with the help of the lesson's picture *What the start
 # has*; (c) why the baseline was given a step size *and* a number of steps of its own, and what the comparison would be
 # worth without that; (d) the two runs under 07.6: which numbers show that five waves are too few, which show that the run on
 # fresh waves has nothing of the kind, and what you would do if you owned only five.
+#
+# <details><summary>Hint for (d)</summary>
+#
+# With the same five waves you can still change *what* is drawn from them (which points, how many), *how long* is trained (which curve
+# tells you when to stop?), and *how much* can be fitted (the network, the step). And which of these replaces further waves?
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_07", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** (a) For one input the waves want different outputs, and the squared error is least at their mean: the pretrained

@@ -201,6 +201,18 @@ def one_dict_of_stacks(loss, params, support_x, support_y, inner_lr, inner_steps
     return {name: np.stack([phi[name] for phi in adapted]) for name in params}
 
 
+@wrong_answer("07.inner_loop", says="a step for each example")
+def example_by_example(loss, params, support_x, support_y, inner_lr, inner_steps):
+    adapted = []
+    for xs, ys in zip(support_x, support_y, strict=True):
+        phi = params
+        for _ in range(inner_steps):
+            for x, y in zip(xs, ys, strict=True):
+                phi = stepped(phi, ref.grad(loss)(phi, x[None], y[None]), inner_lr)
+        adapted.append(phi)
+    return adapted
+
+
 # ---------------------------------------------------------------- 07.2
 
 
@@ -278,7 +290,7 @@ def judged_on_support(
     return stepped(params, slope, meta_lr)
 
 
-@wrong_answer("07.outer_loop", says="there is no inner loop")
+@wrong_answer("07.outer_loop", says="this judges θ on the query sets")
 def no_inner_loop(
     loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
@@ -334,7 +346,7 @@ def alpha_for_beta(
     return stepped(params, slope, inner_lr)
 
 
-@wrong_answer("07.outer_loop", says="the rates are exchanged")
+@wrong_answer("07.outer_loop", says="the rates are swapped")
 def rates_swapped(
     loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
@@ -396,7 +408,7 @@ def tasks_follow_each_other(
     return stepped(params, ref.grad(meta_loss)(params), meta_lr)
 
 
-@wrong_answer("07.outer_loop", says="support and query are exchanged")
+@wrong_answer("07.outer_loop", says="support and query are swapped")
 def sets_swapped(
     loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
 ):
@@ -436,6 +448,65 @@ def one_phi_for_the_batch(
         return sum(losses) / len(losses)
 
     return stepped(params, ref.grad(meta_loss)(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="φ is missing, or computed and not used")
+def phi_computed_and_not_used(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    def meta_loss(theta):
+        losses = []
+        for sx, sy, qx, qy in zip(support_x, support_y, query_x, query_y, strict=True):
+            phi = ref.adapt(loss, theta, sx, sy, inner_lr, inner_steps)  # noqa: F841
+            losses.append(loss(theta, qx, qy))
+        return sum(losses) / len(losses)
+
+    return stepped(params, ref.grad(meta_loss)(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="one inner step too many")
+def counts_from_zero_to_the_last(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    sets = (support_x, support_y, query_x, query_y)
+    slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps + 1))
+    return stepped(params, slope(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="one inner step too few")
+def counts_from_one(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    sets = (support_x, support_y, query_x, query_y)
+    slope = ref.grad(lambda theta: mean_loss(loss, theta, *sets, inner_lr, inner_steps - 1))
+    return stepped(params, slope(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="on support and query set together")
+def judged_on_both_sets(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    def meta_loss(theta):
+        losses = []
+        for sx, sy, qx, qy in zip(support_x, support_y, query_x, query_y, strict=True):
+            phi = ref.adapt(loss, theta, sx, sy, inner_lr, inner_steps)
+            losses.append(loss(phi, sx, sy) + loss(phi, qx, qy))
+        return sum(losses) / len(losses)
+
+    return stepped(params, ref.grad(meta_loss)(params), meta_lr)
+
+
+@wrong_answer("07.outer_loop", says="this is the formula of one step")
+def formula_of_one_step(
+    loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps, meta_lr
+):
+    total = dict.fromkeys(params, 0.0)
+    for sx, sy, qx, qy in zip(support_x, support_y, query_x, query_y, strict=True):
+        phi = ref.adapt(loss, params, sx, sy, inner_lr, inner_steps)
+        v = ref.grad(loss)(phi, qx, qy)
+        hv = ref.hvp(lambda p, sx=sx, sy=sy: loss(p, sx, sy), params, v)
+        total = {n: total[n] + v[n] - inner_lr * hv[n] for n in params}
+    return stepped(params, total, meta_lr / len(support_x))
 
 
 # ---------------------------------------------------------------- 07.3
@@ -528,7 +599,7 @@ def same_step_again(loss, params, support_x, support_y, query_x, query_y, inner_
     return np.array(curves)
 
 
-@wrong_answer("07.more_steps_at_test", says="rows and columns are exchanged")
+@wrong_answer("07.more_steps_at_test", says="rows and columns are swapped")
 def a_row_for_each_step(loss, params, support_x, support_y, query_x, query_y, inner_lr, test_steps):
     phis, rows = [params] * len(support_x), []
     for step in range(test_steps + 1):
@@ -551,7 +622,7 @@ def more_and_more_steps(loss, params, support_x, support_y, query_x, query_y, in
     return np.array(curves)
 
 
-@wrong_answer("07.more_steps_at_test", says="support and query are exchanged")
+@wrong_answer("07.more_steps_at_test", says="support and query are swapped")
 def roles_exchanged(loss, params, support_x, support_y, query_x, query_y, inner_lr, test_steps):
     return np.array(
         [
@@ -739,7 +810,7 @@ def g_not_squared(losses):
     return summary(losses, holds=len(losses) > 25 * np.abs(skewness(losses)))
 
 
-@wrong_answer("07.evaluate", says="the factor 25 is missing")
+@wrong_answer("07.evaluate", says="is the factor 25 missing")
 def factor_forgotten(losses):
     return summary(losses, holds=len(losses) > skewness(losses) ** 2)
 
@@ -804,6 +875,84 @@ def n_of_the_steps_in_the_interval(losses):
 @wrong_answer("07.evaluate", says="n in the condition is the number of tasks")
 def n_of_the_steps_in_the_condition(losses):
     return summary(losses, holds=len(losses[0]) > 25 * skewness(losses) ** 2)
+
+
+@wrong_answer("07.evaluate", says="this believes every interval of a negative g")
+def root_of_the_condition(losses):
+    return summary(losses, holds=skewness(losses) < np.sqrt(len(losses)) / 5)
+
+
+@wrong_answer("07.evaluate", says="this believes every interval of a negative g")
+def negative_g_cut_off(losses):
+    return summary(losses, holds=len(losses) > 25 * np.maximum(0, skewness(losses)) ** 2)
+
+
+@wrong_answer("07.evaluate", says="not g itself")
+def g_itself(losses):
+    return summary(losses, holds=len(losses) > 25 * skewness(losses))
+
+
+@wrong_answer("07.evaluate", says="the third power belongs inside the mean")
+def cube_of_the_mean(losses):
+    z = (losses - losses.mean(axis=0)) / losses.std(axis=0)
+    return summary(losses, holds=len(losses) > 25 * (np.mean(z, axis=0) ** 3) ** 2)
+
+
+@wrong_answer("07.evaluate", says="or is g always 0")
+def first_power(losses):
+    z = (losses - losses.mean(axis=0)) / losses.std(axis=0)
+    return summary(losses, holds=len(losses) > 25 * np.mean(z, axis=0) ** 2)
+
+
+@wrong_answer("07.evaluate", says="g is the mean of a second power")
+def second_power(losses):
+    z = (losses - losses.mean(axis=0)) / losses.std(axis=0)
+    return summary(losses, holds=len(losses) > 25 * np.mean(z**2, axis=0) ** 2)
+
+
+@wrong_answer("07.evaluate", says="the factor 25 is squared, too")
+def factor_squared(losses):
+    return summary(losses, holds=len(losses) > (25 * skewness(losses)) ** 2)
+
+
+@wrong_answer(
+    "07.evaluate",
+    says="n in the condition is the number of tasks, the rows; this takes the number of all",
+)
+def n_of_all_losses_in_the_condition(losses):
+    return summary(losses, holds=losses.size > 25 * skewness(losses) ** 2)
+
+
+@wrong_answer("07.evaluate", says="this takes the number of all losses")
+def n_of_all_losses(losses):
+    n = losses.size
+    half = 1.96 * losses.std(axis=0, ddof=1) / np.sqrt(n)
+    return summary(losses, half, n > 25 * skewness(losses) ** 2)
+
+
+@wrong_answer("07.evaluate", says="so holds is one value: take the mean over the tasks")
+def g_without_an_axis(losses):
+    z = (losses - losses.mean(axis=0)) / losses.std(axis=0)
+    return summary(losses, holds=len(losses) > 25 * np.mean(z**3) ** 2)
+
+
+@wrong_answer("07.evaluate", says="one for all steps: take the mean over the tasks")
+def g_without_an_axis_for_each_step(losses):
+    z = (losses - losses.mean(axis=0)) / losses.std(axis=0)
+    holds = len(losses) > 25 * np.mean(z**3) ** 2
+    return summary(losses, holds=np.full(losses.shape[1], holds))
+
+
+@wrong_answer("07.evaluate", says="thrown together, so holds is one value")
+def g_of_all_losses(losses):
+    z = (losses - losses.mean()) / losses.std()
+    return summary(losses, holds=len(losses) > 25 * np.mean(z**3) ** 2)
+
+
+@wrong_answer("07.evaluate", says="thrown together, one for all steps")
+def g_of_all_losses_for_each_step(losses):
+    g = skewness(losses.reshape(-1, 1))
+    return summary(losses, holds=np.repeat(len(losses) > 25 * g**2, losses.shape[1]))
 
 
 # ---------------------------------------------------------------- 07.5
@@ -941,7 +1090,7 @@ def one_error(population, draws):
     return shares(population, draws, mean=held_by_mean(population, draws, factor=1.0).mean())
 
 
-@wrong_answer("07.coverage", says="the two shares are exchanged")
+@wrong_answer("07.coverage", says="the two shares are swapped")
 def shares_exchanged(population, draws):
     right = shares(population, draws)
     return {"mean": right["median"], "median": right["mean"]}
@@ -1008,6 +1157,52 @@ def median_by_one_standard_error(population, draws):
     return about_the_median(population, draws, 1.0)
 
 
+@wrong_answer("07.coverage", says="divide the standard deviation by √n, not by n")
+def divided_by_n_itself(population, draws):
+    factor = 1.96 / np.sqrt(draws.shape[1])
+    return shares(population, draws, mean=held_by_mean(population, draws, factor).mean())
+
+
+@wrong_answer("07.coverage", says="this takes that of the population")
+def spread_of_the_population(population, draws):
+    half = 1.96 * population.std() / np.sqrt(draws.shape[1])
+    holds = np.abs(population[draws].mean(axis=1) - population.mean()) <= half
+    return shares(population, draws, mean=holds.mean())
+
+
+@wrong_answer("07.coverage", says="this takes the number of tests")
+def root_of_the_tests(population, draws):
+    tests = population[draws]
+    half = 1.96 * tests.std(axis=1, ddof=1) / np.sqrt(len(tests))
+    holds = np.abs(tests.mean(axis=1) - population.mean()) <= half
+    return shares(population, draws, mean=holds.mean())
+
+
+@wrong_answer("07.coverage", says="k takes 1.96 √n")
+def twice_the_width_in_ranks(population, draws):
+    n = draws.shape[1]
+    return median_with(population, draws, int(n / 2 - 1.96 * np.sqrt(n)))
+
+
+@wrong_answer("07.coverage", says="the upper end of the median's interval is one place too far out")
+def upper_end_further_out(population, draws):
+    (tests, k), median = ends(population, draws), np.median(population)
+    holds = (tests[:, k - 1] <= median) & (median <= tests[:, -k + 1])
+    return shares(population, draws, median=holds.mean())
+
+
+@wrong_answer("07.coverage", says="the lower end of the median's interval is one place too far out")
+def lower_end_further_out(population, draws):
+    (tests, k), median = ends(population, draws), np.median(population)
+    holds = (tests[:, k - 2] <= median) & (median <= tests[:, -k])
+    return shares(population, draws, median=holds.mean())
+
+
+@wrong_answer("07.coverage", says="the columns of draws for the tests")
+def transposed_draws(population, draws):
+    return shares(population, draws.T)
+
+
 # ---------------------------------------------------------------- 07.6
 
 
@@ -1042,7 +1237,7 @@ def points_before_the_step(train, new):
     return readings(train, new, fits_points=new["before"] - new["support"])
 
 
-@wrong_answer("07.six_curves", says="fits_points: the sign is turned round")
+@wrong_answer("07.six_curves", says="fits_points: the sign is reversed")
 def points_sign(train, new):
     return readings(train, new, fits_points=new["support"] - new["query"])
 
@@ -1057,7 +1252,7 @@ def tasks_before(train, new):
     return readings(train, new, fits_tasks=new["before"] - train["before"])
 
 
-@wrong_answer("07.six_curves", says="fits_tasks: the sign is turned round")
+@wrong_answer("07.six_curves", says="fits_tasks: the sign is reversed")
 def tasks_sign(train, new):
     return readings(train, new, fits_tasks=train["query"] - new["query"])
 
@@ -1078,7 +1273,7 @@ def known_against_itself(train, new):
     return readings(train, new, knows_tasks=train["before"] - train["query"])
 
 
-@wrong_answer("07.six_curves", says="every sign is turned round")
+@wrong_answer("07.six_curves", says="every sign is reversed")
 def all_signs(train, new):
     return {key: -value for key, value in readings(train, new).items()}
 
@@ -1093,17 +1288,17 @@ def training_tasks_only(train, new):
     )
 
 
-@wrong_answer("07.six_curves", says="adapts: the sign is turned round")
+@wrong_answer("07.six_curves", says="adapts: the sign is reversed")
 def adapts_sign(train, new):
     return readings(train, new, adapts=new["query"] - new["before"])
 
 
-@wrong_answer("07.six_curves", says="knows_tasks: the sign is turned round")
+@wrong_answer("07.six_curves", says="knows_tasks: the sign is reversed")
 def knows_sign(train, new):
     return readings(train, new, knows_tasks=train["before"] - new["before"])
 
 
-@wrong_answer("07.six_curves", says="fits_tasks and knows_tasks: the signs are turned round")
+@wrong_answer("07.six_curves", says="fits_tasks and knows_tasks: the signs are reversed")
 def training_minus_new(train, new):
     differences = {
         "fits_tasks": train["query"] - new["query"],
@@ -1116,6 +1311,32 @@ def training_minus_new(train, new):
 def three_signs(train, new):
     right = readings(train, new)
     return {key: value if key == "fits_tasks" else -value for key, value in right.items()}
+
+
+@wrong_answer("07.six_curves", says="how much a step helps on the training tasks")
+def success_on_training_tasks(train, new):
+    return readings(train, new, fits_tasks=train["before"] - train["query"])
+
+
+@wrong_answer("07.six_curves", says="train and new are swapped")
+def train_for_new(train, new):
+    return readings(new, train)
+
+
+@wrong_answer("07.six_curves", says="fits_points and fits_tasks are swapped")
+def points_for_tasks(train, new):
+    right = readings(train, new)
+    return {**right, "fits_points": right["fits_tasks"], "fits_tasks": right["fits_points"]}
+
+
+@wrong_answer("07.six_curves", says="these are ratios")
+def ratios(train, new):
+    return {
+        "adapts": new["before"] / new["query"],
+        "fits_points": new["query"] / new["support"],
+        "fits_tasks": new["query"] / train["query"],
+        "knows_tasks": new["before"] / train["before"],
+    }
 
 
 # ---------------------------------------------------------------- 07.7
@@ -1269,6 +1490,43 @@ def first_layer(net, params, support_x, support_y, inner_lr, x):
     return pulled(net, params, support_x, support_y, inner_lr, kernel)
 
 
+@wrong_answer("07.curve_after_a_step", says="multiplies outputs")
+def products_of_outputs_throughout(net, params, support_x, support_y, inner_lr, x):
+    outputs = net(params, x) @ net(params, support_x).T
+    return pulled(net, params, support_x, support_y, inner_lr, outputs)
+
+
+def slope_in_x(net, params, x):
+    return ref.grad(lambda points: np.sum(net(params, points)))(x)
+
+
+@wrong_answer("07.curve_after_a_step", says="multiplies the slopes of f in x")
+def slopes_in_x(net, params, support_x, support_y, inner_lr, x):
+    kernel = slope_in_x(net, params, x) @ slope_in_x(net, params, support_x).T
+    return pulled(net, params, support_x, support_y, inner_lr, kernel)
+
+
+@wrong_answer("07.curve_after_a_step", says="in θ (the change is right)")
+def slopes_in_x_with_the_right_change(net, params, support_x, support_y, inner_lr, x):
+    answer = point_by_point(net, params, support_x, support_y, inner_lr, x)
+    kernel = slope_in_x(net, params, x) @ slope_in_x(net, params, support_x).T
+    return {**answer, "kernel": kernel}
+
+
+@wrong_answer("07.curve_after_a_step", says="divided by the number of parameters")
+def mean_over_parameters(net, params, support_x, support_y, inner_lr, x):
+    count = sum(value.size for value in params.values())
+    kernel = kernel_of(net, params, x, support_x) / count
+    return pulled(net, params, support_x, support_y, inner_lr, kernel)
+
+
+@wrong_answer("07.curve_after_a_step", says="takes the mean residual for all")
+def mean_residual(net, params, support_x, support_y, inner_lr, x):
+    kernel = kernel_of(net, params, x, support_x)
+    residual = np.mean(net(params, support_x) - support_y)
+    return {"kernel": kernel, "change": -2 * inner_lr * residual * kernel.mean(axis=1)[:, None]}
+
+
 # ---------------------------------------------------------------- unusual, and right
 
 
@@ -1405,6 +1663,11 @@ def from_raw_moments(losses):
     third = (losses**3).mean(axis=0) - 3 * mean * (losses**2).mean(axis=0) + 2 * mean**3
     half = 1.96 * np.sqrt(variance / (n - 1))
     return {"mean": mean, "ci95": half, "holds": n / 25 > third**2 / variance**3}
+
+
+@right_answer("07.evaluate", why="the root of the condition, with the size of g")
+def root_with_the_size_of_g(losses):
+    return summary(losses, holds=np.abs(skewness(losses)) < np.sqrt(len(losses)) / 5)
 
 
 @right_answer("07.evaluate", why="tensors, whose std divides by n − 1 by itself")

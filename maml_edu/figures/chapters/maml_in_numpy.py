@@ -246,11 +246,15 @@ def mean_scene(shots, rows, limits=(0.03, 8.0)):
     """The means of one number of shots, with a band where it keeps its promise, and the published ones."""
     axis = np.arange(len(rows[0][2].mean))
     away, whose = max((float(one.runaways[-1]), label) for _, label, one in rows)
+    finding = (
+        f"{100 * away:.1f} % run away ({whose})"
+        if away
+        else f"mean {' against '.join(f'{one.mean[-1]:.2f}' for _, _, one in rows)} after {axis[-1]} steps"
+    )
     published = PUBLISHED if shots == 5 else {}
     names = {"maml": "MAML, published", "baseline": "pretrained, published"}
     return Scene(
-        title=f"{shots} shots: "
-        + (f"{100 * away:.1f} % run away ({whose})" if away else "means, none runs away"),
+        title=f"{shots} shots: {finding}",
         alt="Mean of the same errors against inner steps, with a 95 % band only where it keeps its "
         "promise: "
         + "; ".join(f"{label} ends at {number(one.mean[-1], 2)}" for _, label, one in rows)

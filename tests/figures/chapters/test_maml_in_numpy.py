@@ -143,6 +143,15 @@ def test_a_mean_has_a_band_only_where_its_interval_holds():
     assert np.isnan(wild.high[5:]).all() and np.isfinite(tame.high).all()
 
 
+def test_means_are_compared_in_the_title_where_no_wave_runs_away():
+    tame = [("maml", "MAML", evaluation(0, 0.1)), ("baseline", "pretrained", evaluation(2, 0.3))]
+    ends = [f"{result.mean[-1]:.2f}" for _, _, result in tame]
+    assert (
+        sm.mean_scene(10, tame).title
+        == f"10 shots: mean {ends[0]} against {ends[1]} after 10 steps"
+    )
+
+
 def test_a_mean_that_ran_away_does_not_flatten_the_axis():
     far = evaluation(3, 0.5, away=0.02)
     far.mean[6:] = [1e3, 1e6, np.inf, np.nan, np.nan]
