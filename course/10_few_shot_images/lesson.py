@@ -488,9 +488,8 @@ print("running in both places      α   support loss after   accuracy   with log
 for rate in (0.01, 0.03, 0.1, 0.2, 0.4):
     after, right, shifted = running_in_both(rate)
     print(f"{rate:29} {after:20.2f} {right:10.1%} {shifted:21.1%}")
-by_running, by_own = (
-    score(lambda phi, s, q, of=of: centred(run(phi, q, of))) for of in (running, None)
-)
+by_running = score(lambda phi, s, q: centred(run(phi, q, running)))
+by_own = score(lambda phi, s, q: centred(run(phi, q)))
 show("\nsupport own, query running, logits centred", by_running)
 show("own in both: centred less as it is", by_own - together)
 
