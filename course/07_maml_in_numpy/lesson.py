@@ -347,11 +347,10 @@ for shots in (5, 10):
 #
 # At each number of shots both networks adapt to the same 600 waves (seed 1, `evaluate`'s default) in ten steps; the
 # pretrained network at its best rate for ten. (The waves for 5 and for 10 shots are mostly different ones, so the column 0
-# differs a little between the two halves of the tables.) What should be printed? The mean, as in the paper, is at the
-# mercy of single waves: on a few the steps run away, and such an error can be as large as you like. So the **median** comes
-# first, with a 95 % interval that needs no assumption about the tail (a bootstrap: how far the median moves when the
-# 600 waves are drawn again from themselves), then the share of waves that **ran away**: whose error after the tenth step is
-# above twice the largest that any of the waves had before its first step.
+# differs a little between the two halves of the tables.) The mean, as in the paper, is at the
+# mercy of single waves. So, as in [chapter 03](03_many_tasks.ipynb), the **median** comes first, with its bootstrap interval, then
+# the share of waves that **ran away**: whose error after the tenth step is above twice the largest that any of the waves had before
+# its first step.
 
 # %%
 results = {}
@@ -600,22 +599,9 @@ print(f"its mean is {long.mean[100]:.2f} after 100 steps and {long.mean[300]:.2f
 # MAML's median there is the same after a hundred steps as after ten. So "a pretrained network cannot be tuned to a wave" would be false;
 # "not in a few steps" is true.
 #
-# And there is a baseline that beats both. Whoever *knows* that the tasks are sines of period 2π needs no network: $A\sin(x -
-# \text{phase}) = p\sin x + q\cos x$ is linear in $p$ and $q$, and two points determine them.
-
-# %%
-test = Sinusoids(5, queries=100).sample(np.random.default_rng(1), tasks=600)
-errors = []
-for support_x, support_y, query_x, query_y in test:
-    sines = np.hstack([np.sin(support_x), np.cos(support_x)])  # (5, 2)
-    solution = np.linalg.lstsq(sines, support_y, rcond=None)[0]  # p and q
-    errors.append(
-        np.mean((np.hstack([np.sin(query_x), np.cos(query_x)]) @ solution - query_y) ** 2)
-    )
-print(f"least squares in sin x and cos x, 5 shots: largest error of 600 waves {max(errors):.0e}")
-
-# %% [markdown]
-# Without noise its error is nothing but rounding. MAML was never told what a sine is; it is for families of tasks of which
+# And there is a baseline that beats both: the oracle of [chapter 03](03_many_tasks.ipynb), least squares in $\sin x$ and $\cos x$, which
+# *knows* that the tasks are sines of period 2π and needs two points.
+# Without noise, its error is nothing but rounding. MAML was never told what a sine is; it is for families of tasks of which
 # nobody can write down the two right features.
 #
 # The paper has an *oracle*, too, of another kind: a network that receives the true amplitude and phase as further inputs, and so
@@ -683,9 +669,8 @@ print(
 
 # %% [markdown]
 # Is α = 0.01 beyond the limit $2/\lambda_{\max}$ of chapter 01 there? Let us measure $\alpha\lambda_{\max}$ along the way,
-# from θ to φ after ten steps: on 20 ordinary waves and on that one. Power iteration, as in chapter 04, needs
-# only Hessian-vector products. (A Hessian-vector product costs about as much arithmetic as two gradients.) It finds the
-# eigenvalue that is largest in *size*; $v^\top H v$ gives it with its sign.
+# from θ to φ after ten steps: on 20 ordinary waves and on that one. Power iteration, as in
+# [chapter 05](05_hessians.ipynb), needs only Hessian-vector products, and gives the eigenvalue that is largest in *size*, with its sign.
 
 
 # %%

@@ -14,7 +14,7 @@
 # - carry an inner rate from one loss to another, and see when somebody has not;
 # - give a baseline the same chance as your own method, and read a table that did not.
 #
-# **Needs** chapters 07 and 08; claim 1 also the largest rate of chapter 01 and the power iteration of chapter 04 ·
+# **Needs** chapters 07 and 08; claim 1 also the largest rate of chapter 01 and the power iteration of chapter 05 ·
 # **about 85 minutes**: 60 up to the end of claim 2, 25 more for claim 3, the baselines
 # and the twenty-way game; and a quarter of an hour for the parts marked *further*, which nothing later needs · CPU; no
 # GPU, no download (Omniglot is used at the end if you have it)
@@ -111,8 +111,8 @@ an_episode(test.sample(np.random.default_rng(4), tasks=1))
 # support image which differs from the query in the fewest pixels. It has learned nothing. Whatever we train must beat
 # it. (On Omniglot it reaches 36 to 42 %, depending on how the images are shrunk to 28 × 28: glyphs are about as hard.)
 #
-# A number without an interval is an anecdote. The queries of an episode share its support set, so an *episode* is what
-# is independent: one accuracy for each, and 1.96 standard errors over episodes.
+# A number without an interval is an anecdote. As in [chapter 03](03_many_tasks.ipynb), an *episode* is what is independent: one
+# accuracy for each, and 1.96 standard errors over episodes. (Accuracies have no tail that could run away.)
 
 # %%
 result = mt.evaluate(mt.NearestNeighbour(), test, episodes=600)  # 25 queries each
@@ -548,8 +548,7 @@ show("\ntogether less one at a time, by episode", together - single)
 # Quite alone, μ is the mean over the places of one image: what makes *this* character differ from others is subtracted
 # from itself, and the network is no better than guessing (even a little worse; we do not know why). Beside the support
 # set it works, a little worse than in company. (The intervals of the two overlap. But both were asked about the same
-# episodes, so look at the *difference* in each episode: its interval is narrower, because hard episodes are hard for
-# both. Exercise 10.2 says how much that saves.)
+# episodes, so look at the *paired* differences, as in chapter 03. Exercise 10.2 says how much that saves.)
 #
 # ### Claim 3: what leaks
 #
