@@ -187,7 +187,7 @@ for create_graph in (True, False):
 # it the slope is a plain number, and the derivative sees $\varphi = \theta - \text{constant}$.
 #
 # What does it cost? Arithmetic: on the way back each inner step multiplies a vector by $I - \alpha H_{\text{S}}$
-# (chapter 04). And memory: the graphs of *all* inner steps are kept until the way back has passed them, so it
+# ([chapter 05](05_hessians.ipynb)). And memory: the graphs of *all* inner steps are kept until the way back has passed them, so it
 # grows with their number. First-order forgets the graph of a step as soon as its slope is there.
 
 # %% [markdown]
