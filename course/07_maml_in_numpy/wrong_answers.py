@@ -882,7 +882,7 @@ def root_of_the_condition(losses):
     return summary(losses, holds=skewness(losses) < np.sqrt(len(losses)) / 5)
 
 
-@wrong_answer("07.evaluate", says="this believes every interval of a negative g")
+@wrong_answer("07.evaluate", says="a long tail of small losses skews, too")
 def negative_g_cut_off(losses):
     return summary(losses, holds=len(losses) > 25 * np.maximum(0, skewness(losses)) ** 2)
 
@@ -1458,7 +1458,7 @@ def cosines(net, params, support_x, support_y, inner_lr, x):
     }
 
 
-@wrong_answer("07.curve_after_a_step", says="multiplies outputs")
+@wrong_answer("07.curve_after_a_step", says="multiply their gradients (the change is right)")
 def products_of_outputs(net, params, support_x, support_y, inner_lr, x):
     kernel = kernel_of(net, params, x, support_x)
     outputs = net(params, x) @ net(params, support_x).T
