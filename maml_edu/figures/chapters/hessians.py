@@ -115,7 +115,7 @@ def _axis(axis, factor):
 
 
 def _beyond(factor):
-    """Where to name an eigenvector: beyond the circle and beyond what becomes of it, on the side where that ends."""
+    """Where to name an eigenvector: beyond the circle and what becomes of it, on the side where that ends."""
     side = -1.0 if factor < -TIE else 1.0
     return side * min(max(1.0, abs(factor)) + 0.25, 0.75 * REACH)
 
