@@ -36,36 +36,42 @@ def _without_the_matrix(answer, *args):
 # ------------------------------------------------------------------ 05.1
 
 
-@exercise("05.vjp_of_softmax", points=3, minutes=10, difficulty=2)
+@exercise("05.vjp_of_softmax", points=3, minutes=12, difficulty=2)
 def vjp_of_softmax(answer, rng):
     """Back through a softmax"""
-    for x, u in _logits(rng):
+    for rows, n in draw(rng, rows=(2, 4), n=(3, 7)):
+        x, u = rng.normal(0.0, 1.5, (rows, n)), rng.normal(size=(rows, n))
         _judge_softmax(answer(x, u), x, u)
+    x = _far_apart(rng)
+    u = rng.normal(size=x.shape)
+    _judge_softmax(answer(x, u), x, u)
     x, u = rng.normal(size=(2, 1, LONG))
     _judge_softmax(_without_the_matrix(answer, x, u), x, u)
 
 
 def _judge_softmax(got, x, u):
     p = _softmax(x)
-    if _overflows(got, x):
-        raise WrongAnswer(
-            "np.exp of a large logit is infinite (of a very negative one it is 0), and infinity by infinity is no "
-            "number (nor is 0 by 0): subtract the largest logit of each row first, which changes no share"
-        )
-    wrong = partial(_backs_gone_wrong, x, u, p)
+    if words := _no_numbers(got, x):
+        raise WrongAnswer(words)
+    wrong = partial(_backs_gone_wrong, x, u, p, got)
     expect(
         got, p * (u - _along(p * u)), wrong, rtol=2e-4
     )  # float32 rounds logits near 1,000 so far
 
 
-def _logits(rng):
-    """Cases (x, u): first of moderate logits, then with one that is too large for np.exp."""
-    cases = list(draw(rng, rows=(2, 4), n=(3, 7)))
-    for turn, (rows, n) in enumerate(cases):
-        x = rng.normal(0.0, 1.5, (rows, n))
-        if turn == len(cases) - 1:  # the last of them has logits for which np.exp is infinite
-            x = x + rng.choice([-900.0, 900.0], (rows, 1))
-        yield x, rng.normal(size=(rows, n))
+def _far_apart(rng):
+    """Rows of logits from −1,000 to 1,000: each unsafe shift turns a set of rows of its own into NaN."""
+    base = np.array([
+        [-990.0, -990, -990, -990, -990, -990, 990],
+        [-990, -990, -990, 990, 990, 990, 990],
+        [-995, -995, -995, -995, -995, -995, -995],
+        [990, 900, 700, 400, 200, 60, 60],
+        [0, 0, 0, 0, 0, 0, 0],
+        [800, 800, 800, 800, 800, 800, 800],
+        [-990, 985, 985, 985, 985, 985, 985],
+    ])  # fmt: skip
+    x = base + rng.uniform(-3.0, 3.0, base.shape)
+    return x[rng.permutation(len(x))]
 
 
 def _softmax(x, axis=1):
@@ -77,17 +83,46 @@ def _along(values):
     return np.sum(values, axis=1, keepdims=True)
 
 
-def _overflows(got, x):
-    """Whether an answer has NaN exactly where a softmax without its maximum has."""
+LARGEST = "subtract the largest logit of each row, which changes no share"
+SHIFTS = {
+    "np.exp of a large logit is infinite (of a very negative one it is 0), and infinity by infinity is no number "
+    f"(nor is 0 by 0): {LARGEST}": lambda x: 0.0,
+    "you subtract the largest logit of the whole array: in a row far below it np.exp is 0 everywhere, and 0 by 0 "
+    f"is no number: {LARGEST}": np.max,
+    "you subtract the mean of a row: a logit far above it is still too large for np.exp: "
+    f"{LARGEST}": lambda x: np.mean(x, axis=1, keepdims=True),
+    "you subtract the smallest logit of a row: the largest may then be too large for np.exp: "
+    f"{LARGEST}": lambda x: np.min(x, axis=1, keepdims=True),
+    "you subtract the first logit of a row: a later one may be far above it, and too large for np.exp: "
+    f"{LARGEST}": lambda x: x[:, :1],
+}
+
+
+def _no_numbers(got, x):
+    """What is told of an answer that has NaN exactly where a softmax with an unsafe shift has ("" for others)."""
     values = array_of(got)
     if values is None or values.shape != x.shape or not np.isnan(values).any():
-        return False
-    with np.errstate(all="ignore"):
-        plain = np.exp(x) / _along(np.exp(x))
-    return bool(np.array_equal(np.isnan(values).any(axis=1), np.isnan(plain).any(axis=1)))
+        return ""
+    for words, shift in SHIFTS.items():
+        with np.errstate(all="ignore"):
+            plain = np.exp(x - shift(x)) / _along(np.exp(x - shift(x)))
+        if np.array_equal(np.isnan(values).any(axis=1), np.isnan(plain).any(axis=1)):
+            return words
+    return ""
 
 
-def _backs_gone_wrong(x, u, p):
+def _clipped(got, x, u):
+    """`got`, if logits that are all beyond ±700 gave equal shares in it; else NaN."""
+    values, beyond = array_of(got), (np.abs(x) > 750).all(axis=1)
+    beyond &= np.ptp(x, axis=1) < 10
+    even = (u - np.mean(u, axis=1, keepdims=True)) / x.shape[1]
+    same = values is not None and values.shape == x.shape
+    if same and (not beyond.any() or np.allclose(values[beyond], even[beyond], rtol=0, atol=1e-6)):
+        return got
+    return np.full(x.shape, np.nan)
+
+
+def _backs_gone_wrong(x, u, p, got):
     whole = _softmax(x.reshape(1, -1)).reshape(x.shape)
     down = _softmax(x, axis=0)
     n = x.shape[1]
@@ -123,6 +158,8 @@ def _backs_gone_wrong(x, u, p):
         "u are the weights of the outputs, and is not put through the softmax itself": (
             p * (_softmax(u) - _along(p * _softmax(u)))
         ),
+        "this is p − u, the gradient of the cross-entropy with targets u: here the shares themselves are the "
+        "output, and u weights them": p - u,
         "this is the softmax itself, the way forward": p,
         "this is the diagonal of J, p(1 − p), and u has no part in it": (p * (1 - p)),
         "this is a difference of two softmaxes, at x + u and at x: a derivative is wanted": (
@@ -131,13 +168,16 @@ def _backs_gone_wrong(x, u, p):
         "in the second term the shares stand where the logits do in yours, x·u": (
             p * (u - _along(x * u))
         ),
+        f"logits far from 0 are clipped, so that different ones get equal shares: {LARGEST}": (
+            _clipped(got, x, u) if np.abs(x).max() > 750 else p * (u - _along(p * u))
+        ),
     }
 
 
 # ------------------------------------------------------------------ 05.2
 
 
-@exercise("05.jvp_of_normalise", points=3, minutes=12, difficulty=3)
+@exercise("05.jvp_of_normalise", points=3, minutes=15, difficulty=3)
 def jvp_of_normalise(answer, rng):
     """Forward through a normalisation"""
     powers = [3.0, 1.0, 4.0, 2.5, 2.0]
@@ -232,7 +272,7 @@ def _normalised_wrongly(x, v, p):
 WIDE = 60_000  # hidden units, so 180,001 parameters, and a Hessian of 259 GB
 
 
-@exercise("05.hvp", points=3, minutes=10, difficulty=2)
+@exercise("05.hvp", points=3, minutes=8, difficulty=2)
 def hvp(answer, rng):
     """The product that MAML needs"""
     for case in _regressions(rng):
@@ -378,8 +418,12 @@ class _Task:
         self.support, self.query = data[:2], data[2:]
         self.gradient = ref.grad(loss.numpy)
         self.slope = self.gradient(params, *self.support)
-        self.phi = _plus((1, params), (-1, self.scaled(self.slope)))
+        self.phi = self.moved(self.scaled(self.slope))
         self.g = self.gradient(self.phi, *self.query)
+
+    def moved(self, step):
+        """θ − step."""
+        return _plus((1, self.params), (-1, step))
 
     def scaled(self, v):
         return {n: self.rates[n] * v[n] for n in v}
@@ -389,7 +433,15 @@ class _Task:
         return _product(self.loss, at or self.params, *(of or self.support), v)
 
     def right(self):
-        return _plus((1, self.g), (-1, self.bent(self.scaled(self.g))))
+        return self.of(self.g)
+
+    def of(self, g):
+        """g − H(α ⊙ g), whatever stands for the query gradient."""
+        return _plus((1, g), (-1, self.bent(self.scaled(g))))
+
+    def of_step(self, step):
+        """The same with another step to φ."""
+        return self.of(self.gradient(self.moved(step), *self.query))
 
     def with_rates(self, rates):
         """The same task with other rates."""
@@ -456,7 +508,44 @@ def _metas_gone_wrong(tasks):
             lambda: _averaged(tasks)
         ),
         "this is the last task alone: their mean is wanted": lambda: tasks[-1].right(),
+        "this is the first task alone: their mean is wanted": lambda: tasks[0].right(),
+        **_phis_gone_wrong(each),
     }
+
+
+def _phis_gone_wrong(each):
+    """Mistakes on the way to φ and to g."""
+    return {
+        "your step goes uphill: φ = θ − α ⊙ ∇L_S(θ) has a minus": each(
+            lambda t: t.of_step(t.scaled(_plus((-1, t.slope))))
+        ),
+        "your step goes uphill, and its Jacobian with it: φ = θ − α ⊙ ∇L_S(θ) has a minus": each(
+            lambda t: t.with_rates(_plus((-1, t.rates))).right()
+        ),
+        "your step to φ is not multiplied by the rates": each(lambda t: t.of_step(t.slope)),
+        "the rates are missing throughout: this is the meta-gradient with a rate of 1": each(
+            lambda t: t.with_rates({n: np.ones_like(part) for n, part in t.rates.items()}).right()
+        ),
+        "the step to φ descends the support loss: yours descends the query loss": each(
+            lambda t: t.of_step(t.scaled(t.gradient(t.params, *t.query)))
+        ),
+        "g is the gradient of the query loss at φ: yours is that of the support loss": each(
+            lambda t: t.of(t.gradient(t.phi, *t.support))
+        ),
+        "each parameter has a rate of its own: yours takes the mean of each array": each(
+            lambda t: t.with_rates(
+                {n: np.full_like(part, np.mean(part)) for n, part in t.rates.items()}
+            ).right()
+        ),
+        "each parameter has a rate of its own: yours takes the mean of the arrays' means": each(
+            lambda t: t.with_rates(_evened(t.rates)).right()
+        ),
+    }
+
+
+def _evened(rates):
+    mean = float(np.mean([np.mean(part) for part in rates.values()]))
+    return {n: np.full_like(part, mean) for n, part in rates.items()}
 
 
 def _at_theta(task):
@@ -501,6 +590,8 @@ def signed_lambda(answer, rng):
     first = int(rng.integers(2))
     for turn, (examples, n) in enumerate(draw(rng, examples=(3, 5), n=(6, 12))):
         _judge_lambda(answer, *_examples(rng, examples, n, negative=(first + turn) % 2))
+    for same, top in ((0, -1.0), (0, 1.0), (1, -1.0), (1, 1.0)):
+        _judge_lambda(answer, *_many_against_one(rng, same, top))
     for negative in (0, 1):  # 150,000 parameters: a matrix of 180 GB
         case = _examples(rng, 3, 150_000, negative)
         _judge_lambda(partial(_without_the_matrix, answer), *case)
@@ -509,13 +600,34 @@ def signed_lambda(answer, rng):
 def _judge_lambda(answer, a, r):
     got = answer(a, r)
     lam = _small(a, r)
-    expect(got, float(lam[0]), mistakes=partial(_lambdas_gone_wrong, a, r, lam))
+    wrong = _lambdas_gone_wrong(a, r, lam) | _signs_gone_wrong(a, r, lam) | _near(got, lam[0])
+    expect(got, float(lam[0]), mistakes=wrong)
 
 
 def _small(a, r):
     """The eigenvalues of Σ r a aᵀ that are not 0, the largest in size first: those of diag(r) a aᵀ, (examples,)."""
     lam = np.linalg.eigvals(r[:, None] * (a @ a.T))
     return lam.real[np.argsort(-np.abs(lam))]
+
+
+def _many_against_one(rng, same, top):
+    """(a, r): one large term against three smaller ones of the other sign; λ has the sign `top`.
+
+    same = 0: each term has a direction of its own, so the large one is λ, and the trace has the other sign.
+    same = 1: the three share a direction, so they are λ, and the largest term has the other sign.
+    """
+    directions = np.linalg.qr(rng.normal(size=(8, 4)))[
+        0
+    ].T  # (4, 8), perpendicular rows of length 1
+    which = [0, 1, 1, 1] if same else [0, 1, 2, 3]
+    others = rng.permutation([0.85, 1.2, 1.7 if top < 0 else 0.6])
+    lengths = np.r_[0.6 if top < 0 else 1.7, others]  # the largest rᵢ belongs to it, or does not
+    one = 8.5 if same else 3.8 if top < 0 else 6.0  # 6: ten rounds are not enough
+    curvatures = np.array([-10.0, one, one, one]) * rng.uniform(0.95, 1.05, 4)
+    sign = top if same else -top
+    order = rng.permutation(4)
+    a = directions[which] * lengths[:, None]
+    return a[order], (sign * curvatures / lengths**2)[order]
 
 
 def _examples(rng, examples, n, negative):
@@ -569,6 +681,38 @@ def _lambdas_gone_wrong(a, r, lam):
             r[np.argmax(np.abs(r))]
         ),
         "this is the second largest in size": lam[1],
+        "this is λ³: vᵀHv is the curvature along v for a v of length 1, and the last v has the length |λ|": (
+            lam[0] ** 3
+        ),
+    }
+
+
+def _signs_gone_wrong(a, r, lam):
+    """Right in size, with the sign of something else."""
+    top, terms = abs(lam[0]), r * np.sum(a**2, axis=1)
+    largest = np.argmax(np.abs(terms))
+    return {
+        "the size is right, and the sign is that of the trace: many small curvatures may outweigh the largest "
+        "in the sum": float(np.sign(np.sum(terms)) * top),
+        "the size is right, and the sign is that of the largest term: smaller terms that share a direction may "
+        "add up to more": float(np.sign(terms[largest]) * top),
+        "the size is right, and the sign is that of the sum of the rᵢ": float(
+            np.sign(np.sum(r)) * top
+        ),
+        "the size is right, and the sign is that of the largest rᵢ": float(
+            np.sign(r[np.argmax(np.abs(r))]) * top
+        ),
+    }
+
+
+def _near(got, right):
+    """`got` itself where it comes near: what too few rounds do, from whatever start."""
+    value = array_of(got)
+    near = value is not None and value.shape == () and abs(value - right) < 0.5 * abs(right)
+    return {
+        "this is near the curvature of the largest size, but not to five digits: are there enough rounds?": (
+            got if near else np.nan
+        )
     }
 
 
@@ -581,7 +725,7 @@ def _rayleigh(a, r, v):
 PLANS = ("first order", "exact", "matrices", "differences", "steepest", "spectrum")
 
 
-@exercise("05.price_list", points=3, minutes=10, difficulty=2)
+@exercise("05.price_list", points=3, minutes=12, difficulty=2)
 def price_list(answer, rng):
     """A price list"""
     for n, k, r in draw(rng, n=(50, 2000), k=(2, 9), r=(11, 40)):
@@ -661,6 +805,7 @@ def _matrices_gone_wrong(n, k, walk):
             walk + n**2 * k
         ),
         "the gradients along the way, K + 1, are missing": 2 * n * k,
+        "the gradient of the query loss at φ is missing": k + 2 * n * k,
         "the inner gradients are there when a column is needed: yours counts one per column": (
             walk + 3 * n * k
         ),

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 05 · Exercises: Hessians without Hessians
 #
-# Six functions and a question to answer in words; about 90 minutes. The first five are puzzles: a slow **specification**
+# Six functions and a question to answer in words; about 100 minutes. The first five are puzzles: a slow **specification**
 # says what the answer is, by forming a matrix, and your function must give the same **without** it. You may use the
 # specification to test yours on small inputs. The check also tries an input so long that the matrix would need hundreds of
 # gigabytes: there only products will do. (If a check does not come back, you are still doing $n^2$ things: stop the kernel,
-# and think again.) The lesson is [here](../notebooks/05_hessians.ipynb).
+# and think again.) The check sees only what your function returns. It cannot see a way that an exercise forbids, such as
+# differentiating through the step in 05.4, nor a derivative measured by a fine central difference. The lesson is [here](../notebooks/05_hessians.ipynb).
 
 # %%
 import numpy as np
@@ -16,11 +17,12 @@ from maml_edu.checks import check
 # %% [markdown]
 # ## 05.1 Back through a softmax
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 12 minutes · 3 points*
 #
 # The **softmax** turns a row of $n$ numbers, the **logits**, into $n$ shares that add up to 1:
 # $p_i = e^{x_i}/\sum_j e^{x_j}$. Every classifier ends with one, and every gradient of a classifier goes back through it.
-# Its Jacobian has $n^2$ entries, none of them 0. Going back must not cost more than going forward.
+# Its Jacobian has $n^2$ entries, none of them 0. Going back must not cost more than going forward. (This $J$ is symmetric, so
+# here $Jv$ and $J^\top u$ are the same product. In 05.2 they are not.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "vjp_of_softmax", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -63,7 +65,7 @@ check("05.vjp_of_softmax", vjp_of_softmax, hidden=True)
 # %% [markdown]
 # ## 05.2 Forward through a normalisation
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 3/5 · 15 minutes · 3 points*
 #
 # $y = x/s$ with $s = \bigl(\sum_i |x_i|^p\bigr)^{1/p}$ scales a vector so that its **$p$-norm** is 1. ($p = 2$ is the usual
 # length; $p = 1$ makes the sizes add up to 1.) The input moves along $v$. How does the output move? This is one JVP, and
@@ -96,7 +98,7 @@ check("05.jvp_of_normalise", jvp_of_normalise, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Do by hand what forward mode does: take along, with each quantity, how fast it changes when $x$ moves along $v$. First $x$
+# Do by hand what forward mode does: carry along, with each quantity, how fast it changes when $x$ moves along $v$. First $x$
 # (that is $v$), then $|x_i|$, then $|x_i|^p$, their sum, $s$, and at last $x/s$ by the quotient rule.
 # </details>
 # <details><summary>Hint 2</summary>
@@ -109,11 +111,11 @@ check("05.jvp_of_normalise", jvp_of_normalise, hidden=True)
 # %% [markdown]
 # ## 05.3 The product that MAML needs
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 8 minutes · 3 points*
 #
 # A task has a support loss $L_{\text{S}}$ and a query loss $L_{\text{Q}}$. For a small α, where $\varphi$ is close to θ,
 # the second-order part of the meta-gradient is $-\alpha H_{\text{S}}\,g_{\text{Q}}$, with the support Hessian and the query
-# gradient *both at θ*. Find $H_{\text{S}}\,g_{\text{Q}}$ out of `ref.grad` alone. (`ref.hvp` would do it, too. Here you
+# gradient *both at θ*. Find $H_{\text{S}}\,g_{\text{Q}}$ from `ref.grad` alone. (`ref.hvp` would do it, too. Here you
 # write it yourself. One thing must not move.)
 
 
@@ -208,13 +210,13 @@ check("05.meta_gradient_by_hvp", meta_gradient_by_hvp, hidden=True)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The step's Jacobian is $I - \operatorname{diag}(\alpha)H$. The chain rule wants its transpose, and
-# $(AB)^\top = B^\top A^\top$. So what does the vector meet first, the rates or the Hessian?
+# Write all these derivatives as one matrix. The chain rule wants its transpose. Transpose a product of matrices first on
+# paper, then check yours on a step with two parameters, an $H$ of your choice and two different rates.
 # </details>
 # <details><summary>Hint 3</summary>
 #
 # A similar case: with $A = \begin{pmatrix}1&2\\2&5\end{pmatrix}$, rates $(3, 10)$ and $v = (1, 1)$, `A @ (rates * v)` is
-# $(23, 56)$, and `rates * (A @ v)` is $(9, 70)$. The two differ as soon as the rates do.
+# $(23, 56)$, and `rates * (A @ v)` is $(9, 70)$. The two differ as soon as the rates do, so the order counts.
 # </details>
 
 # %% [markdown]
@@ -271,7 +273,7 @@ check("05.signed_lambda", signed_lambda, hidden=True)
 # %% [markdown]
 # ## 05.6 A price list
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 12 minutes · 3 points*
 #
 # Before you write a program, know what it will cost. Count in **gradients**, for one task, with the three rules of the
 # lesson:
@@ -339,7 +341,7 @@ check("05.price_list", price_list, hidden=True)
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_05", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** Right: between two kinks the network is linear in its *input*, and also in the parameters of any *one*
-# layer, so there are no second derivatives within a layer, and most curvatures of a large network are exactly zero. Wrong,
+# layer, so there are no second derivatives within a layer, and on a few points most curvatures are exactly zero. Wrong,
 # first: meta-gradients contain derivatives with respect to the *parameters*, and the layers are multiplied with each other.
 # In $w_2\max(0, w_1 x)$ the mixed derivative is $x$. That part of the Hessian has as much negative as positive curvature.
 # Wrong, second: it is the *loss* that is differentiated twice. Even for a network that is linear in its parameters a
@@ -349,7 +351,7 @@ check("05.price_list", price_list, hidden=True)
 # $g - \alpha H g$, which takes one product, and look at the angle between them (or at αλmax by power iteration, or at
 # $g^\top H g/g^\top g$).
 #
-# **Rubric.** 1 point: what is right (linear in $x$, or within a layer, or most curvatures zero) **and** one of the first
+# **Rubric.** 1 point: what is right (linear in $x$, or within a layer, or most curvatures zero on a few points) **and** one of the first
 # two errors, with its reason (products of layers; the loss is curved). ½ for one half of this. 1 point: says that what
 # counts is $H$ along the query gradient, or that a few large curvatures are enough, and names a measurement that needs no
 # matrix. ½ for one of the two. An answer that says "there are kinks" as its only objection gets no point for that: kinks

@@ -7,12 +7,12 @@
 #
 # - multiply a vector by a Jacobian, by its transpose and by a Hessian without forming any of the three, and say what each
 #   costs;
-# - read the spectrum of a network's Hessian: which directions a gradient step reverses, which it stretches, and how many it
+# - read the **spectrum** of a network's Hessian, all of its eigenvalues: which directions a gradient step reverses, which it stretches, and how many it
 #   leaves alone;
 # - say where second derivatives come from in a network of ReLUs, and refute the sentence that it has none.
 #
 # **Needs** [chapter 01](01_gradient_descent.ipynb) (curvature, eigenvectors), [chapter 04](04_gradient_of_a_step.ipynb)
-# (the factor $I - \alpha H$) and chapter 02 (how a program finds a gradient). **Takes** about 60 minutes, half a minute of
+# (the factor $I - \alpha H$) and [chapter 02](02_backpropagation.ipynb) (how a program finds a gradient). **Takes** about 60 minutes, half a minute of
 # it computing. **CPU** is plenty; no GPU, no download.
 
 # %% [markdown]
@@ -25,7 +25,7 @@
 # - (a) None. Between its kinks a ReLU network is linear, and a linear function has no second derivative.
 # - (b) At most ten, one for each point that the loss sees.
 # - (c) About two hundred.
-# - (d) All of them. There are 1.5 million different second derivatives; some will always be there.
+# - (d) All of them. There are 1.55 million different second derivatives; some will always be there.
 #
 # Commit to one before you open this:
 #
@@ -66,12 +66,12 @@ for name, n in networks.items():
     print(f"{name:19} {n:11,} {n**2:15,} {8 * n**2 / 1e9:15.4f}")
 
 # %% [markdown]
-# The last one is the network that chapter 10 takes to images. It is small by today's standards, and no laptop has the
+# The last one is the network that chapter 10 takes to images. It is small by today's standards, and few laptops have the
 # memory for its Hessian. But look at what the formula asks for:
 #
 # $$(I - \alpha H)\,g \;=\; g - \alpha\,(Hg) .$$
 #
-# It does not ask for $H$. It asks for **one product** $Hg$, which is as short as $g$ itself. A matrix is a machine that
+# It does not ask for $H$. It asks for **one product** $Hg$, which is no longer than $g$ itself. A matrix is a machine that
 # turns vectors into vectors, and one may own the machine without a list of its entries. This chapter builds the machine, in
 # three steps: first for Jacobians, then for the Hessian, which is one of them, then for $I - \alpha H$.
 
@@ -83,7 +83,7 @@ for name, n in networks.items():
 #
 # - $Jv$, the **Jacobian-vector product** (JVP): move the input by a little of $v$; how does the output move? $v$ is as long
 #   as the *input*.
-# - $J^\top u$, the **vector-Jacobian product** (VJP): you care for the outputs with the weights $u$; which way should the
+# - $J^\top u$, the **vector-Jacobian product** (VJP): you weight the outputs by $u$; which way should the
 #   input move? $u$ is as long as the *output*. The gradient of a loss is the VJP of a function with one output, with
 #   $u = 1$.
 #
@@ -131,11 +131,11 @@ print("u·(Jv) and (J u)·v agree:", np.isclose(one, wrong))
 # %% [markdown]
 # ### How a program does it
 #
-# **Reverse mode**, the backpropagation of chapter 02, runs $f$ once and then walks back with a vector of slopes, one for
+# **Reverse mode**, the backpropagation of [chapter 02](02_backpropagation.ipynb), runs $f$ once and then walks back with a vector of slopes, one for
 # each number that was computed. Start the walk with $u$ at the output and it arrives with $J^\top u$ at the input: one VJP
 # for one pass. In code that is the gradient of the *number* $u\cdot f(x)$.
 #
-# **Forward mode** takes $v$ along while it runs $f$: next to each number it keeps how fast that number changes when the
+# **Forward mode** carries $v$ along while it runs $f$: next to each number it keeps how fast that number changes when the
 # input moves along $v$. At the end it has $Jv$: one JVP for one pass, and nothing has to be remembered for a way back.
 #
 # `ref` has only reverse mode. PyTorch has both:
@@ -167,12 +167,12 @@ print("forward mode, torch:  Jv ", np.allclose(moved, jvp(x, w, v)))
 #
 # 1. **Measure it.** $\bigl(\nabla L(\theta + hv) - \nabla L(\theta - hv)\bigr)/2h$. Two gradients, and an error.
 # 2. **Reverse over reverse**, a VJP of the gradient. Since $H$ is symmetric, $Hv = H^\top v$, which is the gradient of the
-#    number $\nabla L(\theta)\cdot v$, with $v$ held fixed (Pearlmutter 1994). In words: how the slope *along $v$* changes
+#    number $\nabla L(\theta)\cdot v$, with $v$ held fixed. In words: how the slope *along $v$* changes
 #    in each direction.
-# 3. **Forward over reverse**, a JVP of the gradient: work out the gradient, and take along how fast everything changes
-#    along $v$.
+# 3. **Forward over reverse**, a JVP of the gradient: work out the gradient, and carry along how fast everything changes
+#    along $v$ (Pearlmutter 1994).
 #
-# `ref.hvp` is the second. It is a line:
+# `ref.hvp` is the second. It is one line:
 
 # %%
 show_source(ref.hvp)
@@ -287,8 +287,9 @@ for width in (10, 20, 40, 80):
 # %% [markdown]
 # The numbers approach 3, 9 and 9. Here is why. Call the arithmetic of a loss $F$. Going back through it takes two products
 # for each that went forward, one for the slope of the weights and one for the slope of the layer's input: $2F$. So a
-# gradient costs $F + 2F = 3F$. Going back through all of *that* costs twice as much again, $6F$, and the total is $9F$. In
-# other words:
+# gradient costs $F + 2F = 3F$. Going back through all of *that* costs twice as much again, $6F$, and the total is $9F$.
+# Going forward through it gives each of its products a rate of change, which by the product rule is a sum of two products:
+# $3F + 6F$ again. In other words:
 #
 # > Once the gradient is there, **one $Hv$ costs two further gradients, whatever the number of parameters**.
 #
@@ -324,8 +325,9 @@ for name in ("reverse over reverse", "forward over reverse"):
     print(f"{name} takes less than 8 gradients' time:", times[name] < 8 * times["gradient"])
 
 # %% [markdown]
-# Print `times` and `by_size` to see your machine's own. The second way is the usual choice in PyTorch. The third keeps no
-# record of the gradient's own way back, which saves memory, and on a network this small it took a little longer here.
+# Print `times` and `by_size` to see your machine's own. On paper the third way needs less memory, for it keeps no record of the
+# gradient's own way back. Whether a library has less of it in use, or takes less time, is another question: measure both
+# ways on your own network before you choose.
 #
 # ## $I - \alpha H$, applied
 #
@@ -344,12 +346,11 @@ print("largest difference from ref.meta_gradient below 1e-9:", apart < 1e-9)
 # %% [markdown]
 # When a program differentiates through the step, as `ref.meta_gradient` does, this product is what it computes on its way
 # back, without being told. So MAML never forms a Hessian either. With $K$ inner steps there is one product per step, with
-# its own $H$, and the product is needed where an inner gradient has been worked out anyway. Chapter 06 follows the vector
+# its own $H$, and the product is needed where an inner gradient has been worked out anyway. [Chapter 06](06_many_inner_steps.ipynb) follows the vector
 # through all of them; chapter 09 makes a fast program of it.
 #
 # One thing is easily overlooked. $(I - \alpha H)^\top = I - \alpha H$ needs one α for all parameters. If each parameter has
-# its own rate, the step's Jacobian is $I - \operatorname{diag}(\alpha)\,H$, and that is no longer symmetric. Exercise 05.4
-# is about this.
+# its own rate, the step's Jacobian is no longer symmetric. Exercise 05.4 is about this.
 #
 # ## The whole spectrum, once
 #
@@ -408,8 +409,8 @@ spectra = {"after MAML": steep, "untrained": lam}
 spectrum_by_rank(spectra)
 
 # %% [markdown]
-# The two curves of a picture lie almost on top of each other: apart from the first few, there is a negative curvature for
-# each positive one, of nearly the same size. That is no accident, and it shows where they come from.
+# In the middle the two curves of a picture lie almost on top of each other: for each positive curvature there is a negative
+# one of nearly the same size. At both ends they part. Neither is an accident, and both show where the curvatures come from.
 #
 # ## Where the second derivatives come from
 #
@@ -421,7 +422,7 @@ spectrum_by_rank(spectra)
 #
 # - The **Gauss–Newton part** contains only *first* derivatives of the network. It is there because the *loss* is a square,
 #   whatever the network is. Each point contributes one direction, $\nabla f_i$, with a curvature that cannot be negative.
-#   So ten points give at most ten curvatures, all positive: answer (b). With the Jacobian $J$ of the ten outputs it is
+#   So ten points give at most ten curvatures that are not zero, all positive: answer (b). With the Jacobian $J$ of the ten outputs it is
 #   $G = \frac2N J^\top J$, and $Gv$ is one JVP and one VJP.
 # - The **rest** contains the second derivatives of the network itself, times what the network gets wrong at each point.
 #   Answer (a) says that it is zero, because ReLU networks are piecewise linear.
@@ -462,22 +463,49 @@ print("the diagonal of the rest is 0:", np.allclose(np.diag(rest), 0, atol=1e-12
 second_derivatives_by_layer(gauss_newton, rest, {"layer 1": 16, "layer 2": 72, "layer 3": 9})
 
 # %% [markdown]
-# Everything that we saw follows from this picture.
+# A matrix of this shape has nearly as much curvature below zero as above. We split the Hessians of the two pictures of
+# curvatures into their parts, and compare the positive and the negative ones rank by rank:
+
+
+# %%
+def sides(matrix):
+    """(positive curvatures, sizes of the negative ones), each from the largest down."""
+    lam = np.linalg.eigvalsh(matrix)
+    zero = 1e-9 * np.abs(lam).max()
+    return np.sort(lam[lam > zero])[::-1], np.sort(-lam[lam < -zero])[::-1]
+
+
+for name, params in (("untrained", theta), ("after MAML", learned)):
+    whole, J = hessian_of(params, x, y), output_slopes(params, x)
+    for part, matrix in (("H = G + R", whole), ("R alone", whole - 2 / len(x) * J.T @ J)):
+        up, down = sides(matrix)
+        both = min(len(up), len(down))
+        ratio = np.exp(np.abs(np.log(up[:both] / down[:both]))).max()
+        print(
+            f"{name:10}  {part:9}  {len(up)} above 0, {len(down)} below, largest ratio {ratio:.1f}"
+        )
+
+# %% [markdown]
+# Everything that we saw follows from these parts.
 #
 # - **Negative curvature.** The diagonal of $R$ is 0. The diagonal of a matrix adds up to the sum of its eigenvalues, so the
 #   curvatures of $R$ add up to 0: as much below as above. (A symmetric matrix in which *two* layers see only each other has
 #   its curvatures in exact pairs $\pm\sigma$: if $(p, q)$ is an eigenvector, so is $(p, -q)$, with the opposite sign. With
-#   three layers it is nearly so.) What $G$ adds is positive, and it is few and large: the first few points in which the two
-#   curves differ.
+#   three layers it is nearly so, as the table shows.)
+# - **Two ends that part.** $G$ adds ten positive terms. They can shift a curve by at most ten ranks. In the flat middle of
+#   the curves ten ranks change little; where a curve falls steeply, at both ends, they change much.
 # - **About two hundred.** In 1-40-40-1 the middle layer has 1,640 parameters, and their block of $R$ is empty. What is left
 #   lies in the rows and columns of the other two layers: 80 + 41 of each, without the last bias, whose row is empty, too. A
-#   matrix that is 0 outside 120 rows and 120 columns has at most 240 eigenvalues that are not 0. With the ten of $G$ that
-#   makes **at most 250**, and some units are silent on all ten points.
-# - **And 1,500 zeros.** That is what is right about "nearly linear": most curvatures are zero, exactly.
+#   matrix that is 0 outside 120 rows and 120 columns is a sum of two of rank 120 or less, the rows and what is left of the
+#   columns. So it has at most 240 eigenvalues that are not 0. With the ten of $G$ that makes **at most 250**, and some
+#   units are silent on all ten points.
+# - **And 1,500 zeros.** They look like a proof of "nearly linear", and they are none. The bound of 250 is made of ten points
+#   and the sizes of two layers. It holds for a network without any ReLU, too; and on 1,000 points $G$ alone may have 1,000
+#   curvatures that are not zero.
 #
 # So does the rest matter? The sentence goes back to the MAML paper (Finn et al. 2017, section 5.2): ReLU networks are
 # locally almost linear, which suggests that second derivatives may be close to zero in most cases, and that would partly
-# explain why first-order MAML does well. Near zero in most cases: yes. But the meta-gradient asks for $Hg$ alone, with one
+# explain why first-order MAML does well. Most curvatures are zero here, that is true. But the meta-gradient asks for $Hg$ alone, with one
 # particular vector $g$, the query gradient. We ask three networks (seeds 0, 1, 2), before and after training, on three
 # tasks each:
 
@@ -527,14 +555,16 @@ for name, seed in sorted(table, key=lambda key: (key[0] != "untrained", key[1]))
 
 # %% [markdown]
 # Each entry goes from the smallest to the largest of three tasks. $|Gg|/|Rg|$ says how much longer the Gauss–Newton part of
-# $Hg$ is than the rest, and the column *99 % of Hg* how many eigenvectors one needs to put together $Hg$ up to a hundredth
-# of its squared length.
+# $Hg$ is than the rest, and the column *99 % of Hg* how many eigenvectors one needs to put together $Hg$ to within
+# a hundredth of its squared length.
 #
 # - **A handful matters.** Of some two hundred curvatures, at most 18 make up 99 % of $Hg$ before training, and at most 7
-#   after it. That a few eigenvalues stand out from a crowd at zero, and that the gradient is concentrated along these few,
-#   has been found in large networks, too (Sagun et al. 2017; Ghorbani et al. 2019, in networks without batch norm).
-# - **Those few are not the network's second derivatives.** After training the Gauss–Newton part of $Hg$ is 3 to 52 times as
-#   long as the rest. It would be there if the network were exactly linear. "ReLU networks are nearly linear" is an argument
+#   after it. In large networks, too, a few eigenvalues stand out from a crowd at zero (Sagun et al. 2017), and the
+#   *gradient* is concentrated along these few (Ghorbani et al. 2019, in networks without batch norm). Our column is about
+#   $Hg$, which weights each direction by its λ, so that the steep ones count for more.
+# - **After training, those few are mostly not the network's second derivatives.** The Gauss–Newton part of $Hg$ is then 3 to
+#   52 times as long as the rest. (Before it, the factor may be as small as 1.42.) It would be there if the network were
+#   exactly linear in its parameters. "ReLU networks are nearly linear" is an argument
 #   about the *smaller* part.
 # - **Training makes it worse for first order.** Before training no direction has αλ > 1, and the first-order gradient $g$
 #   points where the meta-gradient does: the cosine is at least 0.97. After it one direction or two are reversed, and the
@@ -563,8 +593,8 @@ factor_on_a_vector(spectra)
 # 1. At $1/\lambda_{\max}$, and at $2/\lambda_{\max}$, the largest step that still converges. For the trained network the
 #    first lies between 0.006 and 0.0065, the second between 0.0125 and 0.013. MAML's own α = 0.01 is between them: the
 #    treacherous row of chapter 04's table, in which the inner step converges and the first-order gradient points the wrong
-#    way. (One task of the table above has αλ = 2.06. There a second step and a third would lead further and further away.
-#    One step may do that, if the start is chosen for it.) The untrained network has no bar below 0 at any α of the slider:
+#    way. (One task of the table above has αλ = 2.06. In the quadratic picture of chapter 01 a second step
+#    and a third would lead further and further away. One step may do that, if the start is chosen for it.) The untrained network has no bar below 0 at any α of the slider:
 #    its $1/\lambda_{\max}$ is 0.033.
 # 2. Those along λ₂, at 150° (or −30°), which are made longer. Those along λ₁, at 60°, are turned by 180°. Every other $v$
 #    is a sum of the two and comes out turned by some angle between.
@@ -576,7 +606,7 @@ factor_on_a_vector(spectra)
 #
 # ## Both ends without the middle
 #
-# To know how far α may go one does not need the whole spectrum, only its ends, and these can be had by products alone.
+# To know how far α may go one does not need the whole spectrum, only its ends, and these can be found from products alone.
 # Write any $v$ as a sum of eigenvectors, $v = \sum_i c_i u_i$. After $k$ products it is
 # $H^k v = \sum_i \lambda_i^k c_i\,u_i$. A curvature of half the largest size has lost a factor of 1,024 against the largest
 # after ten products. So $v$ turns into the eigenvector of the largest $|\lambda|$: this is **power iteration**. (Scale $v$
@@ -585,9 +615,10 @@ factor_on_a_vector(spectra)
 # How large is λ? One might take the *length* of $Hv$, once $v$ has settled. A length has no sign. With $v$ of length 1 the
 # **Rayleigh quotient** $v^\top H v$, the curvature along $v$, has one.
 #
-# And the other end? The curvatures of $H - sI$ are $\lambda_i - s$: the whole spectrum, moved down by $s$. With
-# $s = \frac12\lambda_{\max}$ the most negative curvature, if there is a negative one, has become the one of the largest
-# size.
+# And the other end? The curvatures of $H - sI$ are $\lambda_i - s$: the whole spectrum, moved down by $s$. Suppose the
+# first run found a positive λ, which is then $\lambda_{\max}$. With $s = \frac12\lambda_{\max}$ the most negative curvature,
+# if there is a negative one, has become the one of the largest size. (If the first run found a negative λ, that is the lower
+# end, and the same shift by half of it finds the upper one.)
 
 
 # %%
@@ -611,8 +642,9 @@ print(f"power iteration: {top:.2f} and {bottom:.2f}; the last length was {length
 print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]]))
 
 # %% [markdown]
-# 330 products in place of 1,761, and for ten million parameters it would be 330 as well. (How many it takes depends on the
-# gap to the next curvature, not on $n$. The lower end has close neighbours, so it takes longer.)
+# 330 products in place of 1,761. How many it takes depends on the gap to the next curvature; $n$ does not enter. (The lower
+# end has close neighbours, so it takes longer.) The last length is no curvature of $H$: it is the size of
+# $\lambda_{\min} - s$, 23.95 + 78.15, another reason to return $v^\top Hv$.
 #
 # <details><summary>Further: forward mode out of reverse mode</summary>
 #
@@ -620,6 +652,8 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # $(J^\top u)\cdot v = u\cdot(Jv)$ has the gradient $Jv$ with respect to $u$. So go back twice:
 #
 # ```python
+# w, x, u, v = rng.normal(size=(4, 5))  # as at the start
+#
 # def pulled(u):  # (Jᵀu)·v, for any u
 #     return np.sum(ref.grad(lambda x: np.sum(u * f(x, w)))(x) * v)
 #
@@ -630,15 +664,13 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # %% [markdown]
 # ## What you should have seen
 #
-# - $J v$ and $J^\top u$ cost a few evaluations of the function, however large $J$ is. $u\cdot(Jv) = (J^\top u)\cdot v$
-#   checks both.
-# - $H$ is the Jacobian of the gradient. Once the gradient is there, $Hv$ costs two further gradients; all of $H$ costs $n$
-#   times that, and $n^2$ numbers of memory.
-# - $(I-\alpha H)g$ is $g - \alpha(Hg)$: one product, no matrix.
-# - A ReLU network of 1,761 parameters had about 200 curvatures that are not zero, on ten points. Nearly half were negative.
-#   There are second derivatives between layers, none within one.
-# - What $H$ does to the query gradient is the work of a handful of directions, mostly of the Gauss–Newton part, and
-#   training makes the largest of them steeper, until αλ is beyond 1.
+# - The Hessian of the Conv4 would fill 100 GB. A product with it takes no more room than a few gradients, and was counted
+#   at the price of two.
+# - One test with random $u$ and $v$ finds out who mistook $J$ for $J^\top$, at a million inputs.
+# - On ten points a ReLU network of 1,761 parameters had about 200 curvatures that are not zero, and nearly half of them
+#   were negative.
+# - What $H$ does to the query gradient is the work of a handful of directions, after training mostly of the Gauss–Newton
+#   part, and training makes the largest of them steeper, until αλ is beyond 1.
 
 # %% [markdown]
 # ## Three questions
@@ -680,21 +712,21 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # One product: Heⱼ is column j, and you look up place i. It is a waste, but it is possible.
 # </details>
 # <details><summary>C · None of these, and (I − αH)v does not need it either.</summary>
-# Right. What needs H is to know all of its entries, or all of its eigenvalues exactly. That is 10¹⁴ numbers, and hardly
-# anybody wants them.
+# Right. What needs H is to know all of its 10¹⁴ entries, or all of its 10⁷ eigenvalues exactly, and hardly anybody wants
+# them.
 # </details>
 
 # %% [markdown]
 # ## Summary
 #
 # 1. $Jv$: one pass of forward mode. $J^\top u$: one pass of reverse mode, the gradient of $u\cdot f(x)$.
-# 2. $Hv = \nabla\bigl(\nabla L(\theta)\cdot v\bigr)$ with $v$ held fixed: two gradients more, whatever $n$ is.
+# 2. $Hv = \nabla\bigl(\nabla L(\theta)\cdot v\bigr)$ with $v$ held fixed: two more gradients, whatever $n$ is.
 #    $(I-\alpha H)g = g - \alpha Hg$.
-# 3. $H = \frac2N J^\top J + \frac2N\sum_i (f_i - y_i)\nabla^2 f_i$: the first part has at most $N$ curvatures, none
-#    negative; those of the second, in a ReLU network, add up to 0.
-# 4. In a ReLU network $\nabla^2 f$ is empty within a layer and full between layers: piecewise linear in $x$ is not linear
+# 3. $H = \frac2N J^\top J + \frac2N\sum_i (f_i - y_i)\nabla^2 f_i$: the first part has at most $N$ curvatures that are not
+#    zero, none negative; those of the second, in a ReLU network, add up to 0.
+# 4. In a ReLU network $\nabla^2 f$ is empty within a layer, not between layers: piecewise linear in $x$ is not linear
 #    in θ.
-# 5. Power iteration and $v^\top Hv$ find both ends of the spectrum, with their signs, by products alone.
+# 5. Power iteration and $v^\top Hv$ find both ends of the spectrum, with their signs, from products alone.
 
 # %% [markdown]
 # ## Further reading
@@ -707,9 +739,8 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # - Sagun, Evci, Güney, Dauphin & Bottou (2017), *Empirical analysis of the Hessian of over-parametrized neural networks*,
 #   arXiv 1706.04454: the crowd at zero and the few that stand out, and how the data decide about the few.
 # - Ghorbani, Krishnan & Xiao (2019), *An investigation into neural net optimization via Hessian eigenvalue density*, arXiv
-#   1901.10159: the whole spectrum of networks for ImageNet, by products alone.
+#   1901.10159: the whole spectrum of networks for ImageNet, from products alone.
 #
 # **Now you:** the [exercises of this chapter](../exercises/05_hessians.ipynb): Jacobians that you must not form, a
 # meta-gradient with a rate for each parameter, a curvature with its sign, and a price list. **Back:** [04 · The gradient of
-# a gradient step](04_gradient_of_a_step.ipynb). **Next:** chapter 06 (many inner steps) is to come; go on with [07 · MAML
-# in NumPy](07_maml_in_numpy.ipynb).
+# a gradient step](04_gradient_of_a_step.ipynb). **Next:** [06 · Many inner steps](06_many_inner_steps.ipynb).

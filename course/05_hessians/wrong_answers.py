@@ -136,6 +136,47 @@ def logits_for_shares(x, u):
     return _softmax(x) * (u - _row_sum(x * u))
 
 
+@wrong_answer("05.vjp_of_softmax", says="gradient of the cross-entropy")
+def cross_entropy(x, u):
+    return _softmax(x) - u
+
+
+def _shifted(x, u, shift):
+    with np.errstate(all="ignore"):
+        p = np.exp(x - shift) / _row_sum(np.exp(x - shift))
+        return p * (u - _row_sum(p * u))
+
+
+@wrong_answer("05.vjp_of_softmax", says="the largest logit of the whole array")
+def one_maximum_for_all(x, u):
+    return _shifted(x, u, x.max())
+
+
+@wrong_answer("05.vjp_of_softmax", says="you subtract the mean of a row")
+def mean_subtracted(x, u):
+    return _shifted(x, u, x.mean(axis=1, keepdims=True))
+
+
+@wrong_answer("05.vjp_of_softmax", says="you subtract the smallest logit")
+def smallest_subtracted(x, u):
+    return _shifted(x, u, x.min(axis=1, keepdims=True))
+
+
+@wrong_answer("05.vjp_of_softmax", says="you subtract the first logit")
+def first_subtracted(x, u):
+    return _shifted(x, u, x[:, :1])
+
+
+@wrong_answer("05.vjp_of_softmax", says="logits far from 0 are clipped")
+def logits_clipped(x, u):
+    return _shifted(np.clip(x, -700, 700), u, 0.0)
+
+
+@wrong_answer("05.vjp_of_softmax", says="different ones get equal shares")
+def logits_clipped_early(x, u):
+    return _shifted(np.clip(x, -50, 50), u, 0.0)
+
+
 # ------------------------------------------------------------------ 05.2
 
 
@@ -595,6 +636,67 @@ def last_task(loss, params, rates, *batch):
     return _right(loss, params, rates, *(part[-1:] for part in batch))
 
 
+@wrong_answer("05.meta_gradient_by_hvp", says="this is the first task alone")
+def first_task(loss, params, rates, *batch):
+    return _right(loss, params, rates, *(part[:1] for part in batch))
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="your step goes uphill: φ")
+@_per_task
+def phi_uphill(gradient, product, params, rates, support, query):
+    slope = gradient(params, support)
+    g = gradient({n: params[n] + rates[n] * slope[n] for n in slope}, query)
+    return _less(g, product(params, support, _times(rates, g)))
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="uphill, and its Jacobian with it")
+@_per_task
+def all_uphill(gradient, product, params, rates, support, query):
+    rates = {n: -part for n, part in rates.items()}
+    return _in_full(gradient, product, params, rates, support, query)
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="your step to φ is not multiplied by the rates")
+@_per_task
+def phi_without_rates(gradient, product, params, rates, support, query):
+    g = gradient(_less(params, gradient(params, support)), query)
+    return _less(g, product(params, support, _times(rates, g)))
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="the rates are missing throughout")
+@_per_task
+def no_rates_at_all(gradient, product, params, rates, support, query):
+    g = gradient(_less(params, gradient(params, support)), query)
+    return _less(g, product(params, support, g))
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="yours descends the query loss")
+@_per_task
+def step_on_the_query_set(gradient, product, params, rates, support, query):
+    g = gradient(_moved(gradient, params, rates, query), query)
+    return _less(g, product(params, support, _times(rates, g)))
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="yours is that of the support loss")
+@_per_task
+def query_gradient_on_support_points(gradient, product, params, rates, support, query):
+    return _in_full(gradient, product, params, rates, support, support)
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="yours takes the mean of each array")
+@_per_task
+def a_rate_per_array(gradient, product, params, rates, support, query):
+    rates = {n: np.mean(part) for n, part in rates.items()}
+    return _in_full(gradient, product, params, rates, support, query)
+
+
+@wrong_answer("05.meta_gradient_by_hvp", says="the mean of the arrays' means")
+@_per_task
+def mean_of_means(gradient, product, params, rates, support, query):
+    rate = np.mean([np.mean(part) for part in rates.values()])
+    return _in_full(gradient, product, params, dict.fromkeys(rates, rate), support, query)
+
+
 # ------------------------------------------------------------------ 05.5
 
 
@@ -712,6 +814,47 @@ def second(a, r):
     return lam[np.argsort(np.abs(lam))[-2]]
 
 
+@wrong_answer("05.signed_lambda", says="the sign is that of the trace")
+def sign_of_the_trace(a, r):
+    return np.sign(trace(a, r)) * max(abs(_lams(a, r)))
+
+
+@wrong_answer("05.signed_lambda", says="the sign is that of the largest term")
+def sign_of_the_largest_term(a, r):
+    return np.sign(largest_term(a, r)) * max(abs(_lams(a, r)))
+
+
+@wrong_answer("05.signed_lambda", says="the sign is that of the sum")
+def sign_of_the_sum_of_r(a, r):
+    return np.sign(r.sum()) * max(abs(_lams(a, r)))
+
+
+@wrong_answer("05.signed_lambda", says="the sign is that of the largest rᵢ")
+def sign_of_the_largest_r(a, r):
+    return np.sign(largest_r(a, r)) * max(abs(_lams(a, r)))
+
+
+@wrong_answer("05.signed_lambda", says="this is λ³")
+def last_v_not_scaled(a, r):
+    times = _times_h(a, r)
+    v = times(_iterated(times, a.shape[1]))
+    return v @ times(v)
+
+
+@wrong_answer("05.signed_lambda", says="are there enough rounds")
+def ten_rounds(a, r):
+    times = _times_h(a, r)
+    v = _iterated(times, a.shape[1], rounds=10)
+    return v @ times(v)
+
+
+@wrong_answer("05.signed_lambda", says="but not to five digits")
+def five_rounds(a, r):
+    times = _times_h(a, r)
+    v = _iterated(times, a.shape[1], rounds=5)
+    return v @ times(v)
+
+
 # ------------------------------------------------------------------ 05.6
 
 
@@ -775,6 +918,11 @@ def entry_by_entry_priced(n, k, r):
 @wrong_answer("05.price_list", says="matrices: the gradients along the way")
 def walk_forgotten(n, k, r):
     return _prices(n, k, r, matrices=2 * n * k)
+
+
+@wrong_answer("05.price_list", says="matrices: the gradient of the query loss at φ is missing")
+def query_forgotten_with_matrices(n, k, r):
+    return _prices(n, k, r, matrices=k + 2 * n * k)
 
 
 @wrong_answer("05.price_list", says="yours counts one product more")

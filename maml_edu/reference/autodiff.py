@@ -68,7 +68,7 @@ def jacobian(f):
 def hvp(f, params, v):
     """H v, the Hessian of `f` at `params` times a direction `v` like `params`, without forming H.
 
-    Reverse over reverse: H v = d/dparams ⟨df/dparams, v⟩ (Pearlmutter 1994).
+    Reverse over reverse: H v = d/dparams ⟨df/dparams, v⟩, with v held fixed.
     """
     return grad(lambda p: _inner(grad(f)(p), v))(params)
 

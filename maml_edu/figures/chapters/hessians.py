@@ -99,7 +99,7 @@ def plane_scene(v, alpha, first, second, angle):
         ],
         points=[Points(*v, "theta", "drag v", drag="v")],
         notes=[
-            Note(*(_outside(factor) * axis), text, "middle")
+            Note(*(_beyond(factor) * axis), text, "middle")
             for axis, factor, text in zip(axes, factors, ("λ₁", "λ₂"), strict=True)
         ],
         equal=True,
@@ -114,9 +114,10 @@ def _axis(axis, factor):
     return Curve([0, factor * axis[0]], [0, factor * axis[1]], role, label)
 
 
-def _outside(factor):
-    """Where to name an eigenvector: on its own side, beyond the circle and beyond what becomes of it."""
-    return min(max(1.0, factor) + 0.25, 0.75 * REACH)
+def _beyond(factor):
+    """Where to name an eigenvector: beyond the circle and what becomes of it, on the side where that ends."""
+    side = -1.0 if factor < -TIE else 1.0
+    return side * min(max(1.0, abs(factor)) + 0.25, 0.75 * REACH)
 
 
 def _place(vector):
@@ -155,7 +156,7 @@ def bars_scene(curvatures, alpha, name=""):
     notes = [Note(0.2, -2.4, "steepest"), Note(places[-1] + 0.4, -2.4, "most negative", "right")]
     if len(middle):
         ends = sorted(1 - alpha * middle[[0, -1]])
-        bars.append(Bar(len(top) + wide / 2, 1.0, "before", axis="y", width=wide - 1))
+        bars.append(Bar(len(top) + wide / 2, 1.0, "before", "all between", "y", wide - 1))
         notes.append(Note(len(top) + wide / 2, -0.28, f"{len(middle):,} more", "middle"))
         notes.append(Note(len(top) + wide / 2, -0.58, _between(*ends), "middle"))
     ends = (0, float(places[-1]) + 0.5)
@@ -224,18 +225,19 @@ def spectrum_by_rank(spectra):
     sizes = [np.abs(each) for each in spectra.values()]
     top = 3 * max(float(size.max()) for size in sizes)
     longest = max(int(np.sum(size > FLAT * size.max())) for size in sizes)
+    least = min(float(size[size > FLAT * size.max()].min()) for size in sizes)
+    floor = 10.0 ** np.floor(np.log10(least))  # so that every curvature that is counted is drawn
     return draw(
-        *(rank_scene(np.asarray(each), name, top, longest) for name, each in spectra.items())
+        *(rank_scene(np.asarray(each), name, floor, top, longest) for name, each in spectra.items())
     )
 
 
-def rank_scene(curvatures, name, top, longest):
+def rank_scene(curvatures, name, floor, top, longest):
     """One panel of `spectrum_by_rank`: two falling curves, and in words how many curvatures are 0."""
     limit = FLAT * np.abs(curvatures).max()
     up = np.sort(curvatures[curvatures > limit])[::-1]
     down = np.sort(-curvatures[curvatures < -limit])[::-1]
     zero = len(curvatures) - len(up) - len(down)
-    floor = 1e-4
     return Scene(
         title=f"{name}: {len(up)} above 0, {len(down)} below, {zero:,} at 0",
         alt=(

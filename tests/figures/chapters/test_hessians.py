@@ -57,6 +57,13 @@ def test_what_the_lesson_lets_its_readers_find_in_the_plane():
     assert title_of((0, 0)).startswith("v = 0")
 
 
+@pytest.mark.parametrize("alpha", [0.002, 0.01, 0.02])
+def test_the_name_of_an_eigenvector_stands_at_its_end(alpha):
+    scene = shown.plane_scene(np.ones(2), alpha, 150.0, -40.0, 60)
+    for axis, note in zip(scene.curves[2:4], scene.notes, strict=True):
+        assert axis.x[1] * note.x + axis.y[1] * note.y > 0
+
+
 @pytest.mark.parametrize(
     ("factor", "word"),
     [(1.2, "stretched"), (1.0, "shrunk"), (0.3, "shrunk"), (-0.4, "reversed"), (-1.3, "runaway")],
@@ -112,11 +119,18 @@ def test_the_menu_chooses_the_network_and_v_can_be_dragged():
 
 
 def test_both_curves_fall_and_the_title_counts_signs_and_zeros():
-    scene = shown.rank_scene(CURVATURES, "net", 500.0, 90)
+    scene = shown.rank_scene(CURVATURES, "net", 1e-4, 500.0, 90)
     up, down = scene.curves
     assert len(up.x) == 50 and len(down.x) == 40 and "60 at 0" in scene.title
     assert np.all(np.diff(up.y) <= 0) and np.all(np.diff(down.y) <= 0)
     assert up.y[0] == pytest.approx(160) and down.y[0] == pytest.approx(30)
+
+
+def test_every_curvature_that_is_counted_is_on_the_axis():
+    tiny = np.r_[CURVATURES, 2.4e-7, -1.6e-5]
+    for scene in figures.spectrum_by_rank({"one": CURVATURES, "two": tiny}).scenes:
+        for curve in scene.curves:
+            assert scene.ylim[0] <= min(curve.y) and max(curve.y) <= scene.ylim[1]
 
 
 # ---- where second derivatives are
