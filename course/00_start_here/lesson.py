@@ -465,23 +465,28 @@ print(
 # - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
 # - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07).
 # - **batch norm**: a layer that shifts and scales its inputs by the mean and variance of the batch (10).
+# - **bootstrap**: drawing from a test again and again, with replacement, to see how sure its median is (03).
 # - **broadcasting**: NumPy's use of one number in place of many; on the way back these parts are summed (02).
 # - **condition number**: largest curvature over smallest; how elongated a ravine is (01).
 # - **confidence interval**: a range that contains the true value in, say, 95 of 100 repetitions (00).
+# - **coverage**: how often an interval contains the truth (03).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
 # - **eigenvalue**, **eigenvector**: a matrix only stretches its eigenvector, by the eigenvalue (01).
 # - **episode**: another word for a task as it is drawn: a support set and a query set (10).
 # - **fine-tuning**: further training, on a new task, of a network trained on others (07).
 # - **first-order MAML**: MAML that leaves out the derivative of the inner step (04).
 # - **forward mode**: slopes carried from one input, or along one direction, to all results; one pass per input (02).
+# - **Gauss–Newton part**: the part of a Hessian that is made of first derivatives of the network (05).
 # - **gradient**: the slopes of a loss, one for each parameter (01).
 # - **gradient descent**: repeated steps against the gradient (01).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
 # - **Hessian-vector product**: the Hessian times a vector, worked out without the Hessian (05).
+# - **horizon**: the number of steps after which a rate is judged (06).
 # - **inner loop**: the K inner steps of one task (07).
 # - **inner rate**: α, the step size of an inner step (04).
 # - **inner step**: one gradient step on a task's support set (00).
 # - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
+# - **leak**: a way in which the test takes part in making its own result (03).
 # - **loss**: a number that says how badly parameters do; smaller is better (01).
 # - **median**: the value that half of the numbers lie below (00).
 # - **meta-batch**: the tasks over which one outer step averages (07).
@@ -490,10 +495,13 @@ print(
 # - **meta-parameters**: θ, where every task starts from (00).
 # - **meta-training**: the outer loop, run until θ is good (07).
 # - **momentum**: descent with a velocity that forgets slowly (01).
+# - **oracle**: a method that is told what the others must find out (03).
 # - **outer loop**: the repetition of outer steps (07).
 # - **outer rate**: β, the step size of an outer step (07).
 # - **outer step**: one step of θ against the meta-gradient (00).
 # - **overfitting**: being good at the points one was trained on and bad between them (00).
+# - **paired difference**: two learners compared task by task (03).
+# - **power iteration**: repeated products that turn a vector into the eigenvector of the largest |λ| (05).
 # - **pretrained**: trained in the ordinary way on all tasks at once, before a new one comes (07).
 # - **query loss**, **query set**: what the adapted parameters are judged on (00).
 # - **reverse mode**: slopes carried from one output back to all inputs; one pass per output (02).
@@ -503,5 +511,6 @@ print(
 # - **support loss**, **support set**: what a task is learned from (00).
 # - **tape**: the list of a program's operations, each with how to go back (02).
 # - **task**: one small learning problem with its two sets (00).
+# - **truncated meta-gradient**: the walk back from φ to θ, cut after some steps (06).
 # - **ways**: the classes of a task (10).
 # </details>
