@@ -207,22 +207,28 @@ def _judge_one_generator(parts, heights, phases):
         (values - low) / (high - low)
         for values, (low, high) in zip(_waves_of(parts).T, (heights, phases), strict=True)
     )
-    places = (np.concatenate([parts[0].ravel(), parts[2].ravel()]) + 5) / 10
+    places = (np.concatenate(parts[::2], axis=1) + 5) / 10  # (tasks, points)
     advice = "draw a number for each, all from ONE generator (another one with the same seed draws the same again)"
-    if _mostly_among(of_height, of_phase):
-        raise WrongAnswer(f"height and phase are made of the same random numbers: {advice}")
-    for kind, values in (("heights", of_height), ("phases", of_phase)):
-        if _mostly_among(values, places):
+    if _mostly(of_height[:, None], of_phase[:, None]):
+        raise WrongAnswer(f"height and phase are one and the same random number: {advice}")
+    if _mostly(of_height[:, None], 1 - of_phase[:, None]):
+        raise WrongAnswer(
+            "the phase of a task is high if its height is low: draw a random number for each"
+        )
+    for kind, values in (("height", of_height), ("phase", of_phase)):
+        if _mostly(values[:, None], places):
             raise WrongAnswer(
-                f"{kind} and places x are made of the same random numbers, so that a place gives the wave away: "
-                f"{advice}"
+                f"the {kind} of a task and a place x of it are the same random number: {advice}"
+            )
+        if _mostly(values[:, None], places.reshape(1, -1)):
+            raise WrongAnswer(
+                f"the {kind}s of the tasks are among the random numbers of the places x: {advice}"
             )
 
 
-def _mostly_among(values, others):
-    """Whether half of the values, or of 1 minus them, are among the others."""
-    near = lambda u: (np.abs(u[:, None] - others).min(axis=1) < 1e-9).mean()
-    return max(near(values), near(1 - values)) > 0.5
+def _mostly(values, others):
+    """Whether half of the values (tasks, 1) are among the others of their row."""
+    return (np.abs(values - others).min(axis=1) < 1e-9).mean() > 0.5
 
 
 def _judge_evenness(parts, heights, phases):
@@ -234,8 +240,13 @@ def _judge_evenness(parts, heights, phases):
         ("phases", phase, phases),
         ("places x", x.ravel(), (-5.0, 5.0)),
     ):
-        if _distance_from_even((values - low) / (high - low)) > 3.4:
-            raise WrongAnswer(f"the {kind} are not drawn evenly from the whole of their range")
+        unit = (values - low) / (high - low)
+        if _distance_from_even(unit) > 3.4:
+            which = "low" if np.median(unit) < 0.45 else "high" if np.median(unit) > 0.55 else ""
+            words = f": {which} ones come too often" if which else ""
+            raise WrongAnswer(
+                f"the {kind} are not drawn evenly from the whole of their range{words}"
+            )
     follows = np.abs(np.corrcoef(np.column_stack([height, phase, x]).T)) > 0.2
     if follows[0, 1]:
         raise WrongAnswer("height and phase are not independent: one goes with the other")
@@ -680,16 +691,19 @@ def _wrong_bootstraps(errors, draws, got):
     return named | {NOT_THESE_DRAWS: _if_resampled(got, right, named.values())}
 
 
+LARGE = {"a hundred": 1e2, "a thousand": 1e3, "ten thousand": 1e4, "a million": 1e6}
+
+
 def _finite_for_nan(errors, draws):
     """Message → the result when a task with nan, or one that is huge, counts as a number that others exceed."""
     of_task = errors.mean(axis=1)
     worse = "other tasks are worse, but one with nan is infinitely bad"
     return {
         **{
-            f"a task with nan counts as {value:,}: {worse}": (
+            f"a task with nan counts as {words}: {worse}": (
                 _bootstrap(np.where(np.isnan(of_task), value, of_task), draws)
             )
-            for value in (100, 1_000, 10_000, 100_000, 1_000_000)
+            for words, value in LARGE.items()
         },
         "a task with nan counts as the mean of the others: it is infinitely bad": (
             _bootstrap(np.where(np.isnan(of_task), np.nanmean(of_task), of_task), draws)
@@ -1092,9 +1106,10 @@ def _wrong_numbers(ours, theirs, draws, got):
         ),
     }
     apart = "the median is the difference of the two medians: subtract task by task first, then take the median"
+    known = [] if 0 in right else named.values()  # with ties, many ways lead to the same ends
     return named | {
-        apart: _if_of_medians(got, of_medians, right, named.values()),
-        NOT_THESE_DRAWS: _if_resampled(got, right, named.values()),
+        apart: _if_of_medians(got, of_medians, right, known),
+        NOT_THESE_DRAWS: _if_resampled(got, right, known),
     }
 
 

@@ -664,7 +664,7 @@ leak_prices(prices)
 # - After ten steps on three points: an interval of 600 tasks that holds the mean in 67 to 84 % of the tests, and in 10 to 45 %
 #   if errors up to 10,000 count. The interval of the median holds in 95 %.
 # - Two inner rates whose intervals overlap, and whose paired difference is clearly not 0.
-# - Five leaks, each of which makes the error smaller, by 14 to 94 %, without one suspicious number.
+# - Five leaks, each of which makes the error smaller, by 14 to 95 %, without one suspicious number.
 
 # %% [markdown]
 # ## Three questions

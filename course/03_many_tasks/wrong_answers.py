@@ -91,7 +91,7 @@ def sorted_then_split(heights, phases, tasks, shots, queries, seed):
     return _split(x, height * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="height and phase are made of the same random numbers")
+@wrong_answer("03.sampler", says="height and phase are one and the same random number")
 def a_generator_for_each(heights, phases, tasks, shots, queries, seed):
     height = np.random.default_rng(seed).uniform(*heights, (tasks, 1))
     phase = np.random.default_rng(seed).uniform(*phases, (tasks, 1))
@@ -99,7 +99,7 @@ def a_generator_for_each(heights, phases, tasks, shots, queries, seed):
     return _split(x, height * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="height and phase are made of the same random numbers")
+@wrong_answer("03.sampler", says="is high if its height is low")
 def one_number_for_both(heights, phases, tasks, shots, queries, seed):
     rng = np.random.default_rng(seed)
     u = rng.random((tasks, 1))
@@ -108,7 +108,7 @@ def one_number_for_both(heights, phases, tasks, shots, queries, seed):
     return _split(x, height * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="a place gives the wave away")
+@wrong_answer("03.sampler", says="are among the random numbers of the places x")
 def places_by_another_generator(heights, phases, tasks, shots, queries, seed):
     rng = np.random.default_rng(seed)
     height, phase, _ = _drawn(heights, phases, tasks, 1, rng)
@@ -126,7 +126,7 @@ def _task_after_task(heights, phases, tasks, shots, queries, generators):
     return _split(*(np.array(part) for part in zip(*rows, strict=True)), shots)
 
 
-@wrong_answer("03.sampler", says="a place gives the wave away")
+@wrong_answer("03.sampler", says="and a place x of it are the same random number")
 def two_generators_for_each_task(heights, phases, tasks, shots, queries, seed):
     made = lambda i: np.random.default_rng([seed, i])
     generators = [(made(i), made(i)) for i in range(tasks)]
@@ -169,14 +169,14 @@ def sorted_heights(heights, phases, tasks, shots, queries, seed):
     return _split(x, np.sort(height, axis=0) * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="the heights are not drawn evenly")
+@wrong_answer("03.sampler", says="low ones come too often")
 def even_in_the_logarithm(heights, phases, tasks, shots, queries, seed):
     _, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
     height = np.random.default_rng([seed, 1]).uniform(*np.log(heights), (tasks, 1))
     return _split(x, np.exp(height) * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="the heights are not drawn evenly")
+@wrong_answer("03.sampler", says="high ones come too often")
 def even_in_the_square(heights, phases, tasks, shots, queries, seed):
     _, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
     height = np.random.default_rng([seed, 1]).uniform(*np.square(heights), (tasks, 1))
@@ -576,7 +576,7 @@ def distances(errors, draws):
     return [middle, middle - low, high - middle]
 
 
-@wrong_answer("03.bootstrap_median", says="a task with nan counts as 1,000,000")
+@wrong_answer("03.bootstrap_median", says="a task with nan counts as a million")
 def nan_is_a_million(errors, draws):
     of_task = np.nan_to_num(errors.mean(axis=1), nan=1e6)
     return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
@@ -907,6 +907,12 @@ def by_the_old_generator(heights, phases, tasks, shots, queries, seed):
     height, phase = (low + (high - low) * state.rand(tasks, 1) for low, high in (heights, phases))
     support_x, query_x = (10 * state.rand(tasks, n) - 5 for n in (shots, queries))
     return support_x, height * np.sin(support_x - phase), query_x, height * np.sin(query_x - phase)
+
+
+@right_answer("03.sampler", why="a generator for each task, from the seed and the task's number")
+def a_generator_for_each_task(heights, phases, tasks, shots, queries, seed):
+    generators = [(rng, rng) for rng in (np.random.default_rng([seed, i]) for i in range(tasks))]
+    return _task_after_task(heights, phases, tasks, shots, queries, generators)
 
 
 @right_answer(
