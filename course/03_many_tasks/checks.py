@@ -715,20 +715,20 @@ def _finite_for_nan(errors, draws):
 
 
 NOT_THESE_DRAWS = (
-    "the interval is near, but not that of the resamples in `draws`: a row says which tasks to take"
+    "the median is right, but the interval is not the one that the resamples in `draws` give: each row of `draws` "
+    "says which tasks a resample consists of"
 )
 
 
 def _if_resampled(got, right, named):
-    """What was answered, if its median is right, its ends are near and no known mistake gives it; else `right`."""
+    """What was answered, if its median is right and inside, and no known mistake gives it; else `right`."""
     values = array_of(got)
     if values is None or values.shape != (3,) or not np.isfinite(values).all():
         return right
-    size = max(map(abs, right))
-    same = lambda other: np.allclose(values, other, rtol=0, atol=1e-5 * size)
-    near = np.abs(values - right) <= 0.5 * (right[2] - right[1])
-    known = abs(values[0] - right[0]) > 1e-5 * size or any(map(same, named))
-    return got if near.all() and not known else right
+    size = 1e-5 * max(map(abs, right))
+    known = any(np.allclose(values, other, rtol=0, atol=size) for other in named)
+    fits = abs(values[0] - right[0]) <= size and values[1] <= values[0] <= values[2]
+    return got if fits and not known else right
 
 
 def _by_queries(errors, draws):
@@ -1006,7 +1006,9 @@ def _two_methods(rng, gap):
         draws = rng.integers(tasks, size=(int(rng.integers(150, 250)), tasks))
         numbers, verdict = _paired(ours, theirs, draws)
         apart = _verdict_by_overlap(ours, theirs, draws) != "undecided"
-        if verdict == wanted and min(np.abs(numbers[1:])) > 1e-4 and apart == (abs(gap) == 2):
+        of_resamples = np.median(np.median((ours - theirs)[draws], axis=1))
+        clear = min(*np.abs(numbers[1:]), abs(of_resamples - numbers[0])) > 1e-4
+        if verdict == wanted and clear and apart == (abs(gap) == 2):
             return ours, theirs, draws
 
 

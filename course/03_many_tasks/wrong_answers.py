@@ -595,7 +595,7 @@ def capped(errors, draws):
     return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
 
 
-@wrong_answer("03.bootstrap_median", says="not that of the resamples in `draws`")
+@wrong_answer("03.bootstrap_median", says="not the one that the resamples in `draws` give")
 def draws_of_its_own(errors, draws):
     of_task = _of_task(errors)
     own = np.random.default_rng(0).integers(draws.shape[1], size=draws.shape)
@@ -779,7 +779,7 @@ def drawn_by_its_own(ours, theirs, draws):
     return [np.median(ours) - np.median(theirs), low, high, _verdict(low, high)]
 
 
-@wrong_answer("03.paired_difference", says="not that of the resamples in `draws`")
+@wrong_answer("03.paired_difference", says="not the one that the resamples in `draws` give")
 def other_draws(ours, theirs, draws):
     own = np.random.default_rng(0).integers(len(ours), size=draws.shape)
     middle, low, high = _of_one(ours - theirs, own)
