@@ -689,7 +689,9 @@ def _wrong_bootstraps(errors, draws, got, ruled_out):
             *_ends(np.mean(of_task[draws], axis=1)),
         ),
     }
-    return named | {NOT_THESE_DRAWS: _if_resampled(got, right, _left(named, got, right, ruled_out))}
+    return named | {
+        NOT_THESE_DRAWS: _if_resampled(got, right, _still_fitting(named, got, right, ruled_out))
+    }
 
 
 LARGE = {"a hundred": 1e2, "a thousand": 1e3, "ten thousand": 1e4, "a million": 1e6}
@@ -721,7 +723,7 @@ NOT_THESE_DRAWS = (
 )
 
 
-def _left(named, got, right, ruled_out):
+def _still_fitting(named, got, right, ruled_out):
     """The values of the known mistakes that fit this case and all before; the others join `ruled_out`.
 
     In a single case many mistakes may give the same: the ends of an interval are medians of few numbers.
@@ -1125,7 +1127,7 @@ def _wrong_numbers(ours, theirs, draws, got, ruled_out):
         ),
     }
     apart = "the median is the difference of the two medians: subtract task by task first, then take the median"
-    known = _left(named, got, right, ruled_out)
+    known = _still_fitting(named, got, right, ruled_out)
     return named | {
         apart: _if_of_medians(got, of_medians, right, known),
         NOT_THESE_DRAWS: _if_resampled(got, right, known),
