@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Exercises: many tasks, few examples
 #
-# Six functions and a question to answer in words; about 107 minutes with it, of which 03.2 and 03.5 take the most. Replace
+# Six functions and a question to answer in words; about 105 minutes, of which 03.2 and 03.5 take the most. Replace
 # `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if not,
 # which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/03_many_tasks.ipynb).
 
