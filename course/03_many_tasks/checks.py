@@ -25,8 +25,18 @@ def sampler(answer, rng):
             _judge_places(parts)
             _judge_waves(parts, heights, phases)
             _judge_sets(parts)
+            _judge_order(parts)
         _judge_seeds(first, again, other)
-        _judge_evenness(first, other, heights, phases)
+        for parts in (first, other):
+            _judge_one_generator(parts, heights, phases)
+    heights, phases = (0.5, 5.0), _phases(rng)  # so wide that an uneven law shows
+    many = _parts(answer, heights, phases, MANY, 3, 6, int(rng.integers(10**6)))
+    _judge_form(many, MANY, 3, 6)
+    _judge_waves(many, heights, phases)
+    _judge_evenness(many, heights, phases)
+
+
+MANY = 2_000  # tasks, of which the laws are judged
 
 
 def _heights(rng):
@@ -121,18 +131,43 @@ def _judge_waves(parts, heights, phases):
 
 
 def _judge_sets(parts):
+    """No point twice. In single precision it happens by chance, once in thousands of tasks: one is forgiven."""
     x, query = parts[0], parts[2]
-    if (x[:, :, None] == query[:, None, :]).any():
+    if (x[:, :, None] == query[:, None, :]).any(axis=(1, 2)).sum() > 1:
         raise WrongAnswer(
             "a point of a support set is among the queries of its task: that tests memory, not learning"
         )
     both = np.sort(np.concatenate([x, query], axis=1), axis=1)
-    if (np.diff(both, axis=1) == 0).any():
+    if (np.diff(both, axis=1) == 0).any(axis=1).sum() > 1:
         raise WrongAnswer("a point comes twice in a task: draw each x by itself")
     if (x.max(axis=1) < query.min(axis=1)).all() or (x.min(axis=1) > query.max(axis=1)).all():
         raise WrongAnswer(
             "support and query set lie on two sides of each other in every task: do not sort x before you split it"
         )
+
+
+def _judge_order(parts):
+    """Neither points nor tasks are sorted: a place in an array that tells something is a leak."""
+    for name, part in zip(NAMES, parts, strict=True):
+        if _goes_one_way(part):
+            what = "x" if name.endswith("x") else "y"
+            raise WrongAnswer(
+                f"the points of every task are sorted by {what}: leave them in the order in which they were drawn"
+            )
+    height, phase, _ = _wave_through(
+        np.concatenate(parts[::2], axis=1), np.concatenate(parts[1::2], axis=1)
+    )
+    for kind, values in (("height", height), ("phase", phase)):
+        if _goes_one_way(values[None]):
+            raise WrongAnswer(
+                f"the tasks are sorted by {kind}: leave them in the order in which they were drawn"
+            )
+
+
+def _goes_one_way(rows):
+    """Whether all rows go up, or all go down."""
+    steps = np.diff(rows, axis=1)
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _judge_seeds(first, again, other):
@@ -145,37 +180,91 @@ def _judge_seeds(first, again, other):
         raise WrongAnswer("two seeds give the same batch: the seed is ignored")
     if np.array_equal(first[0], other[0]):
         raise WrongAnswer("two seeds give the same places x: draw x with the seed, too")
+    waves = [_waves_of(parts) for parts in (first, other)]
+    if _in_both(*waves):
+        raise WrongAnswer(
+            "two neighbouring seeds have tasks in common: a test with one and training with the other would share "
+            "them. Draw all tasks of a batch from one generator"
+        )
+    if _in_both(first[0], other[0]):
+        raise WrongAnswer("two neighbouring seeds give some tasks the same places x")
 
 
-def _judge_evenness(first, other, heights, phases):
-    """Means and spreads of what was drawn, within six standard errors; heights that do not follow phases."""
-    support, query = (
-        (np.concatenate([first[i], other[i]]) for i in pair) for pair in ((0, 1), (2, 3))
+def _waves_of(parts):
+    """Height and phase of each task, (tasks, 2)."""
+    x, y = (np.concatenate(parts[i::2], axis=1) for i in (0, 1))
+    return np.column_stack(_wave_through(x, y)[:2])
+
+
+def _in_both(one, two):
+    """Whether a row of the one is a row of the other, up to rounding."""
+    return bool((np.abs(one[:, None] - two[None]).max(axis=2) < 1e-8).any())
+
+
+def _judge_one_generator(parts, heights, phases):
+    """Height, phase and x are random numbers of their own: on the scale from 0 to 1 none is another one again."""
+    of_height, of_phase = (
+        (values - low) / (high - low)
+        for values, (low, high) in zip(_waves_of(parts).T, (heights, phases), strict=True)
     )
-    (support_x, support_y), (query_x, query_y) = support, query
-    x = np.concatenate([support_x, query_x], axis=1)
-    height, phase, _ = _wave_through(x, np.concatenate([support_y, query_y], axis=1))
+    places = (np.concatenate(parts[::2], axis=1) + 5) / 10  # (tasks, points)
+    advice = "draw a number for each, all from ONE generator (another one with the same seed draws the same again)"
+    if _mostly(of_height[:, None], of_phase[:, None]):
+        raise WrongAnswer(f"height and phase are one and the same random number: {advice}")
+    if _mostly(of_height[:, None], 1 - of_phase[:, None]):
+        raise WrongAnswer(
+            "the phase of a task is high if its height is low: draw a random number for each"
+        )
+    for kind, values in (("height", of_height), ("phase", of_phase)):
+        if _mostly(values[:, None], places):
+            raise WrongAnswer(
+                f"the {kind} of a task and a place x of it are the same random number: {advice}"
+            )
+        if _mostly(values[:, None], places.reshape(1, -1)):
+            raise WrongAnswer(
+                f"the {kind}s of the tasks are among the random numbers of the places x: {advice}"
+            )
+
+
+def _mostly(values, others):
+    """Whether half of the values (tasks, 1) are among the others of their row."""
+    return (np.abs(values - others).min(axis=1) < 1e-9).mean() > 0.5
+
+
+def _judge_evenness(parts, heights, phases):
+    """The law of what was drawn; no height follows a phase, no place follows a wave."""
+    x = np.concatenate(parts[::2], axis=1)
+    height, phase = _waves_of(parts).T
     for kind, values, (low, high) in (
         ("heights", height, heights),
         ("phases", phase, phases),
         ("places x", x.ravel(), (-5.0, 5.0)),
     ):
-        unit = (values - low) / (high - low)  # even between 0 and 1
-        far = np.abs(unit.mean() - 0.5) * np.sqrt(12 * unit.size)
-        spread = np.abs(unit.var() * 12 - 1) / 0.9 * np.sqrt(unit.size)
-        if far > 6 or spread > 6:
-            raise WrongAnswer(f"the {kind} are not drawn evenly from the whole of their range")
-    if np.abs(np.corrcoef(height, phase)[0, 1]) > 0.8:
-        raise WrongAnswer(
-            "height and phase are the same random number: make ONE generator; made anew from the seed it draws "
-            "the same again"
-        )
+        unit = (values - low) / (high - low)
+        if _distance_from_even(unit) > 3.4:
+            which = "low" if np.median(unit) < 0.45 else "high" if np.median(unit) > 0.55 else ""
+            words = f": {which} ones come too often" if which else ""
+            raise WrongAnswer(
+                f"the {kind} are not drawn evenly from the whole of their range{words}"
+            )
+    follows = np.abs(np.corrcoef(np.column_stack([height, phase, x]).T)) > 0.2
+    if follows[0, 1]:
+        raise WrongAnswer("height and phase are not independent: one goes with the other")
+    if follows[:2, 2:].any():
+        raise WrongAnswer("some places x go with the height or the phase of their task")
+
+
+def _distance_from_even(unit):
+    """Kolmogorov's √n D between the numbers and the even law on 0 … 1; above 3.4 once in 5,000 million."""
+    unit, n = np.sort(unit), unit.size
+    steps = np.arange(n + 1) / n
+    return np.sqrt(n) * max((steps[1:] - unit).max(), (unit - steps[:-1]).max())
 
 
 # ------------------------------------------------------------------ 03.2
 
 
-@exercise("03.average_predictor", points=4, minutes=18, difficulty=3)
+@exercise("03.average_predictor", points=4, minutes=25, difficulty=4)
 def average_predictor(answer, rng):
     """The average of another family"""
     for heights, phases in draw(rng, heights=_any_heights, phases=_any_phases):
@@ -299,8 +388,8 @@ def _wrong_rests(x, heights, phases, got, right):
         "this is the variance of the heights alone: that of the phases contributes, too": (
             (b - a) ** 2 / 12 * of_sine
         ),
-        "the square of the mean height is taken out of the whole bracket as if height did not vary; the mean of "
-        "the squares belongs to the first term only": (
+        "the mean square of the heights multiplies both terms: what is subtracted is the square of the best "
+        "function, with the square of the mean height in it": (
             square * (of_sine - _mean_sine(x, phases) ** 2)
         ),
         "the sign is the wrong one: the mean of the square minus the square of the mean": -right,
@@ -427,6 +516,12 @@ def _wrong_protocols(errors, validation, seed):
     test = order[validation:]
     return {
         **_wrong_choices(errors, validation, seed),
+        "validation is at the end of the order: the first ones are for choosing, all others are the test": (
+            run(choose=order[-validation:], report=order[:-validation])
+        ),
+        "these are the errors of the setting that is best on the test, not of the one that was chosen": (
+            reported(lambda one, k, _: one[test, np.argmin(np.median(one[test], axis=0))])
+        ),
         "every method has other test tasks: shuffle once, before the loop over methods": (
             _shuffled_anew(errors, validation, seed)
         ),
@@ -478,14 +573,22 @@ def _shuffled_anew(errors, validation, seed):
 # ------------------------------------------------------------------ 03.4
 
 
-@exercise("03.bootstrap_median", points=3, minutes=12, difficulty=3)
+@exercise("03.bootstrap_median", points=3, minutes=10, difficulty=2)
 def bootstrap_median(answer, rng):
     """The bootstrap of a median"""
-    for errors, draws in draw(rng, case=_a_test):
+    cases = [*draw(rng, case=_a_test), _half_blown_up(rng), _half_blown_up(rng)]
+    ruled_out: set[str] = set()
+    for errors, draws in cases:
         got = answer(errors, draws)
         got = tuple(_several(got, 3, "return three numbers: median, low, high"))
+        values = array_of(got)
+        if values is not None and np.isnan(values.astype(float)).any():
+            raise WrongAnswer(
+                "there is nan among your numbers: `np.median` and `np.percentile` give nan as soon as one number "
+                "is nan. A task with nan is infinitely bad"
+            )
         right = _bootstrap(_worst_for_nan(errors.mean(axis=1)), draws)
-        expect(got, right, partial(_wrong_bootstraps, errors, draws))
+        expect(got, right, partial(_wrong_bootstraps, errors, draws, got, ruled_out))
 
 
 def _a_test(rng):
@@ -502,6 +605,20 @@ def _a_test(rng):
             return errors, draws
 
 
+def _half_blown_up(rng):
+    """As `_a_test`; half of the tasks are beyond a million, so that the middle shows how a nan is counted."""
+    while True:
+        tasks, queries = int(rng.integers(22, 32)), int(rng.integers(3, 7))
+        errors = np.exp(rng.normal(0.0, 0.9, (tasks, 1))) * rng.gamma(0.6, 1.0, (tasks, queries))
+        away = rng.permutation(tasks)[(tasks - 1) // 2 :]
+        errors[away] = rng.uniform(2e6, 9e6, (len(away), 1))
+        errors[away[:2], rng.integers(queries)] = np.nan
+        draws = rng.integers(tasks, size=(int(rng.integers(150, 250)), tasks))
+        of_task = _worst_for_nan(errors.mean(axis=1))
+        if np.isfinite(np.median(of_task[draws], axis=1)).all():
+            return errors, draws
+
+
 def _worst_for_nan(values):
     return np.where(np.isnan(values), np.inf, values)
 
@@ -512,13 +629,14 @@ def _bootstrap(of_task, draws, middle=np.median, ends=(2.5, 97.5)):
 
 
 @np.errstate(all="ignore")
-def _wrong_bootstraps(errors, draws):
+def _wrong_bootstraps(errors, draws, got, ruled_out):
     of_task = _worst_for_nan(errors.mean(axis=1))
     right, medians = _bootstrap(of_task, draws), np.median(of_task[draws], axis=1)
     ends = lambda *q: (right[0], *(float(v) for v in np.percentile(medians, q)))
     around = lambda half: (right[0], right[0] - half, right[0] + half)
     spread = medians.std(ddof=1)
-    return {
+    named = {
+        **_finite_for_nan(errors, draws),
         "tasks are drawn, not queries: this takes the queries of all drawn tasks together. The error of a task is "
         "the mean over its queries, before anything is drawn": _by_queries(errors, draws),
         "the tasks that blew up are left out: they are the worst ones, and count as infinitely bad": (
@@ -566,7 +684,66 @@ def _wrong_bootstraps(errors, draws):
             right[0],
             *(float(v) for v in _finite_or(np.median(of_task[draws], axis=0), [2.5, 97.5])),
         ),
+        "these are percentiles of the resamples' means: the median of each is asked for": (
+            right[0],
+            *_ends(np.mean(of_task[draws], axis=1)),
+        ),
     }
+    return named | {
+        NOT_THESE_DRAWS: _if_resampled(got, right, _still_fitting(named, got, right, ruled_out))
+    }
+
+
+LARGE = {"a hundred": 1e2, "a thousand": 1e3, "ten thousand": 1e4, "a million": 1e6}
+
+
+def _finite_for_nan(errors, draws):
+    """Message → the result when a task with nan, or one that is huge, counts as a number that others exceed."""
+    of_task = errors.mean(axis=1)
+    worse = "other tasks are worse, but one with nan is infinitely bad"
+    return {
+        **{
+            f"a task with nan counts as {words}: {worse}": (
+                _bootstrap(np.where(np.isnan(of_task), value, of_task), draws)
+            )
+            for words, value in LARGE.items()
+        },
+        "a task with nan counts as the mean of the others: it is infinitely bad": (
+            _bootstrap(np.where(np.isnan(of_task), np.nanmean(of_task), of_task), draws)
+        ),
+        "every error above 100 counts as 100: a median needs no cap": (
+            _bootstrap(np.minimum(_worst_for_nan(of_task), 100.0), draws)
+        ),
+    }
+
+
+NOT_THESE_DRAWS = (
+    "the median is right, but the interval is not the one that the resamples in `draws` give: each row of `draws` "
+    "says which tasks a resample consists of"
+)
+
+
+def _still_fitting(named, got, right, ruled_out):
+    """The values of the known mistakes that fit this case and all before; the others join `ruled_out`.
+
+    In a single case many mistakes may give the same: the ends of an interval are medians of few numbers.
+    """
+    values = array_of(got)
+    if values is not None and values.shape == (3,):
+        size = 1e-5 * max(map(abs, right))
+        ruled_out |= {m for m, v in named.items() if not np.allclose(values, v, rtol=0, atol=size)}
+    return [value for message, value in named.items() if message not in ruled_out]
+
+
+def _if_resampled(got, right, named):
+    """What was answered, if its median is right and inside, and no known mistake gives it; else `right`."""
+    values = array_of(got)
+    if values is None or values.shape != (3,) or not np.isfinite(values).all():
+        return right
+    size = 1e-5 * max(map(abs, right))
+    known = any(np.allclose(values, other, rtol=0, atol=size) for other in named)
+    fits = abs(values[0] - right[0]) <= size and values[1] <= values[0] <= values[2]
+    return got if fits and not known else right
 
 
 def _by_queries(errors, draws):
@@ -597,14 +774,14 @@ WORDS = (
 )
 
 
-# so that each comes in every kind, or in both directions, whose numbers follow from the place in the list
+# Each comes in every kind, and the last in both directions: these follow from the place in the list.
 SINGLE = [WORDS[i] for i in (0, 1, 2, 2, 2, 3, 3, 4, 4)]
 
 
-@exercise("03.leak_hunt", points=5, minutes=25, difficulty=4)
+@exercise("03.leak_hunt", points=5, minutes=25, difficulty=3)
 def leak_hunt(answer, rng):
     """The leak hunt"""
-    fixed = [set(), set(), set(WORDS), set(WORDS), *({word} for word in SINGLE)]
+    fixed = [*[set()] * 3, *[set(WORDS)] * 3, *({word} for word in SINGLE)]
     some = [{w for w in WORDS if rng.random() < 0.5} for _ in draw(rng, case=0)]
     for place, leaks in enumerate(fixed + some):
         record = _record(rng, leaks, kind=place % 3, down=place % 2 == 0)
@@ -618,42 +795,57 @@ def _record(rng, leaks, kind, down):
     """A record with these leaks, and with what looks like a leak and is none. kind: 0, 1 or 2, where they stand."""
     n, shots, queries = (int(k) for k in rng.integers([8, 3, 5], [14, 5, 7]))
     shots = queries if kind == 1 else shots  # as many: only then is a mean of two means right
+    points = _points(rng, (n, shots, queries), kind, "query in support" in leaks)
+    return {
+        **_tasks(rng, n, leaks, kind),
+        **points,
+        "query_y": _answers(rng, (n, queries), kind, down, "order tells" in leaks),
+        "centre": _centre(rng, points, "scaled with queries" in leaks, kind, down),
+    }
+
+
+def _tasks(rng, n, leaks, kind):
+    """Lists of tasks; of the test, one task or (kind 1) all are in another list."""
     number = rng.permutation(400)
     trained, chosen, test = number[:60], number[60:90], number[90 : 90 + n]
     if kind != 0:
         chosen[:4] = trained[:4]  # unwise, but no leak
     for word, others in (("seen in training", trained), ("chosen on test", chosen)):
-        if word in leaks:  # one test task is enough
+        if word in leaks and kind == 1:
+            others[10 : 10 + n] = test
+        elif word in leaks:
             others[int(rng.integers(10, len(others)))] = test[int(rng.integers(1, n))]
-    support_x, query_x = rng.uniform(-5, 5, (n, shots)), rng.uniform(-5, 5, (n, queries))
-    record = {
-        "trained_on": trained,
-        "chosen_on": chosen,
-        "test": test,
-        **_points(rng, (n, shots, queries), kind, "query in support" in leaks),
-        "support_x": support_x,
-        "query_x": query_x,
-        "query_y": _answers(rng, (n, queries), kind, down, "order tells" in leaks),
-        "centre": support_x.mean(axis=1),
-    }
-    if "scaled with queries" in leaks:
-        record["centre"] = np.concatenate([support_x, query_x], axis=1).mean(axis=1)
-    elif kind != 1:
-        record["centre"] = np.full(n, float(rng.uniform(-1, 1)))
-    return record
+    return {"trained_on": trained, "chosen_on": chosen, "test": test}
+
+
+def _centre(rng, points, leaks, kind, down):
+    """What is subtracted, (n,): the mean of both sets, or a fixed number, the support set's mean or its median."""
+    both = np.concatenate([points["support_x"], points["query_x"]], axis=1).mean(axis=1)
+    if leaks:
+        return both
+    if (
+        kind == 0
+    ):  # a number that happens to be the mean of both in one task, the first or the second
+        return np.full(len(both), both[0 if down else 1])
+    middle = np.mean if kind == 1 else np.median
+    return middle(points["support_x"], axis=1)
 
 
 def _points(rng, sizes, kind, leaks):
-    """Numbers of points: the same in all tasks; some are support in one and query in another."""
+    """Numbers of points and their x; the same number may be support in one task and query in another."""
     n, shots, queries = sizes
     drawn = np.array([rng.permutation(2 * (shots + queries))[: shots + queries] for _ in range(n)])
+    x = rng.uniform(-5, 5, (n, 2 * (shots + queries)))  # of every point of a task
     support, query = drawn[:, :shots].copy(), drawn[:, shots:].copy()
     if leaks and kind == 1:  # in all tasks, at another place
         query[:, -1] = support[:, 0]
     elif leaks:  # in the first alone, at another place; or in another one, at the same place
         task = int(rng.integers(1, n)) if kind == 2 else 0
         query[task, 0 if kind == 2 else -1] = support[task, 0]
-    return {"support": support, "query": query}
+    support_x, query_x = (np.take_along_axis(x, which, axis=1) for which in (support, query))
+    if kind == 1 and not leaks:  # over all tasks, not in each, the two sets have the same mean
+        query_x += support_x.mean() - query_x.mean()
+    return {"support": support, "query": query, "support_x": support_x, "query_x": query_x}
 
 
 def _answers(rng, shape, kind, down, leaks):
@@ -691,6 +883,15 @@ def _found(record, **otherwise):
     return [word for word, is_there in shown.items() if is_there]
 
 
+NEVER = {
+    "seen in training": "compare the test tasks with those trained on",
+    "chosen on test": "compare the test tasks with those chosen on",
+    "query in support": "compare the two sets of points of each task",
+    "scaled with queries": "compare `centre` with the mean over both sets of each task, support and query together",
+    "order tells": "look whether the answers of the queries go up in every task, or down in every task",
+}
+
+
 def _wrong_hunts(record):
     found = partial(_found, record)
     right, up = found(), _rising(record["query_y"])
@@ -699,7 +900,14 @@ def _wrong_hunts(record):
     flat = [np.unique(record[name]) for name in ("trained_on", "chosen_on", "test")]
     one_way = lambda signs: bool(signs.all(axis=1).any() or (~signs).all(axis=1).any())
     nothing = right if right else None
+    both = np.concatenate([record["support_x"], record["query_x"]], axis=1).mean(axis=1)
+    scaled = lambda verdict: found(**{"scaled with queries": bool(verdict)})
+    never = {
+        f'"{word}" is never in your list: {advice}': found(**{word: False})
+        for word, advice in NEVER.items()
+    }
     return {
+        **never,
         "to choose settings on training tasks is no leak of the test: compare both lists with the test tasks": (
             found(
                 **{"seen in training": "seen in training" in right or _in_common(flat[0], flat[1])}
@@ -740,8 +948,18 @@ def _wrong_hunts(record):
         "the mean of all points is not half of the sum of the two means: the sets have different sizes": (
             found(**{"scaled with queries": bool(np.allclose(centre, (means[0] + means[1]) / 2))})
         ),
-        "the guilty centre is the mean over both sets: this looks for the mean of the queries alone": (
-            found(**{"scaled with queries": bool(np.allclose(centre, means[1]))})
+        "a centre that varies and is not the mean of the support set may still know nothing of the queries, as the "
+        "median of the support set": scaled(
+            not np.allclose(centre, means[0]) and np.ptp(centre) > 1e-9
+        ),
+        "the centre of one task may be the mean of both sets by chance: the leak shows in every task": (
+            scaled(np.isclose(centre, both).any())
+        ),
+        "look at the centre of every task, not of the first alone": scaled(
+            np.isclose(centre[0], both[0])
+        ),
+        "this compares the mean of all centres with the mean of all points: compare them task by task": (
+            scaled(np.isclose(centre.mean(), both.mean()))
         ),
         "a few tasks in order may be chance: the order tells if every task has it": (
             found(**{"order tells": one_way(up)})
@@ -769,18 +987,22 @@ def _same_places(query, support):
 # ------------------------------------------------------------------ 03.6
 
 
-@exercise("03.paired_difference", points=3, minutes=12, difficulty=3)
+@exercise("03.paired_difference", points=3, minutes=8, difficulty=2)
 def paired_difference(answer, rng):
     """A paired difference"""
-    for gap in [*draw(rng, gap=[-1, 0, 1]), -2, -1, 0, 1, 2]:
-        ours, theirs, draws = _two_methods(rng, gap)
+    ruled_out: set[str] = set()
+    for gap in [*draw(rng, gap=[-1, 0, 1]), -2, -1, 0, 1, 2, "ties", "other ties"]:
+        if isinstance(gap, str):
+            ours, theirs, draws = _two_with_ties(rng, turned=gap == "other ties")
+        else:
+            ours, theirs, draws = _two_methods(rng, gap)
         got = answer(ours, theirs, draws)
         got = _several(got, 4, "return four things: median, low, high, verdict")
         numbers, verdict = _paired(ours, theirs, draws)
         expect(
             tuple(got[:3]),
             numbers,
-            partial(_wrong_numbers, ours, theirs, draws),
+            partial(_wrong_numbers, ours, theirs, draws, tuple(got[:3]), ruled_out),
             what="the numbers",
         )
         if got[3] not in ("ours", "theirs", "undecided"):
@@ -793,15 +1015,34 @@ def _two_methods(rng, gap):
     wanted = ("undecided", "theirs", "ours")[int(np.sign(gap))]
     factor = {0: 0.0, 1: 0.12, 2: 2.5}[abs(gap)] * np.sign(gap)
     while True:
-        tasks = int(rng.integers(21, 40))
+        tasks = 2 * int(rng.integers(10, 20)) + 1  # odd: the median's sign says who wins most tasks
         hard = np.exp(rng.normal(0.0, 1.0, tasks))
         theirs = hard * np.exp(rng.normal(0.0, 0.15, tasks))
         ours = hard * np.exp(rng.normal(factor, 0.15, tasks))
         draws = rng.integers(tasks, size=(int(rng.integers(150, 250)), tasks))
         numbers, verdict = _paired(ours, theirs, draws)
         apart = _verdict_by_overlap(ours, theirs, draws) != "undecided"
-        if verdict == wanted and min(np.abs(numbers[1:])) > 1e-4 and apart == (abs(gap) == 2):
+        of_resamples = np.median(np.median((ours - theirs)[draws], axis=1))
+        clear = min(np.abs(numbers[1:])) > 1e-4
+        clear &= (
+            abs(gap) != 2 or abs(of_resamples - numbers[0]) > 1e-4
+        )  # seldom: in some cases only
+        if verdict == wanted and clear and apart == (abs(gap) == 2):
             return ours, theirs, draws
+
+
+def _two_with_ties(rng, turned):
+    """(ours, theirs, draws): equal on many tasks: the interval ends at exactly 0, or begins there (turned)."""
+    while True:
+        tasks = 2 * int(rng.integers(10, 20)) + 1
+        theirs = np.exp(rng.normal(0.0, 1.0, tasks))
+        better = rng.permutation(tasks)[: int(0.6 * tasks)]
+        ours = theirs.copy()
+        ours[better] *= np.exp(-rng.uniform(0.1, 0.5, len(better)))
+        draws = rng.integers(tasks, size=(int(rng.integers(150, 250)), tasks))
+        (middle, low, high), _ = _paired(ours, theirs, draws)
+        if high == 0 and max(low, middle) < -1e-4:
+            return (theirs, ours, draws) if turned else (ours, theirs, draws)
 
 
 def _ends(medians):
@@ -820,7 +1061,7 @@ def _alone(values, draws):
     return (float(np.median(values)), *_ends(np.median(values[draws], axis=1)))
 
 
-def _wrong_numbers(ours, theirs, draws):
+def _wrong_numbers(ours, theirs, draws, got, ruled_out):
     right, (a, b) = _paired(ours, theirs, draws)[0], (_alone(ours, draws), _alone(theirs, draws))
     of_medians = a[0] - b[0]
     both = np.median(ours[draws], axis=1) - np.median(theirs[draws], axis=1)
@@ -828,7 +1069,7 @@ def _wrong_numbers(ours, theirs, draws):
     half = (a[2] - a[1]) / 2 + (b[2] - b[1]) / 2
     root = np.hypot((a[2] - a[1]) / 2, (b[2] - b[1]) / 2)
     medians = np.median((ours - theirs)[draws], axis=1)
-    return {
+    named = {
         "this is the difference of the two medians, resample by resample: take the difference on each task first, "
         "then the median": (of_medians, *_ends(both)),
         "the two methods are drawn apart, each with other tasks: the same tasks for both, and the difference on "
@@ -873,7 +1114,33 @@ def _wrong_numbers(ours, theirs, draws):
             *(float(v) for v in np.percentile(medians, [5, 95])),
         ),
         "low and high are exchanged": (right[0], right[2], right[1]),
+        "these are differences of logarithms: ours minus theirs is asked for": (
+            _paired(np.log(ours), np.log(theirs), draws)[0]
+        ),
+        "the median itself is that of the differences, not the median of the resamples' medians": (
+            float(np.median(medians)),
+            *right[1:],
+        ),
+        "the median itself is that of the differences, not the mean of the resamples' medians": (
+            float(np.mean(medians)),
+            *right[1:],
+        ),
     }
+    apart = "the median is the difference of the two medians: subtract task by task first, then take the median"
+    known = _still_fitting(named, got, right, ruled_out)
+    return named | {
+        apart: _if_of_medians(got, of_medians, right, known),
+        NOT_THESE_DRAWS: _if_resampled(got, right, known),
+    }
+
+
+def _if_of_medians(got, of_medians, right, named):
+    """What was answered, if it begins with `of_medians` and no known mistake gives it; else `right`."""
+    values = array_of(got)
+    size = 1e-5 * max(map(abs, right))
+    if values is None or values.shape != (3,) or not np.isclose(values[0], of_medians, 0, size):
+        return right
+    return right if any(np.allclose(values, other, 0, size) for other in named) else got
 
 
 def _verdict_by_overlap(ours, theirs, draws):
@@ -886,9 +1153,8 @@ def _wrong_verdicts(ours, theirs, draws):
     swapped = {"ours": "theirs", "theirs": "ours", "undecided": "undecided"}
     return {
         "the verdict is the wrong way round: small errors are good": swapped[verdict],
-        "the verdict follows the sign of the median alone: if the interval contains 0, it is undecided": (
-            "ours" if middle < 0 else "theirs"
-        ),
+        "the verdict says who is better on more than half of the tasks, which is the sign of the median alone: if "
+        "the interval contains 0, it is undecided": ("ours" if middle < 0 else "theirs"),
         "the verdict waits until two separate intervals do not overlap: the interval of the difference decides": (
             _verdict_by_overlap(ours, theirs, draws)
         ),
@@ -898,5 +1164,8 @@ def _wrong_verdicts(ours, theirs, draws):
         ),
         "an interval that contains 0 does not show that they are worse: that is undecided": (
             "ours" if verdict == "ours" else "theirs"
+        ),
+        "an interval that ends at exactly 0 contains it: that is undecided": (
+            "ours" if high <= 0 else "theirs" if low >= 0 else "undecided"
         ),
     }

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Exercises: many tasks, few examples
 #
-# Six functions and a question to answer in words; about 95 minutes, of which 03.5 takes the most. Replace
+# Six functions and a question to answer in words; about 105 minutes, of which 03.2 and 03.5 take the most. Replace
 # `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if not,
 # which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/03_many_tasks.ipynb).
 
@@ -24,8 +24,9 @@ def sampler(heights, phases, tasks, shots, queries, seed):
     """(support_x, support_y, query_x, query_y) of `tasks` waves that are drawn with `seed`.
 
     heights, phases: pairs (low, high); A and p of each task are drawn evenly between them, independently.
-    Every x is drawn evenly between −5 and 5. tasks, shots, queries, seed: whole numbers.
-    Returns four arrays: support (tasks, shots), query (tasks, queries). The same seed gives the same.
+    Every x is drawn evenly between −5 and 5. Nothing is sorted. tasks, shots, queries, seed: whole numbers.
+    Returns four arrays: support (tasks, shots), query (tasks, queries). The same seed gives the same; two different
+    seeds, neighbours too, have no task in common.
     """
     ### BEGIN SOLUTION
     rng = np.random.default_rng(seed)
@@ -64,7 +65,7 @@ check("03.sampler", sampler, hidden=True)
 # %% [markdown]
 # ## 03.2 The average of another family
 #
-# *difficulty 3/5 · 18 minutes · 4 points*
+# *difficulty 4/5 · 25 minutes · 4 points*
 #
 # The lesson averaged phases from 0 to π, where much cancels. Take any range of heights and of phases. What does pretraining
 # arrive at, and which squared error is left at each $x$? Both can be written down.
@@ -172,7 +173,7 @@ check("03.evaluate_protocol", evaluate_protocol, hidden=True)
 # %% [markdown]
 # ## 03.4 The bootstrap of a median
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
 # The lesson had one error per task, all of them numbers. Here come the raw errors of all queries, and on some tasks the inner
 # steps blew up: their errors are huge, or `nan`. Such a task is not missing. It is among the worst, and one with a `nan` counts
@@ -220,7 +221,7 @@ check("03.bootstrap_median", bootstrap_median, hidden=True)
 # %% [markdown]
 # ## 03.5 The leak hunt
 #
-# *difficulty 4/5 · 25 minutes · 5 points*
+# *difficulty 3/5 · 25 minutes · 5 points*
 #
 # Five small pipelines went wrong, each in its own way. Here is the guilty line of each, and the word for it:
 #
@@ -278,7 +279,8 @@ check("03.leak_hunt", leak_hunt, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # Point 3 of one task and point 3 of another are different points. So support and query have to be compared task by task. An
-# honest centre may be the mean of the support set, or any fixed number: what would a guilty one be equal to?
+# honest centre may be the mean or the median of the support set, or any fixed number: what would a guilty one be equal to,
+# in every task?
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
@@ -290,7 +292,7 @@ check("03.leak_hunt", leak_hunt, hidden=True)
 # %% [markdown]
 # ## 03.6 A paired difference
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 8 minutes · 3 points*
 #
 # Two methods, the same tasks, one error each. Which is better, and is that sure? Give the median difference with its bootstrap
 # interval, and a verdict.
@@ -303,6 +305,7 @@ def paired_difference(ours, theirs, draws):
     ours, theirs: arrays (tasks,) of errors, small ones are good. draws: array (resamples, tasks) of whole
     numbers: which tasks each resample consists of. low and high: `np.percentile` for 2.5 and 97.5, as in 03.4.
     verdict: "ours" or "theirs", whichever has the smaller errors if the interval does not contain 0; else "undecided".
+    An interval that ends at exactly 0 contains it.
     """
     ### BEGIN SOLUTION
     difference = ours - theirs  # (tasks,)

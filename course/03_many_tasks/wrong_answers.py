@@ -91,11 +91,106 @@ def sorted_then_split(heights, phases, tasks, shots, queries, seed):
     return _split(x, height * np.sin(x - phase), shots)
 
 
-@wrong_answer("03.sampler", says="make ONE generator")
+@wrong_answer("03.sampler", says="height and phase are one and the same random number")
 def a_generator_for_each(heights, phases, tasks, shots, queries, seed):
     height = np.random.default_rng(seed).uniform(*heights, (tasks, 1))
     phase = np.random.default_rng(seed).uniform(*phases, (tasks, 1))
     x = np.random.default_rng(seed).uniform(-5, 5, (tasks, shots + queries))
+    return _split(x, height * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="is high if its height is low")
+def one_number_for_both(heights, phases, tasks, shots, queries, seed):
+    rng = np.random.default_rng(seed)
+    u = rng.random((tasks, 1))
+    height, phase = (low + (high - low) * v for (low, high), v in ((heights, u), (phases, 1 - u)))
+    x = rng.uniform(-5, 5, (tasks, shots + queries))
+    return _split(x, height * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="are among the random numbers of the places x")
+def places_by_another_generator(heights, phases, tasks, shots, queries, seed):
+    rng = np.random.default_rng(seed)
+    height, phase, _ = _drawn(heights, phases, tasks, 1, rng)
+    x = np.random.default_rng(seed).uniform(-5, 5, (tasks, shots + queries))
+    return _split(x, height * np.sin(x - phase), shots)
+
+
+def _task_after_task(heights, phases, tasks, shots, queries, generators):
+    """Each task from generators of its own: one for its wave, one for its places."""
+    rows = []
+    for for_wave, for_places in generators:
+        height, phase = for_wave.uniform(*heights), for_wave.uniform(*phases)
+        x = for_places.uniform(-5, 5, shots + queries)
+        rows.append((x, height * np.sin(x - phase)))
+    return _split(*(np.array(part) for part in zip(*rows, strict=True)), shots)
+
+
+@wrong_answer("03.sampler", says="and a place x of it are the same random number")
+def two_generators_for_each_task(heights, phases, tasks, shots, queries, seed):
+    made = lambda i: np.random.default_rng([seed, i])
+    generators = [(made(i), made(i)) for i in range(tasks)]
+    return _task_after_task(heights, phases, tasks, shots, queries, generators)
+
+
+@wrong_answer("03.sampler", says="neighbouring seeds have tasks in common")
+def a_seed_for_each_task(heights, phases, tasks, shots, queries, seed):
+    generators = [(rng, rng) for rng in (np.random.default_rng(seed + i) for i in range(tasks))]
+    return _task_after_task(heights, phases, tasks, shots, queries, generators)
+
+
+@wrong_answer("03.sampler", says="neighbouring seeds give some tasks the same places")
+def a_seed_for_the_places_of_each_task(heights, phases, tasks, shots, queries, seed):
+    rng = np.random.default_rng([seed, 1])
+    generators = [(rng, np.random.default_rng([5, seed + i])) for i in range(tasks)]
+    return _task_after_task(heights, phases, tasks, shots, queries, generators)
+
+
+@wrong_answer("03.sampler", says="the points of every task are sorted by x")
+def sorted_sets(heights, phases, tasks, shots, queries, seed):
+    height, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
+    x = np.concatenate([np.sort(x[:, :shots], axis=1), np.sort(x[:, shots:], axis=1)], axis=1)
+    return _split(x, height * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="the points of every task are sorted by y")
+def sorted_answers(heights, phases, tasks, shots, queries, seed):
+    height, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
+    wave = lambda x: height * np.sin(x - phase)
+    sets = [
+        np.take_along_axis(x, np.argsort(wave(x)), axis=1) for x in (x[:, :shots], x[:, shots:])
+    ]
+    return sets[0], wave(sets[0]), sets[1], wave(sets[1])
+
+
+@wrong_answer("03.sampler", says="the tasks are sorted by height")
+def sorted_heights(heights, phases, tasks, shots, queries, seed):
+    height, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
+    return _split(x, np.sort(height, axis=0) * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="low ones come too often")
+def even_in_the_logarithm(heights, phases, tasks, shots, queries, seed):
+    _, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
+    height = np.random.default_rng([seed, 1]).uniform(*np.log(heights), (tasks, 1))
+    return _split(x, np.exp(height) * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="high ones come too often")
+def even_in_the_square(heights, phases, tasks, shots, queries, seed):
+    _, phase, x = _drawn(heights, phases, tasks, shots + queries, np.random.default_rng(seed))
+    height = np.random.default_rng([seed, 1]).uniform(*np.square(heights), (tasks, 1))
+    return _split(x, np.sqrt(height) * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="height and phase are not independent")
+def phases_that_follow(heights, phases, tasks, shots, queries, seed):
+    rng = np.random.default_rng(seed)
+    u, v = rng.random((2, tasks, 1))
+    other = (0.5 * u + v) % 1
+    other = np.where(rng.random((tasks, 1)) < 0.5, u + 1e-6 * v, other).clip(0, 1)
+    height, phase = (low + (high - low) * w for (low, high), w in ((heights, u), (phases, other)))
+    x = rng.uniform(-5, 5, (tasks, shots + queries))
     return _split(x, height * np.sin(x - phase), shots)
 
 
@@ -231,6 +326,13 @@ def a_root(x, heights, phases):
 def one_number(x, heights, phases):
     best, left = _with_rest(_best(x, heights, phases), x, heights, phases)
     return best, float(left.mean())
+
+
+@wrong_answer("03.average_predictor", says="the mean square of the heights multiplies both terms")
+def variance_of_the_sine_times_square(x, heights, phases):
+    (a, b), sine = heights, _mean_sine(x, phases)
+    variance = _mean_square_sine(x, phases) - sine**2
+    return _best(x, heights, phases), (b**3 - a**3) / (3 * (b - a)) * variance
 
 
 @wrong_answer("03.average_predictor", says="its square belongs here")
@@ -369,6 +471,20 @@ def sorted_errors(errors, validation, seed):
     return {name: {**one, "errors": np.sort(one["errors"])} for name, one in result.items()}
 
 
+@wrong_answer("03.evaluate_protocol", says="validation is at the end of the order")
+def validation_at_the_end(errors, validation, seed):
+    order = _order(errors, seed)
+    return _report(errors, order[-validation:], order[:-validation])
+
+
+@wrong_answer("03.evaluate_protocol", says="the setting that is best on the test")
+def errors_of_another_setting(errors, validation, seed):
+    order = _order(errors, seed)
+    result = _report(errors, order[:validation], order[validation:])
+    best = _report(errors, order[validation:], order[validation:])
+    return {name: {**best[name], "setting": one["setting"]} for name, one in result.items()}
+
+
 # ------------------------------------------------------------------ 03.4
 
 
@@ -407,7 +523,7 @@ def nan_is_zero(errors, draws):
     return [np.median(mean), *_ends(np.median(mean[draws], axis=1))]
 
 
-@wrong_answer("03.bootstrap_median", says="contains NaN or infinity")
+@wrong_answer("03.bootstrap_median", says="there is nan among your numbers")
 def nan_everywhere(errors, draws):
     mean = errors.mean(axis=1)
     return [np.median(mean), *_ends(np.median(mean[draws], axis=1))]
@@ -458,6 +574,32 @@ def distances(errors, draws):
     middle = np.median(of_task)
     low, high = _ends(np.median(of_task[draws], axis=1))
     return [middle, middle - low, high - middle]
+
+
+@wrong_answer("03.bootstrap_median", says="a task with nan counts as a million")
+def nan_is_a_million(errors, draws):
+    of_task = np.nan_to_num(errors.mean(axis=1), nan=1e6)
+    return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="as the mean of the others")
+def nan_is_the_mean(errors, draws):
+    of_task = errors.mean(axis=1)
+    of_task = np.where(np.isnan(of_task), np.nanmean(of_task), of_task)
+    return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="every error above 100 counts as 100")
+def capped(errors, draws):
+    of_task = np.minimum(_of_task(errors), 100)
+    return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="not the one that the resamples in `draws` give")
+def draws_of_its_own(errors, draws):
+    of_task = _of_task(errors)
+    own = np.random.default_rng(0).integers(draws.shape[1], size=draws.shape)
+    return [np.median(of_task), *_ends(np.median(of_task[own], axis=1))]
 
 
 # ------------------------------------------------------------------ 03.5
@@ -532,6 +674,47 @@ def mean_of_two_means(record):
     return _words(record, **{"scaled with queries": np.allclose(record["centre"], both)})
 
 
+@wrong_answer("03.leak_hunt", says='"scaled with queries" is never in your list')
+def mean_over_all_tasks(record):
+    both = np.concatenate([record["support_x"], record["query_x"]], axis=1)
+    return _words(record, **{"scaled with queries": np.allclose(record["centre"], both.mean())})
+
+
+@wrong_answer("03.leak_hunt", says='"order tells" is never in your list')
+def no_test_of_the_order(record):
+    return _words(record, **{"order tells": False})
+
+
+@wrong_answer("03.leak_hunt", says="as the median of the support set")
+def any_other_centre_that_varies(record):
+    centre = record["centre"]
+    other = not np.allclose(centre, record["support_x"].mean(axis=1))
+    return _words(record, **{"scaled with queries": other and np.ptp(centre) > 0})
+
+
+def _of_both(record):
+    return np.concatenate([record["support_x"], record["query_x"]], axis=1).mean(axis=1)
+
+
+@wrong_answer("03.leak_hunt", says="may be the mean of both sets by chance")
+def any_centre(record):
+    return _words(
+        record, **{"scaled with queries": np.isclose(record["centre"], _of_both(record)).any()}
+    )
+
+
+@wrong_answer("03.leak_hunt", says="look at the centre of every task")
+def the_first_centre(record):
+    there = np.isclose(record["centre"][0], _of_both(record)[0])
+    return _words(record, **{"scaled with queries": there})
+
+
+@wrong_answer("03.leak_hunt", says="the mean of all centres with the mean of all points")
+def centres_on_average(record):
+    there = np.isclose(record["centre"].mean(), _of_both(record).mean())
+    return _words(record, **{"scaled with queries": there})
+
+
 @wrong_answer("03.leak_hunt", says="may be chance: the order tells if every task")
 def any_task_in_order(record):
     up = np.diff(record["query_y"], axis=1) > 0
@@ -586,6 +769,45 @@ def medians_subtracted(ours, theirs, draws):
     both = np.median(ours[draws], axis=1) - np.median(theirs[draws], axis=1)
     low, high = _ends(both)
     return [np.median(ours) - np.median(theirs), low, high, _verdict(low, high)]
+
+
+@wrong_answer("03.paired_difference", says="the median is the difference of the two medians")
+def drawn_by_its_own(ours, theirs, draws):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(len(ours), size=draws.shape) for _ in range(2))
+    low, high = _ends(np.median(ours[a], axis=1) - np.median(theirs[b], axis=1))
+    return [np.median(ours) - np.median(theirs), low, high, _verdict(low, high)]
+
+
+@wrong_answer("03.paired_difference", says="not the one that the resamples in `draws` give")
+def other_draws(ours, theirs, draws):
+    own = np.random.default_rng(0).integers(len(ours), size=draws.shape)
+    middle, low, high = _of_one(ours - theirs, own)
+    return [middle, low, high, _verdict(low, high)]
+
+
+@wrong_answer("03.paired_difference", says="differences of logarithms")
+def of_logarithms(ours, theirs, draws):
+    middle, low, high = _of_one(np.log(ours / theirs), draws)
+    return [middle, low, high, _verdict(low, high)]
+
+
+@wrong_answer("03.paired_difference", says="not the median of the resamples' medians")
+def middle_of_the_resamples(ours, theirs, draws):
+    medians = np.median((ours - theirs)[draws], axis=1)
+    low, high = _ends(medians)
+    return [np.median(medians), low, high, _verdict(low, high)]
+
+
+@wrong_answer("03.paired_difference", says="ends at exactly 0 contains it")
+def decided_at_zero(ours, theirs, draws):
+    middle, low, high = _of_one(ours - theirs, draws)
+    return [middle, low, high, "ours" if high <= 0 else "theirs" if low >= 0 else "undecided"]
+
+
+@wrong_answer("03.paired_difference", says="better on more than half of the tasks")
+def by_share(ours, theirs, draws):
+    return [*_of_one(ours - theirs, draws), "ours" if np.mean(ours < theirs) > 0.5 else "theirs"]
 
 
 @wrong_answer("03.paired_difference", says="are drawn apart")
@@ -652,7 +874,7 @@ def large_is_good(ours, theirs, draws):
     return [middle, low, high, _verdict(-high, -low)]
 
 
-@wrong_answer("03.paired_difference", says="follows the sign of the median alone")
+@wrong_answer("03.paired_difference", says="the sign of the median alone")
 def never_undecided(ours, theirs, draws):
     middle, low, high = _of_one(ours - theirs, draws)
     return [middle, low, high, "ours" if middle < 0 else "theirs"]
@@ -679,12 +901,18 @@ def task_by_task(heights, phases, tasks, shots, queries, seed):
     return parts
 
 
-@right_answer("03.sampler", why="NumPy's old generator, each set sorted")
+@right_answer("03.sampler", why="NumPy's old generator")
 def by_the_old_generator(heights, phases, tasks, shots, queries, seed):
     state = np.random.RandomState(seed)
     height, phase = (low + (high - low) * state.rand(tasks, 1) for low, high in (heights, phases))
-    support_x, query_x = (np.sort(10 * state.rand(tasks, n) - 5, axis=1) for n in (shots, queries))
+    support_x, query_x = (10 * state.rand(tasks, n) - 5 for n in (shots, queries))
     return support_x, height * np.sin(support_x - phase), query_x, height * np.sin(query_x - phase)
+
+
+@right_answer("03.sampler", why="a generator for each task, from the seed and the task's number")
+def a_generator_for_each_task(heights, phases, tasks, shots, queries, seed):
+    generators = [(rng, rng) for rng in (np.random.default_rng([seed, i]) for i in range(tasks))]
+    return _task_after_task(heights, phases, tasks, shots, queries, generators)
 
 
 @right_answer(
@@ -806,6 +1034,12 @@ def by_sets(record):
     if (y == np.sort(y, axis=1)).all() or (y == -np.sort(-y, axis=1)).all():
         words.append("order tells")
     return words
+
+
+@right_answer("03.leak_hunt", why="shared points by their x, in place of their numbers")
+def by_places(record):
+    same = record["support_x"][:, :, None] == record["query_x"][:, None, :]
+    return _words(record, **{"query in support": same.any()})
 
 
 @right_answer("03.leak_hunt", why="a tuple, by one comparison of all pairs")

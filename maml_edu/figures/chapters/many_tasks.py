@@ -35,11 +35,12 @@ def average_scene(outputs):
     average, spread = average_wave(), np.sqrt(left_at(X))
     away = max(float(np.sqrt(np.mean((y - average) ** 2))) for y in outputs)
     return Scene(
-        title=f"Pretraining learns the average wave: off by {number(away, 1)} at most",
+        title=f"Pretraining learns the average wave: off by {number(away, 1)} at most, root mean square",
         alt=(
             f"A wave of height 1.6, the average of all waves, and on it, as dashed pink curves, the outputs "
             f"of {len(outputs)} pretrained networks, nowhere far from it. A wide grey band around it, one standard "
-            "deviation of the waves to either side, is narrowest at x = 0 and widest half way between the crests."
+            "deviation of the waves to either side, is narrowest at crests and troughs and widest half way "
+            "between them."
         ),
         bands=[Band(X, average - spread, average + spread, "before", "the waves, ± 1 sd")],
         curves=[
@@ -62,7 +63,7 @@ def what_is_left_scene():
         title=f"What is left: {number(left.min(), 2)} at best, {number(mean)} on average",
         alt=(
             f"A curve with low points of {number(left.min(), 2)} where the average wave has crests and troughs, "
-            f"and high points of {number(left.max(), 2)} half way between; a dotted line marks its mean, "
+            f"and high points of {number(left.max(), 2)} half way between them; a dotted line marks its mean, "
             f"{number(mean)}."
         ),
         xlabel="input x",
@@ -221,7 +222,7 @@ def _steps_scene(errors, support, least):
         xlabel="gradient steps",
         ylabel="squared error",
         xlim=(0, max(1, len(errors) - 1)),
-        ylim=(LEAST, top),
+        ylim=(LEAST / 2, top),  # what is drawn at LEAST does not lie on the axis
         ylog=True,
         curves=[
             Curve(step, on_axis(support), "support_loss", "on your points", markers=True),
@@ -230,7 +231,12 @@ def _steps_scene(errors, support, least):
                 []
                 if least is None
                 else [
-                    Curve([0, max(1, step[-1])], on_axis([least, least]), "neutral", "two numbers")
+                    Curve(
+                        [0, max(1, step[-1])],
+                        on_axis([least, least]),
+                        "neutral",
+                        "two numbers" + f" ({number(LEAST)} or less)" * (least < LEAST),
+                    )
                 ]
             ),
         ],
@@ -316,7 +322,7 @@ def leaks_scene(rows):
         alt="For each leak an arrow to the left, from the honest error to the reported one, on a logarithmic axis: "
         + "; ".join(f"{name}, {number(a, 2)} to {number(b, 2)}" for name, (a, b) in rows.items())
         + ".",
-        xlabel="squared error on new tasks (median; logarithmic)",
+        xlabel="squared error that is reported (logarithmic)",
         xlim=(low, high),
         ylim=(-0.7, len(rows) - 0.2),
         xlog=True,

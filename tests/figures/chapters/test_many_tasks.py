@@ -33,7 +33,7 @@ def test_the_mean_of_what_is_left_is_the_error_of_the_average_wave():
 
 def test_the_title_says_how_far_the_networks_are_from_the_average():
     scene = shown.average_scene([sines.average_wave() + 0.3, sines.average_wave()])
-    assert "off by 0.3 at most" in scene.title
+    assert "off by 0.3 at most, root mean square" in scene.title
     assert len(scene.curves) == 3
 
 
@@ -94,6 +94,15 @@ def test_a_rate_that_blows_up_is_said_and_drawn_inside():
     left, right = shown.hand_scenes(path, points, WAVE, 50.0, False, 1.0)
     assert "beyond a million" in left.title and "lead away" in right.title
     assert np.isfinite([curve.y for curve in right.curves]).all() and right.as_dict()
+
+
+def test_a_line_below_the_least_error_is_drawn_above_the_axis_and_says_so():
+    points = shown.on_the_wave([-1.0, 2.0], WAVE)
+    path = shown.by_hand(small_net(), points, 0.01, 3)
+    scene = shown.hand_scenes(path, points, WAVE, 0.01, True, 1.0)[1]
+    line = scene.curves[-1]
+    assert line.label == "two numbers (0.01 or less)"
+    assert min(line.y) == shown.LEAST > scene.ylim[0]
 
 
 # ---- intervals and leaks
