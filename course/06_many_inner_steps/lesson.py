@@ -28,9 +28,9 @@
 #
 # <details><summary>Answer</summary>
 #
-# (d), for the middle one of forty tasks: the same shortcut is nearly right, or useless. What decides is what the thirty
-# factors left out do to the signal: hardly anything, or they make it many times longer. That depends on how far $\alpha\lambda$
-# goes beyond 2, and for how many steps. And for the *mean* over the tasks, which is what one trains with, a single bad task, one
+# (d), for the middle one of forty tasks: the same shortcut is nearly right, or useless. What decides is what the thirty factors
+# left out do to the signal: hardly anything, or they make it many times longer. That depends on how far $\alpha\lambda$ goes
+# beyond 2, and for how many steps. And for the *mean* over the tasks, which is what one trains with, a single bad task, one
 # whose inner descent has begun to diverge, can turn 0.95 into 0.24.
 # </details>
 
@@ -284,19 +284,19 @@ for alpha in (0.01, 0.02, 0.03):
 # At α = 0.01 the factor along the steepest direction is about −0.2 all the way: each step jumps over the minimum and comes much
 # nearer. At α = 0.03 the first steps are far beyond the limit 2 of [chapter 01](01_gradient_descent.ipynb), with factors from
 # −2 to −5. The waves that survive this are thrown to a flatter place, where the rest of the walk is quiet. (At α = 0.02 the
-# first steps are beyond 2 as well, but by less and for three steps only, and the middle wave's cosine stays at 0.77.) So the signal first
-# passes the quiet part, and at the very end it meets the few steps that decide everything. These are the *earliest*, and they
-# are exactly what truncation leaves out.
+# first steps are beyond 2 as well, but by less and for three steps only, and the middle wave's cosine stays at 0.77.) So the
+# signal first passes the quiet part, and at the very end it meets the few steps that decide everything. These are the
+# *earliest*, and they are exactly what truncation leaves out.
 #
 # ## The wandering star
 #
 # The same with two parameters and two tasks, where one can see the whole meta-loss. Along its flat direction each task's
 # support loss is a parabola of curvature 0.1. Along its steep one it is a valley in a row of valleys, a cosine, with
 # $\lambda = 3.5$ at the bottom. The contours are the mean query loss after $K$ steps, as a function of the start. The **star**
-# is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to the end of
-# task 1 and the end of task 2, and two arrows show minus the meta-gradient and minus its truncation. (The end of task 1 need not
-# lie at its minimum: the path soon reaches the bottom of the valley, and along the valley eight steps of 0.3 do little. At first
-# it happens to lie next to the minimum of task 2.)
+# is the best start, and the dotted line its way since $K = 0$. From θ two paths lead to the end of task 1 and the end of task
+# 2, and two arrows show minus the meta-gradient and minus its truncation. (The end of task 1 need not lie at its minimum: the
+# path soon reaches the bottom of the valley, and along the valley eight steps of 0.3 do little. At first it happens to lie next
+# to the minimum of task 2.)
 #
 # 1. Leave α at 0.3 and move $K$ from 0 to 20. Where does the star go, and why does it not stay between the two tasks?
 # 2. With $K = 20$, walk back 0, 1, 2, … steps. From when on do the arrows point the same way? They do not have the same length: why?
@@ -411,14 +411,15 @@ for name, rows in runs.items():
 rate_finds_itself(runs)
 
 # %% [markdown]
-# Two things to see. First, within a few hundred iterations both runs have met. The one from 0.001 shoots beyond 0.02, and then both
-# fall through the **0.01 that the paper chose by hand** (Finn et al. 2017, section 5.1), from above: it lies on the way, and the
-# gradient does not stop there. Second, why α falls. Meta-training raises the curvature at θ, so that a step can do more
-# (chapter 07 meets this again), and α gives way. While α falls to less than half, $\alpha\lambda_{\max}$ rises slowly, from about 1 to 1.4: a step jumps over the minimum along the
-# steepest direction, comes nearer all the same, and stays clear of the limit 2.
+# Two things to see. First, within a few hundred iterations both runs have met. The one from 0.001 shoots beyond 0.02, and then
+# both fall through the **0.01 that the paper chose by hand** (Finn et al. 2017, section 5.1), from above: it lies on the way,
+# and the gradient does not stop there. Second, why α falls. Meta-training raises the curvature at θ, so that a step can do more
+# (chapter 07 meets this again), and α gives way. While α falls to less than half, $\alpha\lambda_{\max}$ rises slowly, from
+# about 1 to 1.4: a step jumps over the minimum along the steepest direction, comes nearer all the same, and stays clear of the
+# limit 2.
 #
-# So a learned rate is a rate *for a θ*. Twice the curvature wants about half of it, or a little more, and "α = 0.01 is right for sine
-# waves" is a statement about a moment in training.
+# So a learned rate is a rate *for a θ*. Twice the curvature wants about half of it, or a little more, and "α = 0.01 is right
+# for sine waves" is a statement about a moment in training.
 #
 # Is it one lucky run? `benchmarks/reproduce/learned_rates.py` has three seeds, two starts and two numbers of inner steps. These are its
 # α, means of 300 iterations, after 3,000 and after 6,000:
@@ -431,8 +432,8 @@ rate_finds_itself(runs)
 # | 6,000, from 0.01 | 0.0063 | 0.0047 | 0.0043 | 0.0074 | 0.0051 | 0.0056 |
 #
 # It falls in all twelve runs. Two starts need not agree: with $K = 5$ and seed 2 they are far apart after 3,000 iterations, and
-# still after 6,000. Those with five steps keep a larger α than those with one. (And nothing watches over such a
-# rate. With 10,000 iterations the run with $K = 5$ from 0.001, seed 1, diverged at iteration 9,231.)
+# still after 6,000. Those with five steps keep a larger α than those with one. (And nothing watches over such a rate. With
+# 10,000 iterations the run with $K = 5$ from 0.001, seed 1, diverged at iteration 9,231.)
 #
 # ## Right for which K?
 #
@@ -492,12 +493,12 @@ short_and_long_horizons(curves, "the α that is best for 1,000 steps")
 
 # %% [markdown]
 # It beats the α that is best for one step (0.294 against 0.534), and loses to the best constant by almost three to one, for the
-# opposite reason. As soon as the steep directions are down, the next loss falls
-# most when their noise is quieted, by a small α; the flat directions would pay only later. So α falls too **soon**, and
-# within 1,000 steps they do not arrive. This is the **short-horizon bias** of Wu et al. (2018): step sizes that are learned by looking a few steps
-# ahead, again and again, come out far too small. A constant rate from a fresh start errs the other way, as you have just seen.
-# *A rate is right for a horizon*; which way it is wrong for another depends on what that horizon does not see. (Exercise 06.5
-# has other bowls.)
+# opposite reason. As soon as the steep directions are down, the next loss falls most when their noise is quieted, by a small α;
+# the flat directions would pay only later. So α falls too **soon**, and within 1,000 steps they do not arrive. This is the
+# **short-horizon bias** of Wu et al. (2018): step sizes that are learned by looking a few steps ahead, again and again, come
+# out far too small. A constant rate from a fresh start errs the other way, as you have just seen. *A rate is right for a
+# horizon*; which way it is wrong for another depends on what that horizon does not see. (Exercise 06.5 lets the rate change once
+# on the way.)
 #
 # ## Memory: keep fewer than K
 #
@@ -567,9 +568,10 @@ laws = np.array([1.1 * (64 / size + size - 1) for size in SIZES])  # a tenth mor
 sets_in_memory(SIZES, peaks, laws + np.mean(peaks - laws))
 
 # %% [markdown]
-# The gradient is the same to the last bit, since the same numbers are computed from the same numbers. What
-# comes on top of the law is what one Hessian-vector product needs while it is computed, some fifteen to twenty sets in this small
-# network, and about a tenth more per set held: Python's dictionaries and arrays take room of their own. How much memory the engines of a real library need is told in [chapter 09](09_fast_maml.ipynb).
+# The gradient is the same to the last bit, since the same numbers are computed from the same numbers. What comes on top of the
+# law is what one Hessian-vector product needs while it is computed, some fifteen to twenty sets in this small network, and
+# about a tenth more per set held: Python's dictionaries and arrays take room of their own. How much memory the engines of a
+# real library need is told in [chapter 09](09_fast_maml.ipynb).
 #
 # There are other ways to save. Maclaurin et al. (2015) run descent with momentum *backwards*, exactly, and keep little more
 # than the bits that rounding would lose. And truncation keeps only the last φ, but it is not exact; you know by now when that
@@ -638,8 +640,8 @@ for size in (1, 2, 4, 8, 16):
 # %% [markdown]
 # It is exact. But a segment of $s$ steps computes $s + s(s+1)/2$ losses on the way **forward**. The inner gradient of each step
 # asks for what the segment has just forgotten, and so the segment is run again from its beginning, for every step in it. By the
-# law of the last section long segments would be cheap; here the cost of the walk grows in proportion to $s$. So with `torch.utils.checkpoint`
-# take short segments, or walk back by hand, as above.
+# law of the last section long segments would be cheap; here the cost of the walk grows in proportion to $s$. So with
+# `torch.utils.checkpoint` take short segments, or walk back by hand, as above.
 
 # %% [markdown]
 # ## What you should have seen

@@ -141,8 +141,9 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
             f"K = {steps}, α = {number(alpha)}. Contours of the meta-loss over a plane of starts; its lowest "
             f"place, a star, is at {_place(trail[-1])}, and a thin line shows its way there from K = 0. θ is at "
             f"{_place(theta)}; two paths lead from it to the end of task 1 at {_place(places[-1, 0])} and that of "
-            f"task 2 at {_place(places[-1, 1])}. Two arrows at θ: minus the meta-gradient, {number(np.linalg.norm(full), 2)} "
-            f"long, and minus what is left when only the last {min(back, steps)} steps are walked back, "
+            f"task 2 at {_place(places[-1, 1])}. Two arrows at θ: minus the meta-gradient, "
+            f"{number(np.linalg.norm(full), 2)} long, and minus what is left when only the last "
+            f"{min(back, steps)} steps are walked back, "
             f"{number(np.linalg.norm(cut), 2)} long."
         ),
         xlabel="θ₁",
@@ -151,17 +152,17 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
         ylim=YLIM,
         levels=[_contours(losses[-1])],
         curves=[
-            Curve(*trail.T, "neutral", "the star's way from K = 0"),
+            Curve(*trail.T, "neutral", "the star's way"),
             *(Curve(*places[:, t].T, "path", "inner steps", markers=True) for t in (0, 1)),
         ],
         arrows=[
-            Arrow(tuple(theta), tuple(theta + scale * cut), "first_order", "push, truncated"),
-            Arrow(tuple(theta), tuple(theta + scale * full), "maml", "push of the meta-gradient"),
+            Arrow(tuple(theta), tuple(theta + scale * cut), "first_order", "truncated push"),
+            Arrow(tuple(theta), tuple(theta + scale * full), "maml", "full push"),
         ],
         points=[
-            Points(*trail[-1], "goal", "star: the best start"),
+            Points(*trail[-1], "goal", "the best start"),
             Points(*SUPPORT_MIN.T, "support", "support minima"),
-            Points(*places[-1].T, "phi", "ends of the paths"),
+            Points(*places[-1].T, "phi", "ends of paths"),
             Points(*theta, "theta", "θ", drag="theta"),
         ],
         notes=[*_scale_note(scale), *_names(places[-1])],
@@ -218,7 +219,7 @@ def _what_the_surface_does(alpha, steps, full, cut):
     if steps == 0 or alpha == 0:
         return f"{said}: no step, so the star is where the mean query loss is least"
     angle = _angle(full, cut)
-    arrows = f"arrows {number(angle, places=0)}° apart"
+    arrows = f"arrows\u00a0{number(angle, places=0)}°\u00a0apart"
     if angle < 1:
         arrows = "both arrows point the same way"
     if product <= LIMIT:
@@ -226,7 +227,7 @@ def _what_the_surface_does(alpha, steps, full, cut):
     if product <= CHAOS:
         return f"{said} > 2: the inner loop hops, the basin breaks into terraces; {arrows}"
     long = number(np.linalg.norm(full), 2)
-    return f"{said}: the basin has shattered; {arrows}, the meta-gradient is {long} long"
+    return f"{said}: the basin has shattered; {arrows}, meta-gradient {long} long"
 
 
 # ------------------------------------------------------------------ the walk back
@@ -262,8 +263,9 @@ def walk_scene(walks):
         title=f"No vanishing: {len(back) - 1} steps back change the median |v| by {changes}",
         alt=(
             "Length of v on a logarithmic axis against the steps walked back: medians over the tasks; at the "
-            f"largest rate a band from the 1st to the 9th tenth. Over the whole walk the medians change by {changes}. At the smallest "
-            "rate the median falls at first and then stays; at the largest it ends above where it began."
+            f"largest rate a band from the 1st to the 9th tenth. Over the whole walk the medians "
+            f"change by {changes}. At the smallest rate the median falls at first and then stays; "
+            "at the largest it ends above where it began."
         ),
         xlabel="steps walked back",
         ylabel="length of v",
