@@ -904,6 +904,24 @@ def one_fine_grid(curvatures, noise, start, steps, switch):
     return [float(grid[i]), float(grid[j])]
 
 
+@right_answer("06.two_rates", why="pair by pair: a coarse grid, then downhill to better neighbours")
+def better_neighbours(curvatures, noise, start, steps, switch):
+    def judged(pair):
+        rates = [pair[0]] * switch + [pair[1]] * (steps - switch)
+        return _square_after(rates, start**2, curvatures, noise) @ curvatures
+
+    axis = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 120)
+    losses = judged((axis[:, None, None], axis[:, None]))
+    i, j = np.unravel_index(np.argmin(losses), losses.shape)
+    pair, hop = (axis[i], axis[j]), 0.1
+    while hop > 1e-4:
+        ways = [(x, y) for x in (-hop, 0, hop) for y in (-hop, 0, hop)]
+        near = [(pair[0] * math.exp(x), pair[1] * math.exp(y)) for x, y in ways]
+        best = min(near, key=judged)
+        hop, pair = (hop / 2 if judged(best) >= judged(pair) else hop), best
+    return pair[0], pair[1]
+
+
 @right_answer("06.learn_the_rate", why="ρ itself, in a loop over steps")
 def rho_in_a_loop(theta, a, c, b, d, steps, alpha, meta_lr, updates):
     rho, path = np.log(alpha), [alpha]
