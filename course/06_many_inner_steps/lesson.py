@@ -247,7 +247,7 @@ signal_walking_back(
 #
 # The number in bold is a batch at the *right* α in which a single wave has a signal some 350 times as long as the middle one. On
 # that wave the inner descent is diverging: $\alpha\lambda_{\max}$ is below 2 at first, passes 2 at about $k = 15$ and ends at 2.7,
-# and after some thirty steps the support loss turns and climbs. So here it is the *later* factors that explode, many of them
+# and after some thirty steps the support loss turns and climbs. Here it is the *later* factors that explode, many of them
 # before the last ten; the early ones shrink the signal again, but not enough. So the answer to the bet has two halves: the median
 # wave says that truncation is fine, and the batch may say that it is not. Measure it for the batch you train on.
 #
@@ -284,7 +284,7 @@ for alpha in (0.01, 0.02, 0.03):
 # At α = 0.01 the factor along the steepest direction is about −0.2 all the way: each step jumps over the minimum and comes much
 # nearer. At α = 0.03 the first steps are far beyond the limit 2 of [chapter 01](01_gradient_descent.ipynb), with factors from
 # −2 to −5. The waves that survive this are thrown to a flatter place, where the rest of the walk is quiet. (At α = 0.02 the
-# first steps are beyond 2 as well, but by less and for three steps only, and the middle wave's cosine stays at 0.77.) So the
+# first steps are beyond 2 as well, but by less and for fewer steps, and the middle wave's cosine stays at 0.77.) So the
 # signal first passes the quiet part, and at the very end it meets the few steps that decide everything. These are the
 # *earliest*, and they are exactly what truncation leaves out.
 #
@@ -377,8 +377,7 @@ for steps in (1, 5, 40):
 
 # %% [markdown]
 # For each $K$ more than half of the waves ask for longer steps, and the batch asks for shorter ones: once more a few waves with
-# large numbers outvote the rest. Now train θ **and** α by their gradients. In
-# the library this is `learn_inner_lr=True`: α is one more parameter for Adam. One inner step, 4,000 iterations, from two
+# large numbers outvote the rest. Now train θ **and** α by their gradients. In the library this is `learn_inner_lr=True`: α is one more parameter for Adam. One inner step, 4,000 iterations, from two
 # starts: a tenth of the paper's α, and three times the paper's. On the way we note the curvature at θ, the median of five
 # waves.
 
@@ -438,7 +437,7 @@ rate_finds_itself(runs)
 # ## Right for which K?
 #
 # A learned α minimises (at best) the query loss **after the K steps it was learned with**. Is it right for more? The first
-# wave above asked for a longer step at $K = 1$ and for shorter ones at $K = 40$, but in a network much happens at once. So take
+# wave above asked for a longer step at $K = 1$ and for shorter steps at $K = 40$, but in a network much happens at once. So take
 # descent with noise, where everything can be computed. As in [chapter 01](01_gradient_descent.ipynb), a slope comes with noise
 # $\xi_i$, so that $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$, and the mean of $\theta_i^2$ obeys
 #
@@ -558,9 +557,7 @@ for size, (v, taken, peak) in found.items():
     print(f"segments of {size:2d}: peak {peak:3.0f} sets, law {64 // size + size - 1:2d} and some more; "
           f"steps taken {taken:3d}; the same gradient to the last bit: {same}")  # fmt: skip
 more = {steps: measured(1, steps)[2] - steps for steps in (16, 64, 256)}
-print(
-    "segments of 1, more than the law:", *(f"{n:.0f} at K = {steps}" for steps, n in more.items())
-)
+print("segments of 1, more than the law:", *(f"{n:.0f} (K = {k})" for k, n in more.items()))
 
 # %%
 peaks = np.array([found[size][2] for size in SIZES])

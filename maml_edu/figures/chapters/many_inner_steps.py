@@ -354,7 +354,7 @@ def products_scene(runs):
     since = number(curves[0].x[1], places=0)
     last = max(float(curve.x[-1]) for curve in curves)
     return Scene(
-        title=f"From iteration {since} on αλmax stays between {low} and {high}",
+        title=f"αλmax from iteration {since} on: between {low} and {high}",
         alt=(
             f"The product of the inner rate and the largest curvature against iterations, {len(curves)} curves: "
             f"after the first mark all stay between {low} and {high}. A dotted line marks 2, the limit."

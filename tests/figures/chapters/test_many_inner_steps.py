@@ -154,7 +154,7 @@ def test_rates_and_products_share_their_iterations_and_say_their_range():
     runs = {"a": [[0, 0.001, 0.1], [500, 0.02, 1.2]], "b": [[0, 0.03, 0.5], [500, 0.01, 1.4]]}
     rates, products = shown.rates_scene(runs), shown.products_scene(runs)
     assert (
-        "From iteration 500 on αλmax stays between 1.2 and 1.4" in products.title
+        "αλmax from iteration 500 on: between 1.2 and 1.4" in products.title
         and "0.01" in rates.title
     )
     for scene in (rates, products):
