@@ -408,7 +408,7 @@ def start_left_out(steps, size):
     return max(n + length for n, length in enumerate(lengths)) - 1, steps - len(lengths)
 
 
-@wrong_answer("06.segments", says="one set too many: an open segment")
+@wrong_answer("06.segments", says="lands nor φ_K counts")
 def landing_point_held(steps, size):
     lengths = [min(size, steps - first) for first in range(0, steps, size)]
     return max(n + length + 1 for n, length in enumerate(lengths)), steps - len(lengths)
