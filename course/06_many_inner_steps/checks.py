@@ -425,11 +425,11 @@ def two_rates(answer, rng):
     quiet = int(rng.integers(2))
     for number, count in enumerate(draw(rng, count=(3, 4))):
         case = _noisy_bowl(rng, count, quiet=number % 2 == quiet, small=number % 4 < 2)
-        got = answer(*case)
+        got = own = answer(*case)
         best, least = _best_pair(_final_loss, case)
         if _is_pair(got) and _loss_of(_final_loss, got, case) <= 1.01 * least:
             got = best  # as good as the best
-        expect(got, best, mistakes=partial(_pairs_gone_wrong, case, got, best), rtol=1e-6)
+        expect(got, best, mistakes=partial(_pairs_gone_wrong, case, own, got, best), rtol=1e-6)
 
 
 def _noisy_bowl(rng, count, quiet, small):
@@ -438,7 +438,7 @@ def _noisy_bowl(rng, count, quiet, small):
     curvatures = rng.permutation(np.geomspace(1.0, rng.uniform(0.03, 0.08), count)) * scale
     start = rng.choice([-1, 1], count) * rng.uniform(1.0, 4.0, count)
     start[0] = -abs(start[0])
-    noise = curvatures * scale * rng.uniform(0.3, 2.0, count) * (1e-4 if quiet else 1.0)
+    noise = curvatures * scale * rng.uniform(0.3, 2.0, count) * (1e-2 if quiet else 1.0)
     steps = int(rng.integers(5, 9) if quiet else rng.integers(24, 60))
     switch = int(rng.integers(max(2, steps // 4), (steps + 1) // 2))  # before the middle
     return curvatures, noise, start, steps, switch
@@ -483,14 +483,14 @@ def _is_pair(got):
 def _best_pair(loss, case, top=None):
     """(the pair with the least loss, that loss): a grid, then finer ones around the best."""
     curvatures = case[0]
-    grid = np.geomspace(0.001 / curvatures.max(), top or 1 / curvatures.min(), 300)
+    grid = np.geomspace(0.001 / curvatures.max(), top or 1 / curvatures.min(), 500)
     first, second, highest = grid, grid, grid[-1]
     for _ in range(4):
         losses = loss(first, second, case)
         i, j = np.unravel_index(np.nanargmin(losses), losses.shape)
         best, least = np.array([first[i], second[j]]), float(losses[i, j])
         first, second = (
-            np.geomspace(g[max(at - 2, 0)], min(g[min(at + 2, len(g) - 1)], highest), 50)
+            np.geomspace(g[max(at - 4, 0)], min(g[min(at + 4, len(g) - 1)], highest), 60)
             for g, at in ((first, i), (second, j))
         )
     return best, least
@@ -535,15 +535,8 @@ def _one_for_both(case):
     return np.repeat(_best_pair(loss, case)[0][0], 2)
 
 
-def _is_a_valley(loss, got, case):
-    """Whether the loss is least at `got`, within a few per cent, among the pairs around it."""
-    hops = np.linspace(-0.12, 0.12, 25)
-    losses = loss(*(rate * np.exp(hops) for rate in array_of(got)), case)
-    at = np.unravel_index(np.nanargmin(losses), losses.shape)
-    return losses[12, 12] <= 1.02 * losses[at] or bool(np.all(np.abs(hops[list(at)]) < 0.045))
-
-
-def _pairs_gone_wrong(case, got, best):
+def _pairs_gone_wrong(case, own, got, best):
+    """own: the answer; got: the same, or the best pair if the answer is as good."""
     curvatures, noise, start, steps, switch = case
     ones, least = np.ones_like(curvatures), _loss_of(_final_loss, best, case)
 
@@ -551,20 +544,21 @@ def _pairs_gone_wrong(case, got, best):
         """`got` if it is that pair, or if both are as good as the best; else a pair of nothing."""
         pair = np.asarray(pair, dtype=float)
         as_good = got is best and _loss_of(_final_loss, pair, case) <= 1.03 * least
-        same = _is_pair(got) and np.all(np.abs(np.log(array_of(got) / pair)) < near)
+        same = _is_pair(own) and np.all(np.abs(np.log(array_of(own) / pair)) < near)
         return got if as_good or same else -ones[:2]
 
-    def lowest(loss, instead=case, top=None, **how):
-        """`got` if it makes this loss least, within a few per cent, and else a pair of nothing."""
+    def lowest(loss, instead=case, top=None, slack=1.005, **how):
+        """`got` if the answer makes this loss least, or nearly, and else a pair of nothing."""
 
         def judged(first, second, instead):
             return loss(first, second, instead, **how)
 
         def value():
             pair, low = _best_pair(judged, instead, top)
-            fits = _is_pair(got) and top is None and low > 0
-            fits = fits and _loss_of(judged, got, instead) <= 4 * low
-            fits = fits and _is_a_valley(judged, got, instead)  # there may be two, almost equal
+            fits = _is_pair(own) and top is None and low > 0
+            # the valleys of a loss without noise are so narrow that a search stops short of the bottom
+            limit = slack if steps < 10 else 1.02
+            fits = fits and _loss_of(judged, own, instead) <= limit * low
             return got if fits else agrees(pair)
 
         return value
@@ -578,7 +572,7 @@ def _pairs_gone_wrong(case, got, best):
             got if _are_places(got) else best
         ),
         "both rates are near the best ones, and the loss is more than 1 per cent above the least all the same: "
-        "search again around your pair, with a finer grid": lambda: agrees(best, 0.1),
+        "search again around your pair, with a finer grid": lambda: agrees(best, 0.06),
         "one rate for all steps, given twice: with two different ones the loss is lower": (
             lambda: agrees(_one_for_both(case))
         ),
@@ -586,7 +580,7 @@ def _pairs_gone_wrong(case, got, best):
             lambda: agrees(best[::-1])
         ),
         "the first rate is for `switch` steps and the second for the others: yours has it the other way round": (
-            lowest(_final_loss, (*flat, steps - switch))
+            lowest(_final_loss, (*flat, steps - switch), slack=3)
         ),
         "the second rate has only the steps after the switch, steps − switch: in yours it has `steps`": (
             lowest(_final_loss, late=switch)
@@ -599,7 +593,7 @@ def _pairs_gone_wrong(case, got, best):
             lowest(_final_loss, top=2 / curvatures.max())
         ),
         "the noise is missing: this is the best pair for a descent that sees the exact slope": (
-            lowest(_final_loss, (curvatures, 0 * noise, *case[2:]))
+            lowest(_final_loss, (curvatures, 0 * noise, *case[2:]), slack=3)
         ),
         "this minimises the sum of the losses on the way: what counts is the loss after the last step": (
             lowest(_on_the_way)
@@ -623,7 +617,7 @@ def _pairs_gone_wrong(case, got, best):
             lowest(_final_loss, weights=ones)
         ),
         "`noise` is already a variance: do not square it": (
-            lowest(_final_loss, (curvatures, noise**2, *case[2:]))
+            lowest(_final_loss, (curvatures, noise**2, *case[2:]), slack=3)
         ),
         "`start` is θ and not its square: the mean of θ² begins at start²": (
             lowest(_final_loss, square=start)

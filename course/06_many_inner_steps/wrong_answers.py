@@ -596,8 +596,8 @@ def start_not_squared(curvatures, noise, start, steps, switch):
 
 
 @wrong_answer("06.two_rates", says="search again around your pair")
-def grid_of_eighty(curvatures, noise, start, steps, switch):
-    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 80)
+def coarse_grid(curvatures, noise, start, steps, switch):
+    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 130)
     rates = [first[:, None, None]] * switch + [second[:, None]] * (steps - switch)
     losses = _square_after(rates, start**2, curvatures, noise) @ curvatures
     i, j = np.unravel_index(np.argmin(losses), losses.shape)
