@@ -559,7 +559,7 @@ def _pairs_gone_wrong(case, own, got, best):
             # the valleys of a loss without noise are so narrow that a search stops short of the bottom
             limit = slack if steps < 10 else 1.02
             fits = fits and _loss_of(judged, own, instead) <= limit * low
-            return got if fits else agrees(pair)
+            return got if fits else agrees(pair, 0.015)
 
         return value
 
