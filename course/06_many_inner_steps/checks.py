@@ -103,7 +103,7 @@ def _with_follows(follows, theta, c, b, d):
 # ------------------------------------------------------------------ 06.2
 
 
-@exercise("06.rate_gradient", points=4, minutes=25, difficulty=4)
+@exercise("06.rate_gradient", points=4, minutes=15, difficulty=3)
 def rate_gradient(answer, rng):
     """The slope of every rate"""
     for case in _bowls(rng):
@@ -176,8 +176,12 @@ def _rate_slopes_gone_wrong(theta, rates, support_h, support_min, query_h, query
         "one number for all steps is the slope of a shared rate: here every step has its own": (
             float(right.sum())
         ),
-        "this is minus the rate's part of the move, α_k v·g_k: with respect to α_k the factor α_k is not there": (
-            rates * right
+        "this is α_k times the slope, which is the slope with respect to log α_k: with respect to α_k itself the "
+        "factor α_k is not there": rates * right,
+        "on the way back every step has its own rate: yours walks back with the mean rate": (
+            -np.einsum(
+                "kn,kn->k", _back(query, np.full(steps, rates.mean()), support_h)[1:], slopes
+            )
         ),
         "on the way back step k has its own rate, too: yours takes the rates in the order of the way forward": (
             -np.einsum("kn,kn->k", _back(query, rates[::-1], support_h)[1:], slopes)
@@ -250,9 +254,13 @@ def _walks_gone_wrong(factors, query, back):
     right = _walked(factors, query, last)
     mean = factors.mean(axis=0, keepdims=True), query.mean(axis=0, keepdims=True)
     diagonal = np.einsum("tkii->tki", factors)
-    entries = query
+    entries, table = query, query
     for k in last:
         entries = diagonal[:, k] * entries
+        table = factors[:, k] * (table[:, None] if table.ndim == 2 else table)  # (tasks, n, n)
+    below = range(steps - 1, max(steps - back, 0) - 1, -1)
+    if back > steps:  # x[K − back:] with an index below 0
+        below = range(steps - 1, max(2 * steps - back, 0) - 1, -1)
     return {
         "these are the first steps: the walk back begins at φ_K, so the last steps are the ones that stay": (
             _walked(factors, query, range(min(back, steps) - 1, -1, -1)).mean(axis=0)
@@ -285,7 +293,21 @@ def _walks_gone_wrong(factors, query, back):
         "the mean of the tasks is another task: walk each task back by its own factors, then average": (
             _walked(*mean, last).mean(axis=0)
         ),
-        "`*` multiplies entry by entry: a matrix times a vector is `@`": entries.mean(axis=0),
+        "only the diagonals of the matrices are in yours: a matrix times a vector, `@`, takes all entries": (
+            entries.mean(axis=0)
+        ),
+        "`*` multiplies entry by entry and leaves a matrix: a matrix times a vector is `@`": (
+            table.mean(axis=0)
+        ),
+        "with back > K the index K − back is below 0 and counts from the end: the whole walk is meant": (
+            _walked(factors, query, below).mean(axis=0)
+        ),
+        "yours leaves out the first `back` steps and walks back over the rest: walk back over the last `back`": (
+            _walked(factors, query, range(steps - 1, back - 1, -1)).mean(axis=0)
+        ),
+        "a batch's gradient is the mean over its tasks: yours is the median": np.median(
+            right, axis=0
+        ),
         "with more steps asked for than there are, the whole walk is meant, not first order": (
             query if back > steps else right
         ).mean(axis=0),
@@ -354,11 +376,16 @@ def _segments_gone_wrong(steps, size):
             lengths[0],
             again,
         ),
-        "the segment's first φ is its checkpoint, and you count it twice": (peak + 1, again),
-        "one too few: the segment's own φ are as many as its steps, the checkpoint among them": (
-            max(peak - 1, 0),
+        "one set too many: an open segment of s steps holds s φ, its checkpoint among them (once), and neither the "
+        "point where its last step lands nor φ_K counts": (peak + 1, again),
+        "one set too few: an open segment of s steps holds s φ, its checkpoint among them, and φ₀ counts as well": (
+            peak - 1,
             again,
         ),
+        "this is K/s + s − 1 rounded down, but a shorter last segment has a checkpoint too, and with s > K there "
+        "is one segment of K steps": (steps // size + size - 1, steps - steps // size),
+        "this is K/s + s − 1 rounded up, but when a full segment is open, the checkpoint of a shorter one after it "
+        "is forgotten, and with s > K there is one segment of K steps": (count + size - 1, again),
         "checkpoints are forgotten when their segment is done: not all of them are held while an earlier, "
         "longer segment is walked back": (count + lengths[0] - 1, again),
         "the last segment may be shorter, and then the peak may be in the one before": (
@@ -369,7 +396,8 @@ def _segments_gone_wrong(steps, size):
             max(steps // size, 1) + lengths[0] - 1,
             steps - max(steps // size, 1),
         ),
-        "the φ that were kept need not be computed again: one of each segment": (peak, steps),
+        "one too many of each segment is computed again: of its s φ the checkpoint was kept, and the point where "
+        "its last step lands is not needed": (peak, steps),
         "this counts the recomputed steps of one segment: every segment is computed again": (
             peak,
             lengths[0] - 1,
@@ -378,7 +406,7 @@ def _segments_gone_wrong(steps, size):
             peak,
             again - (lengths[-1] - 1),
         ),
-        "the landing point of a segment's last step is not needed: a segment of s steps has s − 1 to compute": (
+        "an open segment of s steps holds s φ and computes s − 1 of them again: in yours both are one too many": (
             peak + 1,
             steps,
         ),
@@ -391,155 +419,224 @@ def _segments_gone_wrong(steps, size):
 # ------------------------------------------------------------------ 06.5
 
 
-@exercise("06.horizon", points=4, minutes=20, difficulty=4)
-def horizon(answer, rng):
-    """The best rate for a horizon"""
-    sizes = rng.permutation([20, 60, 200, 20, 60])
-    for number, count in enumerate(draw(rng, count=(2, 4))):
-        case = _noisy_bowl(rng, count, int(sizes[number % 5]))
-        got = answer(*case)
-        expect(
-            got,
-            _best_rate(*case),
-            mistakes=partial(_horizons_gone_wrong, *case, array_of(got)),
-            rtol=0.01,
-        )
+@exercise("06.two_rates", points=4, minutes=25, difficulty=4)
+def two_rates(answer, rng):
+    """Two rates for a horizon"""
+    quiet = int(rng.integers(2))
+    for number, count in enumerate(draw(rng, count=(3, 4))):
+        case = _noisy_bowl(rng, count, quiet=number % 2 == quiet, small=number % 4 < 2)
+        got = own = answer(*case)
+        best, least = _best_pair(_final_loss, case)
+        if _is_pair(got) and _loss_of(_final_loss, got, case) <= 1.01 * least:
+            got = best  # as good as the best
+        expect(got, best, mistakes=partial(_pairs_gone_wrong, case, own, got, best), rtol=1e-6)
 
 
-RATES = np.geomspace(0.001, 2.0, 6001)[:-1]  # in units of 1/λmax
+def _noisy_bowl(rng, count, quiet, small):
+    """(curvatures, noise, start, steps, switch): a short quiet descent or a long noisy one, on any scale."""
+    scale = 10 ** (rng.uniform(-1.5, -0.5) if small else rng.uniform(0.5, 1.5))
+    curvatures = rng.permutation(np.geomspace(1.0, rng.uniform(0.03, 0.08), count)) * scale
+    start = rng.choice([-1, 1], count) * rng.uniform(1.0, 4.0, count)
+    start[0] = -abs(start[0])
+    noise = curvatures * scale * rng.uniform(0.3, 2.0, count) * (1e-2 if quiet else 1.0)
+    steps = int(rng.integers(5, 9) if quiet else rng.integers(24, 60))
+    switch = int(rng.integers(max(2, steps // 4), (steps + 1) // 2))  # before the middle
+    return curvatures, noise, start, steps, switch
 
 
-def _noisy_bowl(rng, count, steps):
-    """(curvatures, noise, start, steps) with one clear best rate inside the range."""
-    while True:
-        curvatures = np.geomspace(1.0, rng.uniform(0.02, 0.1), count) * rng.uniform(1.0, 12.0)
-        curvatures = rng.permutation(curvatures)
-        start = rng.choice([-1, 1], count) * rng.uniform(1.0, 4.0, count)
-        noise = curvatures * rng.uniform(0.3, 2.0, count)
-        case = curvatures, noise, start, steps
-        losses = _final_loss(RATES[:, None] / curvatures.max(), *case)
-        best = int(np.argmin(losses))
-        far = np.abs(np.log(RATES / RATES[best])) > 0.15
-        if 0.02 < RATES[best] < 1.7 and losses[far].min() > 1.002 * losses[best]:
-            return case
+def _rated(rates, steps, weights, curvatures, noise, power=2, last_only=False, shrink=2):
+    """(what `steps` steps with each rate leave of each direction, (rates, n); the noise they add, (rates, n))."""
+    left, own = np.abs(1 - rates[:, None] * curvatures) ** shrink, rates[:, None] ** power * noise
+    added = 0 * left
+    for _ in range(steps):
+        added = own if last_only else left * added + own
+    return left**steps, added * weights
 
 
 @np.errstate(all="ignore")
-def _final_loss(rates, curvatures, noise, start, steps, weights=None, power=2):
-    """The mean loss after K steps for rates (m, 1): (m,)."""
-    left = (1 - rates * curvatures) ** 2
-    settled = rates**power * noise / (1 - left)
-    square = settled + left**steps * (start**2 - settled)
-    return square @ (curvatures if weights is None else weights) / 2
+def _final_loss(first, second, case, *, square=None, weights=None, late=0, **how):
+    """The mean loss for all pairs of rates, (first, second); the keywords are for mistakes."""
+    curvatures, noise, start, steps, switch = case
+    weights = curvatures if weights is None else weights
+    ones = np.ones_like(curvatures)
+    kept, added = _rated(first, switch, ones, curvatures, noise, **how)
+    square = kept * (start**2 if square is None else square) + added
+    passed, later = _rated(second, steps - switch + late, weights, curvatures, noise, **how)
+    return (square @ (passed * weights).T + later.sum(axis=1)) / 2
 
 
-def _lowest(losses, curvatures):
-    return float(RATES[np.nanargmin(losses)] / curvatures.max())
+def _loss_of(loss, pair, case):
+    first, second = np.asarray(pair, dtype=float)
+    return float(loss(np.array([first]), np.array([second]), case)[0, 0])
 
 
-def _best_rate(curvatures, noise, start, steps):
-    rates = RATES[:, None] / curvatures.max()
-    return _lowest(_final_loss(rates, curvatures, noise, start, steps), curvatures)
+def _is_pair(got):
+    values = array_of(got)
+    return (
+        values is not None
+        and values.shape == (2,)
+        and values.dtype.kind in "iuf"
+        and bool(np.all(values > 0))
+    )
 
 
-def _along_the_way(rates, curvatures, noise, start, steps):
-    total, square = 0.0, start**2 + 0 * rates
-    for _ in range(steps):
-        square = (1 - rates * curvatures) ** 2 * square + rates**2 * noise
-        total = total + square @ curvatures
+def _best_pair(loss, case, top=None):
+    """(the pair with the least loss, that loss): a grid, then finer ones around the best."""
+    curvatures = case[0]
+    grid = np.geomspace(0.001 / curvatures.max(), top or 1 / curvatures.min(), 500)
+    first, second, highest = grid, grid, grid[-1]
+    for _ in range(4):
+        losses = loss(first, second, case)
+        i, j = np.unravel_index(np.nanargmin(losses), losses.shape)
+        best, least = np.array([first[i], second[j]]), float(losses[i, j])
+        first, second = (
+            np.geomspace(g[max(at - 4, 0)], min(g[min(at + 4, len(g) - 1)], highest), 60)
+            for g, at in ((first, i), (second, j))
+        )
+    return best, least
+
+
+@np.errstate(all="ignore")
+def _on_the_way(first, second, case):
+    """The sum of the losses after each step."""
+    curvatures, noise, start, steps, switch = case
+    total = np.zeros((len(first), len(second)))
+    for k in range(1, steps + 1):
+        now = curvatures, noise, start, k, min(k, switch)
+        total += _final_loss(first, second, now)
     return total
 
 
-def _greedy_path(curvatures, noise, start, steps):
-    """The rates that are best for one step each, taken one after the other, (K,)."""
-    square, path = start**2, []
-    for _ in range(steps):
-        rate = np.sum(curvatures**2 * square) / np.sum(
-            curvatures * (curvatures**2 * square + noise)
-        )
-        square = (1 - rate * curvatures) ** 2 * square + rate**2 * noise
-        path.append(float(rate))
-    return path
+@np.errstate(all="ignore")
+def _noise_added_up(first, second, case):
+    curvatures, noise, start, steps, switch = case
+    quiet = _final_loss(first, second, (curvatures, 0 * noise, start, steps, switch))
+    every = switch * first[:, None] ** 2 + (steps - switch) * second**2
+    return quiet + every * (noise @ curvatures) / 2
 
 
-def _horizons_gone_wrong(curvatures, noise, start, steps, got=None):
-    rates = RATES[:, None] / curvatures.max()
-    case = curvatures, noise, start, steps
-    greedy = _greedy_path(*case)
-    ones = np.ones_like(curvatures)
+def _phase_by_phase(case):
+    """Each rate best for the end of its own phase."""
+    curvatures, noise, start, _, switch = case
+    first = _best_pair(_final_loss, (curvatures, noise, start, switch, switch))[0][0]
 
-    def lowest(losses):
-        return _lowest(losses, curvatures)
+    def loss(_, second, case):
+        return _final_loss(np.array([first]), second, case)
 
-    left = np.abs(1 - rates * curvatures)
+    return np.array([first, _best_pair(loss, case)[0][1]])
+
+
+def _one_for_both(case):
+    """One rate for all steps, twice."""
+
+    def loss(first, _, case):
+        return np.array([[_final_loss(a, a, case)[0, 0]] for a in first[:, None]])
+
+    return np.repeat(_best_pair(loss, case)[0][0], 2)
+
+
+def _pairs_gone_wrong(case, own, got, best):
+    """own: the answer; got: the same, or the best pair if the answer is as good."""
+    curvatures, noise, start, steps, switch = case
+    ones, least = np.ones_like(curvatures), _loss_of(_final_loss, best, case)
+
+    def agrees(pair, near=0.04):
+        """`got` if it is that pair, or if both are as good as the best; else a pair of nothing."""
+        pair = np.asarray(pair, dtype=float)
+        as_good = got is best and _loss_of(_final_loss, pair, case) <= 1.03 * least
+        same = _is_pair(own) and np.all(np.abs(np.log(array_of(own) / pair)) < near)
+        return got if as_good or same else -ones[:2]
+
+    def lowest(loss, instead=case, top=None, slack=1.005, **how):
+        """`got` if the answer makes this loss least, or nearly, and else a pair of nothing."""
+
+        def judged(first, second, instead):
+            return loss(first, second, instead, **how)
+
+        def value():
+            pair, low = _best_pair(judged, instead, top)
+            fits = _is_pair(own) and top is None and low > 0
+            # the valleys of a loss without noise are so narrow that a search stops short of the bottom
+            limit = slack if steps < 10 else 1.02
+            fits = fits and _loss_of(judged, own, instead) <= limit * low
+            return got if fits else agrees(pair, 0.015)
+
+        return value
+
+    flat = curvatures, noise, start, steps
     return {
-        "this is the best rate for one step (greedy): the horizon asks for the loss after K": greedy[
-            0
-        ],
-        "this is the last of the rates that are each best for one step: greedy is not best for the horizon": (
-            greedy[-1]
+        "give both rates: yours is one number": (
+            got if array_of(got) is not None and array_of(got).shape == () else best
         ),
-        "this is the mean of the rates that are each best for one step: greedy is not best for the horizon": (
-            float(np.mean(greedy))
+        "argmin gives a place in your array of rates: return the rates at that place": (
+            got if _are_places(got) else best
         ),
-        "the noise is missing: this is the best rate of a descent that sees the exact slope": (
-            lambda: lowest(_final_loss(rates, curvatures, 0 * noise, start, steps))
+        "both rates are near the best ones, and the loss is more than 1 per cent above the least all the same: "
+        "search again around your pair, with a finer grid": lambda: agrees(best, 0.06),
+        "one rate for all steps, given twice: with two different ones the loss is lower": (
+            lambda: agrees(_one_for_both(case))
+        ),
+        "the rates are exchanged: first that of the steps before the switch": (
+            lambda: agrees(best[::-1])
+        ),
+        "the first rate is for `switch` steps and the second for the others: yours has it the other way round": (
+            lowest(_final_loss, (*flat, steps - switch), slack=3)
+        ),
+        "the second rate has only the steps after the switch, steps − switch: in yours it has `steps`": (
+            lowest(_final_loss, late=switch)
+        ),
+        "one step too many: there are `steps` in all": lowest(_final_loss, late=1),
+        "one step too few: there are `steps` in all": lowest(_final_loss, late=-1),
+        "each rate of yours is best for the end of its own phase: the first counts for the loss at the very end "
+        "too, and for nothing else": lambda: agrees(_phase_by_phase(case)),
+        "yours is the best pair below 2/λmax: for a few steps a larger rate can pay, so search up to 1/λmin": (
+            lowest(_final_loss, top=2 / curvatures.max())
+        ),
+        "the noise is missing: this is the best pair for a descent that sees the exact slope": (
+            lowest(_final_loss, (curvatures, 0 * noise, *case[2:]), slack=3)
         ),
         "this minimises the sum of the losses on the way: what counts is the loss after the last step": (
-            lambda: lowest(_along_the_way(rates, *case))
+            lowest(_on_the_way)
         ),
         "the noise of a step has the variance α² times that of the slope: yours has α": (
-            lambda: lowest(_final_loss(rates, *case, power=1))
+            lowest(_final_loss, power=1)
         ),
-        "later steps shrink the noise of earlier ones: yours adds up K times α² times the variance": (
-            lambda: lowest((left ** (2 * steps) * start**2 + steps * rates**2 * noise) @ curvatures)
+        "the noise of a step has the variance α² times that of the slope: in yours α² is missing": (
+            lowest(_final_loss, power=0)
         ),
-        "only the noise of the last step is there: that of the earlier ones is still in θ": (
-            lambda: lowest((left ** (2 * steps) * start**2 + rates**2 * noise) @ curvatures)
+        "later steps shrink the noise of earlier ones: yours adds up all of it": lowest(
+            _noise_added_up
         ),
-        "the mean square shrinks by (1 − αλ)² a step, not by |1 − αλ|": (
-            lambda: lowest(_with_left(left, rates, noise, start**2, steps) @ curvatures)
+        "only the noise of the last step of each phase is there: that of the earlier ones is still in θ": (
+            lowest(_final_loss, last_only=True)
+        ),
+        "the mean square shrinks by (1 − αλ)² a step, not by |1 − αλ|": lowest(
+            _final_loss, shrink=1
         ),
         "the loss weights each direction with its curvature: yours is the mean squared distance": (
-            lambda: lowest(_final_loss(rates, *case, weights=ones))
+            lowest(_final_loss, weights=ones)
         ),
         "`noise` is already a variance: do not square it": (
-            lambda: lowest(_final_loss(rates, curvatures, noise**2, start, steps))
+            lowest(_final_loss, (curvatures, noise**2, *case[2:]), slack=3)
         ),
         "`start` is θ and not its square: the mean of θ² begins at start²": (
-            lambda: lowest(_final_loss(rates, curvatures, noise, np.sqrt(np.abs(start)), steps))
+            lowest(_final_loss, square=start)
         ),
-        "one direction alone does not set the best rate: yours fits the steepest, 1/λmax": (
-            float(1 / curvatures.max())
-        ),
-        "2/(λmin + λmax) is the best rate for a long descent without noise (chapter 01), not for K noisy steps": (
-            float(2 / (curvatures.max() + curvatures.min()))
-        ),
-        "this is the best loss and not the rate that reaches it": (
-            lambda: float(_final_loss(rates, *case).min())
-        ),
-        "argmin gives a place in your array of rates: return the rate at that place": (
-            _a_place(got, _best_rate(*case))
+        "`start` is θ and not its square: the mean of θ² begins at start² and not at |start|": (
+            lowest(_final_loss, square=np.abs(start))
         ),
     }
 
 
-@np.errstate(all="ignore")
-def _with_left(left, rates, noise, square, steps):
-    settled = rates**2 * noise / (1 - left)
-    return settled + left**steps * (square - settled)
-
-
-def _a_place(got, right):
-    """What was answered, if it is a whole number above 2; else what is right."""
-    whole = got is not None and got.shape == () and got.dtype.kind in "iu" and got > 2
-    return int(got) if whole else right
+def _are_places(got):
+    values = array_of(got)
+    return values is not None and values.shape == (2,) and values.dtype.kind in "iu"
 
 
 # ------------------------------------------------------------------ 06.6
 
 
-@exercise("06.learn_the_rate", points=3, minutes=15, difficulty=3)
+@exercise("06.learn_the_rate", points=3, minutes=12, difficulty=3)
 def learn_the_rate(answer, rng):
     """A rate that learns itself"""
     for tasks, steps, updates in draw(rng, tasks=(2, 4), steps=[2, 3, 4, 5], updates=[2, 3, 4]):
@@ -614,6 +711,9 @@ def _moves_gone_wrong(case):
             1:
         ],
         "only the last rate is there: give the whole path": float(right[-1]),
+        "dα/dρ is the α reached so far: yours keeps the first one": (
+            _rate_path(*case, move=lambda now, down: now * np.exp(-down * case[6]))
+        ),
         "the rates stay at the first one in your slope: take the slope at the rate reached so far": (
             _frozen(case)
         ),
@@ -636,9 +736,24 @@ def _slopes_gone_wrong(case):
     def phi(theta, a, c, steps, alpha):
         return c + (1 - alpha * a) ** steps * (theta - c)
 
+    def first_order(theta, a, c, b, d, steps, alpha):
+        moves = sum(a * (1 - alpha * a) ** k for k in range(steps)) * (theta - c)
+        return -b * (phi(theta, a, c, steps, alpha) - d) * moves
+
+    def product_of_means(theta, a, c, b, d, steps, alpha):
+        query = np.mean(b * (phi(theta, a, c, steps, alpha) - d))
+        return query * np.mean(_dphi(theta, a, c, steps, alpha))
+
     return {
         "one inner step: there are K, all with the rate α": path(one_step),
-        "only the last step's rate moves in yours: all K steps have the same α, and each gives its part": path(
+        "first order: what α does in step k goes through the later steps, and shrinks there by 1 − αa in each": (
+            path(first_order)
+        ),
+        "the mean of products is not the product of the means: multiply task by task, then average": (
+            path(product_of_means)
+        ),
+        "your slope is the K-th part of the right one: all K steps have the same α and each gives its part, which "
+        "is the factor K of the power rule": path(
             lambda theta, a, c, b, d, steps, alpha: (
                 _slope_of_rate(theta, a, c, b, d, steps, alpha) / steps
             )

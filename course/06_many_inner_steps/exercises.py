@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · Exercises: many inner steps
 #
-# Six functions and a question to answer in words; about 90 minutes. They need nothing but NumPy. As in the lesson,
+# Six functions and a question to answer in words; about 95 minutes. They need nothing but NumPy. As in the lesson,
 # $\varphi_0 = \theta$, $\varphi_{k+1} = \varphi_k - \alpha\nabla L_{\text{S}}(\varphi_k)$, and the query loss $L_{\text{Q}}$ judges
 # $\varphi_K$. Replace `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is
 # right, and if not, which mistake it was. The lesson is [here](../notebooks/06_many_inner_steps.ipynb).
@@ -57,7 +57,7 @@ check("06.k_step_slope", k_step_slope, hidden=True)
 # %% [markdown]
 # ## 06.2 The slope of every rate
 #
-# *difficulty 4/5 · 25 minutes · 4 points*
+# *difficulty 3/5 · 15 minutes · 4 points*
 #
 # The lesson's formula is for one rate, shared by all steps. Give each step its own, and find the slope of the query loss with
 # respect to **each of them**: that is what a program needs that learns the rates. Walk forward and keep what you need; walk back
@@ -202,54 +202,71 @@ check("06.segments", segments, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 06.5 The best rate for a horizon
+# ## 06.5 Two rates for a horizon
 #
-# *difficulty 4/5 · 20 minutes · 4 points*
+# *difficulty 4/5 · 25 minutes · 4 points*
 #
 # A noisy quadratic with several directions, as in the lesson: in each step,
-# $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$ with fresh noise $\xi_i$ of mean 0. Which **constant** α
-# makes the mean loss after exactly $K$ steps smallest? There is no formula for it. But the mean loss has one, so a search is
-# quick.
+# $\theta_i \leftarrow \theta_i - \alpha(\lambda_i\theta_i + \xi_i)$ with fresh noise $\xi_i$ of mean 0. The lesson looked for one
+# constant rate. Often one takes two: the first for the first steps and then, after a **switch**, the second for the rest. Which
+# **pair** makes the mean loss after exactly $K$ steps smallest? There is no formula for it, but the mean loss of each pair can be
+# computed, so search. Search the whole range given below, whatever you know of the limit 2: a pair can do what no single rate can.
 
 
-# %% nbgrader={"grade": false, "grade_id": "horizon", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def horizon(curvatures, noise, start, steps):
-    """The constant α for which the mean of Σ ½ λᵢ θᵢ² after `steps` steps is smallest, to within 1 per cent.
+# %% nbgrader={"grade": false, "grade_id": "two_rates", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def two_rates(curvatures, noise, start, steps, switch):
+    """The pair of rates for which the mean of Σ ½ λᵢ θᵢ² after `steps` steps is smallest.
 
     curvatures: an array (n,) of λ > 0. noise: (n,), the variances of ξ. start: (n,), the values of θ at first.
-    steps: K ≥ 1. The best α lies between 0.001/λmax and 2/λmax. Returns a number.
+    steps: K. switch: how many steps have the first rate, fewer than K; the others have the second. Both rates lie
+    between 0.001/λmax and 1/λmin. Returns an array (2,); its loss may be at most 1 per cent above the least possible.
     """
     ### BEGIN SOLUTION
-    rates = np.geomspace(0.001, 2.0, 20_001)[:-1, None] / curvatures.max()  # (rates, 1)
-    left = (1 - rates * curvatures) ** 2  # of the mean square, per step: (rates, n)
-    settled = rates**2 * noise / (1 - left)
-    square = settled + left**steps * (start**2 - settled)
-    return rates[np.argmin(square @ curvatures), 0]
+    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 300)
+    for _ in range(3):  # a coarse grid, then finer ones around the best pair
+        square = start**2 + 0 * first[:, None]  # (first, n)
+        for _ in range(switch):
+            square = (1 - first[:, None] * curvatures) ** 2 * square + first[:, None] ** 2 * noise
+        weight, added = curvatures + 0 * second[:, None], 0  # the loss is weight @ square + added
+        for _ in range(steps - switch):  # walked back from the end to the switch
+            added = added + second**2 * (weight @ noise)
+            weight = (1 - second[:, None] * curvatures) ** 2 * weight
+        losses = square @ weight.T + added  # (first, second)
+        i, j = np.unravel_index(np.argmin(losses), losses.shape)
+        best = np.array([first[i], second[j]])
+        first, second = (np.geomspace(0.95 * rate, 1.05 * rate, 60) for rate in best)
+    return best
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_horizon", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
-check("06.horizon", horizon)
+# %% nbgrader={"grade": true, "grade_id": "check_two_rates", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("06.two_rates", two_rates)
 ### BEGIN HIDDEN TESTS
-check("06.horizon", horizon, hidden=True)
+check("06.two_rates", two_rates, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# One step does two things to the mean of $\theta_i^2$: it multiplies it by a factor, and it adds the noise of the step. A loop over $K$
-# steps, for an array of many α at once, is enough.
+# One step does two things to the mean of $\theta_i^2$: it multiplies it by a factor, and it adds the noise of the step. Walk to the
+# switch for an array of many first rates at once. Then every one of these meets every second rate.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A similar case: $x \leftarrow x/2 + 3$. A loop from $x = 1$ gives 3.5, 4.75, … `np.geomspace(low, high, 5_000)` makes rates that are
-# about one in a thousand apart; `np.argmin` says where an array is smallest.
+# A similar case: for all sums of an `x` from one list and a `y` from another, `x[:, None] + y` is a table (len(x), len(y)), and
+# `i, j = np.unravel_index(np.argmin(table), table.shape)` says where it is smallest. With three axes, (first, second, n), a table
+# holds a number for each direction as well.
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# A grid of 300 × 300 from `np.geomspace` is coarse: its rates are 3 per cent apart, and the loss may be steep. Make a second grid,
+# from a little below the best pair to a little above it. Multiply the ends by 0.95 and 1.05, say.
 # </details>
 
 # %% [markdown]
 # ## 06.6 A rate that learns itself
 #
-# *difficulty 3/5 · 15 minutes · 3 points*
+# *difficulty 3/5 · 12 minutes · 3 points*
 #
 # A rate must stay positive. So one often learns its **logarithm**: $\alpha = e^\rho$, and gradient descent moves $\rho$. Here several
 # tasks, parabolas as in 06.1, share the rate α in all $K$ steps, and θ stays where it is. The meta-loss is the mean of the tasks'

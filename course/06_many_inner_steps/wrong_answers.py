@@ -195,6 +195,19 @@ def walked_without_the_rates(theta, rates, support_h, support_min, query_h, quer
     return _collected(query_h @ (path[-1] - query_min), np.ones(len(rates)), support_h, slopes)
 
 
+@wrong_answer("06.rate_gradient", says="yours walks back with the mean rate")
+def walked_by_the_mean_rate(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _ahead(theta, rates, support_h, support_min)
+    v = query_h @ (path[-1] - query_min)
+    return _collected(v, np.full(len(rates), rates.mean()), support_h, slopes)
+
+
+@wrong_answer("06.rate_gradient", says="the slope with respect to log α_k")
+def slope_of_the_logarithm(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _ahead(theta, rates, support_h, support_min)
+    return rates * _collected(query_h @ (path[-1] - query_min), rates, support_h, slopes)
+
+
 # ------------------------------------------------------------------ 06.3
 
 
@@ -285,6 +298,43 @@ def factors_averaged(factors, query_gradients, back):
     return v
 
 
+@wrong_answer("06.truncated", says="only the diagonals of the matrices")
+def diagonals_by_einsum(factors, query_gradients, back):
+    v = query_gradients
+    for k in reversed(range(max(factors.shape[1] - back, 0), factors.shape[1])):
+        v = np.einsum("tii,ti->ti", factors[:, k], v)
+    return v.mean(axis=0)
+
+
+@wrong_answer("06.truncated", says="entry by entry and leaves a matrix")
+def star_for_at(factors, query_gradients, back):
+    walked = []
+    for steps, v in zip(factors, query_gradients, strict=True):
+        for factor in steps[::-1][:back]:
+            v = factor * v
+        walked.append(v)
+    return np.mean(walked, axis=0)
+
+
+@wrong_answer("06.truncated", says="K − back is below 0")
+def index_below_nought(factors, query_gradients, back):
+    v = query_gradients
+    order = list(range(factors.shape[1]))[factors.shape[1] - back :]
+    return _through(factors, v, order[::-1])
+
+
+@wrong_answer("06.truncated", says="leaves out the first `back` steps")
+def first_steps_left_out(factors, query_gradients, back):
+    return _through(factors, query_gradients, list(range(factors.shape[1]))[back:][::-1])
+
+
+@wrong_answer("06.truncated", says="yours is the median")
+def median_of_the_tasks(factors, query_gradients, back):
+    order = list(range(factors.shape[1]))[::-1][:back]
+    pairs = zip(factors, query_gradients, strict=True)
+    return np.median([_through(f[None], q[None], order) for f, q in pairs], axis=0)
+
+
 # ------------------------------------------------------------------ 06.4
 
 
@@ -302,7 +352,7 @@ def open_segment_alone(steps, size):
     return min(size, steps), steps - _count(steps, size)
 
 
-@wrong_answer("06.segments", says="is its checkpoint, and you count it twice")
+@wrong_answer("06.segments", says="one set too many: an open segment")
 def checkpoint_twice(steps, size):
     peak = max(
         len(range(0, first + 1, size)) + min(size, steps - first) for first in range(0, steps, size)
@@ -327,7 +377,7 @@ def rounded_down(steps, size):
     return count + min(size, steps) - 1, steps - count
 
 
-@wrong_answer("06.segments", says="the φ that were kept need not be computed again")
+@wrong_answer("06.segments", says="one too many of each segment is computed again")
 def everything_again(steps, size):
     lengths = [min(size, steps - first) for first in range(0, steps, size)]
     return max(n + length for n, length in enumerate(lengths)), steps
@@ -352,6 +402,34 @@ def best_size_in_place_of_the_given(steps, size):
     return max(n + length for n, length in enumerate(lengths)), steps - len(lengths)
 
 
+@wrong_answer("06.segments", says="one set too few: an open segment")
+def start_left_out(steps, size):
+    lengths = [min(size, steps - first) for first in range(0, steps, size)]
+    return max(n + length for n, length in enumerate(lengths)) - 1, steps - len(lengths)
+
+
+@wrong_answer("06.segments", says="lands nor φ_K counts")
+def landing_point_held(steps, size):
+    lengths = [min(size, steps - first) for first in range(0, steps, size)]
+    return max(n + length + 1 for n, length in enumerate(lengths)), steps - len(lengths)
+
+
+@wrong_answer("06.segments", says="rounded down")
+def lesson_s_formula_rounded_down(steps, size):
+    return steps // size + size - 1, steps - steps // size
+
+
+@wrong_answer("06.segments", says="rounded up")
+def lesson_s_formula_rounded_up(steps, size):
+    return _count(steps, size) + size - 1, steps - _count(steps, size)
+
+
+@wrong_answer("06.segments", says="in yours both are one too many")
+def landing_point_held_and_computed(steps, size):
+    lengths = [min(size, steps - first) for first in range(0, steps, size)]
+    return max(n + length + 1 for n, length in enumerate(lengths)), steps
+
+
 @wrong_answer("06.segments", says="both are whole numbers")
 def divided_by_slash(steps, size):
     return steps / size + size - 1, steps - steps / size
@@ -360,115 +438,177 @@ def divided_by_slash(steps, size):
 # ------------------------------------------------------------------ 06.5
 
 
-def _rates_for(curvatures):
-    return np.geomspace(0.001, 1.999, 8_000)[:, None] / curvatures.max()
+def _searched(loss, curvatures, top=None):
+    """The pair with the least loss(first (a, 1, 1), second (b, 1)) → (a, b), on finer and finer grids."""
+    top = top or 1 / curvatures.min()
+    first = second = np.geomspace(0.001 / curvatures.max(), top, 250)
+    for _ in range(3):
+        losses = loss(first[:, None, None], second[:, None])
+        i, j = np.unravel_index(np.nanargmin(losses), losses.shape)
+        best = np.array([first[i], second[j]])
+        first, second = (np.geomspace(0.95 * x, min(1.05 * x, top), 40) for x in best)
+    return best
 
 
-def _squares(rates, curvatures, noise, start, steps):
-    """The mean squares after each of the steps, a list of (rates, n)."""
-    square, after = start**2 + 0 * rates, []
-    for _ in range(steps):
-        square = (1 - rates * curvatures) ** 2 * square + rates**2 * noise
-        after.append(square)
-    return after
+def _square_after(rates, square, curvatures, noise):
+    """The mean squares after steps with these rates, in order."""
+    for rate in rates:
+        square = (1 - rate * curvatures) ** 2 * square + rate**2 * noise
+    return square
 
 
-def _best(losses, rates):
-    return float(rates[np.argmin(losses), 0])
+def _pair(curvatures, noise, start, before, after, square=None, top=None, weights=None):
+    square = start**2 if square is None else square
+    weights = curvatures if weights is None else weights
+
+    def loss(a, b):
+        return _square_after([a] * before + [b] * after, square, curvatures, noise) @ weights
+
+    return _searched(loss, curvatures, top)
 
 
-@wrong_answer("06.horizon", says="this is the best rate for one step (greedy)")
-def greedy(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    return _best(_squares(rates, curvatures, noise, start, 1)[-1] @ curvatures, rates)
+@wrong_answer("06.two_rates", says="yours is the best pair below 2/λmax")
+def below_the_limit(curvatures, noise, start, steps, switch):
+    top = 2 / curvatures.max()
+    return _pair(curvatures, noise, start, switch, steps - switch, top=top)
 
 
-def _greedy_rates(curvatures, noise, start, steps):
-    square, path = start**2, []
-    for _ in range(steps):
-        pull = curvatures**2 * square
-        path.append(pull.sum() / (curvatures * (pull + noise)).sum())
-        square = (1 - path[-1] * curvatures) ** 2 * square + path[-1] ** 2 * noise
-    return path
+@wrong_answer("06.two_rates", says="one rate for all steps, given twice")
+def one_rate_twice(curvatures, noise, start, steps, switch):
+    rates = np.geomspace(0.001, 2, 20_000)[:, None] / curvatures.max()
+    square = _square_after([rates] * steps, start**2, curvatures, noise)
+    return np.repeat(rates[np.argmin(square @ curvatures), 0], 2)
 
 
-@wrong_answer("06.horizon", says="this is the last of the rates")
-def greedy_to_the_end(curvatures, noise, start, steps):
-    return float(_greedy_rates(curvatures, noise, start, steps)[-1])
+@wrong_answer("06.two_rates", says="give both rates: yours is one number")
+def one_number(curvatures, noise, start, steps, switch):
+    return one_rate_twice(curvatures, noise, start, steps, switch)[0]
 
 
-@wrong_answer("06.horizon", says="the noise is missing")
-def without_noise(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    return _best(((1 - rates * curvatures) ** (2 * steps) * start**2) @ curvatures, rates)
+@wrong_answer("06.two_rates", says="the rates are exchanged")
+def rates_exchanged(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, switch, steps - switch)[::-1]
 
 
-@wrong_answer("06.horizon", says="the sum of the losses on the way")
-def sum_on_the_way(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    squares = _squares(rates, curvatures, noise, start, steps)
-    return _best(sum(square @ curvatures for square in squares), rates)
+@wrong_answer("06.two_rates", says="yours has it the other way round")
+def switch_counted_from_the_end(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, steps - switch, switch)
 
 
-@wrong_answer("06.horizon", says="yours has α")
-def noise_with_alpha(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    square = start**2 + 0 * rates
-    for _ in range(steps):
-        square = (1 - rates * curvatures) ** 2 * square + rates * noise
-    return _best(square @ curvatures, rates)
+@wrong_answer("06.two_rates", says="in yours it has `steps`")
+def second_phase_of_all_steps(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, switch, steps)
 
 
-@wrong_answer("06.horizon", says="later steps shrink the noise of earlier ones")
-def noise_added_up(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    square = (1 - rates * curvatures) ** (2 * steps) * start**2 + steps * rates**2 * noise
-    return _best(square @ curvatures, rates)
+@wrong_answer("06.two_rates", says="one step too many")
+def a_step_more(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, switch, steps - switch + 1)
 
 
-@wrong_answer("06.horizon", says="only the noise of the last step")
-def noise_of_the_last_step(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    square = (1 - rates * curvatures) ** (2 * steps) * start**2 + rates**2 * noise
-    return _best(square @ curvatures, rates)
+@wrong_answer("06.two_rates", says="one step too few")
+def a_step_fewer(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, switch, steps - switch - 1)
 
 
-@wrong_answer("06.horizon", says="not by |1 − αλ|")
-def factor_not_squared(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    square = start**2 + 0 * rates
-    for _ in range(steps):
-        square = np.abs(1 - rates * curvatures) * square + rates**2 * noise
-    return _best(square @ curvatures, rates)
+@wrong_answer("06.two_rates", says="best for the end of its own phase")
+def phase_by_phase(curvatures, noise, start, steps, switch):
+    rates = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 20_000)[:, None]
+    square, best = start**2, []
+    for count in (switch, steps - switch):
+        after = _square_after([rates] * count, square, curvatures, noise)
+        at = np.argmin(after @ curvatures)
+        best.append(rates[at, 0])
+        square = after[at]
+    return np.array(best)
 
 
-@wrong_answer("06.horizon", says="the mean squared distance")
-def distance_minimised(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    return _best(_squares(rates, curvatures, noise, start, steps)[-1].sum(axis=1), rates)
+@wrong_answer("06.two_rates", says="the noise is missing")
+def without_noise(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, 0 * noise, start, switch, steps - switch)
 
 
-@wrong_answer("06.horizon", says="do not square it")
-def noise_squared(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    return _best(_squares(rates, curvatures, noise**2, start, steps)[-1] @ curvatures, rates)
+@wrong_answer("06.two_rates", says="the sum of the losses on the way")
+def sum_on_the_way(curvatures, noise, start, steps, switch):
+    def loss(a, b):
+        square, total = start**2, 0
+        for k in range(steps):
+            square = _square_after([a if k < switch else b], square, curvatures, noise)
+            total = total + square @ curvatures
+        return total
+
+    return _searched(loss, curvatures)
 
 
-@wrong_answer("06.horizon", says="yours fits the steepest")
-def steepest_alone(curvatures, noise, start, steps):
-    return 1 / np.max(curvatures)
+def _with_noise_of(power, curvatures, noise, start, steps, switch):
+    def loss(a, b):
+        square = start**2
+        for rate in [a] * switch + [b] * (steps - switch):
+            square = (1 - rate * curvatures) ** 2 * square + rate**power * noise
+        return square @ curvatures
+
+    return _searched(loss, curvatures)
 
 
-@wrong_answer("06.horizon", says="this is the best loss and not the rate")
-def loss_returned(curvatures, noise, start, steps):
-    squares = _squares(_rates_for(curvatures), curvatures, noise, start, steps)
-    return float(np.min(squares[-1] @ curvatures) / 2)
+@wrong_answer("06.two_rates", says="yours has α")
+def noise_with_alpha(*case):
+    return _with_noise_of(1, *case)
 
 
-@wrong_answer("06.horizon", says="argmin gives a place")
-def place_returned(curvatures, noise, start, steps):
-    squares = _squares(_rates_for(curvatures), curvatures, noise, start, steps)
-    return int(np.argmin(squares[-1] @ curvatures))
+@wrong_answer("06.two_rates", says="in yours α² is missing")
+def noise_without_alpha(*case):
+    return _with_noise_of(0, *case)
+
+
+@wrong_answer("06.two_rates", says="yours adds up all of it")
+def noise_added_up(curvatures, noise, start, steps, switch):
+    def loss(a, b):
+        square = _square_after([a] * switch + [b] * (steps - switch), start**2, curvatures, 0)
+        return (square + (switch * a**2 + (steps - switch) * b**2) * noise) @ curvatures
+
+    return _searched(loss, curvatures)
+
+
+@wrong_answer("06.two_rates", says="not by |1 − αλ|")
+def factor_not_squared(curvatures, noise, start, steps, switch):
+    def loss(a, b):
+        square = start**2
+        for rate in [a] * switch + [b] * (steps - switch):
+            square = np.abs(1 - rate * curvatures) * square + rate**2 * noise
+        return square @ curvatures
+
+    return _searched(loss, curvatures)
+
+
+@wrong_answer("06.two_rates", says="the mean squared distance")
+def distance_minimised(curvatures, noise, start, steps, switch):
+    ones = np.ones_like(curvatures)
+    return _pair(curvatures, noise, start, switch, steps - switch, weights=ones)
+
+
+@wrong_answer("06.two_rates", says="do not square it")
+def noise_squared(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise**2, start, switch, steps - switch)
+
+
+@wrong_answer("06.two_rates", says="the mean of θ² begins at start²")
+def start_not_squared(curvatures, noise, start, steps, switch):
+    return _pair(curvatures, noise, start, switch, steps - switch, square=np.abs(start))
+
+
+@wrong_answer("06.two_rates", says="search again around your pair")
+def coarse_grid(curvatures, noise, start, steps, switch):
+    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 130)
+    rates = [first[:, None, None]] * switch + [second[:, None]] * (steps - switch)
+    losses = _square_after(rates, start**2, curvatures, noise) @ curvatures
+    i, j = np.unravel_index(np.argmin(losses), losses.shape)
+    return np.array([first[i], second[j]])
+
+
+@wrong_answer("06.two_rates", says="argmin gives a place")
+def places_returned(curvatures, noise, start, steps, switch):
+    grid = list(np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 4_000))
+    best = _pair(curvatures, noise, start, switch, steps - switch)
+    return np.searchsorted(grid, best)
 
 
 # ------------------------------------------------------------------ 06.6
@@ -562,7 +702,7 @@ def one_inner_step(theta, a, c, b, d, steps, alpha, meta_lr, updates):
     return _learned(theta, a, c, b, d, 1, alpha, meta_lr, updates)
 
 
-@wrong_answer("06.learn_the_rate", says="only the last step's rate moves")
+@wrong_answer("06.learn_the_rate", says="your slope is the K-th part")
 def rate_of_the_last_step(theta, a, c, b, d, steps, alpha, meta_lr, updates):
     def slope(theta, a, c, b, d, steps, alpha):
         return _slope(theta, a, c, b, d, steps, alpha) / steps
@@ -587,6 +727,36 @@ def judged_by_the_support_loss(theta, a, c, b, d, steps, alpha, meta_lr, updates
 @wrong_answer("06.learn_the_rate", says="yours is the sum")
 def summed(theta, a, c, b, d, steps, alpha, meta_lr, updates):
     return _learned(theta, a, c, b, d, steps, alpha, len(a) * meta_lr, updates)
+
+
+@wrong_answer("06.learn_the_rate", says="yours keeps the first one")
+def first_rate_in_dalpha_drho(theta, a, c, b, d, steps, alpha, meta_lr, updates):
+    path = [alpha]
+    for _ in range(updates):
+        slope = _slope(theta, a, c, b, d, steps, path[-1])
+        path.append(path[-1] * np.exp(-meta_lr * alpha * slope))
+    return np.array(path)
+
+
+@wrong_answer("06.learn_the_rate", says="first order: what α does in step k")
+def rate_of_first_order(theta, a, c, b, d, steps, alpha, meta_lr, updates):
+    def slope(theta, a, c, b, d, steps, alpha):
+        phi, moves = np.full(len(a), theta), 0
+        for _ in range(steps):
+            moves = moves + a * (phi - c)
+            phi = phi - alpha * a * (phi - c)
+        return np.mean(-b * (phi - d) * moves)
+
+    return _learned(theta, a, c, b, d, steps, alpha, meta_lr, updates, slope)
+
+
+@wrong_answer("06.learn_the_rate", says="not the product of the means")
+def means_multiplied(theta, a, c, b, d, steps, alpha, meta_lr, updates):
+    def slope(theta, a, c, b, d, steps, alpha):
+        dphi = -steps * a * (1 - alpha * a) ** (steps - 1) * (theta - c)
+        return np.mean(b * (_phi(theta, a, c, steps, alpha) - d)) * np.mean(dphi)
+
+    return _learned(theta, a, c, b, d, steps, alpha, meta_lr, updates, slope)
 
 
 # ------------------------------------------------------------------ right, and unusual
@@ -707,28 +877,49 @@ def numpy_s_whole_numbers(steps, size):
     return np.max(np.arange(len(first)) + lengths), np.sum(lengths - 1)
 
 
-@right_answer("06.horizon", why="a loop over the steps")
-def loop_over_steps(curvatures, noise, start, steps):
-    rates = _rates_for(curvatures)
-    return _best(_squares(rates, curvatures, noise, start, steps)[-1] @ curvatures, rates)
+@right_answer("06.two_rates", why="the lesson's loop, over a long list of pairs, three times")
+def list_of_pairs(curvatures, noise, start, steps, switch):
+    low, high = np.full(2, 0.001 / curvatures.max()), np.full(2, 1 / curvatures.min())
+    for points in (200, 50, 50):
+        axes = [np.geomspace(*ends, points) for ends in zip(low, high, strict=True)]
+        pairs = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)  # (pairs, 2)
+        square = start**2 + 0 * pairs[:, :1]
+        for k in range(steps):
+            rate = pairs[:, :1] if k < switch else pairs[:, 1:]
+            square = (1 - rate * curvatures) ** 2 * square + rate**2 * noise
+        best = pairs[np.argmin(square @ curvatures)]
+        low, high = best * 0.92, best * 1.08
+    return best
 
 
-@right_answer("06.horizon", why="a coarse grid, then a finer one around the best")
-def zooming(curvatures, noise, start, steps):
-    low, high = 0.001 / curvatures.max(), 1.9999 / curvatures.max()
-    for _ in range(6):
-        rates = np.geomspace(low, high, 200)[:, None]
-        best = int(np.argmin(_squares(rates, curvatures, noise, start, steps)[-1] @ curvatures))
-        low, high = rates[max(best - 2, 0), 0], rates[min(best + 2, 199), 0]
-    return rates[best, 0]
+@right_answer("06.two_rates", why="one grid, formula of a geometric series, a list")
+def one_fine_grid(curvatures, noise, start, steps, switch):
+    grid = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 1200)
+    left = (1 - grid[:, None] * curvatures) ** 2  # (rates, n)
+    settled = grid[:, None] ** 2 * noise / (1 - left - 1e-13)
+    square = settled + left**switch * (start**2 - settled)
+    later = left ** (steps - switch)
+    losses = (square @ (later * curvatures).T) + (settled * (1 - later)) @ curvatures
+    i, j = np.unravel_index(np.argmin(losses), losses.shape)
+    return [float(grid[i]), float(grid[j])]
 
 
-@right_answer("06.horizon", why="an even grid")
-def even_grid(curvatures, noise, start, steps):
-    rates = np.linspace(0.001, 1.9999, 20_000)[:, None] / curvatures.max()
-    left = (1 - rates * curvatures) ** 2
-    total = left**steps * start**2 + rates**2 * noise * (1 - left**steps) / (1 - left)
-    return _best(np.sum(total * curvatures, axis=1), rates)
+@right_answer("06.two_rates", why="pair by pair: a coarse grid, then downhill to better neighbours")
+def better_neighbours(curvatures, noise, start, steps, switch):
+    def judged(pair):
+        rates = [pair[0]] * switch + [pair[1]] * (steps - switch)
+        return _square_after(rates, start**2, curvatures, noise) @ curvatures
+
+    axis = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 120)
+    losses = judged((axis[:, None, None], axis[:, None]))
+    i, j = np.unravel_index(np.argmin(losses), losses.shape)
+    pair, hop = (axis[i], axis[j]), 0.1
+    while hop > 1e-4:
+        ways = [(x, y) for x in (-hop, 0, hop) for y in (-hop, 0, hop)]
+        near = [(pair[0] * math.exp(x), pair[1] * math.exp(y)) for x, y in ways]
+        best = min(near, key=judged)
+        hop, pair = (hop / 2 if judged(best) >= judged(pair) else hop), best
+    return pair[0], pair[1]
 
 
 @right_answer("06.learn_the_rate", why="ρ itself, in a loop over steps")

@@ -40,6 +40,7 @@ ABOVE = (0.03, 0.12, 0.35, 0.8, 1.6)  # heights of the contours above the star
 LONGEST = 1.5  # of an arrow, in units of the plane
 LIMIT, CHAOS = 2.0, 3.5  # of αλ: beyond the one paths hop, beyond the other without a period
 SHORTEST = 8  # points of a contour: a shattered surface has thousands of specks
+RIM = 30  # points of a contour that ends at the rim: a shorter one is a scrap of another basin
 
 
 def own_axes():
@@ -139,9 +140,10 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
         alt=(
             f"K = {steps}, α = {number(alpha)}. Contours of the meta-loss over a plane of starts; its lowest "
             f"place, a star, is at {_place(trail[-1])}, and a thin line shows its way there from K = 0. θ is at "
-            f"{_place(theta)}; two paths lead from it to φ₁ at {_place(places[-1, 0])} and φ₂ at "
-            f"{_place(places[-1, 1])}. Two arrows at θ: minus the meta-gradient, {number(np.linalg.norm(full), 2)} "
-            f"long, and minus what is left when only the last {min(back, steps)} steps are walked back, "
+            f"{_place(theta)}; two paths lead from it to the end of task 1 at {_place(places[-1, 0])} and that of "
+            f"task 2 at {_place(places[-1, 1])}. Two arrows at θ: minus the meta-gradient, "
+            f"{number(np.linalg.norm(full), 2)} long, and minus what is left when only the last "
+            f"{min(back, steps)} steps are walked back, "
             f"{number(np.linalg.norm(cut), 2)} long."
         ),
         xlabel="θ₁",
@@ -150,17 +152,17 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
         ylim=YLIM,
         levels=[_contours(losses[-1])],
         curves=[
-            Curve(*trail.T, "neutral", "the star's way from K = 0"),
+            Curve(*trail.T, "neutral", "the star's way"),
             *(Curve(*places[:, t].T, "path", "inner steps", markers=True) for t in (0, 1)),
         ],
         arrows=[
-            Arrow(tuple(theta), tuple(theta + scale * cut), "first_order", "push, truncated"),
-            Arrow(tuple(theta), tuple(theta + scale * full), "maml", "push of the meta-gradient"),
+            Arrow(tuple(theta), tuple(theta + scale * cut), "first_order", "truncated push"),
+            Arrow(tuple(theta), tuple(theta + scale * full), "maml", "full push"),
         ],
         points=[
-            Points(*trail[-1], "goal", "star: the best start"),
+            Points(*trail[-1], "goal", "the best start"),
             Points(*SUPPORT_MIN.T, "support", "support minima"),
-            Points(*places[-1].T, "phi"),  # named beside the marks
+            Points(*places[-1].T, "phi", "ends of paths"),
             Points(*theta, "theta", "θ", drag="theta"),
         ],
         notes=[*_scale_note(scale), *_names(places[-1])],
@@ -175,8 +177,13 @@ def _contours(surface):
     x, y = np.linspace(*XLIM, SIZE), np.linspace(*YLIM, SIZE)
     maker = contourpy.contour_generator(x=x, y=y, z=surface)
     heights = float(surface.min()) + np.array(ABOVE)
-    lines = [line for height in heights for line in maker.lines(height) if len(line) > SHORTEST]
+    lines = [line for height in heights for line in maker.lines(height) if _is_seen(line)]
     return Level(lines, "surface", "meta-loss")
+
+
+def _is_seen(line):
+    closed = np.array_equal(line[0], line[-1])
+    return len(line) > (SHORTEST if closed else RIM)
 
 
 def _scale_note(scale):
@@ -188,9 +195,9 @@ def _scale_note(scale):
 
 
 def _names(landed):
-    """The tasks' names beside their minima; φ₁ and φ₂ beside their marks if these are inside the picture."""
+    """The tasks' names beside their minima, and beside the ends of their paths if these are inside the picture."""
     inside = (np.abs(landed) < (XLIM[1] - 0.3, YLIM[1] - 0.3)).all(axis=1)
-    named = zip(("φ₁", "φ₂"), landed, inside, strict=True)
+    named = zip(("end of task 1", "end of task 2"), landed, inside, strict=True)
     return [
         *(Note(x - 0.15, y - 0.2, text, "right") for text, (x, y), shown in named if shown),
         *(Note(x + 0.15, y - 0.2, f"task {n}") for n, (x, y) in enumerate(SUPPORT_MIN, start=1)),
@@ -212,7 +219,7 @@ def _what_the_surface_does(alpha, steps, full, cut):
     if steps == 0 or alpha == 0:
         return f"{said}: no step, so the star is where the mean query loss is least"
     angle = _angle(full, cut)
-    arrows = f"the arrows are {number(angle, places=0)}° apart"
+    arrows = f"arrows\u00a0{number(angle, places=0)}°\u00a0apart"
     if angle < 1:
         arrows = "both arrows point the same way"
     if product <= LIMIT:
@@ -220,7 +227,7 @@ def _what_the_surface_does(alpha, steps, full, cut):
     if product <= CHAOS:
         return f"{said} > 2: the inner loop hops, the basin breaks into terraces; {arrows}"
     long = number(np.linalg.norm(full), 2)
-    return f"{said}: the basin has shattered; the meta-gradient is {long} long, {arrows}"
+    return f"{said}: the basin has shattered; {arrows}, meta-gradient {long} long"
 
 
 # ------------------------------------------------------------------ the walk back
@@ -238,23 +245,27 @@ def signal_walking_back(walks, cosines):
 
 
 def walk_scene(walks):
-    """Median length of v against the steps walked back, with the band of the middle eight tenths."""
-    curves, bands, ends = [], [], {}
+    """Median length of v against the steps walked back; the band of the middle eight tenths at the last rate."""
+    curves, ends = [], {}
     for role, (name, lengths) in zip(ROLES, walks.items(), strict=False):
         low, middle, high = np.quantile(lengths, [0.1, 0.5, 0.9], axis=0)
         back = np.arange(len(middle))
-        bands.append(Band(back, low, high, role))
+        bands = [
+            Band(back, low, high, role)
+        ]  # of the last rate: three on top of each other are mud
         curves.append(Curve(back, middle, role, name))
         ends[name] = number(middle[-1] / middle[0], 2)
-    highest = max(float(np.max(band.high)) for band in bands)
-    lowest = min(float(np.min(band.low)) for band in bands)
-    changes = " and ".join(f"× {ends[name]} at {name}" for name in (list(ends)[0], list(ends)[-1]))
+    highest, lowest = float(np.max(bands[0].high)), float(np.min(bands[0].low))
+    changes = " and ".join(
+        f"×\u00a0{ends[name]} at {name}" for name in (list(ends)[0], list(ends)[-1])
+    )
     return Scene(
         title=f"No vanishing: {len(back) - 1} steps back change the median |v| by {changes}",
         alt=(
-            "Length of v on a logarithmic axis against the steps walked back: medians over the tasks, with bands "
-            f"from the 1st to the 9th tenth. Over the whole walk the medians change by {changes}. At the smallest "
-            "rate the median falls at first and then stays; at the largest it ends above where it began."
+            "Length of v on a logarithmic axis against the steps walked back: medians over the tasks; at the "
+            f"largest rate a band from the 1st to the 9th tenth. Over the whole walk the medians "
+            f"change by {changes}. At the smallest rate the median falls at first and then stays; "
+            "at the largest it ends above where it began."
         ),
         xlabel="steps walked back",
         ylabel="length of v",
@@ -316,7 +327,7 @@ def rates_scene(runs, published=0.01):
     last = max(float(curve.x[-1]) for curve in curves)
     values = np.concatenate([curve.y for curve in curves])
     return Scene(
-        title=f"Wherever α begins, it passes the paper's {number(published)} and goes on falling",
+        title=f"From each start α comes to the paper's {number(published)} and goes on falling",
         alt=(
             f"The inner rate on a logarithmic axis against iterations of training, {len(curves)} curves from "
             f"different starts. They meet, cross a dotted line at {number(published)}, the paper's rate, "
@@ -340,9 +351,10 @@ def products_scene(runs):
     ]
     values = np.concatenate([curve.y[1:] for curve in curves])
     low, high = number(values.min(), 2), number(values.max(), 2)
+    since = number(curves[0].x[1], places=0)
     last = max(float(curve.x[-1]) for curve in curves)
     return Scene(
-        title=f"αλmax meanwhile stays between {low} and {high}",
+        title=f"αλmax from iteration {since} on: between {low} and {high}",
         alt=(
             f"The product of the inner rate and the largest curvature against iterations, {len(curves)} curves: "
             f"after the first mark all stay between {low} and {high}. A dotted line marks 2, the limit."
@@ -412,6 +424,6 @@ def memory_scene(sizes, peaks, laws):
         xlim=(0.9 * min(sizes), 1.1 * max(sizes)),
         ylim=(0, 1.15 * max(*peaks, *laws)),
         xlog=True,
-        curves=[Curve(sizes, laws, "neutral", "the law and a constant")],
+        curves=[Curve(sizes, laws, "neutral", "the law, a tenth more, and a constant")],
         points=[Points(sizes, peaks, "maml", "measured")],
     )

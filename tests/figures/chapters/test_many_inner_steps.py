@@ -145,7 +145,7 @@ def test_the_titles_of_the_walk_say_what_the_curves_do():
     walk = shown.walk_scene(
         {"α = 0.01": np.array([[2.0, 1.0], [4.0, 2.0]]), "α = 1": np.ones((2, 2))}
     )
-    assert "× 0.5 at α = 0.01 and × 1 at α = 1" in walk.title
+    assert "×\u00a00.5 at α = 0.01 and ×\u00a01 at α = 1" in walk.title
     cosines = {"α = 0.01": np.linspace(0, 1, 21), "α = 1": np.linspace(0, 0.2, 21)}
     assert "cosine 0.5 at α = 0.01, 0.1 at α = 1" in shown.truncation_scene(cosines).title
 
@@ -153,7 +153,10 @@ def test_the_titles_of_the_walk_say_what_the_curves_do():
 def test_rates_and_products_share_their_iterations_and_say_their_range():
     runs = {"a": [[0, 0.001, 0.1], [500, 0.02, 1.2]], "b": [[0, 0.03, 0.5], [500, 0.01, 1.4]]}
     rates, products = shown.rates_scene(runs), shown.products_scene(runs)
-    assert "between 1.2 and 1.4" in products.title and "0.01" in rates.title
+    assert (
+        "αλmax from iteration 500 on: between 1.2 and 1.4" in products.title
+        and "0.01" in rates.title
+    )
     for scene in (rates, products):
         np.testing.assert_array_equal(scene.curves[1].x, [0, 500])
 
