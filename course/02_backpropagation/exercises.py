@@ -160,7 +160,8 @@ check("02.accumulate", accumulate, hidden=True)
 def order(parents, out):
     """An order for the backward pass from `out`.
 
-    parents: dict name → list of the names it was made from ([] for an input), in no particular order; out: a name.
+    parents: dict name → list of the names it was made from ([] for an input), in no particular order, and
+    twice the one that was used twice (a·a); out: a name.
     Returns a list of names: `out` and all that it was made from, directly or not, each name once, and
     each after all of these that use it. What `out` does not depend on is left out.
     """
