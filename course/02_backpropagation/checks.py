@@ -10,7 +10,7 @@ from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expe
 # ------------------------------------------------------------------ 02.1
 
 
-@exercise("02.matmul_back", points=3, minutes=10, difficulty=2)
+@exercise("02.matmul_back", points=3, minutes=12, difficulty=2)
 def matmul_back(answer, rng):
     """A layer that all tasks share"""
     cases = list(_layers(rng, square=True))  # here shapes do not tell a transpose
@@ -176,6 +176,12 @@ def _sums_gone_wrong(g, shape):
         "several axes may be missing: you sum the first one only": (
             g.sum(0) if missing > 1 else right
         ),
+        "several axes may have length 1: of these you sum the first one only": (
+            leading.sum(kept[:1], keepdims=True)
+        ),
+        "several axes may have length 1: of these you sum the last one only": (
+            leading.sum(kept[-1:], keepdims=True)
+        ),
         "lengths do not say which axis was stretched: two axes may be equally long, so go by their places": (
             g.sum(unlike)
         ),
@@ -194,7 +200,7 @@ def _sums_gone_wrong(g, shape):
 # ------------------------------------------------------------------ 02.3
 
 
-@exercise("02.accumulate", points=3, minutes=10, difficulty=3)
+@exercise("02.accumulate", points=3, minutes=8, difficulty=2)
 def accumulate(answer, rng):
     """Add, do not overwrite"""
     for lines, seeds in _tapes(rng):
@@ -206,20 +212,20 @@ def accumulate(answer, rng):
 
 
 def _tapes(rng):
-    """Cases (lines, seeds): reuse, an operand taken twice, results that feed other lines."""
+    """Cases (lines, seeds): reuse, operands taken twice, results that feed other lines."""
     for length in draw(rng, length=(7, 10)):
         inputs = int(rng.integers(2, 4))
         lines = [[] for _ in range(inputs)]
         for index in range(inputs, length):
             parents = rng.choice(index, size=int(rng.integers(1, 3)), replace=False)
             lines.append([(int(parent), _factor(rng)) for parent in parents])
-        twice = int(
-            rng.integers(inputs, length - 2)
-        )  # lines that use their operand twice: u·u and v + v
+        twice = int(rng.integers(inputs, length - 3))  # uses its operand twice, as u − 2u does
         lines[twice] = [(twice - 1, _factor(rng)), (twice - 1, _factor(rng))]
-        lines[-1] = [(twice, _factor(rng)), (0, _factor(rng))]
+        lines[-2] = [(0, _factor(rng))] * 2  # the same, with equal factors, as u + u
+        lines[-1] = [(twice, _factor(rng)), (length - 2, _factor(rng)), (0, _factor(rng))]
         seeds = np.where(rng.uniform(size=length) < 0.3, rng.normal(size=length), 0.0)
-        seeds[[0, twice, -1]] = [_factor(rng) for _ in range(3)]
+        seeds[[0, twice, -3, -1]] = [_factor(rng) for _ in range(4)]  # −3: no line uses it
+        seeds[-2] = 0.0
         yield lines, seeds
 
 
@@ -227,11 +233,21 @@ def _factor(rng):
     return float(rng.choice([-1, 1]) * rng.uniform(0.5, 2.0))
 
 
-def _walk_back(lines, seeds, pairs=list, part=lambda slope, factor: slope * factor):
+def _walk_back(
+    lines,
+    seeds,
+    pairs=list,
+    part=lambda slope, factor: slope * factor,
+    carried=lambda slope, seed: slope,
+    keep=False,
+):
+    """The right walk; pairs, part: of a line; carried: what it passes on, which it may also keep as its slope."""
     slopes = np.array(seeds, dtype=float)
     for index in range(len(lines) - 1, -1, -1):
+        passed = carried(slopes[index], seeds[index])
+        slopes[index] = passed if keep else slopes[index]
         for parent, factor in pairs(lines[index]):
-            slopes[parent] += part(slopes[index], factor)
+            slopes[parent] += part(passed, factor)
     return slopes
 
 
@@ -265,8 +281,23 @@ def _walks_gone_wrong(lines, seeds):
         "a seed says how strongly L uses a line: yours all count as 1": (
             _walk_back(lines, np.asarray(seeds) != 0)
         ),
-        "go from the last line to the first: you visit a line before those that use it, so it passes on its seed "
-        "and nothing that it has gathered": _first_to_last(lines, seeds),
+        "a line passes on all that it has gathered from the lines that use it: in yours each passes on its seed "
+        "only. Is a line visited after all that use it, and is it the line's slope that is multiplied?": (
+            _walk_back(lines, seeds, carried=lambda slope, seed: seed)
+        ),
+        "a line that is a result and also feeds others has both parts: in yours its seed replaces what came from "
+        "the lines that use it": (
+            _walk_back(lines, seeds, carried=lambda slope, seed: seed or slope, keep=True)
+        ),
+        "a line without a seed has a slope all the same, from the lines that use it: in yours it passes nothing "
+        "on": (_walk_back(lines, seeds, carried=lambda slope, seed: slope if seed else 0.0)),
+        "a line passes on its seed as well: in yours all seeds but the last line's are added when the walk is "
+        "over": _walk_back(lines, last * seeds[-1]) + seeds - last * seeds[-1],
+        "these are the seeds alone: nothing has been passed on. Has a line its seed before it passes its slope "
+        "on?": np.array(seeds),
+        "a line that uses an operand twice passes two parts to it: in yours two equal pairs count once": (
+            _walk_back(lines, seeds, pairs=set)
+        ),
         "a line that uses an operand twice passes two parts to it: in yours the second part of a line wins": (
             _walk_back(lines, seeds, pairs=lambda pairs: dict(pairs).items())
         ),
@@ -296,14 +327,6 @@ def _walks_gone_wrong(lines, seeds):
     }
 
 
-def _first_to_last(lines, seeds):
-    slopes = np.array(seeds, dtype=float)
-    for index, pairs in enumerate(lines):
-        for parent, factor in pairs:
-            slopes[parent] += slopes[index] * factor
-    return slopes
-
-
 def _forwards(lines, seeds):
     moved = np.array(seeds, dtype=float)
     for index, pairs in enumerate(lines):
@@ -314,21 +337,40 @@ def _forwards(lines, seeds):
 # ------------------------------------------------------------------ 02.4
 
 
-@exercise("02.order", points=3, minutes=15, difficulty=3)
+@exercise("02.order", points=3, minutes=20, difficulty=3)
 def order(answer, rng):
     """In which order?"""
-    alive = None  # the well-known walks that every answer so far agrees with
-    for parents, out in _graphs(rng):
-        got = answer(parents, out)
-        if not isinstance(got, (list, tuple)) or not all(isinstance(name, str) for name in got):
-            raise WrongAnswer("return a list of names", f"got: {short(got)}")
-        got = list(got)
-        right = got if _is_an_order(parents, out, got) else _an_order(parents, out)
-        agreeing = {words for words, walk in _known_walks(parents, out).items() if walk == got}
-        alive = agreeing if alive is None else alive & agreeing
-        expect(
-            got, right, mistakes=partial(_orders_gone_wrong, parents, out, got, right, bool(alive))
-        )
+    cases = list(_graphs(rng))
+    told = [_list_of_names(answer(*case), "a list of names") for case in cases]
+    right = [
+        got if _is_an_order(*case, got) else _an_order(*case)
+        for case, got in zip(cases, told, strict=True)
+    ]
+    walks = lambda: [_known_walks(*case) for case in cases]
+    _compare_all(answer, cases, told, right, walks, partial(_what_is_wrong, cases, told))
+
+
+def _list_of_names(got, what):
+    if not isinstance(got, (list, tuple)) or not all(isinstance(name, str) for name in got):
+        raise WrongAnswer(f"return {what}", f"got: {short(got)}")
+    return list(got)
+
+
+def _compare_all(answer, cases, told, right, known, what_is_so):
+    """`expect` in all cases, after the last answer; known(): per case, message → what a known mistake gives.
+
+    If no known mistake fits, or one that differs in a single case, perhaps by chance, then what_is_so(places)
+    of all wrong answers, a list of messages, is told as well.
+    """
+    missed = [i for i, got in enumerate(told) if got != right[i]]
+    if not missed:
+        return
+    answer(*cases[missed[0]])  # the check shows the arguments of the last call
+    mistakes_of = known()
+    fits = lambda words: all(one[words] == got for one, got in zip(mistakes_of, told, strict=True))
+    so = [] if len(missed) > 1 and any(map(fits, mistakes_of[0])) else what_is_so(missed)
+    for got, own, mistakes in zip(told, right, mistakes_of, strict=True):
+        expect(got, own, mistakes=mistakes | dict.fromkeys(so, got))
 
 
 def _graphs(rng):
@@ -347,7 +389,8 @@ def _some_graph(rng, size):
         made[names[index]] = [
             str(name) for name in rng.choice(names[:index], size=count, replace=False)
         ]
-    made[names[2]] = [names[1], names[1]]  # an operand that is used twice
+    made[names[2]] = [names[1], names[1]]  # operands that are used twice, early and late
+    made[names[-2]] = [str(n) for n in rng.permutation([names[1], names[1], *names[2:-2][-2:]])]
     shuffled = {str(name): made[str(name)] for name in rng.permutation(names)}
     return shuffled, names[-2]  # `out` is not the last: what is made from it does not count
 
@@ -387,6 +430,15 @@ def _is_an_order(parents, out, names):
     )
 
 
+def _is_stuck(parents, out, names):
+    """Whether each that was visited was free, and one is missing that is free as well."""
+    wanted = _wanted(parents, out)
+    free = lambda name, visited: _is_free(parents, wanted, visited, name)
+    return all(free(name, names[:place]) for place, name in enumerate(names)) and any(
+        free(name, names) for name in wanted if name not in names
+    )
+
+
 def _depth_first(parents, out):
     """Out, then everything below its first parent, then its second …, each name once, when first met."""
     found = [out]
@@ -403,6 +455,18 @@ def _from_a_stack(parents, out):
         if name not in found:
             found.append(name)
             stack += parents[name]
+    return found
+
+
+def _miscounting(parents, out, take):
+    """Users are counted once each, but taken off once for every use; take: 0 from a queue, −1 from a stack."""
+    wanted, found, ready = _wanted(parents, out), [], [out]
+    left = {name: sum(name in parents[user] for user in wanted) for name in wanted}
+    while ready:
+        found.append(ready.pop(take))
+        for parent in parents[found[-1]]:
+            left[parent] -= 1
+            ready += [parent] * (left[parent] == 0)
     return found
 
 
@@ -423,63 +487,72 @@ def _known_walks(parents, out):
             [name for name in parents if name in wanted][::-1]
         ),
         "the alphabet says nothing about who was made from whom": sorted(wanted),
+    } | {
+        "a value that is used twice by one user is visited too early: you count its users, and take one off for "
+        f"every use (from a {name})": _miscounting(parents, out, take)
+        for name, take in (("queue", 0), ("stack", -1))
     }
 
 
-def _orders_gone_wrong(parents, out, got, right, known):
-    wanted, walks = _wanted(parents, out), _known_walks(parents, out)
-    strange = [name for name in got if name not in wanted]
-    kept = [name for name in got if name in wanted]
-    once = list(dict.fromkeys(kept))
-    forward = once == kept and _is_an_order(parents, out, kept[::-1])
-    whole = not strange and sorted(got) == sorted(wanted)
-    is_so = {
+def _what_is_wrong(cases, told, missed):
+    """What is so of all wrong orders, the most telling message only."""
+    so = [_faults(*cases[i], told[i]) for i in missed]
+    return [message for message in so[0] if all(faults[message] for faults in so)][:1]
+
+
+def _faults(parents, out, got):
+    """Message → whether it is so of this order, which is wrong."""
+    wanted = _wanted(parents, out)
+    once = list(dict.fromkeys(name for name in got if name in wanted))
+    strange, twice = len(set(got)) > len(once), len(set(got)) < len(got)
+    whole = not (strange or twice) and len(got) == len(wanted)
+    some = not (strange or twice) and len(got) < len(wanted)
+    return {
         "this is an order for the forward pass, in which everything comes after what it was made from: turn it "
-        "round": forward and whole,
+        "round": whole and _is_an_order(parents, out, got[::-1]),
+        "a value is visited before all that use it have been: its slope is not complete yet": whole,
         "a value that `out` does not depend on has no part in this: leave it out": (
-            bool(strange) and _is_an_order(parents, out, once)
+            strange and _is_an_order(parents, out, once)
         ),
-        "a name stands there more than once: a value is visited once, when all its users have been": (
-            len(kept) > len(once) and not strange
+        "a name appears more than once: a value is visited once, when all its users have been": (
+            twice and not strange
+        ),
+        "`out` is missing: it is visited as well, first of all": (
+            some and _is_an_order(parents, out, [out, *got])
+        ),
+        "the inputs are missing: they have slopes as well": (
+            some and set(got) == {name for name in wanted if parents[name]}
         ),
         "some are missing: what `out` was made from was itself made from something, down to the inputs": (
-            not strange and kept == once and len(once) < len(wanted)
+            some and set(got) == {out, *parents[out]}
         ),
-        "a value is visited before all that use it have been: its slope is not complete yet": (
-            whole and got != right and not (known or forward)
+        "some are missing, although all that use them have been visited: do they wait for a user that never "
+        "comes, one that `out` does not depend on, or one counted twice because it takes a value twice?": (
+            some and _is_stuck(parents, out, got)
         ),
+        "some of the values that `out` was made from, directly or not, are missing": some,
     }
-    return walks | {message: got if true else right for message, true in is_so.items()}
 
 
 # ------------------------------------------------------------------ 02.5
 
 NAMES = ("w1", "b1", "w2", "b2")
 KINDS = (
-    *("zero", "along itself", "same sum", "one entry"),
-    *("sign", "mean", "first right", "last right"),
+    *("zero", "along itself", "tenth", "same sum", "one entry", "last right"),
+    *("sign", "evenly spaced", "mean", "first right", "last right"),
 )
 SPECIAL = ("single", "tiny", "single and tiny")
-COUNTS = (2, 0, 1, 1, 2, 3, 2, 1, 1, 0, 2, 2)  # of wrong slopes, case by case
+COUNTS = (2, 0, 1, 1, 2, 3, 2, 1, 1, 0, 2, 1, 2)  # of wrong slopes, case by case
 
 
 @exercise("02.wrong_slopes", points=4, minutes=25, difficulty=4)
 def wrong_slopes(answer, rng):
     """Which slope is wrong?"""
-    loss, alive, erred = named("running_totals_mse"), None, []
-    for claimed, params, x, y, wrong in _claims(rng):
-        got = answer(loss, claimed, params, x, y)
-        if not isinstance(got, (list, tuple)) or not all(isinstance(name, str) for name in got):
-            raise WrongAnswer("return a list of names of parameters", f"got: {short(got)}")
-        got, where = list(got), _where(x, y)
-        known = _known_verdicts(claimed, params, x, y, wrong)
-        agreeing = {words for words, verdict in known.items() if verdict == got}
-        alive = agreeing if alive is None else alive & agreeing
-        erred += [where] * (got != wrong)
-        known_one = (
-            bool(alive) and len(erred) > 1
-        )  # a single error may be like a known one by chance
-        expect(got, wrong, mistakes=known | _other_verdicts(wrong, got, where, erred, known_one))
+    loss, cases = named("running_totals_mse"), list(_claims(rng))
+    asked, right = [(loss, *case[:4]) for case in cases], [case[-1] for case in cases]
+    told = [_list_of_names(answer(*one), "a list of names of parameters") for one in asked]
+    known = lambda: [_known_verdicts(*case) for case in cases]
+    _compare_all(answer, asked, told, right, known, partial(_tendency, cases, told))
 
 
 def _where(x, y):
@@ -496,10 +569,10 @@ def _totals_loss(params, x, y):
 
 
 def _claims(rng):
-    """Cases (claimed, params, x, y, names of the wrong ones): of three in a row the second has special numbers."""
+    """Cases (claimed, params, x, y, names of the wrong ones): of five in a row the second has special numbers."""
     for number, _ in enumerate(draw(rng, case=0)):
-        for case in range(3 * number, 3 * number + 3):
-            where = SPECIAL[number % 3] if case % 3 == 1 else "usual"
+        for case in range(5 * number, 5 * number + 5):
+            where = SPECIAL[number % 3] if case % 5 == 1 else "usual"
             params, x, y = _problem(rng, size=1e-4 if "tiny" in where else 1.0)
             true = ref.grad(_totals_loss)(params, x, y)
             chosen = set(rng.permutation(NAMES)[: COUNTS[case % len(COUNTS)]])
@@ -527,19 +600,28 @@ def _spoilt(rng, true, kind):
     if kind in ("zero", "sign", "mean"):
         return true * {"zero": 0.0, "sign": -1.0, "mean": 0.2}[kind]
     flat, length = true.ravel().copy(), np.linalg.norm(true)
-    if kind == "same sum":
-        error = rng.normal(size=flat.shape)
-        flat += 0.5 * length * _unit(error - error.mean())
+    error = rng.normal(size=flat.shape)
+    size = 0.102 * length
+    if kind == "tenth":
+        flat += size * _unit(error)
+    elif kind == "same sum":
+        flat += size * _unit(error - error.mean())
+    elif kind == "evenly spaced":  # perpendicular to linspace(1, 2), and to ones if there is room
+        even = np.stack([_even(flat.shape), np.ones(flat.size)][: flat.size - 1])
+        flat += size * _unit(error - np.linalg.pinv(even) @ (even @ error))
     elif kind == "one entry":
-        flat[-1] += rng.choice([-1, 1]) * 0.5 * length
+        flat[-1] += rng.choice([-1, 1]) * size
     elif kind in ("first right", "last right"):
         part = flat[1:] if kind == "first right" else flat[:-1]
-        part += 0.5 * length * _unit(rng.normal(size=part.shape))
+        part += size * _unit(error[1:])
     else:  # on the sphere over the true slope: the error is perpendicular to what is claimed
-        across = rng.normal(size=flat.shape)
-        across -= flat * (flat @ across) / length**2
+        across = error - flat * (flat @ error) / length**2
         flat = flat / 2 + length / 2 * _unit(across)
     return flat.reshape(true.shape)
+
+
+def _even(shape):
+    return np.linspace(1, 2, int(np.prod(shape))).reshape(shape)
 
 
 def _unit(vector):
@@ -566,6 +648,9 @@ def _known_verdicts(claimed, params, x, y, wrong):
         "slope that is claimed to be 0": differ(lambda c, t: unequal(np.sum(c * c), np.sum(c * t))),
         "you walk along ones only, which compares the sums of the entries: an error that adds up to 0 does not "
         "show": differ(lambda c, t: unequal(np.sum(c), np.sum(t))),
+        "you walk along evenly spaced numbers, such as a linspace: an error perpendicular to them does not show": (
+            differ(lambda c, t: unequal(np.sum(c * _even(c.shape)), np.sum(t * _even(c.shape))))
+        ),
         "you look at the first entry of each slope only": (
             differ(lambda c, t: unequal(c.ravel()[0], t.ravel()[0]))
         ),
@@ -582,48 +667,47 @@ def _known_verdicts(claimed, params, x, y, wrong):
         ),
         "the right names, in alphabetical order and not in that of `params`": sorted(wrong),
         "you say that all are right": [],
-        "you say that all are wrong": list(NAMES),
+        "you say that all are wrong: does a direction move other parameters as well?": list(NAMES),
     }
 
 
-def _other_verdicts(wrong, got, where, erred, known):
-    """Message → what who makes this mistake would answer here; erred: where this answer was wrong so far.
+def _tendency(cases, told, missed):
+    """What is so of all errors of an answer: whom they accuse, and in which problems. One message at most."""
+    where = [_where(case[2], case[3]) for case in cases]
+    accused = {i for i in missed if set(told[i]) - set(cases[i][-1])}
+    acquitted = {i for i in missed if set(cases[i][-1]) - set(told[i])}
 
-    The last three are for errors everywhere, and for an answer that is none of the known ones so far.
-    """
-    more, less = set(got) > set(wrong), set(got) < set(wrong)
-    mixed = not (more or less or set(got) == set(wrong))
-    acquitted = [] if where == "usual" and erred and "usual" not in erred else wrong
-    special = {
+    def only_in(kind, errors, possible, share=1.0):
+        """Whether errors are in this share of the problems of a kind in which they can be, and nowhere else."""
+        there = {i for i, case in enumerate(cases) if kind in where[i] and possible(case[-1])}
+        return errors == set(missed) <= there and len(missed) >= max(2, share * len(there))
+
+    some_right = lambda wrong: len(wrong) < len(NAMES)
+    is_so = {
         "in single precision you call right slopes wrong: with so small an h the difference is rounding, so "
-        "compute in float64 or take a larger h": "single" in where and (more or mixed),
+        "compute in float64 or take a larger h": only_in("single", accused, some_right),
         "you call right slopes wrong where losses are tiny: compare relative to the size of the slopes": (
-            "tiny" in where and more
+            only_in("tiny", accused, some_right)
         ),
         "you call wrong slopes right where losses are tiny: compare relative to the size of the slopes": (
-            "tiny" in where and less
+            only_in("tiny", acquitted, bool, share=0.5)
         ),
-    }
-    everywhere = {
         "you call right slopes wrong: is h too large (it sees curvature), the tolerance too narrow, or a "
-        "measurement near 0 by chance?": more,
+        "measurement near 0 by chance?": not acquitted,
         "you call wrong slopes right: is the tolerance too wide, or are your directions blind to some errors?": (
-            less
+            not accused
         ),
         "you call right slopes wrong and wrong ones right: is each claim compared with a measurement of the same "
-        "parameter along the same direction?": mixed,
+        "parameter along the same direction?": True,
     }
-    told = {message: got if so else wrong for message, so in special.items()}
-    return told | {
-        message: got if so and not known else acquitted if got == wrong else wrong
-        for message, so in everywhere.items()
-    }
+    explained = accused | acquitted == set(missed) and set().union(*told) <= set(NAMES)
+    return [message for message, true in is_so.items() if true and explained][:1]
 
 
 # ------------------------------------------------------------------ 02.6
 
 
-@exercise("02.fit_one_sine", points=3, minutes=15, difficulty=3)
+@exercise("02.fit_one_sine", points=3, minutes=10, difficulty=2)
 def fit_one_sine(answer, rng):
     """Fit one sine, in parts"""
     for case in _fits(rng):
@@ -673,6 +757,14 @@ def _fitted(params, x, y, lr, rounds, weigh=None, choose=None):
     return params
 
 
+def _divided_by_the_different(params, x, y, lr, rounds):
+    for parts in rounds:
+        points = np.concatenate(parts)
+        rate = lr * len(points) / len(np.unique(points))
+        params = _moved(params, _slope(params, x, y, points), rate)
+    return params
+
+
 def _never_cleared(params, x, y, lr, rounds, weigh):
     buffer = {name: np.zeros_like(value) for name, value in params.items()}
     for parts in rounds:
@@ -714,6 +806,7 @@ def _fits_gone_wrong(*case):
     equal = lambda lengths: np.full(len(lengths), 1 / len(lengths))
     ones = lambda lengths: np.ones(len(lengths))
     last = lambda lengths: np.arange(len(lengths)) == len(lengths) - 1
+    first = lambda lengths: np.arange(len(lengths)) == 0
     everything = lambda parts: [np.arange(len(x))]
     return {
         "the buffer still holds the slopes of the last round: clear it when a new round begins": (
@@ -728,6 +821,10 @@ def _fits_gone_wrong(*case):
         ),
         "the buffer is cleared, or overwritten, at every part: only the last part of a round counts, with its "
         "share": lambda: fitted(weigh=lambda lengths: last(lengths) * share(lengths)),
+        "every part of a round counts: yours takes the first one only": lambda: fitted(weigh=first),
+        "every part of a round counts: yours takes the first one only, with its share": (
+            lambda: fitted(weigh=lambda lengths: first(lengths) * share(lengths))
+        ),
         "a mean of means is not the mean: weight each part by how many points it holds": (
             lambda: fitted(weigh=equal)
         ),
@@ -740,6 +837,8 @@ def _fits_gone_wrong(*case):
         "divide by the number of points in the round, not by the number of all points": (
             lambda: fitted(weigh=lambda lengths: lengths / len(x))
         ),
+        "a point that occurs twice counts twice among the round's points, too: you divide by the number of "
+        "different ones": lambda: _divided_by_the_different(*case),
         "one step per round: you take one after every part, and the next part's slope elsewhere": (
             lambda: _step_per_part(*case, ones)
         ),

@@ -15,7 +15,7 @@ from maml_edu.checks import check
 # %% [markdown]
 # ## 02.1 A layer that all tasks share
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 12 minutes · 3 points*
 #
 # Before MAML's first inner step every task has the same weights: θ. And PyTorch stores the weights of a layer as (outputs,
 # inputs), so that the layer computes $z = xw^\top$. This is the backward rule for that case. Your own shapes are your best
@@ -100,7 +100,7 @@ check("02.unbroadcast", unbroadcast, hidden=True)
 # %% [markdown]
 # ## 02.3 Add, do not overwrite
 #
-# *difficulty 3/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 8 minutes · 3 points*
 #
 # A tape of single numbers, whose local factors have been worked out already. The loss is not its last line. Several lines are
 # results, as when a network has two outputs, or when large weights are penalised:
@@ -116,7 +116,7 @@ def accumulate(lines, seeds):
     """∂L/∂value for every line of the tape.
 
     lines: a list; lines[i] is a list of pairs (parent, factor): line i uses the value of line `parent`, and
-    answers to it with this local factor. A parent is always an earlier line. Inputs have an empty list.
+    responds to it with this local factor. A parent is always an earlier line. Inputs have an empty list.
     seeds: an array (lines,). Returns an array (lines,).
     """
     ### BEGIN SOLUTION
@@ -149,7 +149,7 @@ check("02.accumulate", accumulate, hidden=True)
 # %% [markdown]
 # ## 02.4 In which order?
 #
-# *difficulty 3/5 · 15 minutes · 3 points*
+# *difficulty 3/5 · 20 minutes · 3 points*
 #
 # The lesson's tape has it easy: its lines are numbered. PyTorch keeps no such list. Each value knows only what it was made
 # from, and the backward pass has to find an order by itself. Which one? A value may be visited only when **every** value that
@@ -160,7 +160,8 @@ check("02.accumulate", accumulate, hidden=True)
 def order(parents, out):
     """An order for the backward pass from `out`.
 
-    parents: dict name → list of the names it was made from ([] for an input), in no particular order; out: a name.
+    parents: dict name → list of the names it was made from ([] for an input), in no particular order, and
+    twice the one that was used twice (a·a); out: a name.
     Returns a list of names: `out` and all that it was made from, directly or not, each name once, and
     each after all of these that use it. What `out` does not depend on is left out.
     """
@@ -264,12 +265,12 @@ check("02.wrong_slopes", wrong_slopes, hidden=True)
 # %% [markdown]
 # ## 02.6 Fit one sine, in parts
 #
-# *difficulty 3/5 · 15 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
-# A round of training may have more examples than the memory holds activations for. So the round's examples come in **parts**.
-# Each part gives a slope; the slopes are added up in a buffer; after the last part the network takes **one** step. PyTorch does
-# it the same way: its `.grad` is such a buffer, and adds whatever comes. Here you fit a sine like this. The result must be what
-# a step on all examples of the round at once would give.
+# A round of training may have more examples than fit into memory at once. So the round's examples come in **parts**. Each part
+# gives a slope; the slopes are added up in a buffer; after the last part the network takes **one** step. PyTorch does it the
+# same way: its `.grad` is such a buffer, and adds whatever comes. Here you fit a sine like this. The result must be what a step
+# on all examples of the round at once would give.
 
 
 # %% nbgrader={"grade": false, "grade_id": "fit_one_sine", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -329,7 +330,7 @@ check("02.fit_one_sine", fit_one_sine, hidden=True)
 # changes: one column. Each further input needs another pass. MAML's loss is one number and θ has thousands, so reverse mode
 # gives the whole gradient in one pass, where forward mode would need one per parameter. But the way back needs what was
 # computed on the way forward, for all $K$ steps, so memory grows with $K$. For the single number α forward mode needs one pass,
-# too; it runs along with the inner loop and keeps nothing, so its memory does not grow with $K$.
+# too; it runs along with the inner loop and keeps nothing of earlier steps, so its memory does not grow with $K$.
 #
 # **Rubric.** 1 point: says what is carried (slopes of *one output* back to all inputs; changes from *one input* on to all
 # values, or a row and a column of the product of Jacobians), so that the count of passes follows. 1 point: reverse mode with

@@ -73,15 +73,15 @@ L = r * r
 print(f"m = {m}, z = {z}, a = {a}, r = {r}, L = {L}")
 
 # %% [markdown]
-# For every value $v$ in these lines, let its **slope** be $\partial L/\partial v$: how $L$ answers when $v$ is changed a
+# For every value $v$ in these lines, let its **slope** be $\partial L/\partial v$: how $L$ responds when $v$ is changed a
 # little, and all that is computed from $v$ follows. The slope of $L$ itself is 1. For the others we need one look at each line:
 #
-# - A line knows its **local factors**: how its result answers to each of its operands. In $m = wx$ the result answers to
+# - A line knows its **local factors**: how its result responds to each of its operands. In $m = wx$ the result responds to
 #   $w$ with the factor $x$, and to $x$ with the factor $w$. In a sum the factor is 1.
 # - **Along a path, multiply.** If $m$ is used in one line only, and there with the factor $f$, then the slope of $m$ is the
 #   slope of that line's result times $f$. This is the chain rule.
-# - **Over several paths, add.** If a value is used twice, $L$ answers to it in two ways, and both count. In $L = r \cdot r$ the
-#   value $r$ is used twice, each time with the factor $r$.
+# - **Over several paths, add.** If a value is used twice, $L$ responds to it in two ways, and both count. In $L = r \cdot r$
+#   the value $r$ is used twice, each time with the factor $r$.
 #
 # So the slope of a value is complete only when *all* lines that use it have had their turn. Go through the lines from the last
 # to the first, and this is always so, because a value is used only by later lines. This is the **backward pass**. In the code
@@ -105,8 +105,8 @@ h = 1e-5
 print(f"measured for w: {(loss_of_w(w + h) - loss_of_w(w - h)) / (2 * h):.6f}")
 
 # %% [markdown]
-# One backward pass has found the slopes of *all* values, of the inputs as well as the parameters. To compute slopes from the
-# end of a program to its beginning is called **backpropagation**, or differentiation in **reverse mode**.
+# One backward pass has found the slopes of *all* values, of the inputs as well as the parameters. Computing the slopes
+# from the end of a program to its beginning is called **backpropagation**, or differentiation in **reverse mode**.
 #
 # ### Two examples: broadcasting is reuse
 #
@@ -216,7 +216,7 @@ class Tape:
 
 # %%
 RULES = {}  # operation → its backward rules
-CONSTANT = {np.greater, np.shape, np.size}  # their results do not change with their operands
+CONSTANT = {np.greater, np.less, np.shape, np.size}  # their results have slope 0
 
 
 def record(operation, inputs, options):
@@ -278,7 +278,7 @@ RULES |= {
     np.subtract: lambda out, x, y: [to(x, lambda g: g), to(y, lambda g: -1.0 * g)],
     np.multiply: lambda out, x, y: [to(x, lambda g: g * y), to(y, lambda g: g * x)],
     np.power: lambda out, x, p: [lambda g: g * (p * x ** (p - 1))],  # p is a number
-    np.maximum: lambda out, x, y: [lambda g: g * (x > y)],  # y is a number
+    np.maximum: lambda out, x, y: [to(x, lambda g: g * (x > y)), to(y, lambda g: g * (x < y))],
     np.sin: lambda out, x: [lambda g: g * np.cos(x)],
     np.cos: lambda out, x: [lambda g: -1.0 * g * np.sin(x)],
 }
@@ -317,7 +317,7 @@ slopes = grad(small_program)({"w": 1.0, "b": 0.5})
 print(f"as in the figure: w {slopes['w']}, b {slopes['b']}")
 
 rng = np.random.default_rng(2)
-params = ref.mlp_init(rng, (1, 40, 40, 1))  # {"w1": (1, 40), "b1": (40,), …}, He initialisation
+params = ref.mlp_init(rng, (1, 40, 40, 1))  # {"w1": (1, 40), "b1": (40,), …}
 x = rng.uniform(-5, 5, (10, 1))
 y = 3 * np.sin(x - 1)
 ours, theirs = grad(ref.mse)(params, x, y), ref.grad(ref.mse)(params, x, y)
@@ -378,9 +378,10 @@ check_gradient(mixed, grad(mixed), 2.0)
 # where the rule is all there is, and elsewhere merely *wrong*: the part that went through the broken rule is missing. Nothing
 # crashes.
 #
-# This will matter. From chapter 04 on the course differentiates through gradient steps, and such a tape would give another
-# gradient, silently. (The other gradient even has a name: chapter 04 calls it *first-order*.) So a tape is not finished before
-# this test has passed, and the way to test a second derivative is to compare it with differences of the **first**:
+# This will matter. From [chapter 04](04_gradient_of_a_step.ipynb) on the course differentiates through gradient steps, and such
+# a tape would give another gradient, silently. (If *no* slope carries a derivative, the result is what chapter 04 calls
+# *first-order*. With one broken rule it is neither that nor the right one.) So a tape is not finished before this test has
+# passed, and the way to test a second derivative is to compare it with differences of the **first**:
 
 # %%
 try:  # only so that this page runs through
@@ -392,7 +393,7 @@ RULES[np.power] = lambda out, x, p: [lambda g: g * (p * x ** (p - 1))]  # as it 
 check_gradient(grad(mixed), grad(grad(mixed)), 2.0)
 
 # %% [markdown]
-# **Your turn.** In a new cell, give the tape a rule for `np.exp`, in one line, and find out whether it stands the test: all
+# **Your turn.** In a new cell, give the tape a rule for `np.exp`, in one line, and find out whether it passes the test: all
 # derivatives of $e^x$ are $e^x$.
 #
 # <details><summary>Answer</summary>
@@ -415,8 +416,8 @@ show_source(autodiff.record)
 # %% [markdown]
 # What it does beyond ours: parameters may be nested lists, tuples and dicts; `pull_back` can start from a slope other than 1,
 # which gives Jacobians; there are rules for dozens of operations, indexing among them; a tape is closed after use; and it
-# *complains*. Ours says `KeyError` for an operation that has no rule. Worse, where a rule of ours covers less than NumPy does,
-# it is silently wrong: it loses the slope of an exponent, for instance. The library says what is missing and what to use
+# *complains*. Ours raises `KeyError` for an operation that has no rule. Worse, where a rule of ours covers less than NumPy
+# does, it is silently wrong: it loses the slope of an exponent, for instance. The library says what is missing and what to use
 # instead:
 
 # %%
@@ -517,11 +518,12 @@ apart = max(np.abs(by_hand[name] - by_tape[name]).max() for name in params)
 print("1-40-40-1:  by hand and by the tape agree to 1e-9:", bool(apart < 1e-9))
 
 # %% [markdown]
-# (Here is also the rule of `@` that we owed you: $g$ in place of δ.)
+# (This also gives the promised rule for `@`: $g$ in place of δ.)
 #
 # Look at what the way back **needs**: each layer's input, and where its $z$ was positive. They were computed on the way forward
-# and have to be kept until the way back comes by. So reverse mode costs memory, a number for each unit and example. Chapter 06
-# (to come) and [chapter 09](09_fast_maml.ipynb) count what that means for a gradient through many gradient steps.
+# and have to be kept until the way back comes by. So reverse mode costs memory, a number for each unit and example.
+# [Chapter 06](06_many_inner_steps.ipynb) and [chapter 09](09_fast_maml.ipynb) count what that means for a gradient through many
+# gradient steps.
 
 # %% [markdown]
 # ## What a gradient costs
@@ -572,22 +574,22 @@ def values(gradient, width):
 
 print("parameters   by hand       our tape      library's tape   by differences")
 ways = (backward, grad(ref.mse), ref.grad(ref.mse))
-for width in (10, 40, 160, 640):
+for width in (10, 40, 160, 320):
     count = (1 + 1) * width + (width + 1) * width + width + 1
     here = [values(gradient, width) for gradient in ways]
     print(f"{count:10,}   {here[0]:12}  {here[1]:12}  {here[2]:14}   {2 * count:,} (counted)")
 
 # %% [markdown]
-# Read down a column. From top to bottom the parameters grow three-thousandfold, and so does the last column. The others hardly
-# change, and a tape's price even falls. But it is three only by hand. Why is a tape dearer than the count says?
+# Read down a column. From top to bottom the parameters grow more than seven-hundredfold, and so does the last column. By hand
+# the price stays in one range, and that of a tape falls. But a tape is dearer than the count says. Why?
 #
 # In a small network the time does not go into multiplications. An operation on a few hundred numbers costs about as much as one
 # on a single number (chapter 09 measures it), and a tape *starts* many more operations than the value: it traces each one, looks
-# up its rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 640 units the
-# products take most of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape
+# up its rules, makes functions, and calls them. (The library's checks more on the way, and is dearer.) With 320 units the
+# products take more of the time, and the tapes come nearer to three. So the principle holds for *arithmetic*, and a tape
 # written in Python pays for bookkeeping on top of it. It is bookkeeping that chapter 09 gets rid of.
 #
-# To see the differences fail for yourself: all 1,761 slopes of the middle network, one at a time.
+# To see the differences fail for yourself: all 1,761 slopes of the network 1-40-40-1, one at a time.
 
 
 # %%
@@ -611,7 +613,7 @@ print("by differences it took more than 100 times as long:", times[0] > 100 * ti
 numeric, exact = by_differences(loss, params), grad(loss)(params)
 gap = max(np.abs(numeric[name] - exact[name]).max() for name in params)
 largest = max(np.abs(part).max() for part in exact.values())
-print("and agrees to five digits:", bool(gap < 1e-5 * largest))
+print("and agrees to 1e-5 of the largest slope:", bool(gap < 1e-5 * largest))
 
 # %% [markdown]
 # ## The other direction
@@ -642,10 +644,10 @@ for inputs, outputs in ((1000, 1), (1, 1000)):
 # So **reverse mode costs one pass per output, forward mode one pass per input**. A loss has one output and many inputs:
 # reverse. How a thousand numbers depend on a single one, a step size for instance: forward. And a single *direction* $v$ in the
 # space of all inputs counts as one input, since $J_1 v$ is a column: forward mode gives $J_3J_2J_1v$ in one pass. It needs no
-# tape and keeps nothing, because it goes along with the program.
+# tape, because it goes along with the program and keeps nothing of what lies behind.
 #
-# `ref.jacobian` shows the price of reverse mode: one pull-back for each output. Chapter 05 (to come) combines the two modes,
-# and chapter 09's *Further A* is forward mode by hand, applied to the table above.
+# `ref.jacobian` shows the price of reverse mode: one pull-back for each output. [Chapter 05](05_hessians.ipynb) combines the
+# two modes, and chapter 09's *Further A* is forward mode by hand, applied to the table above.
 
 # %% [markdown]
 # ## A habit: check along a random direction
@@ -682,12 +684,12 @@ for name, v in [("its own direction ", wrong), *(("a random direction", v) for v
     print(f"{name}: claimed {claim:8.3f}, measured {found:8.3f}")
 
 # %% [markdown]
-# Along its own direction the wrong gradient looks perfect: it does not move the biases, and so it never learns what they do.
-# Whatever direction is *made from* the claim, or from one's idea of the network, may share its blind spot. A random direction
-# has no idea. For it to miss an error, $e^\top v$ would have to be tiny by chance.
+# Along its own direction the wrong gradient looks perfect: it does not move the first biases, and so it never learns what they
+# do. Whatever direction is *made from* the claim, or from one's idea of the network, may share its blind spot. A random
+# direction has no idea. For it to miss an error, $e^\top v$ would have to be tiny by chance.
 #
-# Make it a habit: whenever you have written a derivative, `check_gradient`, which takes five random directions. It says nothing
-# about other places, nothing about *second* derivatives (as you saw), and near a kink of a relu it may complain about a
+# Make it a habit: whenever you have written a derivative, call `check_gradient`, which takes five random directions. It says
+# nothing about other places, nothing about *second* derivatives (as you saw), and near a kink of a relu it may complain about a
 # gradient that is right (as you saw, too): then try another place.
 
 # %%
@@ -733,10 +735,10 @@ curves = [
 ]
 draw(
     Scene(
-        title="Three starts, one wave: each network has found it from twenty points",
-        alt="A sine wave, twenty points of it, and the curves of three trained networks. They lie on "
-        "the wave or close to it, closest where the points are dense. Where two points are far apart "
-        "the three curves part a little.",
+        title="Three starts follow the wave near its points",
+        alt="A sine wave, twenty points of it, and the curves of three trained networks. They follow "
+        "the wave where the points are dense. They leave it, and each other, in the gap between "
+        "x = 0.5 and 2.5, and one of them most of all at the right end, beyond the last point.",
         xlabel="x",
         ylabel="y",
         xlim=(-5, 5),
@@ -748,7 +750,7 @@ draw(
 
 # %% [markdown]
 # So our seventy lines train a network. It took a thousand rounds and twenty points for *one* wave, and the next wave would take
-# as many. That it can be had for one step and ten points is what this course is about.
+# as many. That a rough version of it can be had for one step and ten points is what this course is about.
 
 # %% [markdown]
 # ## What you should have seen
@@ -799,7 +801,7 @@ draw(
 # 1,761 passes, one per output.
 # </details>
 # <details><summary>B · Forward mode, one pass.</summary>
-# Right. One input, so one pass, and nothing has to be kept, however many steps the training has.
+# Right. One input, so one pass, and nothing of earlier steps has to be kept, however many there are.
 # </details>
 # <details><summary>C · Forward mode, 1,761 passes: one per parameter.</summary>
 # Forward mode costs one pass per *input*. The parameters are the outputs here.
@@ -834,5 +836,5 @@ draw(
 #   plain numbers, so try our test on it: does it know the second derivative of $x^3$?
 #
 # **Now you:** the [exercises of this chapter](../exercises/02_backpropagation.ipynb): two rules, the sum over uses, the order
-# of visits, a check that finds *which* slope is wrong, and a network that learns one sine from data in parts. **Next:** chapter
-# 03 is to come; go on with [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb).
+# of visits, a check that finds *which* slope is wrong, and a network that learns one sine from data in parts. **Next:**
+# [03 · Many tasks, few examples](03_many_tasks.ipynb).

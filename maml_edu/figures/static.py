@@ -10,6 +10,7 @@ import base64
 import html
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from maml_edu.figures.style import GRID, INK, LINE, ROLES
 
 PANEL = 5.2  # inches
 DPI = 110
+TITLE = 10.5  # points
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,29 @@ def _place(scene):
 
 def _height(scene):
     """Inches for one panel: the axes, then title, axis label and legend around them."""
-    lines = len(textwrap.wrap(scene["title"], 54))
+    lines = len(_title_lines(scene["title"]))
     height = _box(scene)[1] + 0.2 * lines + (0.25 if scene["diagram"] else 0.65)
     place, columns = _place(scene)
     return height + 0.19 * -(-len(_labelled(scene)) // columns) if place == "below" else height
+
+
+def _title_lines(title):
+    """The title in lines of at most 54 characters, fewer if one of them is wider than the axes."""
+    for characters in range(54, 20, -1):
+        lines = textwrap.wrap(title, characters)
+        if max(map(_title_inches, lines), default=0) <= 0.86 * PANEL:
+            break
+    return lines
+
+
+@cache
+def _title_inches(line):
+    """How wide a line of a title is."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=_LOOK["font.family"], weight="bold")
+    return TextPath((0, 0), line, size=TITLE, prop=font).get_extents().width / 72
 
 
 def _panel(ax, scene):
@@ -277,8 +298,8 @@ def _axes(ax, scene):
         ax.set(xlabel="", xticks=[])
         ax.spines["bottom"].set_visible(False)
         ax.grid(False)
-    title = "\n".join(textwrap.wrap(scene["title"], 54))
-    ax.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
+    title = "\n".join(_title_lines(scene["title"]))
+    ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold")
     if scene["equal"]:
         ax.set_aspect("equal")
 

@@ -132,6 +132,18 @@ def test_the_file_holds_pixels_and_nothing_else():
     assert image.info.keys() <= {"transparency"}
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Three starts, one wave: each network has found it from twenty points",
+        " ".join(["MMMM WWWW"] * 9),
+    ],
+)
+def test_no_title_runs_out_of_its_picture(title):
+    above_the_axes = pixels(Scene(**{**vars(plain()), "title": title}))[:35, :, 3]
+    assert (above_the_axes > 0).any() and (above_the_axes[:, -5:] == 0).all()
+
+
 def test_a_note_is_painted():
     assert draw(busy_scene()).png != draw(_without_notes()).png
 
