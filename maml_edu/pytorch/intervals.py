@@ -22,8 +22,9 @@ class Evaluation:
 
     For each number of steps: `median` with `median_ci95`, `mean` with `ci95`, the share of `runaways`, and in
     `trust` the figure whose interval holds. A few tasks on which the inner steps diverge can be all that a mean
-    says. Then mean ± ci95 covers the true mean about as often as a coin falls on one side (53 % of the time,
-    measured on sine waves with 5 shots after 10 steps), while the median's interval holds.
+    says. Then mean ± ci95 covers the true mean about as often as a coin falls on one side (54 % of the time,
+    in one run of benchmarks/reproduce/interval_coverage.py: sine waves, 5 shots, 10 steps), while the median's
+    interval holds.
     """
 
     metric: str
@@ -131,8 +132,8 @@ class Evaluation:
                 f"! intervals of {len(self)} tasks do not keep their promise: evaluate on 20 or more"
             ]
         return [
-            "! a few tasks dominate this mean, and its interval may not hold: trust the median, or "
-            "evaluate on more tasks"
+            "! the scores are too skewed, or a few tasks too far off, for this mean's interval to be "
+            "trusted: trust the median, or evaluate on more tasks"
         ]
 
 
