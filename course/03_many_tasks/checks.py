@@ -1005,7 +1005,7 @@ def paired_difference(answer, rng):
             partial(_wrong_numbers, ours, theirs, draws, tuple(got[:3]), ruled_out),
             what="the numbers",
         )
-        if got[3] not in ("ours", "theirs", "undecided"):
+        if not isinstance(got[3], str) or got[3] not in ("ours", "theirs", "undecided"):
             raise WrongAnswer('the verdict is one of the words "ours", "theirs" and "undecided"')
         expect(got[3], verdict, partial(_wrong_verdicts, ours, theirs, draws), what="the verdict")
 

@@ -345,7 +345,7 @@ def _walk_of(rng, kind):
 
 def _a_pair(got):
     values = array_of(got) if isinstance(got, list | tuple | np.ndarray) else None
-    if isinstance(got, list | np.ndarray) and np.shape(got) == (2,):
+    if isinstance(got, list | np.ndarray) and values is not None and values.shape == (2,):
         raise WrongAnswer("return a tuple of two whole numbers: `return peak, again`")
     if values is not None and values.shape == (2,) and values.dtype.kind == "f":
         raise WrongAnswer(

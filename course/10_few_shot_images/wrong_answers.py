@@ -799,9 +799,9 @@ def bias_halved(support_x, support_y):
 
 
 @wrong_answer("10.prototype_head", says="stops at classes of unequal size")
-def reshaped_by_equal_counts(support_x, support_y):
+def stacked_by_equal_counts(support_x, support_y):
     ways = support_y.max() + 1
-    x = support_x[np.argsort(support_y)].reshape(ways, -1, support_x.shape[1])
+    x = np.stack([support_x[support_y == k] for k in range(ways)])  # (ways, shots, features)
     return 2 * x.mean(1), -(x.mean(1) ** 2).sum(1)
 
 
