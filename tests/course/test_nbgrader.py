@@ -1,7 +1,7 @@
-"""Plain nbgrader, no help of ours: a teacher's course of every chapter, three students each.
+"""Plain nbgrader, no help of ours: a teacher's course of every chapter, and its students.
 
 `source/` gets `solutions/*.ipynb`; what is handed in is what a learner has: the stub of
-`exercises/` filled in rightly, the same with one wrong answer in it, and, of the first chapter, the stub as it is.
+`exercises/` filled in rightly; and, of the first chapter, the stub as it is and with one wrong answer in it.
 One course and one gradebook serve all tests here, so they belong on one worker (loadfile).
 """
 
@@ -19,7 +19,7 @@ from course_files import exercise_ids, found_chapters, source
 from maml_edu.checks.exercise import load_chapter, wrong_answers
 
 TIMEOUT = 300  # seconds for one call of nbgrader
-FIRST = next(filter(exercise_ids, found_chapters()), "")  # its stub is handed in, too
+FIRST = next(filter(exercise_ids, found_chapters()), "")  # its stub and a wrong answer, too
 CONFIG = """
 c = get_config()
 c.CourseDirectory.course_id = "course"
@@ -94,9 +94,9 @@ def graded(school, root, read):
             answers = answer_cells(read(solution))
             if chapter == FIRST:
                 school.hand_in("blank", chapter, read(stub))
+                wrong = answers | one_wrong_answer(chapter)
+                school.hand_in("wrong", chapter, filled_in(read(stub), wrong))
             school.hand_in("right", chapter, filled_in(read(stub), answers))
-            wrong = answers | one_wrong_answer(chapter)
-            school.hand_in("wrong", chapter, filled_in(read(stub), wrong))
             school.nbgrader("autograde", chapter)
         return lambda student: school.scores(student, chapter)
 
@@ -164,8 +164,9 @@ def test_plain_nbgrader_leaves_the_written_answer_to_a_person(exercise_chapter, 
     assert graded(exercise_chapter)("right")[written] is None
 
 
-def test_plain_nbgrader_takes_the_points_of_one_wrong_answer_only(exercise_chapter, graded):
-    failed = f"check_{wrong_answers(exercise_chapter)[0].exercise.split('.')[1]}"
-    scores = automatic(graded(exercise_chapter)("wrong"))
-    assert scores == expected(exercise_chapter) | {failed: 0}
-    assert 0 < sum(scores.values()) < sum(expected(exercise_chapter).values())
+@pytest.mark.parametrize("chapter", [FIRST])
+def test_plain_nbgrader_takes_the_points_of_one_wrong_answer_only(chapter, graded):
+    failed = f"check_{wrong_answers(chapter)[0].exercise.split('.')[1]}"
+    scores = automatic(graded(chapter)("wrong"))
+    assert scores == expected(chapter) | {failed: 0}
+    assert 0 < sum(scores.values()) < sum(expected(chapter).values())

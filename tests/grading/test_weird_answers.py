@@ -23,7 +23,7 @@ CHAPTERS = with_exercises()
 ITEMS = [(chapter, item.id) for chapter in CHAPTERS for item in load_chapter(chapter)]
 SOLUTIONS: dict[str, dict] = {}
 
-THINNED = 3  # of the odd parts of an answer to a check that computes much, every third is tried
+THINNED = 4  # of the odd parts of an answer to a check that computes much, every fourth is tried
 DEEP: list = []
 for _ in range(300):
     DEEP = [DEEP]
