@@ -395,7 +395,7 @@ class StandIn:
 
 KNOWN_ERRORS = {
     *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)),
-    "AxisError", "LinAlgError", "OutOfMemoryError", "UFuncTypeError", "_ArrayMemoryError",
+    "AxisError", "LinAlgError", "OutOfMemoryError", "UFuncTypeError",
 }  # fmt: skip
 
 

@@ -361,9 +361,8 @@ class _Vectors:
         )
         names = ("step", "exp_avg", "exp_avg_sq")  # in torch's Adam
         self.states = [dict(zip(names, each, strict=True)) for each in averages]
-        self.known: list[int] | None = (
-            None  # what was in the states of torch's Adam when they were looked at last
-        )
+        # What was in the states of torch's Adam when they were looked at last.
+        self.known: list[int] | None = None
 
     def take(self, params, optimiser):
         """θ into the vectors; the averages, too, where they are not yet, or no longer, those of torch's Adam."""

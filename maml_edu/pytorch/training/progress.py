@@ -35,9 +35,8 @@ class Progress(contextlib.AbstractContextManager):
         self.writes_lines = wanted and self.bar.disable and not _in_notebook()
         self.written = _clock()
         self.next = 0.0
-        self.paced: tuple[float, int] | None = (
-            None  # since when: the first stride may have compiled
-        )
+        # (when, iterations done) after the first stride, which may have compiled: the pace is reckoned from there.
+        self.paced: tuple[float, int] | None = None
         self.lines, self.shown, self.validations = 0, start, len(history.validation)
 
     def show(self, done: int, last: bool = False):
