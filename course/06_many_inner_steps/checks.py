@@ -539,16 +539,17 @@ def _pairs_gone_wrong(case, own, got, best):
     """own: the answer; got: the same, or the best pair if the answer is as good."""
     curvatures, noise, start, steps, switch = case
     ones, least = np.ones_like(curvatures), _loss_of(_final_loss, best, case)
+    nothing = np.full(2, np.nan)
 
     def agrees(pair, near=0.04):
-        """`got` if it is that pair, or if both are as good as the best; else a pair of nothing."""
+        """`got` if it is that pair, or if both are as good as the best; else what no answer equals."""
         pair = np.asarray(pair, dtype=float)
         as_good = got is best and _loss_of(_final_loss, pair, case) <= 1.03 * least
         same = _is_pair(own) and np.all(np.abs(np.log(array_of(own) / pair)) < near)
-        return got if as_good or same else -ones[:2]
+        return got if as_good or same else nothing
 
     def lowest(loss, instead=case, top=None, slack=1.005, **how):
-        """`got` if the answer makes this loss least, or nearly, and else a pair of nothing."""
+        """`got` if the answer makes this loss least, or nearly, and else what no answer equals."""
 
         def judged(first, second, instead):
             return loss(first, second, instead, **how)
