@@ -1,6 +1,7 @@
 """Which files the course has: shared by the tests of this folder and their conftest."""
 
 import ast
+from functools import cache
 
 from maml_edu import places
 
@@ -48,6 +49,7 @@ def _places(chapter, decorator):
     return [(id, count, name) for (id, name), count in zip(found, before, strict=True)]
 
 
+@cache  # asked for again with every test that runs for each exercise
 def _decorated(path, decorator):
     """(the decorator's first argument, the function's name) for all functions that have it."""
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
