@@ -1,5 +1,6 @@
 """What every test gets: a learner's record and data folder of its own, and one core."""
 
+import itertools
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NUMBERS = itertools.count()
 SLOWEST = [
     "test_packaging.py",
     "test_browser.py",
@@ -53,13 +55,15 @@ def pytest_xdist_make_scheduler(config, log):
 def no_test_touches_the_real_record(tmp_path_factory):
     """Fixtures of a wider scope than one test write below a temporary folder, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAML_EDU_HOME", str(tmp_path_factory.mktemp("home")))
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("MAML_EDU_HOME", str(home))
         patch.delenv("MAML_EDU_WORK", raising=False)
         patch.delenv("MAML_EDU_DATA", raising=False)
-        yield
+        yield home
 
 
 @pytest.fixture(autouse=True)
-def empty_record(tmp_path, monkeypatch):
-    """Each test starts with an empty record."""
-    monkeypatch.setenv("MAML_EDU_HOME", str(tmp_path / "maml_edu_home"))
+def empty_record(no_test_touches_the_real_record, monkeypatch):
+    """Each test starts with an empty record: a folder that is made when the test writes, and not before."""
+    home = no_test_touches_the_real_record / str(next(NUMBERS))
+    monkeypatch.setenv("MAML_EDU_HOME", str(home))
