@@ -29,13 +29,13 @@ SLOWEST = [
 
 
 def pytest_collection_modifyitems(items):
-    """The slowest files first, so that workers who share the files end together; two long trainings shortened."""
+    """The slowest files first, so that workers who share the files end together; long trainings shortened."""
     rank = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
-    notebook, long, short = SHORTENED
     for item in items:
-        if item.path.match(notebook):
-            item.cell.source = item.cell.source.replace(long, short)
+        for notebook, long, short in SHORTENED:
+            if item.path.match(notebook):
+                item.cell.source = item.cell.source.replace(long, short)
 
 
 @pytest.hookimpl(optionalhook=True)

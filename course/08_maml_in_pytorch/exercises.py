@@ -435,6 +435,8 @@ check("08.which_bug", which_bug, hidden=True)
 # waves comes from `maml_edu`; the second cell draws.
 
 # %%
+import os
+
 import numpy as np
 from torch import nn
 from torch.func import functional_call
@@ -504,8 +506,9 @@ def your_curve(history, before, after):
 # %%
 picture = None
 try:
-    history = train()
-    picture = draw(your_curve(history, *adapted_error()))
+    if "NBGRADER_EXECUTION" not in os.environ:  # while work is graded nobody waits for a picture
+        history = train()
+        picture = draw(your_curve(history, *adapted_error()))
 except NotImplementedError:
     print("First write 08.1 and 08.3. Then this cell trains with them.")
 picture

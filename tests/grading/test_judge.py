@@ -64,6 +64,14 @@ def test_the_empty_notebook_of_a_chapter_is_not_done(chapter, verdicts):
     assert {v.outcome for v in found.values()} == {"not done"} and not any(points(found))
 
 
+@needs_box
+def test_a_cell_without_points_can_see_that_work_is_graded_and_leave_its_training_out(verdicts):
+    """A training in every notebook of a class would take hours; 07 and 08 ask as this one does."""
+    training = "import os\nassert 'NBGRADER_EXECUTION' in os.environ, 'a long training'\n"
+    found = verdicts(solved(meta_slope=training + solutions()["meta_slope"]))
+    assert found["04.meta_slope"].outcome == "right"
+
+
 # One notebook asks for one wrong answer to each exercise: the first, the second, and so on.
 BANK = {chapter: exercise.wrong_answers(chapter) for chapter in (CHAPTER, IMAGES)}
 ROUNDS = [
