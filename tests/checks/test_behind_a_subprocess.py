@@ -25,8 +25,8 @@ from maml_edu.checks.exercise import WrongAnswer, find, judge, load_chapter, wro
 WORKER = Path(__file__).parents[1] / "helpers" / "answering_worker.py"
 CHAPTERS = [chapter for chapter in found_chapters() if exercise_ids(chapter)]
 EXERCISES = [(chapter, id) for chapter in CHAPTERS for id in exercise_ids(chapter)]
-# The bank judges every wrong answer, in its own process; here three of each exercise will do.
-WRONG = [(c, id, n) for c in CHAPTERS for id, n, _ in wrong_answer_places(c) if n < 3]
+# The bank judges every wrong answer, in its own process; here two of each exercise will do.
+WRONG = [(c, id, n) for c in CHAPTERS for id, n, _ in wrong_answer_places(c) if n < 2]
 UNUSUAL = [(c, id, n) for c in CHAPTERS for id, n, _ in right_answer_places(c)]
 
 
