@@ -196,7 +196,7 @@ print(f"the first call took about {ratio:.0f} times as long as the later ones")
 # program is timed once, the next round starts with another one, and only ratios *within* a round are
 # compared. Then take the **median** of the ratios: one bad round cannot move it (a mean it can). Chapters 02 and 05
 # took the *fastest* round, which is enough for a factor of two. But the fastest rounds of two programs may come from
-# different moments, and a minimum has no interval such as the next one.
+# different moments, and a minimum has no interval like the one below.
 
 
 # %%
@@ -229,7 +229,7 @@ def interval(ratios):
 # assumed about the shape of the noise; only that one $m$ is the median of all rounds (the machine may slow down, as long
 # as it slows both programs alike), and that they do not depend on each other.
 #
-# The second is not quite true: what disturbs a round often disturbs the next one as well. So here is the same program
+# The last condition is not quite met: what disturbs a round often disturbs the next one as well. So here is the same program
 # against itself, whose true ratio is 1, twice by each clock:
 
 # %%
@@ -241,10 +241,10 @@ for clock in (time.perf_counter, CLOCK) * 2:
           f"single rounds {min(ratios):.2f} to {max(ratios):.2f}")  # fmt: skip
 
 # %% [markdown]
-# Whoever times each program once can find anything within the last two numbers of a line. The medians stay nearer to
-# 1. Were the rounds independent, an interval would miss 1 once in 28 times; it may happen more often, and mostly by a few
-# per cent. So these lines are your yardstick: call it a speed-up only when its *interval* lies above 1, by more than these
-# miss it. When 1 is inside, you cannot tell yet.
+# Whoever times each program once can find anything within the last two numbers of a line. The medians stay nearer to 1.
+# If the rounds were independent, an interval would miss 1 once in 28 times. It may happen more often, mostly by a few per
+# cent. So these lines are your yardstick: call it a speed-up only when its *interval* lies above 1 by more than the
+# largest of these misses. When 1 is inside, you cannot tell yet.
 #
 # ## The ladder
 #
