@@ -269,7 +269,8 @@ check("07.more_steps_at_test", more_steps_at_test, hidden=True)
 #
 # 600 tasks give 600 curves. A table shows their mean and half the width of its 95 % confidence interval, $1.96\, s/\sqrt n$,
 # with $s$ the standard deviation over the tasks (dividing by $n - 1$). But the 95 % are a promise of the *normal*
-# distribution, and a mean of $n$ losses is nearly normal only if $n$ is large for how skewed the losses are. A rule of thumb
+# distribution (chapter 03 saw it broken), and a mean of $n$ losses is nearly normal only if $n$ is large for how skewed
+# the losses are. A rule of thumb
 # from survey statistics (Cochran, *Sampling Techniques*) asks for
 #
 # $$n > 25\, g^2, \qquad g = \frac1n \sum_i \Big(\frac{x_i - \bar x}{s_n}\Big)^3,$$
@@ -324,12 +325,14 @@ check("07.evaluate", evaluate, hidden=True)
 # *difficulty 3/5 · 18 minutes · 3 points · further*
 #
 # A 95 % interval promises: of 100 tests, each on new tasks, the intervals of about 95 contain the true value. That promise can be
-# *measured*. Take very many losses as the **population**, so that its mean and its median are known; draw many small tests
+# *measured*, as chapter 03 did. Take very many losses as the **population**, so that its mean and its median are known;
+# draw many small tests
 # from it; count how many of their intervals contain the truth. Do so for two intervals:
 #
 # - **of the mean**: $\bar x \pm 1.96\, s/\sqrt n$, as in 07.4;
 # - **of the median**: from the $k$-th smallest to the $k$-th largest of the $n$ losses, with
-#   $k = \lfloor n/2 - 0.98\sqrt n \rfloor$. (Each loss lies below the true median with probability ½, so the number of
+#   $k = \lfloor n/2 - 0.98\sqrt n \rfloor$. (No draws, unlike in 03.4: each loss lies below the true median with
+#   probability ½, so the number of
 #   losses below it is distributed like that of heads in $n$ tosses of a coin (*binomial*), with standard deviation $\sqrt n/2$,
 #   whatever the tail looks like.)
 

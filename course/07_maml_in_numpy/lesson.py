@@ -9,8 +9,9 @@
 # - run the sinusoid experiment of the paper and read its result: medians, means, and when the interval of a mean can be believed;
 # - say why a network trained on *all* waves cannot be tuned to *one* in a few steps, and what MAML's starting point has that it lacks.
 #
-# **Needs** [chapter 01](01_gradient_descent.ipynb) (momentum, eigenvalues, the limit $2/\lambda_{\max}$) and
-# [chapter 04](04_gradient_of_a_step.ipynb) (the gradient of a gradient step). **Takes** about 70 minutes (two
+# **Needs** [chapter 01](01_gradient_descent.ipynb) (momentum, eigenvalues, the limit $2/\lambda_{\max}$),
+# [chapter 03](03_many_tasks.ipynb) (honest evaluation), [chapter 04](04_gradient_of_a_step.ipynb) (the gradient of a
+# gradient step) and, for one *further* part, [chapter 05](05_hessians.ipynb) (power iteration). **Takes** about 70 minutes (two
 # of them are computing); sections marked *further* take 30 more. **CPU** is plenty; no GPU, no download.
 
 # %% [markdown]
@@ -140,7 +141,8 @@ for steps in (0, 1, 2, 10):
 #
 # The meta-loss is the query loss after adaptation, averaged over tasks. Its gradient with respect to θ goes *through*
 # the inner step: $\nabla_\theta L_{\text{Q}}(\varphi) = (I - \alpha H_{\text{S}}(\theta))\,\nabla L_{\text{Q}}(\varphi)$, as in
-# chapter 04. We do not write that formula; we only ask for the gradient of a function that contains the step.
+# chapter 04 (a factor for each step, as in [chapter 06](06_many_inner_steps.ipynb)). We do not write that formula; we
+# only ask for the gradient of a function that contains the step.
 #
 # (`sum(losses) / len(losses)` and not `np.mean(losses)`: `losses` is a list, not an array that `ref.grad` could follow, and
 # `np.mean` of it stops with an error.)
@@ -669,7 +671,7 @@ print(
 
 # %% [markdown]
 # Is α = 0.01 beyond the limit $2/\lambda_{\max}$ of chapter 01 there? Let us measure $\alpha\lambda_{\max}$ along the way,
-# from θ to φ after ten steps: on 20 ordinary waves and on that one. Power iteration, as in
+# as [chapter 06](06_many_inner_steps.ipynb) did, from θ to φ after ten steps: on 20 ordinary waves and on that one. Power iteration, as in
 # [chapter 05](05_hessians.ipynb), needs only Hessian-vector products, and gives the eigenvalue that is largest in *size*, with its sign.
 
 
@@ -717,7 +719,8 @@ for i in steep:
 # %% [markdown]
 # At θ most support sets of five are *beyond* the limit, and yet about nine waves in ten end better after ten steps than after one: the loss is
 # not a quadratic. The long first step takes the network to a place where it is flatter, and from there on α is short enough for most.
-# Nobody told MAML to do so. It was asked for a start from which *one* step goes far, and such a start is steep. What goes wrong on the
+# Nobody told MAML to do so. It was asked for a start from which *one* step goes far, and such a start is steep (chapter
+# 06 saw α give way to it). What goes wrong on the
 # wave furthest astray is probably that no step leads to a place that is flat enough: its curvature *stays* beyond the limit and grows, and
 # after one step that goes well, so does the error. That alone does not decide it, though: the curvature of an ordinary wave's loss stays beyond
 # the limit, too, and its error only goes from 0.09 to 0.22.

@@ -48,7 +48,7 @@
 # ## PyTorch in ten lines
 #
 # A **tensor** is PyTorch's array. One with `requires_grad=True` remembers what is computed from it; that
-# record is the **graph**, and a tensor's own part of it is its *history*: `grad_fn`, the operation that
+# record is the **graph** (chapter 02's tape), and a tensor's own part of it is its *history*: `grad_fn`, the operation that
 # made it. A tensor that nothing made, such as a parameter, is a **leaf**; its `grad_fn` is `None`.
 # `torch.autograd.grad(y, x)` walks the graph back from y to x and returns dy/dx, one entry per input.
 # `y.backward()` does so too and *adds* the result to what is in `x.grad`. `detach()` gives the number without
@@ -184,11 +184,14 @@ for create_graph in (True, False):
 # %% [markdown]
 # `create_graph=True` says: *record the computation of this gradient too, I want to differentiate it
 # again*. That one keyword is all the second order there is in PyTorch's classical interface. Without
-# it the slope is a plain number, and the derivative sees $\varphi = \theta - \text{constant}$.
+# it the slope is a plain number, and the derivative sees $\varphi = \theta - \text{constant}$: the trap of chapter 02's
+# tape again, and as silent.
 #
 # What does it cost? Arithmetic: on the way back each inner step multiplies a vector by $I - \alpha H_{\text{S}}$
-# ([chapter 05](05_hessians.ipynb)). And memory: the graphs of *all* inner steps are kept until the way back has passed them, so it
-# grows with their number. First-order forgets the graph of a step as soon as its slope is there.
+# ([chapter 05](05_hessians.ipynb), [chapter 06](06_many_inner_steps.ipynb)). And memory: the graphs of *all* inner steps
+# are kept until the way back has passed them, so it
+# grows with their number ([chapter 09](09_fast_maml.ipynb) keeps one at a time). First-order forgets the graph of a step
+# as soon as its slope is there.
 
 # %% [markdown]
 # ## The textbook loop
@@ -226,7 +229,7 @@ print("first bias, first five slopes:", grads["0.bias"][:5].numpy().round(4))
 # %% [markdown]
 # ## The same with `torch.func`
 #
-# `torch.func` has the functional tools of chapter 07 for tensors: `grad(f)` is the function that
+# `torch.func`, first met in chapter 05, has the functional tools of chapter 07 for tensors: `grad(f)` is the function that
 # computes $\nabla f$ with respect to its *first* argument. Here that is a dict, and so is the gradient, under the same
 # names. It can always be differentiated again: there is no keyword to forget.
 # `vmap(f)` runs `f` for every entry of a leading axis **at once**, so the Python loop over tasks
@@ -361,7 +364,7 @@ for first in (0, 50, 100):
 # %% [markdown]
 # ## Is the second order on? Two tests for your own code
 #
-# **One:** finite differences of the meta-loss. They know nothing of graphs.
+# **One:** finite differences of the meta-loss, along chapter 02's random directions. They know nothing of graphs.
 
 
 # %%
@@ -829,7 +832,7 @@ report("weight decay inside", decayed)
 # </details>
 # <details><summary>(c) The Hessian is zero?</summary>
 #
-# No. A Hessian may be zero along many directions (chapter 04), and along those the two agree at every α. But the
+# No. A Hessian may be zero along many directions (chapter 05), and along those the two agree at every α. But the
 # Hessian does not depend on α; it is only multiplied by it.
 #
 # </details>

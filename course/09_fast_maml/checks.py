@@ -859,7 +859,7 @@ def differentiated(answer, *problem):
         ) from error
 
 
-@exercise("09.walk_back", points=5, minutes=40, difficulty=4, interface="torch")
+@exercise("09.walk_back", points=5, minutes=30, difficulty=4, interface="torch")
 def walk_back(answer, rng):
     """Walk back, past several query losses"""
     network = itertools.cycle((True, True, False))

@@ -4,7 +4,7 @@
 # Each cell `check(…)` says whether your function is right and, if not, what it computes instead. Arrays are
 # NumPy's, except in 09.6, where they are float64 tensors, none with `requires_grad=True`.
 #
-# - **Core**, about 90 minutes: 09.1, 09.2, 09.4, 09.6.
+# - **Core**, about 80 minutes: 09.1, 09.2, 09.4, 09.6.
 # - **Further**, about 65 minutes: 09.5 and 09.8, which need the core of the lesson only; 09.3 and 09.7, which
 #   belong to *Further E* and *Further A* of the lesson.
 #
@@ -184,6 +184,8 @@ check("09.all_reduce", all_reduce, hidden=True)
 #    time: first that of the query loss, then those of the inner steps;
 # 3. a *thrifty back-walk* does the same, and releases each set as soon as no later graph is built at it:
 #    $\varphi_K$ after the query loss, $\varphi_{K-1}$ after the last inner step, and so on.
+#
+# As in the lesson $\varphi_K$ counts and $\varphi_0$, which is θ, does not. (In exercise 06.4 it was the other way round.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "memory_law", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -281,13 +283,13 @@ check("09.predict_speed_up", predict_speed_up, hidden=True)
 # %% [markdown]
 # ## 09.6 Walk back, past several query losses
 #
-# *difficulty 4/5 · 40 minutes · 5 points*
+# *difficulty 4/5 · 30 minutes · 5 points*
 #
 # MAML++ (Antoniou, Edwards & Storkey 2019, arXiv 1810.09502) takes the query loss after *every* step,
 # $L = \sum_{k=0}^{K} w_k L_{\text{Q}}(\varphi_k)$ (it has $w_0 = 0$; take any $w_0$), and Meta-SGD (Li, Zhou, Chen &
-# Li 2017, arXiv 1707.09835) learns the inner rates. Take the walk of the lesson and make it do both, for one rate. At
-# each $\varphi_k$ another gradient joins $v$: when? And α has a slope, too:
-# $\varphi_{k+1} = \varphi_k - \alpha \nabla L_{\text{S}}(\varphi_k)$ depends on α directly at every step.
+# Li 2017, arXiv 1707.09835) learns the inner rates. Take the walk of the lesson and make it do both, for one rate. The
+# slope of α is chapter 06's, summed over the steps. What is new are several query losses: at each $\varphi_k$ another
+# gradient joins $v$. When? And which $v$ does the slope of α take?
 #
 # The tensors have no `requires_grad`, so the lesson's `torch.autograd.grad` does not run on them as they are. Shorter
 # here is `torch.func.grad(loss)(params, x, y)`: the slope, a dict like `params`. (The check cannot tell how you got
@@ -336,17 +338,16 @@ check("09.walk_back", walk_back, hidden=True)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# α moves $\varphi_{k+1}$ by $-\nabla L_{\text{S}}(\varphi_k)$ while $\varphi_k$ stands still; how the loss
-# responds is $v_{k+1}$. Sum over the steps.
+# As in 06: α moves $\varphi_{k+1}$ by $-\nabla L_{\text{S}}(\varphi_k)$ while $\varphi_k$ stands still. How the loss
+# responds is $v_{k+1}$, which holds every query loss from $\varphi_{k+1}$ on, and not yet that at $\varphi_k$.
 #
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
 # Numbers in place of dicts: $L_{\text{S}} = \tfrac12 a\varphi^2$ has the slope $a\varphi$ and $H = a$;
 # $L_{\text{Q}} = \varphi$ has the slope 1. With one step, $v_1 = w_1$, then $v_0 = (1 - \alpha a)v_1 + w_0$, and
-# $dL/d\alpha = -v_1\,a\varphi_0$. Which terms does a second step add? For $Hv$ with tensors:
-# `g, pull = torch.func.vjp(f, p)` gives `g = f(p)` and `pull(v)`, a tuple of one, the transposed Jacobian of `f`
-# times `v`.
+# $dL/d\alpha = -v_1\,a\varphi_0$. Which terms does a second step add? For $Hv$ with tensors, chapter 05's VJP:
+# `g, pull = torch.func.vjp(f, p)` gives `g = f(p)` and `pull(v)`, a tuple of one.
 #
 # </details>
 

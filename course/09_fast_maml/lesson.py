@@ -9,13 +9,13 @@
 # - compare two programs without fooling yourself: warm-up, interleaved rounds, the median of ratios and its
 #   interval;
 # - say whether a program waits for arithmetic or for its own bookkeeping, and what would help;
-# - take MAML's gradient by walking back over the inner steps, $v \leftarrow v - \alpha H v$, and say what
-#   that saves;
+# - take MAML's gradient without keeping the graphs of the inner steps, and say what that saves and what it costs;
 # - further: write a Hessian-vector product by hand, hold a program against the limits of its machine, and share
 #   a meta-batch between processes.
 #
-# **Needs** chapters 07 and 08 · **about 60 minutes** to the summary, 65 more for the parts marked *further* ·
-# CPU; a GPU is used if there is one; no download
+# **Needs** chapters 05 to 08, and the interval of a median and the paired differences of chapter 03; *Further A* also
+# the work by hand of chapter 02 · **about 55 minutes** to the summary, 60 more for the parts marked *further* · CPU; a
+# GPU is used if there is one; no download
 #
 # The speeds in this lesson are measured while it runs. Those that you see before you run it are those of the
 # machine that built the notebook, and of that hour. Yours will differ, and the text says only what should not.
@@ -149,13 +149,11 @@ for name, run in rungs.items():
 #
 # ## How to measure without fooling yourself
 #
-# A clock first. `time.perf_counter` is the clock on the wall; it also runs while the machine runs somebody else's
-# program. `time.process_time` runs only while ours computes. For a program of one thread that waits for nothing
-# they agree on an idle machine, and on a busy one the second is steadier, so we take it. It is the wrong one for
-# whatever waits or shares its work: files, a GPU, threads, processes. (On Windows it ticks only 64 times a
-# second; there we keep the wall clock.)
-#
-# Whatever does not last many ticks must be repeated within one measurement.
+# A clock first. `time.perf_counter` also runs while the machine runs somebody else's program, `time.process_time` only
+# while ours computes. For a program of one thread that waits for nothing they agree on an idle machine, and on a busy
+# one the second is steadier, so we take it. It is the wrong one for whatever waits or shares its work: files, a GPU,
+# threads, processes. (On Windows it ticks only 64 times a second; there we keep the wall clock.) Whatever does not last
+# many ticks must be repeated within one measurement.
 
 # %%
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
@@ -178,9 +176,8 @@ resolution = time.get_clock_info(CLOCK.__name__).resolution
 print(f"{CLOCK.__name__}: its ticks are shorter than a microsecond: {resolution < 1e-6}")
 
 # %% [markdown]
-# **Trap 1: the first call.** It imports, compiles, allocates memory. We have already called every rung once
-# (to compare gradients), so this trap is shut. Here is what it does in general: a fresh function
-# that nobody has called yet, its first call against the median of the next nine.
+# **Trap 1: the first call.** It imports, compiles, allocates memory. We have already called every rung once, so this
+# trap is shut. Here is what it does in general: the first call of a fresh function against the median of the next nine.
 
 
 # %%
@@ -197,7 +194,9 @@ print(f"the first call took about {ratio:.0f} times as long as the later ones")
 # **Trap 2: the machine changes under you.** Other programs run, the processor heats up and slows down. Time
 # the *same* program in two halves and you will find a "speed-up". The remedy is **rounds**. In each round every
 # program is timed once, the next round starts with another one, and only ratios *within* a round are
-# compared. Then take the **median** of the ratios: one bad round cannot move it (a mean it can).
+# compared. Then take the **median** of the ratios: one bad round cannot move it (a mean it can). Chapters 02 and 05
+# took the *fastest* round, which is enough for a factor of two. But the fastest rounds of two programs may come from
+# different moments, and a minimum has no interval like the one below.
 
 
 # %%
@@ -222,16 +221,16 @@ def interval(ratios):
 
 
 # %% [markdown]
-# **What the interval means.** Imagine rounds without end; half of their ratios lie below their median $m$ and
-# half above. So each of our 15 rounds falls below $m$ as a tossed coin falls heads. The 4th smallest lies above
-# $m$ only if at most three rounds fell below it: at most three heads in 15 tosses, which happens with probability
-# $(1 + 15 + 105 + 455)/2^{15} = 1.8\,\%$. The same on the other side leaves $96.5\,\%$. Nothing is assumed about
-# the shape of the noise; only that the rounds do not depend on each other, and that one $m$ is the median of them
-# all. (The machine may slow down meanwhile, as long as it slows both programs alike.)
+# **What the interval means.** It is chapter 03's interval of a median, and the ratios within a round are its paired
+# differences. For 15 rounds the bootstrap has the same places, and a coin explains them. Imagine rounds without end; half
+# of their ratios lie below their median $m$. So each of our 15 falls below $m$ as a tossed coin falls heads. The 4th
+# smallest lies above $m$ only if at most three rounds fell below it: at most three heads in 15 tosses, which happens
+# with probability $(1 + 15 + 105 + 455)/2^{15} = 1.8\,\%$. The same on the other side leaves $96.5\,\%$. Nothing is
+# assumed about the shape of the noise; only that one $m$ is the median of all rounds (the machine may slow down, as long
+# as it slows both programs alike), and that they do not depend on each other.
 #
-# It is not the range of single rounds. That range says what *one* comparison can show, and further rounds can only
-# widen it. The interval says where the *median* is known to be, and shrinks in the long run. Here is the
-# same program against itself, whose true ratio is 1, twice by each clock:
+# The last condition is not quite met: what disturbs a round often disturbs the next one as well. So here is the same program
+# against itself, whose true ratio is 1, twice by each clock:
 
 # %%
 for clock in (time.perf_counter, CLOCK) * 2:
@@ -242,10 +241,10 @@ for clock in (time.perf_counter, CLOCK) * 2:
           f"single rounds {min(ratios):.2f} to {max(ratios):.2f}")  # fmt: skip
 
 # %% [markdown]
-# Whoever times each program once can find anything within the last two numbers of a line. The medians stay
-# nearer to 1. (On a busy machine the clock on the wall mostly has the wider intervals; on an idle one the two are
-# alike.) Each interval should hold 1; by chance, once in 28 times, one does not. Call it a speed-up only when its
-# *interval* lies above 1; when 1 is inside, you cannot tell yet.
+# Whoever times each program once can find anything within the last two numbers of a line. The medians stay nearer to 1.
+# If the rounds were independent, an interval would miss 1 once in 28 times. It may happen more often, mostly by a few per
+# cent. So these lines are your yardstick: call it a speed-up only when its *interval* lies above 1 by more than the
+# largest of these misses. When 1 is inside, you cannot tell yet.
 #
 # ## The ladder
 #
@@ -265,8 +264,8 @@ speed_ladder(speed, ends)
 
 # %% [markdown]
 # To climb the ladder with a network of your own, change the line `model = …` at the top, take your own `batch`, and
-# run the cells up to here again. `closed` and `native` are for multilayer perceptrons with relu; for others they
-# say so and are left out.
+# run the cells up to here again. `closed` and `native` are for networks like ours, linear layers with relu between
+# them; for others they say so and are left out.
 #
 # Now from rung to rung: what has gone each time?
 #
@@ -346,10 +345,9 @@ for name, run in two_rungs(4).items():
 # So nearly all of the loop's time goes into *starting* operations: with a seventieth of the arithmetic it hardly
 # gets faster, and the arithmetic alone would be done in about a hundredth of the time, or less.
 #
-# vmap starts far fewer operations, but each of them takes longer. So 14 times fewer operations do not make it 14
-# times as fast. Two things make an operation of vmap expensive. It passes through the layers of `vmap` and `grad`,
-# which turn one task's operation into one for all tasks: that, too, is start, and the thin network pays it as well.
-# And it is larger: a hidden layer has 25 · 10 · 40 = 10,000 numbers, the weights of all tasks have
+# vmap starts 14 times fewer operations, but each of them takes longer, for two reasons. It passes through the layers of
+# `vmap` and `grad`, which turn one task's operation into one for all tasks: that, too, is start, and the thin network
+# pays it as well. And it is larger: a hidden layer has 25 · 10 · 40 = 10,000 numbers, the weights of all tasks have
 # 25 · 40 · 40 = 40,000. What does size alone cost?
 
 # %%
@@ -363,38 +361,22 @@ for count, taken in cost.items():
     )
 
 # %% [markdown]
-# A thousand numbers cost hardly more than one; from ten thousand on, size begins to count. How much does it count
-# in vmap's own time? As much as the thin network saves: by far the smaller part. Most of vmap's time is start, too.
+# A thousand numbers cost hardly more than one; from ten thousand on, size begins to count. In vmap's own time it counts
+# as much as the thin network saves: by far the smaller part. Most of vmap's time is start, too.
 #
 # ## vmap → back-walk: do not keep what you can walk back to
 #
-# Write $v_K = \nabla L_{\text{Q}}(\varphi_K)$, the gradient of the query loss at the adapted parameters. One
-# inner step is $\varphi_{k+1} = \varphi_k - \alpha \nabla L_{\text{S}}(\varphi_k)$. Its Jacobian is
-# $I - \alpha H_k$, where $H_k$, the Hessian of the *support* loss at $\varphi_k$, is a symmetric matrix. The
-# chain rule from the last step to the first is
+# This rung is chapter 06's walk back, $v \leftarrow v - \alpha H_k v$, from $v = \nabla L_{\text{Q}}(\varphi_K)$ down
+# to $k = 0$; the meta-gradient is the mean over tasks of what arrives. (This is for one α. Exercise 05.4 has a rate for
+# each parameter.) And $Hv$ is chapter 05's reverse over reverse: the gradient of the number $g \cdot v$, where
+# $g = \nabla L_{\text{S}}(\varphi_k)$, with $v$ held fixed. What matters here: step $k$ needs $\varphi_k$ and nothing
+# else. So forget the graphs on the way forward, keep the parameters, and build each step's graph again when you reach it.
 #
-# $$v_k = (I - \alpha H_k)^\top v_{k+1} = v_{k+1} - \alpha H_k v_{k+1}, \qquad
-# \text{in short}\quad v \leftarrow v - \alpha H v,$$
-#
-# and $v_0$ is this task's part; the meta-gradient is the mean of the $v_0$ of all tasks. (This holds for any
-# curvature. Along an eigenvector of $H$ with eigenvalue $\lambda$ the step multiplies $v$ by $1 - \alpha\lambda$:
-# where the loss is flat, $\lambda = 0$, $v$ passes unchanged; along negative curvature it grows.) To do step $k$ one
-# needs $\varphi_k$ and nothing else. So forget the graphs on the way forward, keep the parameters, and build each
-# step's graph again when you reach it.
-#
-# **How to get $Hv$ without $H$.** Let $g = \nabla L_{\text{S}}(\varphi)$ and hold $v$ fixed. Then $g \cdot v$ is
-# one number, and its slope is
-#
-# $$\frac{\partial (g \cdot v)}{\partial \varphi_i}
-# = \sum_j \frac{\partial^2 L_{\text{S}}}{\partial \varphi_i\,\partial \varphi_j}\, v_j = (Hv)_i.$$
-#
-# So differentiate the number $g \cdot v$: that is $Hv$, and nobody has formed $H$.
-#
-# **Which parameters live when.** Keep $\varphi_0 \dots \varphi_K$ to the end. $\varphi_0$ is θ, which is there
-# anyway; $\varphi_1 \dots \varphi_K$ are **K new sets**. Besides these there is **one graph at a time**: first
-# that of the query loss at $\varphi_K$, then those of the inner steps at $\varphi_{K-1}$ down to $\varphi_0$,
-# each gone before the next is built. We write $|\theta|$ for the size of one set of parameters (here 1,761 numbers,
-# 7,044 bytes).
+# **Which parameters live when.** $\varphi_0$ is θ, which is there anyway; $\varphi_1 \dots \varphi_K$ are **K new
+# sets**, kept to the end. (Chapter 06 counted $\varphi_0$ and not $\varphi_K$: K, too. Its segments would hold about
+# $2\sqrt K$, for less than one more walk forward.) Besides these there is **one graph at a time**: first that of the
+# query loss at $\varphi_K$, then those of the inner steps at $\varphi_{K-1}$ down to $\varphi_0$, each gone before the
+# next is built. We write $|\theta|$ for the size of one set (here 1,761 numbers, 7,044 bytes).
 
 
 # %%
@@ -424,7 +406,8 @@ print("same gradient:", all(torch.allclose(want[n], got[n], rtol=1e-3, atol=1e-4
 
 # %% [markdown]
 # On the ladder it runs under `vmap`, for all tasks at once. It starts *more* operations than vmap alone, since each
-# step's slope is computed twice. What do the ladder's rounds say of the two?
+# step's slope is computed twice. With the two gradients of $Hv$ that makes about $4K + 1$ gradients; the recorded loop,
+# whose graphs hold the slopes already, takes $3K + 1$. What do the ladder's rounds say of the two?
 
 # %%
 if "vmap" in times and "back-walk" in times:
@@ -438,7 +421,8 @@ if "vmap" in times and "back-walk" in times:
 #
 # Count the bytes that PyTorch keeps for the way back: `saved_tensors_hooks` hands us every tensor that a graph
 # saves, and the graph keeps what we return in its place: an object that reports when it is deleted, which happens
-# when the graph goes. To see activations, we take 100 support examples in place of 10.
+# when the graph goes. To see what is kept for each example (chapter 02: $a_-$, and where $z > 0$), we take 100 support
+# examples in place of 10.
 #
 # Next to each measured number stands its **law**. For the recorded loop it is
 # $K(\text{graph of a step} + |\theta|) + \text{graph of the query}$: each graph hangs on the parameters at which it
@@ -516,14 +500,15 @@ for k, a, b in zip(counts, plain, walked, strict=True):
 memory_against_steps(counts, plain, walked)
 
 # %% [markdown]
-# The recorded loop grows by a step's graph (activations for each example, and slopes) *and* by $|\theta|$. That is
+# The recorded loop grows by a step's graph (what each example needs, and slopes) *and* by $|\theta|$. That is
 # why the picture shows 54 KiB a step, though a step's graph alone has 48. Its law is a per cent or two too high here:
 # it counts some numbers that need not be kept, biases among them. The back-walk lies above its law by 7,044 bytes,
 # one $|\theta|$, for any K: that is $v$, which the graph of $g \cdot v$ saves. (With one inner step it saves nothing.)
 #
 # The back-walk grows by $|\theta|$ only, whatever the number of examples. How much that saves depends on how large
-# a step's graph is, compared with $|\theta|$. Three convolutional networks on five images, and a wide network of
-# two hidden layers on ten examples:
+# a step's graph is, compared with $|\theta|$. Here are three sizes of `Conv4` on five images, and a wide network of two
+# hidden layers on ten examples. (Chapter 10 explains `Conv4`, its filters and its loss. Here only sizes matter: larger
+# images make a larger graph, more filters make more parameters.)
 
 
 # %%
@@ -556,24 +541,23 @@ for what, network, inputs in [
           f"10 steps: recorded / walk = {saved:4.1f}")  # fmt: skip
 
 # %% [markdown]
-# On large images with few filters a step's graph is some two hundred times as large as the parameters, and a run
-# with many inner steps runs out of memory on the recorded loop long before it does on the walk. On small images
-# with many filters the walk saves a factor of about three; where a step's graph is far smaller than $|\theta|$
-# (wide layers, few examples), hardly anything.
+# On large images with few filters a step's graph is some two hundred times as large as the parameters, and the recorded
+# loop runs out of memory long before the walk does. On small images with many filters the walk saves a factor of about
+# three; where a step's graph is far smaller than $|\theta|$ (wide layers, few examples), hardly anything.
 #
 # For a step back, the library's walk uses the function below. `linearised` returns $g = \nabla L_{\text{S}}$ and a
-# function that returns $Hu$ for any $u$. It gets both from `torch.func.vjp`: given `slope_at` and the parameters,
-# `vjp` returns the slope and `pull`, and `pull(u)` is the transposed Jacobian of the slope times $u$. That Jacobian
-# is $H$, which is symmetric. (`moving` are the names of the parameters that the inner loop changes: here all.
-# `maml.slope_of(loss, …)` is the library's and takes the loss itself; `slope_of` of this lesson takes its value.)
+# function that returns $Hu$ for any $u$. `vjp` gives both: `pull` is chapter 05's VJP of `slope_at`, whose Jacobian is
+# the symmetric $H$.
+# (`moving` are the names of the parameters that the inner loop changes: here all. `maml.slope_of(loss, …)` is the
+# library's and takes the loss itself; `slope_of` of this lesson takes its value.)
 
 # %%
 show_source(lean.BackWalk.linearised)
 
 # %% [markdown]
-# The rest is as in `walk_back`, except that the library also takes query losses after *every* step, and the slope
-# with respect to α. You add both in exercise 09.6; look into `maml_edu/pytorch/fast/lean.py` afterwards. (There
-# `pulls` is empty unless `keep` asks for some steps' graphs to be kept.)
+# The rest is as in `walk_back`, except that the library also takes query losses after *every* step, and chapter 06's
+# slope of α. You add both in exercise 09.6; look into `maml_edu/pytorch/fast/lean.py` afterwards. (There `pulls` is
+# empty unless `keep` asks for some steps' graphs to be kept.)
 #
 # ## Back-walk → closed form → native
 #
@@ -581,7 +565,8 @@ show_source(lean.BackWalk.linearised)
 # down as formulas, in NumPy, for all tasks at once. Without views it starts some four hundred operations, hardly
 # fewer than vmap's five hundred; but each is cheaper to start, and so is each view (*Further A* derives and counts
 # them). `native` compiles these formulas and does one task after the other, in *one* call (*Further B* looks into
-# it).
+# it). Both keep what they computed in every step, for speed: per task, their memory grows as the recorded loop's does,
+# with the examples, too.
 #
 # ## The roofline: starting or computing?
 #
@@ -622,14 +607,16 @@ print(f"width 400: vmap has {ratio:.2f} times the loop's speed  ({low:.2f} to {h
 #
 # | engine | rung | how | for |
 # | --- | --- | --- | --- |
-# | `textbook` | loop | task after task, double backward | whatever autograd can differentiate twice |
-# | `plain` | vmap | `vmap` of each task's gradient, then the mean | whatever `vmap` can run, with dropout, too; wide networks may lose |
-# | `lean` | back-walk | the back-walk under `vmap` | the same without dropout, in less memory |
+# | `textbook` | loop | task after task, `create_graph=True` | whatever autograd can differentiate twice |
+# | `plain` | vmap | `vmap` of each task's gradient, then the mean | whatever `vmap` can run, dropout\* included; wide networks may lose |
+# | `lean` | back-walk | the back-walk under `vmap` | the same without dropout\*, in less memory |
 # | `threads` | | the back-walk, each thread with tasks of its own | convolutions and large networks on a CPU |
-# | `closed` | closed form | by hand, in NumPy | multilayer perceptrons on a CPU |
-# | `native` | native | by hand, compiled | multilayer perceptrons on a CPU |
+# | `closed` | closed form | by hand, in NumPy | linear layers with relu, on a CPU |
+# | `native` | native | by hand, compiled | linear layers with relu, on a CPU |
 # | `conv` | | by hand, compiled | networks like Conv4 on a CPU |
 # | `compiled` | | the back-walk through `torch.compile` | whoever has a C++ compiler and half a minute |
+#
+# \* Dropout sets numbers to 0 at random. The back-walk computes each slope twice, and would draw others the second time.
 #
 # With `engine="auto"`, the default, a learner takes the first that applies, in a fixed order: by hand; then, for
 # convolutions or more than 100,000 parameters, `threads`; then the back-walk (for its memory; `plain` may be somewhat
@@ -648,13 +635,12 @@ print(default.explain(batch))
 # - The same program against itself: single rounds lie apart; the medians lie nearer to 1.
 # - The loop waits for starts: with a seventieth of the arithmetic it takes nearly as long, and its arithmetic alone
 #   is about a hundredth of its time, or less.
-# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer: mostly for the layers that
-#   it passes through, which are start, too, and least for its size.
-# - Memory: the recorded loop grows by a step's whole graph and $|\theta|$, the back-walk by $|\theta|$. In speed
-#   the back-walk is no better than vmap here.
+# - It starts about 14 times as many operations as vmap, but each of vmap's takes longer, mostly to start.
+# - Memory: the recorded loop grows by a step's whole graph and $|\theta|$, the back-walk by $|\theta|$, and it is no
+#   faster than vmap here.
 # - In the live figure: one task spends over 90 % of the product's time on starting; about a dozen tasks make it half
-#   and half; at width 400 one task is past the bend. There vmap has little left to give, and can even lose, since it
-#   moves the numbers of all tasks at once. The GPU bends at 20 million flops: 100 tasks at width 100.
+#   and half; at width 400 one task is past the bend, and vmap can even lose, since it moves the numbers of all tasks at
+#   once. The GPU bends at 20 million flops: 100 tasks at width 100.
 #
 # ## Three questions
 #
@@ -695,7 +681,7 @@ print(default.explain(batch))
 # </details>
 # <details><summary>(b) Fewer operations?</summary>
 #
-# Yes. 8 ms are in reach: more tasks in each operation, fused operations, derivatives by hand, native code.
+# Yes. 8 ms are in reach: more tasks in each operation, several operations made one, derivatives by hand, native code.
 #
 # </details>
 # <details><summary>(c) Four threads?</summary>
@@ -735,9 +721,9 @@ print(default.explain(batch))
 # 2. An operation takes $t_\text{start} + f/\text{peak}$: small ones wait for starts, large ones for arithmetic.
 # 3. Back-walk: $v \leftarrow v - \alpha H_k v$ from $v = \nabla L_{\text{Q}}(\varphi_K)$ to the meta-gradient,
 #    $H_k$ the Hessian of $L_{\text{S}}$ at $\varphi_k$.
-# 4. Memory: both keep K new sets of parameters. The recorded loop keeps K + 1 graphs besides, the back-walk one.
-# 5. $Hv$ costs about as much arithmetic as two gradients (chapter 08; *Further B* counts it). What a program takes
-#    beyond its arithmetic is starts and moved numbers.
+# 4. Memory: both keep K new sets of parameters (the walk in segments about $2\sqrt K$, chapter 06). The recorded loop
+#    keeps K + 1 graphs besides, the back-walk one, for about $4K + 1$ gradients in place of $3K + 1$.
+# 5. What a program takes beyond its arithmetic is starts and moved numbers.
 #
 # Here the core ends: go to [the exercises](../exercises/09_fast_maml.ipynb), or on to [chapter
 # 10](10_few_shot_images.ipynb). What follows are five parts for the curious, each on its own. Their text unfolds
@@ -746,26 +732,15 @@ print(default.explain(batch))
 # %% [markdown]
 # ## Further A · Derivatives by hand
 #
-# *25 minutes.* Autograd builds a graph to find $Hv$ and throws it away. For one kind of network we can write the
-# answer down.
+# *20 minutes.* Autograd builds a graph to find $Hv$ and throws it away. For one kind of network we can write the
+# answer down: chapter 05's third way, forward over reverse, taken through chapter 02's table by hand.
 #
 # <details><summary>The R-operator, and a network of two weights</summary>
 #
-# **The network.** A layer takes its input $a_-$ to $z = Wa_- + b$ and gives out $a = \mathrm{relu}(z)$, the input
-# of the next layer. The *last* layer is linear: $a = z$. We write one example; $a_-$, $z$, $a$ are vectors.
-#
-# **Backpropagation.** For each layer let $\delta = \partial L/\partial z$: how the loss responds to what the layer
-# computes *before* its relu. At the output, for the mean squared error over $n$ examples with one output each,
-# $\delta = \tfrac2n(a - y)$. From a layer to the one below, whose numbers carry a minus: $a_-$ enters $z$ through
-# $W$, and $a_- = z_-$ where $z_- > 0$; so $\delta_- = W^\top\delta$ where $z_- > 0$, else 0. And as $W_{ij}$
-# multiplies $(a_-)_j$ into $z_i$, the slope is $\partial L/\partial W = \delta a_-^\top$; that of $b$ is
-# $\delta$. With several examples, the slopes are *sums over examples* of these; the sign for the sum is left out
-# (the $\tfrac1n$ of the mean is inside δ).
-#
 # **The R-operator.** Write $R\{\cdot\}$ for the derivative along a direction $u = (U, u_b)$ of the parameters:
-# how a number changes when the parameters set off from $(W, b)$ with velocity $(U, u_b)$ (Pearlmutter 1994). So
-# $R\{W\} = U$, $R\{b\} = u_b$, and $R$ obeys the product rule. Then $R\{\nabla L\} = Hu$: the derivative of the
-# gradient along $u$ is the Hessian times $u$. Apply $R$ to each line of backpropagation:
+# how a number changes when the parameters set off from $(W, b)$ with velocity $(U, u_b)$ (Pearlmutter 1994). This is
+# forward mode: $R\{W\} = U$, $R\{b\} = u_b$, and $R$ obeys the product rule. And $R\{\nabla L\} = Hu$. So apply $R$
+# to each line of chapter 02's table (one example; slopes are sums over examples):
 #
 # | | line | its $R\{\cdot\}$ |
 # | --- | --- | --- |
@@ -775,25 +750,25 @@ print(default.explain(batch))
 # | backward | $\delta_- = W^\top\delta$ where $z_- > 0$ | $R\{\delta_-\} = W^\top R\{\delta\} + U^\top\delta$ where $z_- > 0$ |
 # | slopes | $g_W = \delta a_-^\top$, $g_b = \delta$ | $R\{g_W\} = R\{\delta\}a_-^\top + \delta R\{a_-\}^\top$, $R\{g_b\} = R\{\delta\}$ |
 #
-# The inputs do not move: $R\{x\} = 0$. (relu's own second derivative is zero wherever it exists.)
+# The inputs do not move: $R\{x\} = 0$. And relu's own second derivative is zero wherever it exists. Still $Hu$ is not
+# chapter 05's Gauss–Newton part alone: the two terms with δ itself are the rest, and come from the product of two layers.
 #
-# **By numbers.** The network 1-1-1: one input, one hidden relu, one linear output. Take $w_1 = 2$, $w_2 = 1$, no
-# biases, one example $x = 1$, $y = 1$. Turn only the first weight: $u$ has $U_1 = 1$ and zeros elsewhere.
+# **By numbers.** Chapter 02's example without its silent unit: $w_1 = 2$, $w_2 = 1$, $x = y = 1$, with $a_1 = 2$,
+# $\delta_2 = \delta_1 = 2$ and the slopes 4 and 2. Turn only the first weight: $U_1 = 1$, $U_2 = 0$, no biases.
 #
-# | | line | $R\{\cdot\}$ |
-# | --- | --- | --- |
-# | layer 1 | $z_1 = 2$, $a_1 = 2$ | $R\{z_1\} = U_1 x = 1$, $R\{a_1\} = 1$ |
-# | layer 2 | $a_2 = z_2 = 2$ | $R\{a_2\} = w_2 R\{a_1\} = 1$ |
-# | output | $\delta_2 = 2(2 - 1) = 2$ | $R\{\delta_2\} = 2 \cdot 1 = 2$ |
-# | backward | $\delta_1 = w_2\delta_2 = 2$ | $R\{\delta_1\} = w_2 R\{\delta_2\} + U_2\delta_2 = 2 + 0 = 2$ |
-# | slope of $w_2$ | $\delta_2 a_1 = 4$ | $R\{\delta_2\}a_1 + \delta_2 R\{a_1\} = 4 + 2 = 6$ |
-# | slope of $w_1$ | $\delta_1 x = 2$ | $R\{\delta_1\}x = 2$ |
+# | | $R\{\cdot\}$ |
+# | --- | --- |
+# | layer 1 | $R\{z_1\} = U_1 x = 1$, $R\{a_1\} = 1$ |
+# | layer 2 | $R\{a_2\} = w_2 R\{a_1\} + U_2a_1 = 1 + 0 = 1$ |
+# | output | $R\{\delta_2\} = 2 \cdot 1 = 2$ |
+# | backward | $R\{\delta_1\} = w_2 R\{\delta_2\} + U_2\delta_2 = 2 + 0 = 2$ |
+# | slope of $w_2$ | $R\{\delta_2\}a_1 + \delta_2 R\{a_1\} = 4 + 2 = 6$ |
+# | slope of $w_1$ | $R\{\delta_1\}x = 2$ |
 #
-# So the first column of the Hessian is $(2, 6)$. Check it by hand: near this place $L = (w_2w_1 - 1)^2$, whose
-# derivatives are $\partial^2 L/\partial w_1^2 = 2w_2^2 = 2$ and
-# $\partial^2 L/\partial w_1\partial w_2 = 4w_1w_2 - 2 = 6$. Now turn the other weight, $U_2 = 1$, yourself: the
-# Hessian is symmetric, so one of your two numbers must be 6: 4 from $W^\top R\{\delta\}$ and 2 from
-# $U^\top\delta$. Without that last term the Hessian would not be symmetric. The cell below has both columns.
+# So the first column of the Hessian is $(2, 6)$. Check it: near this place $L = (w_2w_1 - 1)^2$, with
+# $\partial^2 L/\partial w_1^2 = 2w_2^2 = 2$ and $\partial^2 L/\partial w_1\partial w_2 = 4w_1w_2 - 2 = 6$. Now turn
+# the other weight, $U_2 = 1$, yourself. The Hessian is symmetric, so one of your two numbers must be 6: 4 from
+# $W^\top R\{\delta\}$, the Gauss–Newton part, and 2 from $U^\top\delta$, the rest. The cell below has both columns.
 #
 # </details>
 
@@ -820,12 +795,15 @@ print(
 )
 
 # %% [markdown]
-# Open the source and find each line of the table. There a row is an example, so that $W a_-$ reads
-# `times(inputs, weight.swapaxes(1, 2))`; a task axis stands in front; and what is *where* $z > 0$ reads
-# `* (… > 0)`. The products of matrices in the slopes are the sums over examples.
+# Open the source and find each line of the table. A `Pass` is one forward and backward pass of all tasks: a task axis in
+# front, and a row per example, as in chapter 02. But PyTorch's `weight` is $W$ itself, where 02's `w` is its transpose.
+# So $Wa_-$ reads `times(…, weight.swapaxes(1, 2))`, and $W^\top\delta$ reads `times(delta, weight)`; `times` is a product
+# of matrices for each task. *Where $z > 0$* reads `* (… > 0)`, asked of $a$, which is positive at the same places. In
+# `hessian_times`, `u` and `u_bias` are $U$ and $u_b$; `turned` holds the $R\{a\}$ and `turning` the $R\{\delta\}$ of all
+# layers. (The last two lines of `curvature` are for the loss of chapter 10.)
 
 # %%
-show_source(closed.Pass.hessian_times)
+show_source(closed.Pass)
 
 # %% [markdown]
 # Is it right for the whole network? Against autograd's Hessian-vector product, in float64, along a random
@@ -850,8 +828,7 @@ for name, mine in zip(double, by_hand, strict=True):
     print(f"{name:9} agrees to 1e-9: {np.allclose(mine[0], by_autograd[name], 1e-9, 1e-12)}")
 
 # %% [markdown]
-# Now the whole walk: the rung `closed`, for our case. A `Pass` is one forward and backward pass of all tasks. It
-# keeps the pass of every step, as the recorded loop does: time for memory.
+# Now the whole walk: the rung `closed`, for our case. It keeps the `Pass` of every step: time for memory.
 
 
 # %% jupyter={"source_hidden": true}
@@ -905,9 +882,9 @@ print(f"(views left out in both; vmap has {operations.get('vmap', 0)} operations
 # The **arithmetic limit**: count the flops of one task, and measure how many a second one core does at best, in a
 # large float32 matrix product (`sgemm`).
 #
-# The network with $n$ examples: forward $F = 2n(1\cdot40 + 40\cdot40 + 40\cdot1)$. A gradient is forward, back
-# and slopes, $3F$. A Hessian-vector product costs about as much arithmetic as two gradients: each of these three
-# once more, with two products in place of one, $6F$. Per task $K(3F + 6F) + 3F$.
+# The network with $n$ examples: forward $F = 2n(1\cdot40 + 40\cdot40 + 40\cdot1)$. By chapter 05's prices a gradient
+# costs $3F$, and $Hv$ another $6F$ (a little less, since the first layer has no δ to pass on). Per task
+# $K(3F + 6F) + 3F$: the closed form has each step's slope already.
 
 
 # %% jupyter={"source_hidden": true}
@@ -921,9 +898,8 @@ flops = TASKS * flops_of_a_task()
 print(f"one task: {flops_of_a_task():,} flops; one outer step: {flops:,}")
 
 # %% [markdown]
-# The speed of `sgemm` belongs in the same rounds as the rungs. Two more programs that we shall need go into
-# these rounds: `one + one`, which is nearly all start, and a hundred products of 10 × 40 by 40 × 40, each of two
-# matrices of its own: as small as the largest products of our network.
+# The speed of `sgemm` belongs in the same rounds as the rungs. So do `one + one`, which is nearly all start, and a hundred
+# products of 10 × 40 by 40 × 40, each of two matrices of its own: as small as the largest products of our network.
 
 # %% jupyter={"source_hidden": true}
 square, square_too = torch.rand(1024, 1024), torch.rand(1024, 1024)
@@ -952,24 +928,23 @@ marks = {name: (flops / count, share[name] * peak) for name, count in operations
 roofline(np.median(times["start"]), peak, marks, share["small products"] * peak)
 
 # %% [markdown]
-# The *order* is what the picture explains: more arithmetic in an operation, nearer to the ceiling. It does not
-# explain the distance of the marks from the line: vmap and the closed form do nearly as much in an operation, and the
-# closed form is several times as fast; native code has *one* start, and still is far below the ceiling. The reasons
-# differ from rung to rung.
+# The picture explains the *order*: more arithmetic in an operation, nearer to the ceiling. It does not explain how far
+# the marks are from the line: vmap and the closed form do nearly as much in an operation, and the closed form is several
+# times as fast; native code has *one* start, and still is far below the ceiling. The reasons differ.
 #
 # - *loop, vmap, back-walk*: a recorded operation costs more to start than the bare `one + one` that the slope is
-#   drawn from, the views between the operations are started, too, and most operations are no products: they add and
-#   mask, and count no flops.
+#   drawn from, the views between the operations are started, too, and most operations are no products: they add, or
+#   set to 0 what lies where $z \le 0$, and count no flops.
 # - *closed form*: cheaper starts, but three of four operations are no products, and each of these reads and
 #   writes arrays of 25 tasks. And the products are small: `sgemm` reaches its speed when a number that it has
 #   loaded takes part in hundreds of multiplications, here it takes part in 10 or 40. The dashed line is what
 #   PyTorch makes of a hundred such products.
 # - *native*: one start, though no small one (a call looks at its arguments and makes arrays of tensors), and
-#   products of its own, written for this size, which come nearer to `sgemm`. They keep a small block of the result
-#   in registers, the few dozen numbers that the processor computes with directly, while all 40 terms are added.
-#   But these products are the smaller part of its time. The rest counts few flops or none, and goes in small
-#   portions: the call itself, transposes, at every step new parameters and the direction $-\alpha v$, biases, masks,
-#   products with the single input or output.
+#   products of its own, which come nearer to `sgemm`: they keep a small block of the result in registers, the few dozen
+#   numbers that the processor computes with directly, while all 40 terms are added. But these products are the smaller
+#   part of its time. The rest counts few flops or none, and goes in small portions: the call itself, transposes, at every
+#   step new parameters and the direction $-\alpha v$ (the step back is computed as $v + H(-\alpha v)$), biases, zeros where
+#   $z \le 0$, products with the single input or output.
 #
 # How much do the products take, and how much the transposes? Per task the walk has 9 products of 32,000 flops a
 # step, and 3 for the query loss: two in three are 10 × 40 by 40 × 40, the slopes are 40 × 10 by 10 × 40. It
@@ -1009,9 +984,9 @@ if "native" in rungs:
         print(f"{what} take {part:.0f} % of native's time")
 
 # %% [markdown]
-# So a program can be short of arithmetic although each product is fast. To transpose a matrix is no arithmetic at
-# all, and takes about as long as 32,000 multiplications and additions in a good order. No single portion explains the
-# rest; the next cell estimates one more, the call itself. Now the caches.
+# So a program can be short of arithmetic although each product is fast: to transpose a matrix is no arithmetic at all, and
+# takes about as long as a product. No single portion explains the rest; the next cell estimates one more, the call
+# itself. Now the caches.
 #
 # <details><summary>L1, L2, and what to expect</summary>
 #
@@ -1022,17 +997,14 @@ if "native" in rungs:
 # task at a time: the same numbers are 1.6 kB, the 40 × 40 weights 6.4 kB, and most of what a line writes is in L1
 # when the next reads it, however many tasks there are.
 #
-# The cell below measures both with 5, 25, 100 and 400 tasks. More tasks make every engine cheaper per task at
-# first: they share what a call costs whatever the number of tasks, which the last number estimates. Caches show
-# where the closed form *turns* and native does not. Do not expect a cliff: NumPy's products and the cost of its
-# calls hide most of it.
+# The cell below measures both with 5, 25, 100 and 400 tasks. More tasks make every engine cheaper per task at first: they
+# share what a call costs whatever their number, which the last figure estimates. Caches show if the closed form then
+# *turns* and native does not. Do not expect a cliff: NumPy's products and the cost of its calls hide most of it.
 #
-# **Threads** go over *tasks*, not inside an operation: two threads that share a product of 10 × 40 numbers wait
-# for each other longer than they compute. That is why we set one thread at the top, and why the library does so
-# around its own threads. Try `torch.set_num_threads(2)`, then the ladder again: vmap shares operations, native shares
-# tasks. (Set `CLOCK = time.perf_counter` first: two threads that are busy for one second count as two seconds on the
-# process clock. And do it on an idle machine: while another program holds a core, one thread waits at every operation
-# for the other, and a call can take many times as long as with one thread.)
+# **Threads** go over *tasks*, not inside an operation: two threads that share a product of 10 × 40 numbers wait for each
+# other longer than they compute. That is why we set one thread at the top, and why the library does so around its own
+# threads. Try `torch.set_num_threads(2)` and `CLOCK = time.perf_counter` (to the process clock two threads that are busy
+# for a second count as two), then the ladder again, on an idle machine: vmap shares operations, native shares tasks.
 #
 # </details>
 
@@ -1083,10 +1055,9 @@ for name, learner in learners.items():
 # chapter 07's run does: less to compute, so that the rest weighs more. (The first call compiles; it is not
 # timed.)
 #
-# Compare the last two numbers. Had only the rest become free, the whole could not be more than $1/(1-p)$ times as
-# fast, $p$ being the rest's share. When the measured factor is larger, the gradient's own call has become
-# cheaper, too: nothing is handed from Python to native code and back at each step. (Without numba both ways are
-# the same, and the factor is about 1.)
+# Had only the rest become free, the whole could not be more than $1/(1-p)$ times as fast, $p$ being the rest's share.
+# When the measured factor is larger, the gradient's own call has become cheaper, too: nothing is handed from Python to
+# native code and back at each step. (Without numba both ways are the same, and the factor is about 1.)
 #
 # </details>
 

@@ -67,7 +67,8 @@ check("10.episode", episode, hidden=True)
 #
 # *difficulty 2/5 · 10 minutes · 4 points*
 #
-# The lesson compares "all together" with "one at a time" by the *difference in each episode*. How much does that save?
+# The lesson compares "all together" with "one at a time" by the *difference in each episode*, as 03.6 did, here of means.
+# How much does that save?
 # Give the interval of the difference, and the price of doing without: how many times as many episodes you would need
 # for an interval of the same width if each method were asked about episodes of its own.
 

@@ -14,8 +14,8 @@
 # - carry an inner rate from one loss to another, and see when somebody has not;
 # - give a baseline the same chance as your own method, and read a table that did not.
 #
-# **Needs** chapters 07 and 08; claim 1 also the largest rate of chapter 01 and the power iteration of chapter 05 ·
-# **about 85 minutes**: 60 up to the end of claim 2, 25 more for claim 3, the baselines
+# **Needs** chapters 03, 07 and 08, and what 06 says of the rate and its horizon; claim 1 also the largest rate of chapter
+# 01 and the power iteration of chapter 05 · **about 85 minutes**: 60 up to the end of claim 2, 25 more for claim 3, the baselines
 # and the twenty-way game; and a quarter of an hour for the parts marked *further*, which nothing later needs · CPU; no
 # GPU, no download (Omniglot is used at the end if you have it)
 
@@ -199,9 +199,9 @@ for seed in SEEDS:
             print(f"seed {seed}, β = {meta_lr}, α = {rate}, mean loss: {mean:.1f} ± {half:.1f} %")
 
 # %% [markdown]
-# At β = 0.004 the *smaller* step is better, by more than eight points. But what do these intervals hold? The luck of
-# the tasks that are asked about, not that of the training. Another seed gives other first weights and other training
-# tasks, and with them another network. So we asked the seeds 11 and 12 as well: 67.7 and 67.9 % for 0.4, and 54.9 and
+# At β = 0.004 the *smaller* step is better, by more than eight points. But these intervals hold the luck of the tasks that
+# are asked about, not that of the training (chapter 03): another seed gives another network. So we asked the seeds 11
+# and 12 as well: 67.7 and 67.9 % for 0.4, and 54.9 and
 # 58.0 % for 2.0. Three seeds agree. Is it a finding about α, then?
 #
 # No. At β = 0.016 both are better, and the lead is gone: with the seeds 10, 11 and 12 we measured, for 2.0 less 0.4 by
@@ -423,7 +423,8 @@ for name, statistics, phis in (("own", None, PHI), ("running", running, phi_by_r
 # %% [markdown]
 # With running statistics the step makes the *support* loss larger: it **overshoots**, and φ gives nearly every query
 # the same label. Is it chapter 01's step that was too long? Chapter 07 measured $\alpha\lambda_{\max}$ for that
-# (*further: a few waves of 600*). Here it is for the two kinds of statistics, over six support sets: of everything,
+# (*further: a few waves of 600*). Here it is, again by chapter 05's power iteration, for the two kinds of statistics,
+# over six support sets: of everything,
 # then of the body and of the head by themselves. Next to it stands the support loss after a step of everything, of the
 # body alone (the head stays at θ), and of the head alone. After that, what shorter steps give.
 
@@ -719,7 +720,8 @@ for make, name in ((torchs_own, "nn.BatchNorm2d"), (mt.BatchNorm, "mt.BatchNorm"
 # wrongly (we know of `F.batch_norm`, `F.layer_norm` and embeddings with `padding_idx`). Then the gradient is off by a
 # per mille to a few per cent, with no error and no warning, and a loss curve would hardly show it. With `vmap` on the
 # *outside*, as in `vmap(grad(meta_loss))` and then the mean, all derivatives are taken within one task, and the result
-# is exact. Hessian-vector products within a `vmap` are exact, too, and so is all of first order. Rounding? That is
+# is exact. Hessian-vector products within a `vmap` are exact, too (chapter 09's back-walk takes those), and so is all of
+# first order. Rounding? That is
 # $10^{-15}$ in float64. (The authors of `torch.func` once put such a difference down to numerical precision:
 # pytorch/functorch, pull request 505; see also its issue 534. Measured with torch 2.13; if your torch has it right, all
 # numbers are small.)
@@ -739,7 +741,8 @@ for make, name in ((torchs_own, "nn.BatchNorm2d"), (mt.BatchNorm, "mt.BatchNorm"
 # - *Untrained*: the network as it comes, adapting all its weights. And the pixels.
 #
 # Each row that adapts has its number of steps chosen (up to ten; twenty for a head alone, whose steps cost little); the
-# untrained network and the fine-tuned head also their α. MAML keeps the α of its training.
+# untrained network and the fine-tuned head also their α: a rate is right for a number of steps (chapter 06). MAML keeps
+# the α of its training.
 #
 # The rates of the two short trainings were chosen beforehand, on 200 validation episodes. ProtoNet has β only: with
 # 0.008, 0.016, 0.032 and 0.064 it came to 81.5, 83.3, 84.2 and 84.0 %. MAML has α and β: at β = 0.016 the best α of
