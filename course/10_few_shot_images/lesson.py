@@ -828,8 +828,8 @@ accuracies(ranked, title, chance=0.2, ours=ours, recorded=tuple(recorded))
 # question: hence the second comparison, where both get one query at a time. The grey mark was recorded earlier, on the
 # same episodes; like MAML's 1000 steps, that training used β = 0.004.)
 #
-# Where a baseline wins, say so: **at 150 outer steps each, ProtoNet is about six points above MAML** if all queries
-# come at once, and about nine if they come one by one; and it has no inner loop. The training seed does not decide it:
+# Where a baseline wins, say so: **at 150 outer steps each, ProtoNet is six to seven points above MAML** if all
+# queries come at once, and nine to ten if they come one by one; and it has no inner loop. The training seed does not decide it:
 # with the seeds 11 and 12 we measured leads of 4.9 ± 1.5 and 4.2 ± 1.5 points at once, 7.9 ± 1.6 and 7.4 ± 1.5 one by
 # one. Nor does the number of steps: from the second to the tenth MAML's accuracy changes by less than a point (after
 # 1000 outer steps, too, where the last that was tried was chosen). With less tuning (α = 0.4, one inner step at the
@@ -907,7 +907,7 @@ else:
 # - Same φ, same images, other company: from 94 % (one of each class) to 26 % (one class only). Even
 #   between one of each and all 75 together one answer in twenty changes.
 # - Tuned as carefully as MAML, an *untrained* network that adapts is nine points above the pixels, and at equal 150
-#   outer steps ProtoNet is six points above MAML, nine if each query comes by itself.
+#   outer steps ProtoNet is six to seven points above MAML, nine to ten if each query comes by itself.
 # - *Further:* the gradient of a `vmap` of `nn.BatchNorm2d` is off by a few per cent in second order, in silence; a
 #   `vmap` of gradients is exact, and `mt.BatchNorm` is exact in either order.
 # - In the game: of all 30 questions the network misses 2 and the pixels 13. A pixel of ink that does not match counts
@@ -994,7 +994,7 @@ else:
 # 1. An episode: N classes without replacement, numbered anew; of each K support and Q query images, all different.
 # 2. Report $\bar a \pm 1.96\, s/\sqrt{E}$ over E episodes, s being the standard deviation of their accuracies, beside
 #    chance $1/N$ and baselines that were tuned as hard: α and β together. At equal budgets of 150 outer steps ProtoNet
-#    beat MAML here, by four to six points (seven to nine, one query at a time); after 1000 of each it depended on how
+#    beat MAML here, by four to seven points (seven to ten, one query at a time); after 1000 of each it depended on how
 #    we asked.
 # 3. With $L_{\text{S},n}$ for the support loss of class n, averaged over its shots: sum over ways at rate α = mean at
 #    rate $N\alpha$: $\varphi = \theta - \alpha\nabla_\theta\sum_n L_{\text{S},n} = \theta -
