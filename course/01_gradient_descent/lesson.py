@@ -219,8 +219,8 @@ for kappa in (1, 2, 10, 100, 1000):
 
 # %%
 def steps_needed(curvatures, alpha, mu, limit=20_000):
-    """Steps from (1, 1) until a ravine's minimum is within a millionth and stays so, and the
-    largest distance on the way; None if it is never reached."""
+    """From (1, 1) in a ravine: the steps until θ is within a millionth of the minimum for good, and
+    the largest distance on the way; None if it never is."""
     params, state = {"theta": np.ones(len(curvatures))}, None
     distances = [np.linalg.norm(params["theta"])]
     while 1e-9 < distances[-1] < 1e6 and len(distances) <= limit:
@@ -294,8 +294,8 @@ show_source(ref.momentum)
 # %% [markdown]
 # ## When the loss is not a quadratic
 #
-# Near a minimum where all curvatures are positive, a smooth loss looks like the quadratic of its Hessian, so the limit holds. Further away the
-# curvature changes, and the limit can only warn. Take $L(\theta) = \log\cosh\theta$, which has curvature 1 at its minimum and is nearly
+# Near a minimum where all curvatures are positive, a smooth loss looks like the quadratic of its Hessian, so the limit holds.
+# Further away the curvature changes, and the limit can only warn. Take $L(\theta) = \log\cosh\theta$, which has curvature 1 at its minimum and is nearly
 # straight far out:
 
 
@@ -488,7 +488,7 @@ momentum_map()
 # <details><summary>C: α is above 2/λmax; the steep direction started small and took twenty steps to be seen</summary>
 #
 # Yes. The flat directions hold most of the loss and shrink at first. Along the steep one, with a factor such as −1.3, the
-# distance grows 190-fold in twenty steps, so its part of the loss 36,000-fold, and then dominates.
+# distance grows 190-fold in twenty steps, so its part of the loss 36,000-fold, and that part then dominates.
 # </details>
 #
 # **2. You multiply the loss by 10 and leave α alone. What happens?**

@@ -5,6 +5,7 @@ from `descent_on_contours`.
 """
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
@@ -296,7 +297,8 @@ def _lines_of_one_rate(curvatures):
     def rate(alpha, momentum):
         return np.maximum(growth(low, alpha, momentum), growth(high, alpha, momentum))
 
-    return contours(rate, (0.0, 4 / high), (0.0, 0.999), RATES, size=401)
+    lines = contours(rate, (0.0, 4 / high), (0.0, 0.999), RATES, size=401)
+    return replace(lines, label="pairs of one long-run rate")
 
 
 def _map_scene(alpha, momentum, curvatures):
