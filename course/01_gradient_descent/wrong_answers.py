@@ -688,7 +688,7 @@ def takes_the_sum_of_curvatures_for_each(curvatures, alpha, sigma, examples):
     return len(curvatures) * takes_the_sum_of_curvatures(curvatures, alpha, sigma, examples)
 
 
-@wrong_answer("01.settled_loss", says="one direction with the sum of the λ")
+@wrong_answer("01.settled_loss", says="here one with the sum of the λ")
 def takes_the_sum_of_curvatures(curvatures, alpha, sigma, examples):
     return alpha * sigma**2 / examples / (2 * (2 - alpha * np.sum(curvatures)))
 
