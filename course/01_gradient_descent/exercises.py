@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 01 · Exercises: gradient descent
 #
-# Six functions and a question to answer in words, about 70 minutes in all. Replace
+# Six functions and a question to answer in words, about 80 minutes in all. Replace
 # `raise NotImplementedError()`, run the cell, then run the check below it: it says whether the answer is right, and if
-# not, which mistake it was. The first three are short and follow the lesson; 01.5, 01.6 and the question in words (01.7)
-# ask for what the lesson prepared and did not do. The lesson is [here](../notebooks/01_gradient_descent.ipynb).
+# not, which mistake it was. The first three are short and follow the lesson, and in 01.4 you build its test of a gradient;
+# 01.5, 01.6 and the question in words (01.7) ask for what the lesson prepared and did not do. The lesson is [here](../notebooks/01_gradient_descent.ipynb).
 
 # %%
 import numpy as np
@@ -54,7 +54,7 @@ check("01.descent_step", descent_step, hidden=True)
 # %% [markdown]
 # ## 01.2 The largest stable step size
 #
-# *difficulty 2/5 · 3 minutes · 2 points*
+# *difficulty 1/5 · 3 minutes · 2 points*
 #
 # "The loss became NaN" is the most common accident in training. For a quadratic loss you can say beforehand at which
 # step size it happens.
@@ -211,7 +211,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## 01.5 Where noise settles
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 3/5 · 18 minutes · 3 points*
 #
 # The lesson found the floor of one direction of curvature 1. A network has many directions, with curvatures of their own,
 # and averages its slope over a mini-batch. The derivation is the same; the result has a surprise for small α: look at
@@ -225,7 +225,7 @@ def settled_loss(curvatures, alpha, sigma, examples):
     Along direction i one example's slope is λᵢθᵢ + noise, the noise of mean 0 and standard deviation
     sigma, independent for each direction, example and step. A step takes the mean of `examples` of them.
     curvatures: the λᵢ, (n,), all above 0, in any order; alpha: the step size, below the limit.
-    Returns a number.
+    Returns a number, exact and not simulated.
     """
     ### BEGIN SOLUTION
     variance = sigma**2 / examples
@@ -344,7 +344,7 @@ check("01.curvatures_of_a_path", curvatures_of_a_path, hidden=True)
 # %% [markdown]
 # ## 01.7 In words
 #
-# *written question · 15 minutes · 3 points · graded by a person*
+# *written question · 20 minutes · 3 points · graded by a person*
 #
 # A network trains well with α = 0.02. With α = 0.03 the loss begins at 4 and falls to 0.2 in twelve steps. Then it turns; in
 # the end each step multiplies it by 1.69, and after step 20 it is back at 4.

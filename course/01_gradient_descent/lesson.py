@@ -97,7 +97,7 @@ for alpha in (0.05, 0.25, 0.45, 0.5, 0.55):
 # Two more cases, which networks have plenty of. On flat ground, $\lambda = 0$, the factor is 1 and nothing moves. On a
 # hilltop, $\lambda < 0$, the factor $1 + \alpha|\lambda|$ is above 1 **for every** $\alpha$, and descent rolls away, as it should:
 # there is no minimum here to arrive at. So from now on, unless it says otherwise, all curvatures are positive. (Negative
-# ones come back in chapter 04, where they *amplify* a meta-gradient, and in [chapter 05](05_hessians.ipynb).)
+# ones come back in [chapter 04](04_gradient_of_a_step.ipynb), where they *amplify* a meta-gradient, and in [chapter 05](05_hessians.ipynb).)
 
 # %%
 for lam_now, place in ((4.0, "valley"), (0.0, "flat"), (-1.0, "hilltop")):
@@ -133,8 +133,11 @@ print(np.round(path, 4), "\none step multiplies by", path[1] / path[0])
 # Turning a bowl does not change its shape. Its old axes are still there, as perpendicular directions $u_i$, $n$ of them for
 # $n$ parameters, along which $H$ does nothing but stretch: $Hu_i = \lambda_i u_i$. Such a $u_i$ is called an **eigenvector** of
 # $H$ and $\lambda_i$ its **eigenvalue**: the curvature in that direction. *Every* symmetric matrix has $n$ of them (the
-# spectral theorem). So every quadratic, seen along its eigenvectors, is the case above, before we turned it: a bowl or a
+# spectral theorem). So a turned quadratic, seen along its eigenvectors, is the case above, before we turned it: a bowl or a
 # ravine, a saddle, a hilltop, or, if a curvature is 0, a trough.
+#
+# In these formulas the slope vanishes at 0, so θ is its own distance from there. If it vanishes at $c$, measure from $c$: the loss
+# is $\tfrac12(\theta - c)^\top H(\theta - c)$, its gradient $H(\theta - c)$, and a step multiplies $\theta - c$ by $I - \alpha H$.
 
 # %%
 turn = np.array([[np.cos(0.6), -np.sin(0.6)], [np.sin(0.6), np.cos(0.6)]])  # columns: directions
@@ -145,8 +148,8 @@ u = directions[:, 1]
 print("H u =", np.round(H @ u, 4), " is 10 u =", np.round(10 * u, 4))
 
 # %% [markdown]
-# Write $\theta$ as a sum of parts along these directions, $\theta_k = \sum_i c_i u_i$. A step turns $c_i u_i$ into
-# $c_i u_i - \alpha\lambda_i c_i u_i$: **each direction lives by its own factor $1 - \alpha\lambda_i$ and takes no notice of the others.**
+# Write $\theta$ as a sum of parts along these directions, $\theta_k = \sum_i p_i u_i$. A step turns $p_i u_i$ into
+# $p_i u_i - \alpha\lambda_i p_i u_i$: **each direction lives by its own factor $1 - \alpha\lambda_i$ and takes no notice of the others.**
 
 
 # %%
@@ -155,37 +158,38 @@ def ravine(theta):
 
 
 path = np.array(descend(ravine, np.array([3.0, 1.0]), alpha, 5))  # (6, 2)
-c = path @ directions  # (6, 2): the part along each eigenvector
-print("part along each direction, step by step:\n", np.round(c, 4))
-print("one step multiplies it by", np.round(c[1] / c[0], 4))
+parts = path @ directions  # (6, 2): the part along each eigenvector
+print("part along each direction, step by step:\n", np.round(parts, 4))
+print("one step multiplies it by", np.round(parts[1] / parts[0], 4))
 print("and 1 − αλ is            ", 1 - alpha * curvatures)
+c = np.array([2.0, -1.0])  # the same ravine with its minimum here
+moved = np.array(descend(lambda theta: ravine(theta - c), c + [3.0, 1.0], alpha, 5))
+print("with the minimum at c, θ − c goes the same way:", np.allclose(moved - c, path))
 
 # %% [markdown]
 # All directions share one $\alpha$, so **the steepest one sets the limit**, and the flattest one has to wait:
 #
 # $$\alpha < \frac{2}{\lambda_{\max}}, \qquad\text{left after } k \text{ steps along } u_i:\; |1 - \alpha\lambda_i|^k .$$
 #
-# Here are the rates of two directions, λ = 1 and λ = 4, for every α. The star is where both are equally fast; the text
-# below the next picture is about it.
-
-# %%
-stability_limit(curvatures=(1.0, 4.0))
-
-# %% [markdown]
-# And here is the bowl of the code above, λ = 1 and λ = 10, with its α = 0.15, step by step:
+# Here is the bowl of the code above, λ = 1 and λ = 10, with its α = 0.15, step by step:
 
 # %%
 convergence_by_direction(alpha=0.15, curvatures=(1.0, 10.0))
 
 # %% [markdown]
 # A larger α helps the flat direction and, past $1/\lambda_{\max}$, harms the steep one. The best compromise makes both equally
-# slow (the star): $1 - \alpha\lambda_{\min} = \alpha\lambda_{\max} - 1$, so
+# slow: $1 - \alpha\lambda_{\min} = \alpha\lambda_{\max} - 1$, so
 #
 # $$\alpha = \frac{2}{\lambda_{\min} + \lambda_{\max}}, \qquad\text{and the rate of both is}\quad
 # \frac{\lambda_{\max} - \lambda_{\min}}{\lambda_{\max} + \lambda_{\min}} = \frac{\kappa - 1}{\kappa + 1} .$$
 #
-# Between this α and the limit the steep direction is the slow one; above the limit it blows up.
-#
+# Between this α and the limit the steep direction is the slow one; above the limit it blows up. Here are the rates of two
+# directions for every α, with λ = 1 and λ = 4; the star is the best compromise.
+
+# %%
+stability_limit(curvatures=(1.0, 4.0))
+
+# %% [markdown]
 # The number $\kappa = \lambda_{\max}/\lambda_{\min}$ is the **condition number**: 1 for a round bowl, large for a ravine.
 
 # %%
@@ -202,38 +206,46 @@ for kappa in (1, 2, 10, 100, 1000):
 # %% [markdown]
 # ## Momentum
 #
-# Take α above $1/\lambda_{\max}$: the factor across the ravine is then negative, so the slope across changes its sign with every
-# step, while the slope along keeps its sign. The remedy is memory: keep a **velocity** $v$, a vector like θ, that forgets
-# slowly, by a factor $\mu$ below 1. Across, the slopes cancel; along, they add up. This is **momentum** (Polyak's *heavy ball*).
+# In a ravine, plain descent creeps: the steep direction keeps α small, and along the ravine that is far too little. Take α
+# above $1/\lambda_{\max}$: the factor across is then negative, so the slope across changes its sign with every step, while the
+# slope along keeps its sign. The remedy is memory: keep a **velocity** $v$, a vector like θ, that forgets slowly, by a factor
+# $\mu$ below 1. This is **momentum** (Polyak's *heavy ball*).
 #
 # $$v \leftarrow \mu v + \nabla L(\theta), \qquad \theta \leftarrow \theta - \alpha v .$$
+#
+# Across, the slopes cancel; along, they add up: a steady slope $g$ makes $v = g + \mu g + \mu^2 g + \dots = g/(1 - \mu)$, so
+# with μ = 0.8 the steps become five times as long.
 
 
 # %%
 def steps_needed(curvatures, alpha, mu, limit=20_000):
-    """Steps until a ravine's start (1, 1) is within a millionth of the minimum; None if never."""
+    """From (1, 1) in a ravine: the steps until θ is within a millionth of the minimum for good, and
+    the largest distance on the way; None if it never is."""
     params, state = {"theta": np.ones(len(curvatures))}, None
-    for step in range(1, limit):
+    distances = [np.linalg.norm(params["theta"])]
+    while 1e-9 < distances[-1] < 1e6 and len(distances) <= limit:
         slopes = {"theta": curvatures * params["theta"]}
         params, state = ref.momentum(params, slopes, state, lr=alpha, mu=mu)
-        distance = np.linalg.norm(params["theta"])
-        if not 1e-6 < distance < 1e6:
-            return step if distance < 1 else None
-    return None
+        distances.append(np.linalg.norm(params["theta"]))
+    outside = np.flatnonzero(np.array(distances) > 1e-6)  # steps after which it is further away
+    return None if distances[-1] > 1e-6 else (outside[-1] + 1, max(distances))
 
 
 curvatures = np.array([1.0, 100.0])  # κ = 100
-pairs = [(0.0198, 0.0), (0.0198, 0.5), (0.0198, 0.8), (0.0198, 0.97), (0.033, 0.0), (0.033, 0.67)]
+pairs = [(0.0198, 0.0), (0.0198, 0.5), (0.0198, 0.8), (0.0198, 0.97)]
+pairs += [(0.033, 0.0), (0.033, 0.67), (4 / 121, 81 / 121)]
 for alpha, mu in pairs:
-    steps = steps_needed(curvatures, alpha, mu)
-    print(f"α = {alpha:<6}  μ = {mu:<4}  {'blows up' if steps is None else f'{steps} steps'}")
+    found = steps_needed(curvatures, alpha, mu)
+    end = f"{found[0]} steps, at most {found[1]:.1f} from the minimum" if found else "blows up"
+    print(f"α = {alpha:<7.4g}  μ = {mu:<6.4g}  {end}")
 
 # %% [markdown]
-# (705 and not the table's 691: this start is √2 away, and α is rounded.) Momentum cuts 705 steps to 117, and with both
-# numbers well chosen (the last line) to 85. The rate in the long run, of the distance as always, is then
-# $(\sqrt\kappa - 1)/(\sqrt\kappa + 1)$, with $\sqrt\kappa$ in place of κ (*Further* derives it): here 9/11 ≈ 0.82, as if κ were 10.
-# (85 steps and not the table's 69: with the two best numbers a descent first makes a detour, see *Try it*.) More momentum
-# is not better: with μ = 0.97 it swings past the minimum and back, and is slower than without.
+# (705 and not the table's 691: this start is √2 away, and α is rounded.) Momentum cuts 705 steps to 128, and with both
+# numbers well chosen to 95 (the last line; near that pair, in the line above it, to 85). The rate in the long run, of the distance
+# as always, is then $(\sqrt\kappa - 1)/(\sqrt\kappa + 1)$, with $\sqrt\kappa$ in place of κ (*Further* derives it): here 9/11 ≈
+# 0.82, as if κ were 10. (The table has 69 steps for κ = 10. Here a descent first makes a detour, out to 3.8, and what it costs depends
+# on the last digits of α and μ: see *Try it*.) More momentum is not better: with μ = 0.97 it swings past the minimum and back,
+# and is slower than without.
 #
 # And momentum **raises the limit**: $\alpha = 0.033$ is above $2/\lambda_{\max} = 0.02$ and blows up without momentum, yet arrives
 # with μ = 0.67. Why?
@@ -264,6 +276,10 @@ for alpha, mu in pairs:
 # $$\sqrt\mu = \frac{\sqrt\kappa - 1}{\sqrt\kappa + 1}, \qquad
 # \alpha = \frac{4}{(\sqrt{\lambda_{\min}} + \sqrt{\lambda_{\max}})^2} .$$
 #
+# No other pair does better. If both roots are at most $r < 1$ in size, $z^2 - (1 + \mu - \alpha\lambda)z + \mu$ is not negative at
+# $z = \pm r$, so $(1 - r)(r - \mu) \le r\alpha\lambda \le (1 + r)(r + \mu)$ for both λ. Then κ is at most the right end over the left
+# one, which grows with μ, and μ is at most $r^2$. So $\kappa \le (1 + r)^2/(1 - r)^2$, and $r$ is at least the $\sqrt\mu$ found.
+#
 # For λ = 1 and 100 that is μ = (9/11)² ≈ 0.67 and α = 4/121 ≈ 0.033: the last line of the table. The rate $\sqrt\mu$ of
 # the distance is that of plain descent in a ravine of $\sqrt\kappa$ in place of $\kappa$.
 #
@@ -278,8 +294,8 @@ show_source(ref.momentum)
 # %% [markdown]
 # ## When the loss is not a quadratic
 #
-# Near a minimum every smooth loss looks like the quadratic of its Hessian there, so the limit holds. Further away the
-# curvature changes, and the limit can only warn. Take $L(\theta) = \log\cosh\theta$, which has curvature 1 at its minimum and is nearly
+# Near a minimum where all curvatures are positive, a smooth loss looks like the quadratic of its Hessian, so the limit holds.
+# Further away the curvature changes, and the limit can only warn. Take $L(\theta) = \log\cosh\theta$, which has curvature 1 at its minimum and is nearly
 # straight far out:
 
 
@@ -352,7 +368,7 @@ draw(
 )
 
 # %% [markdown]
-# `check_gradient` does this along random directions, for parameters of any structure. You will want it whenever you write
+# `check_gradient` does this along random directions, for a number, an array, or dicts and lists of them. You will want it whenever you write
 # a derivative by hand:
 
 # %%
@@ -472,7 +488,7 @@ momentum_map()
 # <details><summary>C: α is above 2/λmax; the steep direction started small and took twenty steps to be seen</summary>
 #
 # Yes. The flat directions hold most of the loss and shrink at first. Along the steep one, with a factor such as −1.3, the
-# distance grows 190-fold in twenty steps, so its share of the loss 36,000-fold, and then dominates.
+# distance grows 190-fold in twenty steps, so its part of the loss 36,000-fold, and that part then dominates.
 # </details>
 #
 # **2. You multiply the loss by 10 and leave α alone. What happens?**
@@ -480,7 +496,7 @@ momentum_map()
 # <details><summary>A: the same as if you had multiplied α by 10: the largest stable α is a tenth of what it was</summary>
 #
 # Yes. All slopes and curvatures are ten times as large, λmax among them. A loss that *sums* over examples instead of
-# averaging does just this, and MAML codes have differed by exactly that.
+# averaging does just this.
 # </details>
 # <details><summary>B: nothing, the minimum is at the same place</summary>
 #
@@ -488,7 +504,7 @@ momentum_map()
 # </details>
 # <details><summary>C: it converges ten times as fast, whatever α was</summary>
 #
-# Not whatever α was. Flat directions gain about ten times as long as 10·α·λmax stays below 2, but a steep one may lose: in a
+# Not whatever α was. Flat directions are about ten times as fast, if 10·α·λmax stays below 2, but a steep one may lose: in a
 # ravine with λ = 1 and 100 and 10·α·λmax = 1.9 the flat direction is ten times as fast, while the steep one's factor goes
 # from 0.81 to −0.9. A little before 2 the steep direction becomes the slow one; above 2 it blows up.
 # </details>
@@ -517,11 +533,12 @@ momentum_map()
 #    sets the limit for all. Along a negative curvature the factor exceeds 1 for every $\alpha$.
 # 3. The rate of the slowest direction (of its distance; the loss has the square) is at best $(\kappa - 1)/(\kappa + 1)$, with $\kappa = \lambda_{\max}/\lambda_{\min}$ and $\alpha = 2/(\lambda_{\min} + \lambda_{\max})$.
 # 4. Momentum $v \leftarrow \mu v + \nabla L$ raises the limit to $2(1 + \mu)/\lambda_{\max}$ and, well tuned, puts $\sqrt\kappa$ in place of
-#    $\kappa$: κ = 100 is then like κ = 10 in the long run (the distance times 0.82 per step), after a detour at the start: 85
+#    $\kappa$: κ = 100 is then like κ = 10 in the long run (the distance times 0.82 per step), after a detour at the start: 95
 #    steps instead of 705.
 # 5. On a direction of curvature 1, noise of variance $\sigma^2$ lets the mean loss settle at $\alpha\sigma^2/(2(2 - \alpha))$ (exercise
 #    01.5: what do other curvatures change?).
-# 6. Central differences check a slope to $O(h^2)$; rounding adds about $10^{-16}/h$, so take $h$ near $5\cdot10^{-6}$.
+# 6. Central differences check a slope to $O(h^2)$; rounding adds about $10^{-16}/h$. Where $L$ and its
+#    derivatives are about 1, take $h$ near $5\cdot10^{-6}$ (float64).
 
 # %% [markdown]
 # ## Further reading

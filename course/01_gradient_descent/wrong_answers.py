@@ -46,6 +46,43 @@ def takes_steps_of_one_length(params, slopes, alpha):
     return {name: params[name] - alpha * slopes[name] / norm for name in params}
 
 
+@wrong_answer("01.descent_step", says="do not divide a slope by its norm")
+def takes_steps_of_one_length_each(params, slopes, alpha):
+    return {
+        name: params[name] - alpha * slopes[name] / np.linalg.norm(slopes[name]) for name in params
+    }
+
+
+@wrong_answer("01.descent_step", says="only the sign of the slope")
+def takes_the_sign(params, slopes, alpha):
+    return {name: params[name] - alpha * np.sign(slopes[name]) for name in params}
+
+
+@wrong_answer("01.descent_step", says="multiplied by alpha twice")
+def squares_alpha(params, slopes, alpha):
+    return {name: params[name] - alpha**2 * slopes[name] for name in params}
+
+
+@wrong_answer("01.descent_step", says="multiplied by the parameters")
+def shrinks_by_a_factor(params, slopes, alpha):
+    return {name: params[name] * (1 - alpha * slopes[name]) for name in params}
+
+
+@wrong_answer("01.descent_step", says="weight decay")
+def decays(params, slopes, alpha):
+    return {name: params[name] - alpha * (slopes[name] + params[name]) for name in params}
+
+
+@wrong_answer("01.descent_step", says="have been added up")
+def adds_up_the_slope(params, slopes, alpha):
+    return {name: params[name] - alpha * slopes[name].sum() for name in params}
+
+
+@wrong_answer("01.descent_step", says="have been averaged")
+def averages_the_slope(params, slopes, alpha):
+    return {name: params[name] - alpha * slopes[name].mean() for name in params}
+
+
 @wrong_answer("01.descent_step", says="by name")
 def pairs_by_place(params, slopes, alpha):
     pairs = zip(params.items(), slopes.values(), strict=True)
@@ -387,13 +424,37 @@ def leaves_entries_moved(f, x, h):
     return slopes
 
 
+@wrong_answer("01.finite_difference_gradient", says="a fresh copy")
+def makes_both_copies_once(f, x, h):
+    above, below, slopes = x.copy(), x.copy(), np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        above[place] += h
+        below[place] -= h
+        slopes[place] = (f(above) - f(below)) / (2 * h)
+    return slopes
+
+
+@wrong_answer("01.finite_difference_gradient", says="a fresh array of zeros")
+def makes_the_move_once(f, x, h):
+    move, slopes = np.zeros_like(x), np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        move[place] = h
+        slopes[place] = (f(x + move) - f(x - move)) / (2 * h)
+    return slopes
+
+
+@wrong_answer("01.finite_difference_gradient", says="a formula of higher order")
+def takes_four_points(f, x, h):
+    return (8 * differences(f, x, h) - differences(f, x, 2 * h)) / (12 * h)
+
+
 @wrong_answer("01.finite_difference_gradient", says="the gradient has the shape of x")
 def returns_a_flat_array(f, x, h):
     moves = h * np.eye(x.size).reshape(-1, *x.shape)
     return np.array([(f(x + move) - f(x - move)) / (2 * h) for move in moves])
 
 
-@wrong_answer("01.finite_difference_gradient", says="this is the exact slope, or another h")
+@wrong_answer("01.finite_difference_gradient", says="is it the exact slope")
 def differentiates(f, x, h):
     return ref.grad(f)(x)
 
@@ -605,6 +666,31 @@ def takes_the_largest_curvature_for_each(curvatures, alpha, sigma, examples):
 def shrinks_all_directions_alike(curvatures, alpha, sigma, examples):
     mean_square = alpha**2 * sigma**2 / examples / (1 - (1 - alpha) ** 2)
     return np.sum(curvatures * mean_square) / 2
+
+
+@wrong_answer("01.settled_loss", says="neither simulate nor round")
+def simulates(curvatures, alpha, sigma, examples):
+    rng = np.random.default_rng(0)
+    theta = np.zeros((4000, len(curvatures)))
+    for _ in range(400):
+        noise = sigma / np.sqrt(examples) * rng.standard_normal(theta.shape)
+        theta = theta - alpha * (curvatures * theta + noise)
+    return np.mean(np.sum(curvatures * theta**2, axis=1)) / 2
+
+
+@wrong_answer("01.settled_loss", says="a sign is turned")
+def turns_a_sign(curvatures, alpha, sigma, examples):
+    return np.sum(alpha * sigma**2 / examples / (2 * (2 + alpha * curvatures)))
+
+
+@wrong_answer("01.settled_loss", says="all of them have the sum of the λ")
+def takes_the_sum_of_curvatures_for_each(curvatures, alpha, sigma, examples):
+    return len(curvatures) * takes_the_sum_of_curvatures(curvatures, alpha, sigma, examples)
+
+
+@wrong_answer("01.settled_loss", says="here one with the sum of the λ")
+def takes_the_sum_of_curvatures(curvatures, alpha, sigma, examples):
+    return alpha * sigma**2 / examples / (2 * (2 - alpha * np.sum(curvatures)))
 
 
 @right_answer("01.settled_loss", why="the law is repeated until it stands still")
@@ -832,6 +918,25 @@ def solves_with_the_step(path, alpha):
 def returns_the_newton_step(path, alpha):
     hessian, slope = known(path, alpha)
     return np.linalg.eigvalsh(hessian), -np.linalg.solve(hessian, slope)
+
+
+@wrong_answer("01.curvatures_of_a_path", says="takes the slope for the way")
+def subtracts_the_slope(path, alpha):
+    hessian, slope = known(path, alpha)
+    return np.linalg.eigvalsh(hessian), path[0] - slope
+
+
+@wrong_answer("01.curvatures_of_a_path", says="one of the diagonal of H")
+def divides_by_the_diagonal(path, alpha):
+    hessian, slope = known(path, alpha)
+    return np.linalg.eigvalsh(hessian), path[0] - slope / np.diag(hessian)
+
+
+@wrong_answer("01.curvatures_of_a_path", says="by a curvature")
+def divides_by_the_curvatures(path, alpha):
+    hessian, slope = known(path, alpha)
+    curvatures = np.linalg.eigvalsh(hessian)
+    return curvatures, path[0] - slope / curvatures
 
 
 @right_answer("01.curvatures_of_a_path", why="successive moves are multiplied by I − αH")

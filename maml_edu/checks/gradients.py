@@ -36,20 +36,23 @@ SINGLE_PRECISION = 1e-5  # float32 rounding, carried through the inner steps
 def check_gradient(f, grad, x, directions: int = 5, seed: int = 0, rtol: float = 1e-5) -> None:
     """Compare `grad(x)` with central differences of `f` along random directions; print the result.
 
-    f(x): one number; x and grad(x): an array, or a dict of arrays. Raises WrongAnswer, with analytic
-    beside numeric slope, when they differ by more than `rtol`; ValueError when shapes do not fit.
+    f(x): one number; x and grad(x): an array, or dicts, lists and tuples of arrays, nested or not (a list of
+    numbers is an array). Raises WrongAnswer, with analytic beside numeric slope, when they differ by more than
+    `rtol`; ValueError when structures or shapes do not fit.
     """
     if directions < 1:
         raise ValueError(f"directions must be a whole number ≥ 1; got {directions!r}.")
-    x, slope = _dict(x), _dict(grad(x))
+    whole = x if _is_structure(x) else np.asarray(x, float)
+    x, slope = _leaves(whole), _leaves(grad(whole))
     _same_shapes(slope, x, "grad(x)", "x")
-    unwrap = (lambda p: p[None]) if None in x else (lambda p: p)
     rng = np.random.default_rng(seed)
     step = 1e-5 * (max(float(np.max(np.abs(value), initial=0.0)) for value in x.values()) or 1.0)
     worst = 0.0
     for number in range(1, directions + 1):
         v = {name: rng.normal(size=np.shape(value)) for name, value in x.items()}
-        ahead, behind = (float(f(unwrap({k: x[k] + s * v[k] for k in x}))) for s in (step, -step))
+        ahead, behind = (
+            float(f(_rebuilt(whole, {k: x[k] + s * v[k] for k in x}))) for s in (step, -step)
+        )
         numeric, analytic = (ahead - behind) / (2 * step), dot(slope, v)
         # f is known to about 1e-15 of its size, so its differences not better than this:
         rounding = 8 * np.finfo(float).eps * max(abs(ahead), abs(behind)) / step
@@ -264,13 +267,40 @@ def _smaller(problem: Problem, learner: bool):
 # ------------------------------------------------------------------ arrays by name
 
 
-def _dict(x):
-    return x if isinstance(x, dict) else {None: np.asarray(x, float)}
+def _is_structure(tree):
+    """Whether this is a dict, list or tuple that holds arrays; a list of numbers is itself an array."""
+    if isinstance(tree, (list, tuple)):
+        return any(
+            np.ndim(child) > 0 if hasattr(child, "shape") else _is_structure(child)
+            for child in tree
+        )
+    return isinstance(tree, dict)
+
+
+def _leaves(tree, place=()):
+    """The arrays of a structure by their places in it, such as ("layer", 0); that of a bare array is ()."""
+    if not _is_structure(tree):
+        return {place: tree if hasattr(tree, "shape") else np.asarray(tree, float)}
+    children = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {k: v for key, child in children for k, v in _leaves(child, (*place, key)).items()}
+
+
+def _rebuilt(tree, leaves, place=()):
+    """A structure like `tree`, with `leaves` at their places."""
+    if not _is_structure(tree):
+        return leaves[place]
+    if isinstance(tree, dict):
+        return {key: _rebuilt(child, leaves, (*place, key)) for key, child in tree.items()}
+    parts = [_rebuilt(child, leaves, (*place, i)) for i, child in enumerate(tree)]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
 def _same_shapes(a, b, a_name, b_name):
     if a.keys() != b.keys() or any(np.shape(a[k]) != np.shape(b[k]) for k in b):
+        shapes = [
+            {".".join(map(str, k)) or "the array": np.shape(v) for k, v in leaves.items()}
+            for leaves in (a, b)
+        ]
         raise ValueError(
-            f"{a_name} and {b_name} differ in keys or shapes: "
-            f"{ {k: np.shape(v) for k, v in a.items()} } and { {k: np.shape(v) for k, v in b.items()} }."
+            f"{a_name} and {b_name} differ in keys or shapes: {shapes[0]} and {shapes[1]}."
         )

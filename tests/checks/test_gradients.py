@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -942,6 +943,46 @@ def test_analytic_and_numeric_slope_stand_side_by_side_with_their_ratio():
         line.split(":")[0] for line in caught.value.detail.splitlines()
     }
     assert "ratio:    2" in caught.value.detail
+
+
+class Pair(NamedTuple):
+    w: object
+    b: object
+
+
+W, B = np.linspace(-1, 1, 6).reshape(2, 3), np.array([0.3, -0.2])
+
+
+STRUCTURES = [
+    (
+        {"layer": {"w": W, "b": B}, "scale": 0.7},
+        lambda p: np.sum(np.sin(p["layer"]["w"])) * p["scale"] + np.sum(p["layer"]["b"] ** 2),
+    ),
+    ([W, B], lambda p: np.sum(np.sin(p[0])) + np.sum(p[1] ** 2)),
+    ([(W, B), {"s": B}], lambda p: np.sum(np.sin(p[0][0])) * np.sum(p[0][1] * p[1]["s"])),
+    (Pair(W, B), lambda p: np.sum(np.sin(p.w)) + np.sum(p.b**2)),
+    ({"w": [W, B], "empty": {}}, lambda p: np.sum(np.sin(p["w"][0])) + np.sum(p["w"][1] ** 2)),
+]
+
+
+@pytest.mark.parametrize("x, f", STRUCTURES)
+def test_params_of_any_structure_are_checked(x, f):
+    check_gradient(f, ref.grad(f), x)
+    zeros = ref.grad(lambda p: 0 * f(p))
+    with pytest.raises(WrongAnswer):
+        check_gradient(f, zeros, x)
+    with pytest.raises(ValueError, match=r"grad\(x\) and x differ in keys or shapes"):
+        check_gradient(f, lambda p: [], x)
+
+
+@pytest.mark.parametrize(
+    "x", [0.5, [0.1, 0.2, 3.0], [[0.1, 0.2, 3.0], [1.0, 2.0, 0.5]], (0.1, np.float64(0.2), 3)]
+)
+def test_a_number_or_a_list_of_numbers_is_an_array(x):
+    f = lambda x: np.sum(np.sin(x) * np.arange(1, 4))
+    slope = lambda x: np.cos(x) * (6 if np.ndim(x) == 0 else np.arange(1, 4))
+    check_gradient(f, slope, x)
+    check_gradient(f, lambda x: slope(x).tolist(), x)
 
 
 @pytest.mark.parametrize("slope", [lambda x: x[:2], lambda x: x.sum(), lambda x: {"x": x}])

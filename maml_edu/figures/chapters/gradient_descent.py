@@ -5,6 +5,7 @@ from `descent_on_contours`.
 """
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
@@ -227,7 +228,7 @@ def stability_scene(curvatures=(1.0, 4.0)):
     """The rate of a flat and a steep direction against the step size; names stand at the lines."""
     low, high = sorted(curvatures)
     alpha = np.linspace(0, 2.5 / low, 251)
-    best = 2 / (low + high)  # where both directions are equally fast
+    best = 2 / (low + high)  # where both directions are equally slow
     return Scene(
         title=f"The steepest direction sets the limit: α < 2/λmax = {number(2 / high)}",
         alt=(
@@ -235,7 +236,7 @@ def stability_scene(curvatures=(1.0, 4.0)):
             f"falls to 0 at α = 1/λ and passes 1 again at α = 2/λ: {number(2 / low)} for the flat "
             f"direction, {number(2 / high)} for the steep one. A level dotted line marks the rate "
             "1, an upright one the limit of the steep direction. A star marks where the curves cross "
-            f"at α = {number(best)}: both directions shrink equally fast there."
+            f"at α = {number(best)}: both directions are equally slow there."
         ),
         xlabel="step size α",
         ylabel="rate per step, |1 − αλ|",
@@ -253,7 +254,8 @@ def stability_scene(curvatures=(1.0, 4.0)):
             Note(2.85 / high, 1.7, f"steep direction: λ = {number(high)}", role="high"),
             Note(1.62 / low, 0.52, f"flat direction: λ = {number(low)}", role="low"),
             Note(1.9 / low, 1.07, "rate 1; above it: blows up", "right"),
-            Note(best + 0.07 / low, 1.03 - best * low, f"both equally fast: α = {number(best)}"),
+            # to the right of the limit's line, which would run through the words
+            Note(2 / high + 0.04 / low, 1 - best * low, f"both equally slow: α = {number(best)}"),
         ],
     )
 
@@ -295,7 +297,8 @@ def _lines_of_one_rate(curvatures):
     def rate(alpha, momentum):
         return np.maximum(growth(low, alpha, momentum), growth(high, alpha, momentum))
 
-    return contours(rate, (0.0, 4 / high), (0.0, 0.999), RATES, size=401)
+    lines = contours(rate, (0.0, 4 / high), (0.0, 0.999), RATES, size=401)
+    return replace(lines, label="pairs of one long-run rate")
 
 
 def _map_scene(alpha, momentum, curvatures):
@@ -379,7 +382,7 @@ def _one_run_scene(runs, labels):
             "once and then calms down."
         ),
         xlabel="step",
-        ylabel="parameter θ (minimum at 0)",
+        ylabel="θ of one run (minimum at 0)",
         xlim=(0, step[-1]),
         ylim=(-2.5, 4.5),
         curves=[Curve(step, runs[role][:, 0], role, label) for role, label in labels.items()],
@@ -397,7 +400,7 @@ def _mean_loss_scene(runs, labels, large, small, noise):
             "shrinking steps fall fast and go on falling. Dotted lines mark the two floors."
         ),
         xlabel="step",
-        ylabel="mean loss ½θ²",
+        ylabel="mean loss ½θ² of 500 runs",
         xlim=(0, step[-1]),
         ylim=(3e-3, 2e1),
         ylog=True,
