@@ -18,13 +18,13 @@
 # | | [03 · Many tasks, few examples](03_many_tasks.ipynb) | Why does a network trained on everything know nothing? | [03](../exercises/03_many_tasks.ipynb) |
 # | **2** | *Meta-gradients* | | |
 # | | [04 · The gradient of a gradient step](04_gradient_of_a_step.ipynb) | What changes when you differentiate through an update? | [04](../exercises/04_gradient_of_a_step.ipynb) |
-# | | [05 · Hessians without Hessians](05_hessians.ipynb) | How can I − αH be applied without ever forming H? | [05](../exercises/05_hessians.ipynb) |
-# | | [06 · Many inner steps](06_many_inner_steps.ipynb) | What happens to the signal through many updates? | [06](../exercises/06_many_inner_steps.ipynb) |
+# | | [05 · Hessians without Hessians](05_hessians.ipynb) | How can $I - \alpha H$ be applied without ever forming $H$? | [05](../exercises/05_hessians.ipynb) |
+# | | [06 · Many inner steps](06_many_inner_steps.ipynb) | What happens to the signal through K updates? | [06](../exercises/06_many_inner_steps.ipynb) |
 # | **3** | *MAML* | | |
 # | | [07 · MAML in NumPy](07_maml_in_numpy.ipynb) | Can forty lines learn to learn? | [07](../exercises/07_maml_in_numpy.ipynb) |
 # | | [08 · MAML in PyTorch](08_maml_in_pytorch.ipynb) | Same numbers, other machine? | [08](../exercises/08_maml_in_pytorch.ipynb) |
 # | | [09 · Fast MAML](09_fast_maml.ipynb) | Where does the time go? | [09](../exercises/09_fast_maml.ipynb) |
-# | | [10 · Few-shot images](10_few_shot_images.ipynb) | Five characters never seen before, one example of each: enough? | [10](../exercises/10_few_shot_images.ipynb) |
+# | | [10 · Few-shot images](10_few_shot_images.ipynb) | Five characters you have never seen, one example of each: which of the five is this? | [10](../exercises/10_few_shot_images.ipynb) |
 # | | 11 · The MAML family | What can be left out? | to come |
 # | | 12 · What did it learn? | Fast adaptation or good features? | to come |
 # | **4** | *Out into the world* | | |
@@ -41,8 +41,8 @@
 # - say which other ways of learning to learn there are, and what MAML buys and costs beside them;
 # - find your way: run a lesson, do an exercise, read what its check says, see your progress.
 #
-# **Needs** Python and a little NumPy. **Takes** about 45 minutes, without the glossary at the end. **CPU** is enough for
-# the whole course; no GPU, no download.
+# **Needs** Python, a little NumPy, and what a slope is. Skip *Hessian* and *eigenvalue* until chapter 01 explains them.
+# **Takes** about 45 minutes, without the glossary at the end. **CPU** is enough for the whole course; no GPU, no download.
 #
 # You run a cell with **Shift + Enter**. Start with this one, which checks that everything is in place:
 
@@ -60,11 +60,6 @@ print("Fix this, then run me again." if problems else "Everything that you need 
 
 # %% [markdown]
 # ## Predict
-#
-# (Would you rather feel the question before you read about it? Play ten rounds of
-# [Be the classifier](10_few_shot_images.ipynb#Be-the-classifier) in chapter 10, with no theory at all: five characters you have
-# never seen, one example of each. Run that lesson's cells down to the game; a network trains in the meantime, to play
-# against you.)
 #
 # Sine waves $y = A\sin(x - \text{phase})$ of many heights $A$ and phases are shown to two networks of the same size, for the same
 # number of training steps. **One** learns in the ordinary way: here is an $x$, say the $y$. The **other** learns to learn:
@@ -91,6 +86,7 @@ import torch
 
 import maml_edu.pytorch as mt
 from maml_edu.checks import WrongAnswer, check, progress
+from maml_edu.checks.exercise import exercise, expect
 from maml_edu.figures import Band, Curve, Scene, draw, fit_a_new_sine, sine_tasks
 from maml_edu.tasks import Sinusoids
 
@@ -141,7 +137,8 @@ sine_tasks(tasks=6, shots=10)
 # judgement *after* the step changes when the start changes. How to answer that is what chapter 04 is about; 07 writes these
 # lines in NumPy, 08 in PyTorch. Here the library runs them. (For the last line it takes *Adam*, as the paper's
 # code does: gradient descent with a step size of its own for each parameter. `engine="plain"` asks for the plain way through
-# the inner loop; chapter 09 is about faster ways to the same numbers.) The paper's code repeats 70,000 times, we 600:
+# the inner loop; chapter 09 is about faster ways to the same numbers.) This is **meta-training**; the paper's code takes 70,000
+# rounds, we 600:
 
 # %%
 torch.manual_seed(0)  # the same network at every run; the tasks have a seed of their own
@@ -190,9 +187,20 @@ draw(
 
 # %% [markdown]
 # The ordinary network is not lazy. It cannot do better: it is told $x$ and not which wave, and the average wave is the best
-# reply. Even that has a squared error of about 3 on average: so much do the waves differ from it. The network is a little
-# worse.
-#
+# reply. Even that has a squared error of about 3: so much do the waves differ from it. And the network? Both, on 20,000 new
+# waves, three times:
+
+# %%
+for seed in (1, 2, 3):
+    many = tasks.sample(np.random.default_rng(seed), tasks=20_000)
+    x, y = many.query_x, many.query_y
+    average = -2 / np.pi * 2.55 * np.cos(x)  # the mean over all phases, times the mean height
+    with torch.no_grad():
+        output = ordinary.model(torch.tensor(x, dtype=torch.float32)).numpy()
+    errors = [np.mean((reply - y) ** 2) for reply in (average, output)]
+    print(f"mean error: average wave {errors[0]:.2f}, ordinary network {errors[1]:.2f}")
+
+# %% [markdown]
 # ## New waves
 #
 # The fair test is new tasks: 600 waves, ten support points each, the error measured at query points, before and after
@@ -212,13 +220,18 @@ results = {
     "baseline": ("ordinary network", mt.evaluate(ordinary, tasks, episodes=600, steps=10, seed=1)),
 }
 for name, result in results.values():
-    print(f"{name}: {result}\n")
+    for k in (0, 1, 10):
+        low, high = result.median_ci95[:, k]
+        print(
+            f"{name:16}  steps = {k:<2}  median {result.median[k]:.2f} ({low:.2f} to {high:.2f})  "
+            f"mean {result.mean[k]:.2f}"
+        )
 
 # %% [markdown]
 # The **median** is the error that half of the waves stay below. The numbers in brackets are its 95% confidence interval:
 # with 600 other waves the median would have come out a little differently, and an interval made in this way contains the
-# median of *all* waves about 95 times in 100. A mean is pulled up by a few bad waves, and its ± can then be far too narrow;
-# where the two differ a lot, as here, read the median first. Runaways are waves on which the steps made things far worse.
+# median of *all* waves about 95 times in 100. (Chapter 03 measures whether it does.) A mean is pulled up by a few bad waves;
+# where the two differ a lot, as here, read the median first.
 
 # %%
 step = np.arange(11)
@@ -256,15 +269,15 @@ print(f"MAML's network,   median error after   1 step:  {results['maml'][1].medi
 
 # %% [markdown]
 # In the median it does: between twenty and thirty of its steps do what one of MAML's does. (Up to MAML's *first* step; the
-# error after its tenth, below 0.12, is not reached in 100.) What MAML buys here is above all *speed*, in steps.
+# error after its tenth, 0.12, is not reached in 100.) What MAML buys here is above all *speed*, in steps.
 
 # %% [markdown]
 # ## Try it: your own wave
 #
 # Left MAML's network, right the ordinary one, and seven orange points of a new wave. Drag them wherever you like; click on
 # an empty place to add one, double-click one to take it away (there are buttons, too). The sliders *height* and *phase*
-# put them all on one wave. Each change takes the gradient steps again, in both networks, in the kernel behind this page. Set
-# the number of steps to 0, 1, 10.
+# put them all on one wave. Each change takes the gradient steps again, in both networks (for that the kernel must be
+# running). Set the number of steps to 0, 1, 10.
 #
 # The solid line without a colour is the **nearest wave**: of all sine waves of the family's period the one nearest to
 # your points (least squares). The error is measured from it. Can you find points that MAML's network does **not** fit?
@@ -291,7 +304,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 #   after twenty to thirty.
 # - The same with your own points: the green line jumps to the wave on the left and crawls on the right.
 #
-# This was a small run: 600 rounds of 70,000. Chapter 07 repeats the paper's experiment in full and
+# This was a small run: 600 rounds of 70,000. Chapter 07 repeats the paper's experiment at full length and
 # puts the paper's table beside its own.
 
 # %% [markdown]
@@ -302,41 +315,43 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # | family | what is learned | a new task is met by | what it costs | for instance |
 # | :- | :- | :- | :- | :- |
 # | **metric** | a space in which examples of one class lie close together | comparing: the query goes to the nearest support examples; nothing is trained | as cheap as ordinary training; made for classes, little else | matching networks, prototypical networks (chapter 10) |
-# | **black-box** | a network that reads the support set and answers the query | reading; the learning rule is hidden in the weights | many tasks, large networks; nobody promises that more examples than in training help | recurrent meta-learners, neural processes, in-context learning of language models (16, on what came after MAML) |
-# | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family (11) |
+# | **black-box** | a network that reads the support set and answers the query | reading; the learning rule is hidden in the weights | many tasks, large networks; nobody promises that more examples than in training help | recurrent meta-learners, neural processes, in-context learning of language models (16, to come) |
+# | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family (11, to come) |
 #
 # *Model-agnostic* means: MAML needs to know nothing about the network and the loss except their gradients. That **buys**
-# generality: the ten lines above stay the same for regression, classification and robots (13); and what runs on a new
+# generality: the ten lines above stay the same for regression, classification and robots (13, to come); and what runs on a new
 # task is plain gradient descent, so more steps go on helping, often even on tasks a little outside the family.
 # It **costs** derivatives of derivatives (04, 05), memory that grows with the inner steps (06, 09), an α that must be right
-# (01, 04); and it makes no use of what one *does* know. For classes, comparing is cheaper and often as good: chapter 10
-# measures it. And for our waves the *nearest wave* of the last figure beats MAML: least squares for two numbers, from as few as
-# two points. But somebody had to tell it that the world is made of sine waves of one period. MAML found that out.
+# (01, 04); and it makes no use of what one *does* know. For classes, comparing is cheaper and often as good or better:
+# chapter 10 measures it. And for our waves the *nearest wave* of the last figure beats MAML: least squares for two numbers, from
+# as few as two points (the **oracle** of chapter 03). But somebody had to tell it that the world is made of sine waves of one
+# period. MAML found that out.
 #
 # ## The letters of the course
 #
 # | letter | in code | meaning |
 # | :-: | :- | :- |
-# | $\theta$ | `params` | the meta-parameters: where every task starts from (01, 02: the parameters) |
-# | $\varphi$ | what `adapt` returns | the adapted parameters of one task; $\varphi_k$ after $k$ inner steps, $\varphi_0 = \theta$ |
+# | $\theta$ | `theta`, `params` | the meta-parameters: where every task starts from (01, 02: the parameters) |
+# | $\varphi$ | `phi`, what `adapt` returns | the adapted parameters of one task; $\varphi_k$ after $k$ inner steps, $\varphi_0 = \theta$ |
 # | $\alpha$ | `inner_lr` | inner rate: the step size of adaptation (01: the step size) |
 # | $\beta$ | `meta_lr` | outer rate: the step size of meta-training |
 # | $K$ | `inner_steps` | number of inner steps |
 # | $N$ | `ways` | classes of a task |
 # | | `shots`, `queries` | support and query examples of a task (of each class, if it has classes) |
 # | $L_{\text{S}}$, $L_{\text{Q}}$ | `loss` on `support_x`, `support_y`; on `query_x`, `query_y` | support loss and query loss of one task |
+# | $M(\theta)$ | `meta_loss` | the meta-loss: the mean over tasks of $L_{\text{Q}}(\varphi)$ |
 # | | `meta_batch` | tasks over which one outer step averages |
-# | $H$, $\lambda$ | | the Hessian of a loss (all its second derivatives) and its eigenvalues, the curvatures |
+# | $H$, $\lambda$ | | the Hessian of a loss (all its second derivatives) and its eigenvalues, the curvatures (01) |
 #
 # Exceptions, so that you do not stumble over them:
 #
-# - Chapters 01 and 04 call α `alpha` in code; so does the exercise below. So do a few loops that 07 and 08 write out by
-#   hand, with `beta` for β.
+# - Code written out by hand says `alpha` or `ALPHA`, and in 08 `beta`; the library says `inner_lr` and `meta_lr`.
 # - Chapter 08 unfolds `adaptation`, which returns the whole path $[\varphi_0 \ldots \varphi_K]$; `adapt` is its last entry.
 # - Optimisers (`ref.sgd`, `ref.momentum`, `ref.adam`, PyTorch's own) do not know what they optimise: their step size is `lr`.
 # - A learner that was made with `inner_steps` may adapt for another number of them: `steps` in `learner.adapt` and `evaluate`.
 # - `tasks` is a *family* of tasks when it is handed to `meta_train` or `evaluate`, and a number in `sample(rng, tasks=25)`.
-# - In the phrase "N-way K-shot" (07, 10) $K$ is the number of shots, as in the papers.
+# - Some letters have a second meaning. In "N-way K-shot" (10) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
+#   points. In 07 $\varphi_i$ is the $\varphi$ of task $i$. In 10 $\beta_\text{offset}$ is no step size.
 
 # %% [markdown]
 # ## How exercises and checks work
@@ -346,35 +361,53 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # lesson, exercise and solution into it that is not there yet. Would you like to begin a notebook again? In a terminal,
 # `maml-edu fresh exercises/01` puts a clean one in its place and keeps yours under another name.
 #
-# An exercise is a function to fill in, and below it a cell that checks it. Here is the first of chapter 01, in short:
-# one step of gradient descent on a dict of parameters.
+# An exercise is a function to fill in, and below it a cell that checks it. The check draws inputs. It compares your answer with
+# the right one and, if they differ, with what known mistakes give. In the chapters the checks stay out of sight; here is a
+# small one, for this page only:
 
 
 # %%
-def descent_step(params, slopes, alpha):
-    """The parameters after one step of gradient descent."""
+@exercise("demo.squared_error", points=0, minutes=2, difficulty=1)
+def judge_squared_error(answer, rng):
+    """The mean squared error of some outputs"""
+    for _ in range(5):
+        errors = rng.normal(size=4)
+        mistakes = {
+            "this is the square of the mean: square first": np.mean(errors) ** 2,
+            "this is the sum: divide by the number of errors": np.sum(errors**2),
+        }
+        expect(answer(errors), np.mean(errors**2), mistakes)
+
+
+# %% [markdown]
+# And here is its exercise:
+
+
+# %%
+def squared_error(errors):
+    """The mean of the squares of `errors`, an array."""
     raise NotImplementedError()
 
 
-check("01.descent_step", descent_step)
+check("demo.squared_error", squared_error)
 
 # %% [markdown]
-# Not done is no error. A wrong answer is one, and the check tries to say *which* mistake it is, on inputs that it draws:
+# An unfinished exercise is not an error; a wrong answer is, and the check tries to say *which* mistake it is:
 
 
 # %%
-def descent_step(params, slopes, alpha):
-    return {name: params[name] + alpha * slopes[name] for name in params}
+def squared_error(errors):
+    return np.mean(errors) ** 2
 
 
 try:  # only so that this page runs through; in an exercise the message simply appears
-    check("01.descent_step", descent_step)
+    check("demo.squared_error", squared_error)
 except WrongAnswer as message:
-    print(message.reason)
+    print(message)
 
 # %% [markdown]
-# You will see what to change. When an answer is right, the check says so and remembers it. Stuck? Each exercise has two or
-# three hints to fold out, and `solutions/` holds a worked answer. What you have passed so far:
+# Correct it, and the check says so; if the exercise is one of the course's, it remembers that, too. Stuck? Each coding exercise
+# has two or three hints to fold out, and `solutions/` holds a worked answer. What you have passed so far:
 
 # %%
 passed = [f"✓ {row.exercise} on {row.passed}" for row in progress().rows if row.passed]
@@ -389,7 +422,8 @@ print(
 #
 # <details><summary>A: it was trained too briefly</summary>
 #
-# No. Ten times as many rounds change little: on 600 new waves its mean error is 2.95 after 600 rounds and 2.90 after 6,000.
+# No. The average wave, the best reply there is, has an error of 3.0, and the network is within 0.1 of it, as measured above.
+# More rounds cannot win more than that.
 # </details>
 # <details><summary>B: its network is too small for sine waves</summary>
 #
@@ -453,6 +487,9 @@ print(
 # - T. Hospedales and others (2020), *Meta-Learning in Neural Networks: A Survey*, arXiv:2004.05439: the large map, of which the
 #   table above is a corner.
 #
+# And a game: ten rounds of [Be the classifier](10_few_shot_images.ipynb#Be-the-classifier) in chapter 10 need no theory. Run
+# that lesson's cells down to the game; a network trains in the meantime, to play against you.
+#
 # **Next lesson:** [01 · Gradient descent](01_gradient_descent.ipynb), where a step comes from and when it fails.
 
 # %% [markdown]
@@ -460,7 +497,8 @@ print(
 #
 # <details><summary>The terms of the course, each with the chapter that explains it</summary>
 #
-# - **adapted parameters**: $\varphi$, what the inner loop makes of θ for one task (04).
+# - **Adam**: descent with momentum and a step size of its own for each parameter (00).
+# - **adapted parameters**: $\varphi$, what the inner loop makes of θ for one task (00).
 # - **backpropagation**: how a program works out the gradient of what it computed, from the end to the start (02).
 # - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
 # - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07).
@@ -472,45 +510,52 @@ print(
 # - **coverage**: how often an interval contains the truth (03).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
 # - **eigenvalue**, **eigenvector**: a matrix only stretches its eigenvector, by the eigenvalue (01).
-# - **episode**: another word for a task as it is drawn: a support set and a query set (10).
-# - **fine-tuning**: further training, on a new task, of a network trained on others (07).
+# - **episode**: another word for a task as it is drawn: a support set and a query set (03).
+# - **fine-tuning**: further training, on a new task, of a network trained on others (10).
 # - **first-order MAML**: MAML that leaves out the derivative of the inner step (04).
 # - **forward mode**: slopes carried from one input, or along one direction, to all results; one pass per input (02).
 # - **Gauss–Newton part**: the part of a Hessian that is made of first derivatives of the network (05).
-# - **gradient**: the slopes of a loss, one for each parameter (01).
+# - **gradient**: the slopes of a loss, one for each parameter (00).
 # - **gradient descent**: repeated steps against the gradient (01).
+# - **head**: the last layer of a network that classifies; what is before it is the body (10).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
 # - **Hessian-vector product**: the Hessian times a vector, worked out without the Hessian (05).
-# - **horizon**: the number of steps after which a rate is judged (06).
-# - **inner loop**: the K inner steps of one task (07).
-# - **inner rate**: α, the step size of an inner step (04).
+# - **horizon**: the number of steps after which a step size is judged (06).
+# - **inner loop**: the K inner steps of one task (00).
+# - **inner rate**: α, the step size of an inner step (00).
 # - **inner step**: one gradient step on a task's support set (00).
 # - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
 # - **leak**: a way in which the test takes part in making its own result (03).
-# - **loss**: a number that says how badly parameters do; smaller is better (01).
+# - **loss**: a number that says how badly parameters do; smaller is better (00).
 # - **median**: the value that half of the numbers lie below (00).
-# - **meta-batch**: the tasks over which one outer step averages (07).
+# - **meta-batch**: the tasks over which one outer step averages (00).
 # - **meta-gradient**: the gradient of the meta-loss with respect to θ (04).
-# - **meta-loss**: the mean over tasks of the query loss after adaptation (04).
+# - **meta-loss**: the mean over tasks of the query loss after adaptation (00).
 # - **meta-parameters**: θ, where every task starts from (00).
-# - **meta-training**: the outer loop, run until θ is good (07).
+# - **meta-training**: the outer loop, run until θ is good (00).
 # - **momentum**: descent with a velocity that forgets slowly (01).
 # - **oracle**: a method that is told what the others must find out (03).
-# - **outer loop**: the repetition of outer steps (07).
-# - **outer rate**: β, the step size of an outer step (07).
+# - **outer loop**: the repetition of outer steps (00).
+# - **outer rate**: β, the step size of an outer step (00).
 # - **outer step**: one step of θ against the meta-gradient (00).
 # - **overfitting**: being good at the points one was trained on and bad between them (00).
 # - **paired difference**: two learners compared task by task (03).
 # - **power iteration**: repeated products that turn a vector into the eigenvector of the largest |λ| (05).
-# - **pretrained**: trained in the ordinary way on all tasks at once, before a new one comes (07).
+# - **pretrained**: trained in the ordinary way on all tasks at once, before a new one comes (03).
 # - **query loss**, **query set**: what the adapted parameters are judged on (00).
+# - **rate**: in 01, $|1 - \alpha\lambda|$, the fraction of a distance that a step leaves; elsewhere, as in *inner rate*, a step size (01).
+# - **Rayleigh quotient**: $v^\top H v / v^\top v$, the curvature of a loss along $v$ (05).
 # - **reverse mode**: slopes carried from one output back to all inputs; one pass per output (02).
-# - **second order**: the part of the meta-gradient that needs second derivatives (04).
+# - **run away**: to end with an error far above what any task had before its first step (03).
+# - **second order**: the part of the meta-gradient that needs second derivatives (08).
 # - **shots**: support examples of a task, of each class if it has classes (00).
+# - **standard error**: how far a mean of so many numbers typically is from the true one (03).
 # - **step size**: what a gradient is multiplied by to make a step (01).
 # - **support loss**, **support set**: what a task is learned from (00).
 # - **tape**: the list of a program's operations, each with how to go back (02).
 # - **task**: one small learning problem with its two sets (00).
 # - **truncated meta-gradient**: the walk back from φ to θ, cut after some steps (06).
+# - **validation**: measuring on tasks that are set aside for choosing; the test comes after, once (03).
+# - **vmap**: PyTorch's way to run a function for all tasks at once (08).
 # - **ways**: the classes of a task (10).
 # </details>

@@ -4,8 +4,6 @@ import re
 
 from course_files import built_paths, found_chapters, source
 
-from maml_edu.checks.exercise import find
-
 START = "00_start_here"
 
 
@@ -21,13 +19,17 @@ def test_the_stored_output_counts_no_exercises_that_may_change(read):
     assert not re.search(r"\d+ of \d+ (exercises|points)", words)
 
 
-def test_the_exercise_shown_on_the_page_has_the_points_and_minutes_of_today(read):
-    words = stored_words(read(built_paths(START)[0]))
-    item = find("01.descent_step")
-    said = re.findall(
-        r"01\.descent_step: not done yet \((\d+) points, about (\d+) minutes\)", words
-    )
-    assert said == [(str(item.points), str(item.minutes))]
+def test_the_exercise_shown_on_the_page_is_none_of_the_course():
+    text = source(START, "lesson.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'check\("(\w+)\.', text)) == {"demo"}  # its answer stands on the page
+
+
+def test_the_map_asks_what_the_lessons_ask():
+    table = source(START, "lesson.py").read_text(encoding="utf-8").split("# %%")[2]
+    for chapter in found_chapters():
+        lesson = source(chapter, "lesson.py").read_text(encoding="utf-8")
+        question = re.search(r"^# \*([^*]+\?)\*$", lesson, re.M)
+        assert question and f"| {question[1]} |" in table, chapter
 
 
 def test_the_map_links_every_chapter_that_there_is_and_no_other():
