@@ -289,7 +289,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # <details><summary>What there is to find</summary>
 #
 # The family has phases from 0 to π, so half of all sine waves are *not* in it: at a phase of −1.5 one step still leaves
-# half of the error. Nor has MAML's network seen waves taller than 5: at a height of 7.5 one step leaves many times the error
+# half of the error or more. Nor has MAML's network seen waves taller than 5: at a height of 7.5 one step leaves many times the error
 # that it leaves at 3.5. Put the points up and down twice as fast, and ten steps do not get it there (the nearest wave
 # cannot follow these either). And with all points in one corner it draws the rest as if it had guessed, while the nearest
 # wave may still know.
