@@ -67,6 +67,19 @@ def descent_step(answer, rng):
                 name: theta - alpha * slope
                 for (name, theta), slope in zip(params.items(), slopes.values(), strict=True)
             },
+            "the slope is missing: alpha alone is subtracted": {
+                name: params[name] - alpha for name in params
+            },
+            "the step is twice as long as it should be: it is alpha times the slope": {
+                name: params[name] - 2 * step[name] for name in params
+            },
+            "only the first parameter has moved: step every one of them": {
+                name: params[name] - step[name] * (n == 0) for n, name in enumerate(params)
+            },
+            "only the last parameter has moved: is the new dict begun again at each turn of the loop?": {
+                name: params[name] - step[name] * (n == len(params) - 1)
+                for n, name in enumerate(params)
+            },
             "nothing moved: return the new parameters, not the old ones": params,
             "these are the right arrays without their names: return a dict like params": [
                 params[name] - step[name] for name in params

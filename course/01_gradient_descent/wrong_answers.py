@@ -97,6 +97,30 @@ def returns_inside_the_loop(params, slopes, alpha):
         return new
 
 
+@wrong_answer("01.descent_step", says="the slope is missing")
+def subtracts_alpha_alone(params, slopes, alpha):
+    return {name: params[name] - alpha for name in params}
+
+
+@wrong_answer("01.descent_step", says="twice as long")
+def doubles_the_step(params, slopes, alpha):
+    return {name: params[name] - 2 * alpha * slopes[name] for name in params}
+
+
+@wrong_answer("01.descent_step", says="only the first parameter has moved")
+def moves_the_first_only(params, slopes, alpha):
+    first = next(iter(params))
+    return {**params, first: params[first] - alpha * slopes[first]}
+
+
+@wrong_answer("01.descent_step", says="only the last parameter has moved")
+def begins_the_dict_again(params, slopes, alpha):
+    for name in params:
+        new = dict(params)
+        new[name] = params[name] - alpha * slopes[name]
+    return new
+
+
 @wrong_answer("01.descent_step", says="nothing moved")
 def rebinds_the_loop_variable(params, slopes, alpha):
     for name, value in params.items():
