@@ -370,9 +370,9 @@ def _scaled(factor, v):
 
 @wrong_answer("05.gauss_newton_product", says="you form the matrix")
 def gauss_newton_formed(network, params, x, v):
-    start = _vector(params)
-    _no_room(len(start))
-    J = ref.jacobian(lambda flat: network(_shaped(flat, params), x)[:, 0])(start)
+    _no_room(len(_vector(params)))
+    parts = ref.jacobian(lambda p: network(p, x)[:, 0])(params)
+    J = np.concatenate([part.reshape(len(x), -1) for part in parts.values()], axis=1)
     return _shaped((2 / len(x) * J.T @ J) @ _vector(v), params)
 
 
@@ -397,7 +397,7 @@ def jvp_that_moves(network, params, x, v):
     return ref.grad(weigh)(params)
 
 
-@wrong_answer("05.gauss_newton_product", says="your Jv moves with the parameters")
+@wrong_answer("05.gauss_newton_product", says="hold it fixed on the way back")
 def hessian_with_targets_of_zero(network, params, x, v):
     return ref.hvp(lambda p: np.mean(network(p, x) ** 2), params, v)
 
