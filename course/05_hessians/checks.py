@@ -137,6 +137,16 @@ def _backs_gone_wrong(x, u, p, got):
         "the two terms have opposite signs, diag(p)u − p(p·u): yours are added": (
             p * (u + _along(p * u))
         ),
+        "p and u are exchanged: it is p(u − p·u), and yours is u(p − p·u)": u * (p - _along(p * u)),
+        "in the second term one p belongs inside the sum, p·u: yours is p² times the plain sum of u": (
+            p * u - p**2 * _along(u)
+        ),
+        "this is p² times the plain sum of u: diag(p)u is missing, and p belongs inside the sum": (
+            p**2 * _along(u)
+        ),
+        "this is −p² times the plain sum of u: diag(p)u is missing, and p belongs inside the sum": (
+            -(p**2) * _along(u)
+        ),
         "the two terms are exchanged: it is diag(p)u − p(p·u)": -p * (u - _along(p * u)),
         "this is the way back through the logarithm of the softmax: here the shares themselves are the output": (
             u - p * _along(u)
@@ -272,28 +282,100 @@ def _normalised_wrongly(x, v, p):
 WIDE = 60_000  # hidden units, so 180,001 parameters, and a Hessian of 259 GB
 
 
-@exercise("05.hvp", points=3, minutes=8, difficulty=2)
-def hvp(answer, rng):
-    """The product that MAML needs"""
-    for case in _regressions(rng):
-        _judge_hvp(answer, *case)
-    loss, params, data = _network(rng, WIDE, inputs=1, support=3, query=2)
-    _judge_hvp(partial(_without_the_matrix, answer), loss, params, *data)
+@exercise("05.gauss_newton_product", points=3, minutes=15, difficulty=3)
+def gauss_newton_product(answer, rng):
+    """The Gauss–Newton part, times a vector"""
+    for hidden, inputs, points in draw(rng, hidden=(2, 4), inputs=(1, 3), points=(3, 6)):
+        _judge_gauss_newton(answer, rng, hidden, inputs, points)
+    _judge_gauss_newton(partial(_without_the_matrix, answer), rng, WIDE, inputs=1, points=3)
 
 
-def _judge_hvp(answer, loss, params, *data):
-    got = answer(loss, params, *data)
-    slopes = _slopes(loss, params, *data)
-    right = _product(loss, params, *data[:2], slopes[1])
-    expect(got, right, mistakes=partial(_products_gone_wrong, loss, params, data, slopes))
+def _judge_gauss_newton(answer, rng, hidden, inputs, points):
+    network = named("tanh_mlp")
+    _, params, (x, *_) = _network(rng, hidden, inputs, points, 1)
+    v = {n: rng.normal(size=part.shape) for n, part in params.items()}
+    got = answer(network, params, x, v)
+    case = _Outputs(network.numpy, params, x, v)
+    expect(got, case.back(case.moves), mistakes=partial(_gauss_newtons_gone_wrong, case))
 
 
-def _regressions(rng):
-    """Cases (loss, params, support_x, support_y, query_x, query_y) of small networks."""
-    inputs = {"hidden": (2, 4), "inputs": (1, 3), "support": (3, 5), "query": (2, 6)}
-    for hidden, size, support, query in draw(rng, **inputs):
-        loss, params, data = _network(rng, hidden, size, support, query)
-        yield loss, params, *data
+class _Outputs:
+    """A network's outputs on some points, their slopes, and how they move along v."""
+
+    def __init__(self, network, params, x, v):
+        self.outputs = lambda p: network(p, x)[:, 0]  # (points,)
+        self.params, self.v, self.points = params, v, len(x)
+        self.slopes = ref.jacobian(self.outputs)(params)  # name → (points, the array's shape)
+        self.moves = self.along(v)  # J v, (points,)
+
+    def along(self, v):
+        return sum(np.sum((self.slopes[n] * v[n]).reshape(self.points, -1), axis=1) for n in v)
+
+    def back(self, u):
+        """2/N Jᵀu."""
+        return {n: 2 / self.points * np.tensordot(u, J, 1) for n, J in self.slopes.items()}
+
+    def times(self, v):
+        """G v."""
+        return self.back(self.along(v))
+
+    def alone(self, name):
+        """v, with 0 in the place of all other arrays."""
+        return {n: part * (n == name) for n, part in self.v.items()}
+
+    def bent(self, u):
+        """2/N Σ uᵢ ∇²fᵢ v."""
+        weights = 2 / self.points * u
+        return ref.hvp(lambda p: np.sum(weights * self.outputs(p)), self.params, self.v)
+
+
+def _gauss_newtons_gone_wrong(case):
+    N, v, moves = case.points, case.v, case.moves
+    ones, right = np.ones(N), case.back(moves)
+    whole = float(sum(np.sum(part) for part in v.values()))
+    return {
+        "the factor 2/N is missing: this is JᵀJv": _plus((N / 2, right)),
+        "the 2 of 2/N is missing: it comes from the square in the loss": _plus((1 / 2, right)),
+        "the 1/N of 2/N is missing: the loss is the mean over the points": _plus((N, right)),
+        "your Jv moves with the parameters: work it out once, and hold it fixed on the way back": (
+            lambda: _plus((1, right), (1, case.bent(case.outputs(case.params))))
+        ),
+        "you differentiate Jv with respect to the parameters, which gives second derivatives of the network: G has "
+        "only first ones": lambda: case.bent(moves),
+        "the outputs are added up before the product: each point contributes a ∇f ∇fᵀ of its own": (
+            lambda: case.back(np.sum(moves) * ones)
+        ),
+        "you take the mean of the outputs before the product: each point contributes a ∇f ∇fᵀ of its own": (
+            lambda: case.back(np.mean(moves) * ones)
+        ),
+        "each array of the dict is taken alone: Jv adds up over all of them, since G has entries between layers": (
+            lambda: {n: case.times(case.alone(n))[n] for n in v}
+        ),
+        **{
+            f"your Jv is that of {n} alone: the other arrays are missing": (
+                lambda n=n: case.times(case.alone(n))
+            )
+            for n in v
+        },
+        "slopes and v are multiplied entry by entry, and then added up: yours multiplies the sums of each array": (
+            lambda: case.times({n: np.full_like(part, np.sum(part)) for n, part in v.items()})
+        ),
+        "slopes and v are multiplied entry by entry, and then added up: yours multiplies the two sums over all": (
+            lambda: case.times({n: np.full_like(part, whole) for n, part in v.items()})
+        ),
+        "v has no part in it: this is G times a vector of ones": (
+            lambda: case.times({n: np.ones_like(part) for n, part in v.items()})
+        ),
+        "this is Jᵀ times a vector of ones, the gradient of the sum of the outputs: v has no part in it": (
+            lambda: _plus((N / 2, case.back(ones)))
+        ),
+        "the outputs themselves are sent back, in the place of Jv": (
+            lambda: case.back(case.outputs(case.params))
+        ),
+        "Jv is sent back as it is, and not as the weights of the outputs: this is v itself, scaled": (
+            _plus((2 / N, v))
+        ),
+    }
 
 
 def _network(rng, hidden, inputs, support, query):
@@ -308,12 +390,6 @@ def _network(rng, hidden, inputs, support, query):
     return named("tanh_mlp_mse"), params, [rng.normal(size=shape) for shape in shapes]
 
 
-def _slopes(loss, params, support_x, support_y, query_x, query_y):
-    """Gradients of the support loss and of the query loss."""
-    gradient = ref.grad(loss.numpy)
-    return gradient(params, support_x, support_y), gradient(params, query_x, query_y)
-
-
 def _product(loss, params, x, y, v):
     """H v, H of the loss on x, y."""
     return ref.hvp(lambda p: loss.numpy(p, x, y), params, v)
@@ -322,64 +398,6 @@ def _product(loss, params, x, y, v):
 def _plus(*terms):
     """Σ factor · dict over (factor, dict)."""
     return {n: sum(factor * part[n] for factor, part in terms) for n in terms[0][1]}
-
-
-def _dot(one, other):
-    return sum(float(np.sum(one[n] * other[n])) for n in one)
-
-
-def _products_gone_wrong(loss, params, data, slopes):
-    (support, query), (g_s, g_q) = (data[:2], data[2:]), slopes
-    product = partial(_product, loss, params)
-    right = product(*support, g_q)
-    length = np.sqrt(_dot(g_q, g_q))
-    return {
-        "your query gradient moves with the parameters: differentiate the support slope alone, with g_Q worked "
-        "out once and held fixed": lambda: _plus((1, right), (1, product(*query, g_s))),
-        "this is H_Q g_Q: the Hessian is that of the support loss": lambda: product(*query, g_q),
-        "this is H_Q g_S: the two losses are exchanged": lambda: product(*query, g_s),
-        "this is H_S g_S: the vector is the gradient of the query loss": (
-            lambda: product(*support, g_s)
-        ),
-        "this is 2 H_S g_S: the vector is the gradient of the query loss, and it must not move": (
-            lambda: _plus((2, product(*support, g_s)))
-        ),
-        "this is 2 H_Q g_Q: the Hessian is that of the support loss, and the vector must not move": (
-            lambda: _plus((2, product(*query, g_q)))
-        ),
-        "this is g_Q: the Hessian is missing": g_q,
-        "this is g_S, the slope alone: it still has to be multiplied by g_Q and differentiated": g_s,
-        "this is g_Q − H_S g_Q, a step with α = 1: only the product is wanted": (
-            _plus((1, g_q), (-1, right))
-        ),
-        "the product itself is wanted, without the minus of the meta-gradient": _plus((-1, right)),
-        "this multiplies the two gradients entry by entry: no second derivative is in it": (
-            {n: g_s[n] * g_q[n] for n in g_s}
-        ),
-        "this takes g_S g_Sᵀ for the Hessian: products of first derivatives are not second derivatives": (
-            _plus((_dot(g_s, g_q), g_s))
-        ),
-        "g_Q is to be used as it is: yours is scaled to length 1": _plus((1 / length, right)),
-        "each array of the dict is taken alone: the number to be differentiated is the sum over all of them, since "
-        "layers have second derivatives with each other": (
-            lambda: _each_alone(loss, params, support, g_q)
-        ),
-        "you sum the slopes without the weights g_Q: this is H_S times a vector of ones": (
-            lambda: product(*support, {n: np.ones_like(part) for n, part in params.items()})
-        ),
-    }
-
-
-def _each_alone(loss, params, support, v):
-    """The block of H on the diagonal, for each array, times its part of v."""
-
-    def alone(name):
-        def of_one(p):
-            return loss.numpy({**params, name: p[name]}, *support)
-
-        return ref.hvp(of_one, {name: params[name]}, {name: v[name]})[name]
-
-    return {name: alone(name) for name in params}
 
 
 # ------------------------------------------------------------------ 05.4
@@ -600,7 +618,7 @@ def signed_lambda(answer, rng):
 def _judge_lambda(answer, a, r):
     got = answer(a, r)
     lam = _small(a, r)
-    wrong = _lambdas_gone_wrong(a, r, lam) | _signs_gone_wrong(a, r, lam) | _near(got, lam[0])
+    wrong = _lambdas_gone_wrong(a, r, lam) | _signs_gone_wrong(a, r, lam) | _odd_sizes(got, lam[0])
     expect(got, float(lam[0]), mistakes=wrong)
 
 
@@ -705,14 +723,18 @@ def _signs_gone_wrong(a, r, lam):
     }
 
 
-def _near(got, right):
-    """`got` itself where it comes near: what too few rounds do, from whatever start."""
+def _odd_sizes(got, right):
+    """`got` itself where it comes near, as after too few rounds, or is far off with the right sign."""
     value = array_of(got)
-    near = value is not None and value.shape == () and abs(value - right) < 0.5 * abs(right)
+    value = float(value) if value is not None and value.shape == () else np.nan
+    near = abs(value - right) < 0.5 * abs(right)
+    far = value / right > 1e5 or 0 < value / right < 1e-5
     return {
+        "the sign is right, and the size is far off, as if v had grown or shrunk from round to round: scale v to "
+        "length 1 in every round": got if far else np.nan,
         "this is near the curvature of the largest size, but not to five digits: are there enough rounds?": (
             got if near else np.nan
-        )
+        ),
     }
 
 
@@ -725,7 +747,7 @@ def _rayleigh(a, r, v):
 PLANS = ("first order", "exact", "matrices", "differences", "steepest", "spectrum")
 
 
-@exercise("05.price_list", points=3, minutes=12, difficulty=2)
+@exercise("05.price_list", points=3, minutes=15, difficulty=3)
 def price_list(answer, rng):
     """A price list"""
     for n, k, r in draw(rng, n=(50, 2000), k=(2, 9), r=(11, 40)):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Exercises: Hessians without Hessians
 #
-# Six functions and a question to answer in words; about 100 minutes. The first five are puzzles: a slow **specification**
+# Six functions and a question to answer in words; about 105 minutes. The first five are puzzles: a slow **specification**
 # says what the answer is, by forming a matrix, and your function must give the same **without** it. You may use the
 # specification to test yours on small inputs. The check also tries an input so long that the matrix would need hundreds of
 # gigabytes: there only products will do. (If a check does not come back, you are still doing $n^2$ things: stop the kernel,
@@ -109,54 +109,54 @@ check("05.jvp_of_normalise", jvp_of_normalise, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 05.3 The product that MAML needs
+# ## 05.3 The Gauss–Newton part, times a vector
 #
-# *difficulty 2/5 · 8 minutes · 3 points*
+# *difficulty 3/5 · 15 minutes · 3 points*
 #
-# A task has a support loss $L_{\text{S}}$ and a query loss $L_{\text{Q}}$. For a small α, where $\varphi$ is close to θ,
-# the second-order part of the meta-gradient is $-\alpha H_{\text{S}}\,g_{\text{Q}}$, with the support Hessian and the query
-# gradient *both at θ*. Find $H_{\text{S}}\,g_{\text{Q}}$ from `ref.grad` alone. (`ref.hvp` would do it, too. Here you
-# write it yourself. One thing must not move.)
+# The Gauss–Newton part of a Hessian, $G = \frac2N J^\top J$, is often used in the place of $H$, since it has no negative
+# curvature. $J$ has a row for each of the $N$ points and a column for each parameter. Find $Gv = \frac2N J^\top(Jv)$ from
+# `ref.grad` alone, with a few passes whatever $N$ is, so without $J$ as well (the check sees only whether you form $G$).
+# `ref` has only reverse mode, so the first thing to find out is how it can give $Jv$.
 
 
-# %% nbgrader={"grade": false, "grade_id": "hvp", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def hvp(loss, params, support_x, support_y, query_x, query_y):
-    """H_S g_Q: the Hessian of the support loss times the gradient of the query loss, both at `params`.
+# %% nbgrader={"grade": false, "grade_id": "gauss_newton_product", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gauss_newton_product(network, params, x, v):
+    """G v = 2/N Jᵀ(J v), J the Jacobian of the network's outputs with respect to its parameters.
 
-    loss: a function (params, x, y) → number; params: a dict of arrays, whose names and shapes differ from case
-    to case; support_x, …: arrays of examples. Returns a dict like params. The slow specification, if `params` were
-    one vector (n,):
+    network: a function (params, x) → outputs (points, 1); params: a dict of arrays; x: array (points, inputs);
+    v: a dict like params. Returns a dict like params. The slow specification, if params and v were vectors (n,):
 
-        H = ref.jacobian(ref.grad(lambda p: loss(p, support_x, support_y)))(params)  # (n, n)
-        H @ ref.grad(loss)(params, query_x, query_y)
+        J = ref.jacobian(lambda p: network(p, x)[:, 0])(params)  # (points, n)
+        (2 / len(x) * J.T @ J) @ v
     """
     ### BEGIN SOLUTION
-    fixed = ref.grad(loss)(params, query_x, query_y)  # worked out once, at params
 
-    def slope_along(p):
-        slopes = ref.grad(loss)(p, support_x, support_y)
-        return sum(np.sum(slopes[name] * fixed[name]) for name in fixed)
+    def pulled(u):  # u·(Jv), for any u (points, 1)
+        slopes = ref.grad(lambda p: np.sum(u * network(p, x)))(params)  # Jᵀu
+        return sum(np.sum(slopes[name] * v[name]) for name in v)
 
-    return ref.grad(slope_along)(params)
+    moves = ref.grad(pulled)(np.ones((len(x), 1)))  # J v, (points, 1)
+    return ref.grad(lambda p: np.sum(2 / len(x) * moves * network(p, x)))(params)
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_hvp", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check("05.hvp", hvp)
+# %% nbgrader={"grade": true, "grade_id": "check_gauss_newton_product", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("05.gauss_newton_product", gauss_newton_product)
 ### BEGIN HIDDEN TESTS
-check("05.hvp", hvp, hidden=True)
+check("05.gauss_newton_product", gauss_newton_product, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $Hv$ is the gradient of one number. Write a function of the parameters that returns this number, and take `ref.grad` of
-# it.
+# $J^\top u$ is the gradient of a number. So is $Jv$, of another number and with respect to something else than the
+# parameters: the lesson shows it under "Further". There $v$ was one vector; here the number adds up over all arrays of the
+# dict.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The number is a sum of products over all arrays of the dict. What is allowed to depend on the function's argument, and
-# what has to be worked out outside it? A similar case: the derivative of $x \mapsto \sin(x)\cos(2)$ at 2 is $\cos(2)^2$; of
+# Once $Jv$ is there it is a list of $N$ numbers, which weight the outputs on the way back. They must not move with the
+# parameters any more. A similar case: the derivative of $x \mapsto \sin(x)\cos(2)$ at 2 is $\cos(2)^2$; of
 # $x\mapsto\sin(x)\cos(x)$ it is $\cos(2)^2 - \sin(2)^2$.
 # </details>
 
@@ -273,7 +273,7 @@ check("05.signed_lambda", signed_lambda, hidden=True)
 # %% [markdown]
 # ## 05.6 A price list
 #
-# *difficulty 2/5 · 12 minutes · 3 points*
+# *difficulty 3/5 · 15 minutes · 3 points*
 #
 # Before you write a program, know what it will cost. Count in **gradients**, for one task, with the three rules of the
 # lesson:

@@ -120,10 +120,10 @@ print("Jᵀu  from the matrix:", np.round(J.T @ u, 4), "  without:", np.round(vj
 # functions do not mind.
 #
 # How can one check *them*, where there is no matrix to compare with? $u\cdot(Jv)$ and $(J^\top u)\cdot v$ are the same
-# number, for all $u$ and $v$. So draw both at random and compare. Whoever took $J$ for $J^\top$ is found out:
+# number, for all $u$ and $v$. So draw both at random and compare. A mix-up of $J$ and $J^\top$ shows:
 
 # %%
-w, x, u, v = rng.normal(size=(4, 1_000_000)) / 1000  # each about 1 long
+w, x, u, v = rng.normal(size=(4, 1_000_000)) / 1000  # each of length about 1
 one, other, wrong = u @ jvp(x, w, v), vjp(x, w, u) @ v, jvp(x, w, u) @ v
 print("u·(Jv) and (Jᵀu)·v agree:", np.isclose(one, other))
 print("u·(Jv) and (J u)·v agree:", np.isclose(one, wrong))
@@ -162,8 +162,9 @@ print("forward mode, torch:  Jv ", np.allclose(moved, jvp(x, w, v)))
 #
 # ## The Hessian is a Jacobian
 #
-# The gradient $\nabla L$ turns $n$ numbers into $n$ numbers, and its Jacobian is $H$. So $Hv$ answers the question: *move
-# the parameters by a little of $v$; how does the gradient change?* Three ways to the answer:
+# The gradient $\nabla L$ turns $n$ numbers into $n$ numbers, and its Jacobian is $H$. So $Hv$, a
+# **Hessian-vector product**, answers the question: *move the parameters by a little of $v$; how does the gradient change?*
+# Three ways to the answer:
 #
 # 1. **Measure it.** $\bigl(\nabla L(\theta + hv) - \nabla L(\theta - hv)\bigr)/2h$. Two gradients, and an error.
 # 2. **Reverse over reverse**, a VJP of the gradient. Since $H$ is symmetric, $Hv = H^\top v$, which is the gradient of the
@@ -209,7 +210,7 @@ def loss(params):
     return ref.mse(params, x, y)
 
 
-v = rng.normal(size=1761) / np.sqrt(1761)  # about 1 long
+v = rng.normal(size=1761) / np.sqrt(1761)  # of length about 1
 hv = flat(ref.hvp(loss, theta, like(v, theta)))
 for h in (1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9):
     ahead, behind = (flat(ref.grad(loss)(like(flat(theta) + s * h * v, theta))) for s in (1, -1))
@@ -219,21 +220,21 @@ for h in (1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9):
 # %% [markdown]
 # At $h = 0.1$ the difference steps over the kink of a ReLU, and the result is useless. From $h = 10^{-7}$ down rounding
 # eats the digits. In between it is good. But nobody tells you beforehand where "in between" is, and with float32 rounding
-# sets in at a much larger $h$. The exact product has nothing to choose.
+# sets in at a much larger $h$. The exact product leaves nothing to choose.
 #
 # Now for the third way, in PyTorch, and its price. (A trap: in PyTorch 2.13 forward over reverse through `F.mse_loss` stops
 # with "ZeroTensors are immutable". Write the loss out, as here.)
 
 
 # %%
-def network(params, x):
-    hidden = torch.relu(x @ params["w1"] + params["b1"])  # (points, 40)
-    hidden = torch.relu(hidden @ params["w2"] + params["b2"])  # (points, 40)
+def network(params, x, bend=torch.relu):
+    hidden = bend(x @ params["w1"] + params["b1"])  # (points, 40)
+    hidden = bend(hidden @ params["w2"] + params["b2"])  # (points, 40)
     return hidden @ params["w3"] + params["b3"]  # (points, 1)
 
 
-def torch_loss(params, x, y):
-    return torch.mean((network(params, x) - y) ** 2)
+def torch_loss(params, x, y, bend=torch.relu):
+    return torch.mean((network(params, x, bend) - y) ** 2)
 
 
 def plans(params, v, x, y):
@@ -296,8 +297,10 @@ for width in (10, 20, 40, 80):
 # (The table stays a little below, since nobody asks for the slope of the network's own input.) It is what measuring $Hv$ by
 # a difference would cost, too, and it is exact.
 #
-# The whole matrix takes $n$ products, one for each column. That is 3,522 gradients for our 1,761 parameters, and 225,000
-# for the Conv4.
+# The whole matrix takes the gradient once and $n$ products, one for each column: 3,523 gradients for our 1,761 parameters,
+# and 225,000 for the Conv4. (`ref.hvp` and the two ways above work the gradient out again for every product and pay $9F$ each
+# time. To pay for it once, keep what the gradient has recorded: `reverse_mode(grad(own), params)` returns, next to the
+# gradient, a function that gives one product for each $v$.)
 #
 # Arithmetic is not time: chapter 09 shows how little of the time of so small a network is arithmetic. So use a clock as
 # well. It is the processor's own, and we ask it only for what should be true on every machine.
@@ -320,12 +323,12 @@ def seconds(run, calls=20):
 small, large = (ref.mlp_init(rng, (1, width, width, 1)) for width in (10, 80))
 by_size = [seconds(lambda p=p: ref.hvp(loss, p, p)) for p in (small, large)]
 print("48 times as many parameters, Hv at most 5 times as long:", by_size[1] < 5 * by_size[0])
-times = {name: seconds(run) for name, run in ways.items()}
+timings = {name: seconds(run) for name, run in ways.items()}
 for name in ("reverse over reverse", "forward over reverse"):
-    print(f"{name} takes less than 8 gradients' time:", times[name] < 8 * times["gradient"])
+    print(f"{name} takes less than 8 gradients' time:", timings[name] < 8 * timings["gradient"])
 
 # %% [markdown]
-# Print `times` and `by_size` to see your machine's own. On paper the third way needs less memory, for it keeps no record of the
+# Print `timings` and `by_size` to see your machine's own. On paper the third way needs less memory, for it keeps no record of the
 # gradient's own way back. Whether a library has less of it in use, or takes less time, is another question: measure both
 # ways on your own network before you choose.
 #
@@ -389,7 +392,7 @@ def trained(seed):
 
 
 # %%
-def hessian_of(params, x, y):
+def hessian_of(params, x, y, bend=torch.relu):
     """H of the loss on x, y (points, 1), at `params`: (n, n)."""
     like_params = tensors(params)
     ends = list(np.cumsum([part.size for part in params.values()]))[:-1]
@@ -397,7 +400,7 @@ def hessian_of(params, x, y):
     def of_vector(vector):
         parts = zip(like_params.items(), torch.tensor_split(vector, ends), strict=True)
         own = {name: part.reshape(value.shape) for (name, value), part in parts}
-        return torch_loss(own, torch.tensor(x), torch.tensor(y))
+        return torch_loss(own, torch.tensor(x), torch.tensor(y), bend)
 
     return hessian(of_vector)(torch.tensor(flat(params))).numpy()
 
@@ -409,8 +412,9 @@ spectra = {"after MAML": steep, "untrained": lam}
 spectrum_by_rank(spectra)
 
 # %% [markdown]
-# In the middle the two curves of a picture lie almost on top of each other: for each positive curvature there is a negative
-# one of nearly the same size. At both ends they part. Neither is an accident, and both show where the curvatures come from.
+# For long stretches the two curves of a picture lie almost on top of each other: nearly as many curvatures are negative as
+# positive, and of nearly the same sizes. They part where they fall steeply: at both ends, and at the steps between two
+# plateaus. All this shows where the curvatures come from.
 #
 # ## Where the second derivatives come from
 #
@@ -463,8 +467,9 @@ print("the diagonal of the rest is 0:", np.allclose(np.diag(rest), 0, atol=1e-12
 second_derivatives_by_layer(gauss_newton, rest, {"layer 1": 16, "layer 2": 72, "layer 3": 9})
 
 # %% [markdown]
-# A matrix of this shape has nearly as much curvature below zero as above. We split the Hessians of the two pictures of
-# curvatures into their parts, and compare the positive and the negative ones rank by rank:
+# What curvatures has a matrix of this shape? We split the Hessians of the two pictures of curvatures into their parts, and
+# compare the positive and the negative ones rank by rank. And we take out $B$, the block of $R$ between the middle layer and
+# the two others:
 
 
 # %%
@@ -477,31 +482,51 @@ def sides(matrix):
 
 for name, params in (("untrained", theta), ("after MAML", learned)):
     whole, J = hessian_of(params, x, y), output_slopes(params, x)
-    for part, matrix in (("H = G + R", whole), ("R alone", whole - 2 / len(x) * J.T @ J)):
+    R = whole - 2 / len(x) * J.T @ J
+    for part, matrix in (("H = G + R", whole), ("R alone", R)):
         up, down = sides(matrix)
         both = min(len(up), len(down))
         ratio = np.exp(np.abs(np.log(up[:both] / down[:both]))).max()
         print(
             f"{name:10}  {part:9}  {len(up)} above 0, {len(down)} below, largest ratio {ratio:.1f}"
         )
+    sizes = np.linalg.svd(np.delete(R[:, 80:1720], slice(80, 1720), axis=0), compute_uv=False)
+    print(f"{name:10}  B          rank {np.sum(sizes > 1e-9 * sizes[0])}")
 
 # %% [markdown]
-# Everything that we saw follows from these parts.
+# These parts explain what we saw.
 #
-# - **Negative curvature.** The diagonal of $R$ is 0. The diagonal of a matrix adds up to the sum of its eigenvalues, so the
-#   curvatures of $R$ add up to 0: as much below as above. (A symmetric matrix in which *two* layers see only each other has
-#   its curvatures in exact pairs $\pm\sigma$: if $(p, q)$ is an eigenvector, so is $(p, -q)$, with the opposite sign. With
-#   three layers it is nearly so, as the table shows.)
-# - **Two ends that part.** $G$ adds ten positive terms. They can shift a curve by at most ten ranks. In the flat middle of
-#   the curves ten ranks change little; where a curve falls steeply, at both ends, they change much.
+# - **Negative curvature.** The block of $R$ within the middle layer is empty. Take $q$ in the middle layer and $p$ in the two
+#   others: along $p + tq$ the curvature is $p^\top Rp + 2t\,p^\top Rq$, and unless $p^\top Rq = 0$ a large $t$ gives it the
+#   sign of $t$. So $R$ has as many negative curvatures as the rank of $B$, and as many positive ones, or more. In the table
+#   there are no more. That their *sizes* are so close, too, we see; it is not proved by this. The diagonal of $R$ is 0, so
+#   they do add up to 0. (In a symmetric matrix in which *two* layers see only each other the curvatures are exact pairs
+#   $\pm\sigma$: if $(p, q)$ is an eigenvector, so is $(p, -q)$, with the opposite sign.)
+# - **Curves that part.** $G$ adds ten positive terms. They can shift a curve by at most ten ranks. Where a curve is flat,
+#   ten ranks change little; where it falls steeply, they change much.
 # - **About two hundred.** In 1-40-40-1 the middle layer has 1,640 parameters, and their block of $R$ is empty. What is left
 #   lies in the rows and columns of the other two layers: 80 + 41 of each, without the last bias, whose row is empty, too. A
 #   matrix that is 0 outside 120 rows and 120 columns is a sum of two of rank 120 or less, the rows and what is left of the
 #   columns. So it has at most 240 eigenvalues that are not 0. With the ten of $G$ that makes **at most 250**, and some
 #   units are silent on all ten points.
-# - **And 1,500 zeros.** They look like a proof of "nearly linear", and they are none. The bound of 250 is made of ten points
-#   and the sizes of two layers. It holds for a network without any ReLU, too; and on 1,000 points $G$ alone may have 1,000
-#   curvatures that are not zero.
+#
+# And the 1,500 zeros: are they a proof of "nearly linear" after all? Put other functions in the place of the ReLUs, at the same
+# θ, and look at $G$ on many more points:
+
+# %%
+for name, bend in (("tanh", torch.tanh), ("none", lambda z: z)):
+    up, down = sides(hessian_of(theta, x, y, bend))
+    print(f"{name} in place of the ReLUs: {len(up)} above 0, {len(down)} below")
+many = np.linspace(-5, 5, 1000)[:, None]
+rank = np.linalg.matrix_rank(output_slopes(theta, many))
+print(f"ReLUs, G on 1,000 points: {rank} curvatures that are not 0")
+
+# %% [markdown]
+# There is some truth in it. The empty blocks, and so the bound of 250, do come from piecewise linearity: with tanh a layer has
+# second derivatives of its own, and more than 500 curvatures are not zero. On 1,000 points $G$ has only about a hundred:
+# between two kinks along the one input every $\partial f/\partial\theta_j$ is a straight line in $x$, so each piece adds at
+# most two directions. But a proof it is not. With the ReLUs taken out the network is linear in $x$ everywhere, and 162
+# curvatures remain, 80 of them negative: linear in $x$ means few second derivatives, not none.
 #
 # So does the rest matter? The sentence goes back to the MAML paper (Finn et al. 2017, section 5.2): ReLU networks are
 # locally almost linear, which suggests that second derivatives may be close to zero in most cases, and that would partly
@@ -556,19 +581,20 @@ for name, seed in sorted(table, key=lambda key: (key[0] != "untrained", key[1]))
 # %% [markdown]
 # Each entry goes from the smallest to the largest of three tasks. $|Gg|/|Rg|$ says how much longer the Gauss–Newton part of
 # $Hg$ is than the rest, and the column *99 % of Hg* how many eigenvectors one needs to put together $Hg$ to within
-# a hundredth of its squared length.
+# a hundredth of its squared length. (Training magnifies rounding errors, so another processor may show somewhat other numbers
+# in the lower three rows.)
 #
-# - **A handful matters.** Of some two hundred curvatures, at most 18 make up 99 % of $Hg$ before training, and at most 7
-#   after it. In large networks, too, a few eigenvalues stand out from a crowd at zero (Sagun et al. 2017), and the
+# - **A handful matters.** Of some two hundred curvatures, at most 18 make up 99 % of $Hg$ before training, and fewer than
+#   ten after it. In large networks, too, a few eigenvalues stand out from a crowd at zero (Sagun et al. 2017), and the
 #   *gradient* is concentrated along these few (Ghorbani et al. 2019, in networks without batch norm). Our column is about
 #   $Hg$, which weights each direction by its λ, so that the steep ones count for more.
-# - **After training, those few are mostly not the network's second derivatives.** The Gauss–Newton part of $Hg$ is then 3 to
-#   52 times as long as the rest. (Before it, the factor may be as small as 1.42.) It would be there if the network were
+# - **After training, those few are mostly not the network's second derivatives.** The Gauss–Newton part of $Hg$ is then about 3
+#   to 50 times as long as the rest. (Before it, the factor may be as small as 1.42.) It would be there if the network were
 #   exactly linear in its parameters. "ReLU networks are nearly linear" is an argument
 #   about the *smaller* part.
 # - **Training makes it worse for first order.** Before training no direction has αλ > 1, and the first-order gradient $g$
 #   points where the meta-gradient does: the cosine is at least 0.97. After it one direction or two are reversed, and the
-#   cosine of a task is anything from −0.40 to 0.90. (Of a whole batch it is usually better, as chapter 04 found. What
+#   cosine of a task is anything from about −0.4 to 0.9. (Of a whole batch it is usually better, as chapter 04 found. What
 #   happens to the curvature when first-order MAML itself does the training is a story for chapter 11, to come.)
 #
 # ## See it work
@@ -580,8 +606,8 @@ for name, seed in sorted(table, key=lambda key: (key[0] != "untrained", key[1]))
 # 1. Right: move α up from 0. At which α does the first bar turn over? At which does it fall below −1, and what did chapter
 #    01 call this α? Then do the same with the *untrained* network.
 # 2. Left, with the first settings: find the $v$ that are not turned at all, and one that is turned by exactly 180°.
-# 3. Left: make the ellipse a line. Then make it a *circle* again, of radius 1, without setting α = 0. What does
-#    $I-\alpha H$ do now?
+# 3. Left: make the ellipse a line. Then make it a *circle* again, of radius 1, with one direction reversed and the other
+#    not. What does $I-\alpha H$ do now?
 # 4. Make $v$ longer by a step. Which sign of curvature does it take? There are two answers.
 
 # %%
@@ -591,7 +617,7 @@ factor_on_a_vector(spectra)
 # <details><summary>What there is to find</summary>
 #
 # 1. At $1/\lambda_{\max}$, and at $2/\lambda_{\max}$, the largest step that still converges. For the trained network the
-#    first lies between 0.006 and 0.0065, the second between 0.0125 and 0.013. MAML's own α = 0.01 is between them: the
+#    first lies between 0.006 and 0.007, the second between 0.0125 and 0.0135. MAML's own α = 0.01 is between them: the
 #    treacherous row of chapter 04's table, in which the inner step converges and the first-order gradient points the wrong
 #    way. (One task of the table above has αλ = 2.06. In the quadratic picture of chapter 01 a second step
 #    and a third would lead further and further away. One step may do that, if the start is chosen for it.) The untrained network has no bar below 0 at any α of the slider:
@@ -618,7 +644,7 @@ factor_on_a_vector(spectra)
 # And the other end? The curvatures of $H - sI$ are $\lambda_i - s$: the whole spectrum, moved down by $s$. Suppose the
 # first run found a positive λ, which is then $\lambda_{\max}$. With $s = \frac12\lambda_{\max}$ the most negative curvature,
 # if there is a negative one, has become the one of the largest size. (If the first run found a negative λ, that is the lower
-# end, and the same shift by half of it finds the upper one.)
+# end, and the same shift by half of it finds the upper one.) Chapter 04's `steepest` was this, shift included.
 
 
 # %%
@@ -644,7 +670,7 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # %% [markdown]
 # 330 products in place of 1,761. How many it takes depends on the gap to the next curvature; $n$ does not enter. (The lower
 # end has close neighbours, so it takes longer.) The last length is no curvature of $H$: it is the size of
-# $\lambda_{\min} - s$, 23.95 + 78.15, another reason to return $v^\top Hv$.
+# $\lambda_{\min} - s$, that is $|\lambda_{\min}| + \frac12\lambda_{\max}$, another reason to return $v^\top Hv$.
 #
 # <details><summary>Further: forward mode out of reverse mode</summary>
 #
@@ -652,12 +678,11 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # $(J^\top u)\cdot v = u\cdot(Jv)$ has the gradient $Jv$ with respect to $u$. So go back twice:
 #
 # ```python
-# w, x, u, v = rng.normal(size=(4, 5))  # as at the start
+# def jvp_by_ref(x, w, v):
+#     def pulled(u):  # (Jᵀu)·v, for any u
+#         return np.sum(ref.grad(lambda x: np.sum(u * f(x, w)))(x) * v)
 #
-# def pulled(u):  # (Jᵀu)·v, for any u
-#     return np.sum(ref.grad(lambda x: np.sum(u * f(x, w)))(x) * v)
-#
-# ref.grad(pulled)(u)  # J v, whatever u was
+#     return ref.grad(pulled)(np.ones_like(x))  # J v, whatever u is
 # ```
 # </details>
 
@@ -666,7 +691,7 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 #
 # - The Hessian of the Conv4 would fill 100 GB. A product with it takes no more room than a few gradients, and was counted
 #   at the price of two.
-# - One test with random $u$ and $v$ finds out who mistook $J$ for $J^\top$, at a million inputs.
+# - One test with random $u$ and $v$ shows a mix-up of $J$ and $J^\top$, at a million inputs.
 # - On ten points a ReLU network of 1,761 parameters had about 200 curvatures that are not zero, and nearly half of them
 #   were negative.
 # - What $H$ does to the query gradient is the work of a handful of directions, after training mostly of the Gauss–Newton
@@ -699,8 +724,8 @@ print("whole spectrum:  {:.2f} and {:.2f}".format(*spectra["after MAML"][[-1, 0]
 # In x it has none. But its parameters are multiplied with each other, as in w₂w₁, and a product has a second derivative.
 # </details>
 # <details><summary>C · Both parts are there, as before.</summary>
-# Right. Kinks have nothing to do with it: the second derivatives come from multiplying one layer by another. With or
-# without ReLUs they stand between the layers, and within a layer there are none.
+# Right. The second derivatives come from multiplying one layer by another, and that needs no kink. With ReLUs or with nothing
+# in their place they stand between the layers, and within a layer there are none. (With tanh there are.)
 # </details>
 #
 # **3.** Which of these needs the matrix $H$ of a network with ten million parameters?

@@ -68,6 +68,28 @@ def terms_exchanged(x, u):
     return p * _row_sum(p * u) - p * u
 
 
+@wrong_answer("05.vjp_of_softmax", says="p and u are exchanged")
+def p_and_u_exchanged(x, u):
+    p = _softmax(x)
+    return u * (p - _row_sum(p * u))
+
+
+@wrong_answer("05.vjp_of_softmax", says="this is p² times the plain sum of u")
+def squares_times_the_sum(x, u):
+    return _softmax(x) ** 2 * _row_sum(u)
+
+
+@wrong_answer("05.vjp_of_softmax", says="this is −p² times the plain sum of u")
+def minus_squares_times_the_sum(x, u):
+    return -(_softmax(x) ** 2) * _row_sum(u)
+
+
+@wrong_answer("05.vjp_of_softmax", says="one p belongs inside the sum")
+def squares_in_the_second_term(x, u):
+    p = _softmax(x)
+    return p * u - p**2 * _row_sum(u)
+
+
 @wrong_answer("05.vjp_of_softmax", says="the logarithm of the softmax")
 def log_softmax(x, u):
     return u - _softmax(x) * _row_sum(u)
@@ -324,121 +346,142 @@ def _dot(one, other):
     return sum(np.sum(one[name] * other[name]) for name in one)
 
 
-def _both(loss, params, support_x, support_y, query_x, query_y):
-    """(the support loss as a function of the parameters, the query loss likewise)."""
-    return (lambda p: loss(p, support_x, support_y)), (lambda p: loss(p, query_x, query_y))
+def _along(network, params, x, v):
+    """J v, (points, 1): forward mode out of reverse mode."""
+
+    def pulled(u):
+        return _dot(ref.grad(lambda p: np.sum(u * network(p, x)))(params), v)
+
+    return ref.grad(pulled)(np.ones((len(x), 1)))
 
 
-@wrong_answer("05.hvp", says="you form the matrix")
-def hessian_formed(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    start = _vector(params)
-    _no_room(len(start))
-    columns = [
-        _vector(ref.hvp(support, params, _shaped(unit, params))) for unit in np.eye(len(start))
-    ]
-    return _shaped(np.array(columns) @ _vector(ref.grad(query)(params)), params)
+def _back(network, params, x, u):
+    """2/N Jᵀu, u (points, 1)."""
+    return ref.grad(lambda p: 2 / len(x) * np.sum(u * network(p, x)))(params)
 
 
-@wrong_answer("05.hvp", says="your query gradient moves with the parameters")
-def both_move(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    return ref.grad(lambda p: _dot(ref.grad(support)(p), ref.grad(query)(p)))(params)
+def _gauss_newton(network, params, x, v):
+    return _back(network, params, x, _along(network, params, x, v))
 
 
-@wrong_answer("05.hvp", says="this is H_Q g_Q")
-def query_s_hessian(loss, params, *data):
-    _, query = _both(loss, params, *data)
-    return ref.hvp(query, params, ref.grad(query)(params))
+def _scaled(factor, v):
+    return {name: factor * part for name, part in v.items()}
 
 
-@wrong_answer("05.hvp", says="the two losses are exchanged")
-def losses_exchanged(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    return ref.hvp(query, params, ref.grad(support)(params))
+@wrong_answer("05.gauss_newton_product", says="you form the matrix")
+def gauss_newton_formed(network, params, x, v):
+    _no_room(len(_vector(params)))
+    parts = ref.jacobian(lambda p: network(p, x)[:, 0])(params)
+    J = np.concatenate([part.reshape(len(x), -1) for part in parts.values()], axis=1)
+    return _shaped((2 / len(x) * J.T @ J) @ _vector(v), params)
 
 
-@wrong_answer("05.hvp", says="this is H_S g_S")
-def own_gradient(loss, params, *data):
-    support, _ = _both(loss, params, *data)
-    return ref.hvp(support, params, ref.grad(support)(params))
+@wrong_answer("05.gauss_newton_product", says="the factor 2/N is missing")
+def no_factor(network, params, x, v):
+    return _scaled(len(x) / 2, _gauss_newton(network, params, x, v))
 
 
-@wrong_answer("05.hvp", says="this is 2 H_S g_S")
-def own_gradient_that_moves(loss, params, *data):
-    support, _ = _both(loss, params, *data)
-    return ref.grad(lambda p: _dot(ref.grad(support)(p), ref.grad(support)(p)))(params)
+@wrong_answer("05.gauss_newton_product", says="the 2 of 2/N is missing")
+def no_two(network, params, x, v):
+    return _scaled(1 / 2, _gauss_newton(network, params, x, v))
 
 
-@wrong_answer("05.hvp", says="this is 2 H_Q g_Q")
-def query_gradient_that_moves(loss, params, *data):
-    _, query = _both(loss, params, *data)
-    return ref.grad(lambda p: _dot(ref.grad(query)(p), ref.grad(query)(p)))(params)
+@wrong_answer("05.gauss_newton_product", says="the 1/N of 2/N is missing")
+def no_mean(network, params, x, v):
+    return _scaled(len(x), _gauss_newton(network, params, x, v))
 
 
-@wrong_answer("05.hvp", says="the Hessian is missing")
-def query_gradient_alone(loss, params, *data):
-    return ref.grad(_both(loss, params, *data)[1])(params)
+@wrong_answer("05.gauss_newton_product", says="your Jv moves with the parameters")
+def jvp_that_moves(network, params, x, v):
+    weigh = lambda p: 2 / len(x) * np.sum(_along(network, p, x, v) * network(p, x))
+    return ref.grad(weigh)(params)
 
 
-@wrong_answer("05.hvp", says="the slope alone")
-def support_gradient_alone(loss, params, *data):
-    return ref.grad(_both(loss, params, *data)[0])(params)
+@wrong_answer("05.gauss_newton_product", says="hold it fixed on the way back")
+def hessian_with_targets_of_zero(network, params, x, v):
+    return ref.hvp(lambda p: np.mean(network(p, x) ** 2), params, v)
 
 
-@wrong_answer("05.hvp", says="a step with α = 1")
-def with_the_identity(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    g = ref.grad(query)(params)
-    bent = ref.hvp(support, params, g)
-    return {name: g[name] - bent[name] for name in g}
+@wrong_answer("05.gauss_newton_product", says="you differentiate Jv with respect to the parameters")
+def length_of_the_jvp(network, params, x, v):
+    return ref.grad(lambda p: np.mean(_along(network, p, x, v) ** 2))(params)
 
 
-@wrong_answer("05.hvp", says="without the minus of the meta-gradient")
-def with_the_minus(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    bent = ref.hvp(support, params, ref.grad(query)(params))
-    return {name: -part for name, part in bent.items()}
+@wrong_answer("05.gauss_newton_product", says="the outputs are added up before")
+def sum_of_the_outputs(network, params, x, v):
+    slope = ref.grad(lambda p: np.sum(network(p, x)))(params)
+    return _scaled(2 / len(x) * _dot(slope, v), slope)
 
 
-@wrong_answer("05.hvp", says="entry by entry")
-def gradients_multiplied(loss, params, *data):
-    one, other = (ref.grad(each)(params) for each in _both(loss, params, *data))
-    return {name: one[name] * other[name] for name in one}
+@wrong_answer("05.gauss_newton_product", says="you take the mean of the outputs")
+def mean_of_the_outputs(network, params, x, v):
+    slope = ref.grad(lambda p: np.mean(network(p, x)))(params)
+    return _scaled(2 * _dot(slope, v), slope)
 
 
-@wrong_answer("05.hvp", says="products of first derivatives")
-def outer_product(loss, params, *data):
-    one, other = (ref.grad(each)(params) for each in _both(loss, params, *data))
-    return {name: part * _dot(one, other) for name, part in one.items()}
+def _only(name, v):
+    return {n: part * (n == name) for n, part in v.items()}
 
 
-@wrong_answer("05.hvp", says="scaled to length 1")
-def of_length_one(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    g = ref.grad(query)(params)
-    length = np.sqrt(_dot(g, g))
-    return ref.hvp(support, params, {name: part / length for name, part in g.items()})
+@wrong_answer("05.gauss_newton_product", says="each array of the dict is taken alone")
+def array_by_array(network, params, x, v):
+    return {name: _gauss_newton(network, params, x, _only(name, v))[name] for name in v}
 
 
-@wrong_answer("05.hvp", says="each array of the dict is taken alone")
-def array_by_array(loss, params, support_x, support_y, query_x, query_y):
-    g = ref.grad(loss)(params, query_x, query_y)
-
-    def alone(name):
-        def slope(part):
-            whole = {**params, name: part}
-            return np.sum(ref.grad(loss)(whole, support_x, support_y)[name] * g[name])
-
-        return ref.grad(slope)(params[name])
-
-    return {name: alone(name) for name in params}
+@wrong_answer("05.gauss_newton_product", says="your Jv is that of w1 alone")
+def first_array_only(network, params, x, v):
+    return _gauss_newton(network, params, x, _only("w1", v))
 
 
-@wrong_answer("05.hvp", says="a vector of ones")
-def weights_forgotten(loss, params, *data):
-    support, _ = _both(loss, params, *data)
-    return ref.grad(lambda p: sum(np.sum(part) for part in ref.grad(support)(p).values()))(params)
+@wrong_answer("05.gauss_newton_product", says="your Jv is that of b2 alone")
+def last_array_only(network, params, x, v):
+    return _gauss_newton(network, params, x, _only("b2", v))
+
+
+@wrong_answer("05.gauss_newton_product", says="your Jv is that of b1 alone")
+def second_array_only(network, params, x, v):
+    return _gauss_newton(network, params, x, _only("b1", v))
+
+
+@wrong_answer("05.gauss_newton_product", says="your Jv is that of w2 alone")
+def third_array_only(network, params, x, v):
+    return _gauss_newton(network, params, x, _only("w2", v))
+
+
+@wrong_answer("05.gauss_newton_product", says="yours multiplies the sums of each array")
+def sums_of_each_array(network, params, x, v):
+    sums = {name: np.full_like(part, part.sum()) for name, part in v.items()}
+    return _gauss_newton(network, params, x, sums)
+
+
+@wrong_answer("05.gauss_newton_product", says="yours multiplies the two sums over all")
+def sum_times_sum(network, params, x, v):
+    def pulled(u):
+        slopes = ref.grad(lambda p: np.sum(u * network(p, x)))(params)
+        return sum(np.sum(part) for part in slopes.values()) * np.sum(_vector(v))
+
+    return _back(network, params, x, ref.grad(pulled)(np.ones((len(x), 1))))
+
+
+@wrong_answer("05.gauss_newton_product", says="G times a vector of ones")
+def v_forgotten(network, params, x, v):
+    ones = {name: np.ones_like(part) for name, part in v.items()}
+    return _gauss_newton(network, params, x, ones)
+
+
+@wrong_answer("05.gauss_newton_product", says="Jᵀ times a vector of ones")
+def gradient_of_the_sum(network, params, x, v):
+    return ref.grad(lambda p: np.sum(network(p, x)))(params)
+
+
+@wrong_answer("05.gauss_newton_product", says="this is v itself, scaled")
+def v_comes_back(network, params, x, v):
+    return ref.grad(lambda p: 2 / len(x) * _dot(p, v))(params)
+
+
+@wrong_answer("05.gauss_newton_product", says="the outputs themselves are sent back")
+def outputs_sent_back(network, params, x, v):
+    return ref.grad(lambda p: np.mean(network(p, x) ** 2))(params)
 
 
 # ------------------------------------------------------------------ 05.4
@@ -841,6 +884,15 @@ def last_v_not_scaled(a, r):
     return v @ times(v)
 
 
+@wrong_answer("05.signed_lambda", says="scale v to length 1 in every round")
+def never_scaled(a, r):
+    times = _times_h(a, r)
+    v = np.random.default_rng(1).normal(size=a.shape[1])
+    for _ in range(60):
+        v = times(v)
+    return v @ times(v)
+
+
 @wrong_answer("05.signed_lambda", says="are there enough rounds")
 def ten_rounds(a, r):
     times = _times_h(a, r)
@@ -1042,31 +1094,32 @@ def by_differences(x, v, p):
     return (4 * central(1e-4) - central(2e-4)) / 3
 
 
-@right_answer("05.hvp", why="the library's product")
-def by_the_library_s_hvp(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    return ref.hvp(support, params, ref.grad(query)(params))
+@right_answer("05.gauss_newton_product", why="half the slope of |Jv|², with respect to v")
+def slope_in_v(network, params, x, v):
+    return ref.grad(lambda v: np.mean(_along(network, params, x, v) ** 2))(v)
 
 
-@right_answer("05.hvp", why="the query gradient moves and is stopped")
-def stopped(loss, params, *data):
-    support, query = _both(loss, params, *data)
-
-    def along(p):
-        return _dot(ref.grad(support)(p), ref.stop_gradient(ref.grad(query)(p)))
-
-    return ref.grad(along)(params)
+@right_answer("05.gauss_newton_product", why="the Hessian of a loss whose targets are the outputs")
+def nothing_wrong_at_any_point(network, params, x, v):
+    y = network(params, x)
+    return ref.hvp(lambda p: np.mean((network(p, x) - y) ** 2), params, v)
 
 
-@right_answer("05.hvp", why="a central difference of gradients, of a smooth loss")
-def by_a_difference(loss, params, *data):
-    support, query = _both(loss, params, *data)
-    g = ref.grad(query)(params)
-    h = 1e-4 / np.sqrt(_dot(g, g))
-    ahead, behind = (
-        ref.grad(support)({n: params[n] + s * h * g[n] for n in g}) for s in (1.0, -1.0)
-    )
-    return {n: (ahead[n] - behind[n]) / (2 * h) for n in g}
+@right_answer("05.gauss_newton_product", why="point by point, in plain NumPy from the slopes on")
+def point_by_point(network, params, x, v):
+    total = _scaled(0.0, v)
+    for i in range(len(x)):
+        slope = ref.grad(lambda p, i=i: np.sum(network(p, x[i : i + 1])))(params)
+        moves = 2 / len(x) * _dot(slope, v)
+        total = {name: total[name] + moves * slope[name] for name in v}
+    return total
+
+
+@right_answer("05.gauss_newton_product", why="Jv by a central difference, of a smooth network")
+def jvp_by_a_difference(network, params, x, v):
+    h = 1e-4 / np.sqrt(_dot(v, v))
+    ahead, behind = (network({n: params[n] + s * h * v[n] for n in v}, x) for s in (1.0, -1.0))
+    return _back(network, params, x, (ahead - behind) / (2 * h))
 
 
 @right_answer("05.meta_gradient_by_hvp", why="differentiated through the step after all")

@@ -153,7 +153,7 @@ def bars_scene(curvatures, alpha, name=""):
     places = np.r_[np.arange(len(top)), len(top) + wide + np.arange(len(bottom))] + 0.5
     factors = 1 - alpha * np.r_[top, bottom]
     bars = _bars_by_role(places, factors)
-    notes = [Note(0.2, -2.4, "steepest"), Note(places[-1] + 0.4, -2.4, "most negative", "right")]
+    notes = [Note(1.0, -2.4, "steepest"), Note(places[-1] + 0.4, -2.4, "most negative", "right")]
     if len(middle):
         ends = sorted(1 - alpha * middle[[0, -1]])
         bars.append(Bar(len(top) + wide / 2, 1.0, "before", "all between", "y", wide - 1))
@@ -209,7 +209,7 @@ def _what_they_do(curvatures, alpha, name):
         return f"{said}: no direction changes by more than 1 %"
     more = f" ({runaway} beyond −1)" if runaway else ""
     return (
-        f"{said}: {back} reversed{more}, {longer} stretched by over 1 %, "
+        f"{said}: {back} reversed{more}, {seen - back - longer} shrunk and {longer} stretched by over 1 %, "
         f"{len(curvatures) - seen:,} of {len(curvatures):,} hardly changed"
     )
 
@@ -269,11 +269,11 @@ def second_derivatives_by_layer(gauss_newton, rest, layers):
     full, hollow = _filled(gauss_newton), _filled(rest)
     ends = np.cumsum([0, *layers.values()])
     inside = sum(int(hollow[a:b, a:b].sum()) for a, b in zip(ends[:-1], ends[1:], strict=True))
-    empty = "no entry within a layer" if inside == 0 else f"{number(inside)} entries within a layer"
+    within = "none within a layer" if inside == 0 else f"{number(inside)} entries within a layer"
     one = f"Gauss–Newton part: {number(100 * full.mean(), 2)} % of the entries are not 0"
     return draw(
         matrix_scene(full, one, layers),
-        matrix_scene(hollow, f"The rest: {empty}", layers),
+        matrix_scene(hollow, f"The rest: {number(100 * hollow.mean(), 2)} %, {within}", layers),
     )
 
 

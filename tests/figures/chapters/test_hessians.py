@@ -94,6 +94,7 @@ def test_the_title_counts_over_all_directions(alpha):
     factors = 1 - alpha * CURVATURES
     assert f"{np.sum(factors < 0)} reversed" in title
     assert f"{np.sum(factors > 1.01)} stretched" in title
+    assert f"{np.sum((factors >= 0) & (factors < 0.99))} shrunk" in title
     assert f"{np.sum(np.abs(factors - 1) <= 0.01)} of {len(CURVATURES)}" in title
     beyond = re.search(r"\((\d+) beyond −1\)", title)
     assert (int(beyond.group(1)) if beyond else 0) == np.sum(factors < -1)
@@ -177,7 +178,7 @@ def test_the_picture_shows_which_entries_are_not_0_and_says_so():
     layers = dict(zip(("layer 1", "layer 2", "layer 3"), sizes, strict=True))
     picture = figures.second_derivatives_by_layer(gauss_newton, rest, layers)
     left, right = picture.scenes
-    assert "no entry within a layer" in right.title
+    assert "none within a layer" in right.title
     assert "Every block on the diagonal" in right.alt
     assert np.array_equal(right.inks[0].pixels, np.abs(rest) > 1e-9 * np.abs(rest).max())
     assert np.array_equal(left.inks[0].pixels, left.inks[0].pixels.T)
