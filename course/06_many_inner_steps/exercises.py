@@ -198,7 +198,8 @@ check("06.segments", segments, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # For $K = 7$, $s = 3$ the segments have 3, 3 and 1 steps. While the last one is walked back, $\varphi_0, \varphi_3, \varphi_6$ are
-# held. Is that the peak? And which of the seven φ from which steps set out were never forgotten before they were needed?
+# held. What is held while the second is? Of the seven φ from which steps set out, those that were kept on the way forward need
+# not be computed again.
 # </details>
 
 # %% [markdown]
