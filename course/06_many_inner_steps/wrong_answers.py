@@ -730,7 +730,7 @@ def logarithms(*case):
 @wrong_answer("06.learn_the_rate", says="after the first entry these are the ρ")
 def logarithms_after_the_first(*case):
     path = _learned(*case)
-    return [path[0], *np.log(path[1:])]
+    return np.append(path[0], np.log(path[1:]))
 
 
 @wrong_answer("06.learn_the_rate", says="the first rate belongs to the path")
