@@ -174,6 +174,7 @@ def segments(steps, size):
     """(the most sets of parameters φ held at one time on the way back, how many steps are computed again).
 
     steps: K ≥ 1; size: steps in a segment, ≥ 1, perhaps more than K. Neither v nor φ_K counts; φ_0 does.
+    (Chapter 09 counts the other way round: φ_K, but not φ_0, which is θ.)
     Returns a tuple of two whole numbers.
     """
     ### BEGIN SOLUTION
@@ -197,8 +198,8 @@ check("06.segments", segments, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # For $K = 7$, $s = 3$ the segments have 3, 3 and 1 steps. While the last one is walked back, $\varphi_0, \varphi_3, \varphi_6$ are
-# held. While the second is: $\varphi_0, \varphi_3, \varphi_4, \varphi_5$. So the peak need not be in the last segment. Of the seven
-# points from which steps set out, three were kept.
+# held. What is held while the second is? Of the seven φ from which steps set out, those that were kept on the way forward need
+# not be computed again.
 # </details>
 
 # %% [markdown]
@@ -259,7 +260,7 @@ check("06.two_rates", two_rates, hidden=True)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# A grid of 300 × 300 from `np.geomspace` is coarse: its rates are 3 per cent apart, and the loss may be steep. Make a second grid,
+# A grid of 300 × 300 from `np.geomspace` may be too coarse: its rates are 3 per cent apart, and the loss may be steep. Make a second grid,
 # from a little below the best pair to a little above it. Multiply the ends by 0.95 and 1.05, say.
 # </details>
 

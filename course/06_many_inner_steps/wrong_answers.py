@@ -86,6 +86,16 @@ def support_curvature(theta, a, c, b, d, rates):
     return np.prod(1 - rates * a) * a * (_landed(theta, a, c, rates) - d)
 
 
+@wrong_answer("06.k_step_slope", says="this is half of the slope")
+def halved(theta, a, c, b, d, rates):
+    return np.prod(1 - rates * a) * b * (_landed(theta, a, c, rates) - d) / 2
+
+
+@wrong_answer("06.k_step_slope", says="this is twice the slope")
+def doubled(theta, a, c, b, d, rates):
+    return 2 * np.prod(1 - rates * a) * b * (_landed(theta, a, c, rates) - d)
+
+
 @wrong_answer("06.k_step_slope", says="yours is b(θ − d)")
 def slope_at_the_start(theta, a, c, b, d, rates):
     return np.prod(1 - rates * a) * b * (theta - d)
@@ -143,6 +153,18 @@ def slopes_of_the_landing_points(theta, rates, support_h, support_min, query_h, 
 def minus_forgotten(theta, rates, support_h, support_min, query_h, query_min):
     path, slopes = _ahead(theta, rates, support_h, support_min)
     return -_collected(query_h @ (path[-1] - query_min), rates, support_h, slopes)
+
+
+@wrong_answer("06.rate_gradient", says="this is half of the slopes")
+def slopes_halved(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _ahead(theta, rates, support_h, support_min)
+    return _collected(query_h @ (path[-1] - query_min) / 2, rates, support_h, slopes)
+
+
+@wrong_answer("06.rate_gradient", says="this is twice the slopes")
+def slopes_doubled(theta, rates, support_h, support_min, query_h, query_min):
+    path, slopes = _ahead(theta, rates, support_h, support_min)
+    return _collected(query_h @ (path[-1] - query_min) * 2, rates, support_h, slopes)
 
 
 @wrong_answer("06.rate_gradient", says="v is not walked back at all")
@@ -424,7 +446,22 @@ def lesson_s_formula_rounded_up(steps, size):
     return _count(steps, size) + size - 1, steps - _count(steps, size)
 
 
-@wrong_answer("06.segments", says="in yours both are one too many")
+@wrong_answer("06.segments", says="rounded down, but")
+def lesson_s_formula_made_whole(steps, size):
+    return int(steps / size + size - 1), steps - _count(steps, size)
+
+
+@wrong_answer("06.segments", says="this is K/s + s, rounded down")
+def without_the_minus(steps, size):
+    return steps // size + size, steps - _count(steps, size)
+
+
+@wrong_answer("06.segments", says="this is K/s + s, rounded up")
+def without_the_minus_rounded_up(steps, size):
+    return _count(steps, size) + size, steps - _count(steps, size)
+
+
+@wrong_answer("06.segments", says="And one too many of each segment is computed again")
 def landing_point_held_and_computed(steps, size):
     lengths = [min(size, steps - first) for first in range(0, steps, size)]
     return max(n + length + 1 for n, length in enumerate(lengths)), steps
@@ -596,12 +633,21 @@ def start_not_squared(curvatures, noise, start, steps, switch):
 
 
 @wrong_answer("06.two_rates", says="search again around your pair")
-def coarse_grid(curvatures, noise, start, steps, switch):
-    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), 130)
+def coarse_grid(*case):
+    return _one_grid(130, *case)
+
+
+def _one_grid(points, curvatures, noise, start, steps, switch):
+    first = second = np.geomspace(0.001 / curvatures.max(), 1 / curvatures.min(), points)
     rates = [first[:, None, None]] * switch + [second[:, None]] * (steps - switch)
     losses = _square_after(rates, start**2, curvatures, noise) @ curvatures
     i, j = np.unravel_index(np.argmin(losses), losses.shape)
     return np.array([first[i], second[j]])
+
+
+@wrong_answer("06.two_rates", says="more than 1 per cent above the least")
+def coarsest_grid(*case):
+    return _one_grid(25, *case)
 
 
 @wrong_answer("06.two_rates", says="argmin gives a place")
@@ -681,6 +727,12 @@ def logarithms(*case):
     return np.log(_learned(*case))
 
 
+@wrong_answer("06.learn_the_rate", says="after the first entry these are the ρ")
+def logarithms_after_the_first(*case):
+    path = _learned(*case)
+    return np.append(path[0], np.log(path[1:]))
+
+
 @wrong_answer("06.learn_the_rate", says="the first rate belongs to the path")
 def without_the_first(*case):
     return _learned(*case)[1:]
@@ -757,6 +809,16 @@ def means_multiplied(theta, a, c, b, d, steps, alpha, meta_lr, updates):
         return np.mean(b * (_phi(theta, a, c, steps, alpha) - d)) * np.mean(dphi)
 
     return _learned(theta, a, c, b, d, steps, alpha, meta_lr, updates, slope)
+
+
+@wrong_answer("06.learn_the_rate", says="the mean of the tasks is another task")
+def tasks_averaged(theta, a, c, b, d, *rest):
+    return _learned(theta, *(np.array([part.mean()]) for part in (a, c, b, d)), *rest)
+
+
+@wrong_answer("06.learn_the_rate", says="this is half of the slope")
+def half_the_slope(theta, a, c, b, d, steps, alpha, meta_lr, updates):
+    return _learned(theta, a, c, b, d, steps, alpha, meta_lr / 2, updates)
 
 
 # ------------------------------------------------------------------ right, and unusual
@@ -875,6 +937,16 @@ def numpy_s_whole_numbers(steps, size):
     first = np.arange(0, steps, size)
     lengths = np.minimum(size, steps - first)
     return np.max(np.arange(len(first)) + lengths), np.sum(lengths - 1)
+
+
+@right_answer("06.segments", why="a list")
+def as_a_list(steps, size):
+    return [*formula(steps, size)]
+
+
+@right_answer("06.segments", why="an array")
+def as_an_array(steps, size):
+    return np.array(formula(steps, size))
 
 
 @right_answer("06.two_rates", why="the lesson's loop, over a long list of pairs, three times")

@@ -46,6 +46,8 @@ def expect(
     rtol: float = SINGLE,
     atol: float = 1e-9,
     what: str = "your answer",
+    otherwise: str = "",
+    detail: str = "",
 ) -> None:
     """Say that `got` should equal `expected` in type, shape, kind of number and value.
 
@@ -58,9 +60,14 @@ def expect(
 
     rtol: relative to the largest number in `expected`. The usual one accepts single precision; give a
     smaller one (with its `atol`) where an exercise asks for more.
+
+    otherwise: what is told, in place of how the values differ, when no known mistake fits; safe to show to
+    anybody. detail: more about this case, for the learner's own check.
     """
     run = _open.get() or Run()
-    run.note(Comparison(got, expected, mistakes or {}, rtol, atol, what, run.inputs))
+    run.note(
+        Comparison(got, expected, mistakes or {}, rtol, atol, what, run.inputs, otherwise, detail)
+    )
     if run is not _open.get() and run.first is not None:
         raise run.verdict()
 
@@ -84,6 +91,8 @@ class Comparison:
     atol: float
     what: str
     inputs: tuple
+    otherwise: str = ""
+    detail: str = ""
     difference: Difference | None = field(init=False)
 
     def __post_init__(self):
@@ -190,12 +199,15 @@ class Run:
         assert first is not None and first.difference is not None
         if self.mistakes:
             reason, words = "; or: ".join(self.mistakes), ""
+        elif first.otherwise:
+            reason, words = first.otherwise, ""
         else:
             reason = first.difference.reason + "".join(self.causes[:1])
             words = first.difference.detail
         if self.changed:
             reason += f". Besides, {self._told_of_changes()}"
-        detail = "\n".join(filter(None, (words, self._inputs(first.inputs), first.values)))
+        parts = (words, first.detail, self._inputs(first.inputs), first.values)
+        detail = "\n".join(filter(None, parts))
         return WrongAnswer(reason, detail, tuple(self.mistakes))
 
     def _told_of_changes(self):

@@ -324,3 +324,16 @@ def test_a_check_s_own_arithmetic_never_warns_and_the_answer_s_does():
             Run(lambda x: huge).of(squares, None)
         with pytest.raises(RuntimeWarning, match="overflow"):
             Run(lambda x: huge * huge).of(squares, None)
+
+
+def test_what_is_told_otherwise_gives_way_to_a_named_mistake_and_the_detail_is_always_there():
+    def squares(answer, rng):
+        how = {"otherwise": "the loss is too high", "detail": "by 3 per cent"}
+        expect(answer(3.0), 9.0, mistakes={"this is twice x": 6.0}, **how)
+
+    for wrong, reason in ((6.0, "this is twice x"), (7.0, "the loss is too high")):
+        with pytest.raises(WrongAnswer) as told:
+            Run(lambda x, wrong=wrong: wrong).of(squares, None)
+        assert told.value.reason == reason
+        assert "by 3 per cent" in told.value.detail
+    Run(lambda x: 9.0).of(squares, None)

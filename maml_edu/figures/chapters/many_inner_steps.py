@@ -38,6 +38,7 @@ QUERY_H = np.array([0.5, 1.0])  # the query loss's curvatures along (u, w)
 XLIM, YLIM, SIZE = (-3.3, 3.3), (-2.7, 2.7), 91
 ABOVE = (0.03, 0.12, 0.35, 0.8, 1.6)  # heights of the contours above the star
 LONGEST = 1.5  # of an arrow, in units of the plane
+SHORT = 0.5  # an arrow that would leave the picture is drawn shorter, but not shorter than this
 LIMIT, CHAOS = 2.0, 3.5  # of αλ: beyond the one paths hop, beyond the other without a period
 SHORTEST = 8  # points of a contour: a shattered surface has thousands of specks
 RIM = 30  # points of a contour that ends at the rim: a shorter one is a scrap of another basin
@@ -133,7 +134,9 @@ def star_scene(theta=(2.3, 1.6), steps=8, alpha=0.3, back=2):
     path, losses = paths(theta, alpha, steps), meta_losses(alpha, steps)
     full, cut = (-walked_back(path, alpha, n) for n in (steps, min(back, steps)))
     trail = np.array([star_of(surface)[0] for surface in losses])  # (steps + 1, 2)
-    scale = min(1.0, *(LONGEST / max(np.linalg.norm(push), 1e-12) for push in (full, cut)))
+    scale = min(
+        1.0, *(_room(theta, push) / max(np.linalg.norm(push), 1e-12) for push in (full, cut))
+    )
     places = np.array([to_plane(own) for own in path])  # (steps + 1, tasks, 2)
     return Scene(
         title=_what_the_surface_does(alpha, steps, full, cut),
@@ -184,6 +187,13 @@ def _contours(surface):
 def _is_seen(line):
     closed = np.array_equal(line[0], line[-1])
     return len(line) > (SHORTEST if closed else RIM)
+
+
+def _room(theta, push):
+    """How long an arrow from θ that way may be drawn."""
+    ends = np.where(push > 0, 1, -1) * (XLIM[1] - 0.1, YLIM[1] - 0.1)
+    inside = np.min((ends - theta) / np.where(push == 0, 1e-12, push)) * np.linalg.norm(push)
+    return float(np.clip(inside, SHORT, LONGEST))
 
 
 def _scale_note(scale):
@@ -245,14 +255,13 @@ def signal_walking_back(walks, cosines):
 
 
 def walk_scene(walks):
-    """Median length of v against the steps walked back; the band of the middle eight tenths at the last rate."""
+    """Median length of v against the steps walked back; at the last rate a band of 8 of 10 tasks, too."""
     curves, ends = [], {}
     for role, (name, lengths) in zip(ROLES, walks.items(), strict=False):
         low, middle, high = np.quantile(lengths, [0.1, 0.5, 0.9], axis=0)
         back = np.arange(len(middle))
-        bands = [
-            Band(back, low, high, role)
-        ]  # of the last rate: three on top of each other are mud
+        # of the last rate only: three on top of each other are mud
+        bands = [Band(back, low, high, role, f"8 of 10 tasks at {name}")]
         curves.append(Curve(back, middle, role, name))
         ends[name] = number(middle[-1] / middle[0], 2)
     highest, lowest = float(np.max(bands[0].high)), float(np.min(bands[0].low))
@@ -410,10 +419,11 @@ def sets_in_memory(sizes, peaks, laws):
 
 
 def memory_scene(sizes, peaks, laws):
-    """Measured peaks as marks, the law as a curve."""
-    best, least, most = sizes[int(np.argmin(peaks))], number(min(peaks), 2), number(max(peaks), 2)
+    """Measured peaks as marks, the law as a curve. Segments of 1 keep every φ."""
+    best, least = sizes[int(np.argmin(peaks))], number(min(peaks), 2)
+    plain, size = number(peaks[int(np.argmin(sizes))], 2), min(sizes)
     return Scene(
-        title=f"Segments of {best} steps need the least: {least} sets in place of {most}",
+        title=f"Segments of {best} steps need the least: {least} sets; segments of {size} need {plain}",
         alt=(
             f"Sets of parameters held at the peak against the steps in a segment, measured for {len(sizes)} sizes "
             f"and computed by a law. Both are lowest in the middle, the measured one at {best}, and rise on "
@@ -424,6 +434,6 @@ def memory_scene(sizes, peaks, laws):
         xlim=(0.9 * min(sizes), 1.1 * max(sizes)),
         ylim=(0, 1.15 * max(*peaks, *laws)),
         xlog=True,
-        curves=[Curve(sizes, laws, "neutral", "the law, a tenth more, and a constant")],
+        curves=[Curve(sizes, laws, "neutral", "the law and a constant")],
         points=[Points(sizes, peaks, "maml", "measured")],
     )
