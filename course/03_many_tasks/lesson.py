@@ -229,8 +229,9 @@ for seed, learner in zip(SEEDS, pretrained, strict=True):
           f"{result.median[0]:.2f} to {result.median[steps]:.2f} ({low:.2f} to {high:.2f})")  # fmt: skip
 
 # %% [markdown]
-# (Best was the largest number of steps allowed, or nearly.) So with its best settings and twenty steps, 30 to 40 % of the median
-# error before any step is left: better than nothing, and far from the floor. The paper tested such a network on *five* points and printed means:
+# (Best was the largest number of steps allowed, or nearly.) So with its best settings, roughly 30 to 40 % of the median error
+# before any step is left: better than nothing, and far from the floor. The paper tested such a network on *five* points and
+# printed means:
 
 # %%
 for seed, learner in zip(SEEDS, pretrained, strict=True):
