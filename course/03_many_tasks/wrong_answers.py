@@ -547,7 +547,7 @@ def errors_of_another_setting(errors, validation, seed):
     return {name: {**best[name], "setting": one["setting"]} for name, one in result.items()}
 
 
-@wrong_answer("03.evaluate_protocol", says="each has the right to its own")
+@wrong_answer("03.evaluate_protocol", says="one setting is chosen for all methods")
 def the_setting_of_the_first(errors, validation, seed):
     order = _order(errors, seed)
     result = _report(errors, order[:validation], order[validation:])
@@ -702,7 +702,7 @@ def nan_is_the_mean(errors, draws):
     return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
 
 
-@wrong_answer("03.bootstrap_median", says="count such a task as np.inf, not as a huge number")
+@wrong_answer("03.bootstrap_median", says="where most tasks have a nan, the median is infinite")
 def nan_is_ten_million(errors, draws):
     of_task = np.nan_to_num(errors.mean(axis=1), nan=1e7)
     return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
@@ -745,7 +745,7 @@ def median_of_the_good_queries(errors, draws):
     return [np.median(middle), *_ends(np.median(middle[draws], axis=1))]
 
 
-@wrong_answer("03.bootstrap_median", says="there is nan among your numbers")
+@wrong_answer("03.bootstrap_median", says="give nan as soon as one number is nan")
 def nan_in_the_interval(errors, draws):
     mean = errors.mean(axis=1)
     return [np.median(_of_task(errors)), *_ends(np.median(mean[draws], axis=1))]
