@@ -90,6 +90,21 @@ def _judge_places(parts):
         raise WrongAnswer(
             "all tasks have their points at the same places: draw x anew for each task"
         )
+    for words, part in (("support", parts[0]), ("query", parts[2])):
+        if (part == part[0]).all():
+            raise WrongAnswer(
+                f"all tasks have their {words} points at the same places: draw x anew for each task"
+            )
+    inside = [np.unique(row[np.abs(row) < 5]) for row in x]
+    if len(np.unique(np.concatenate(inside))) < 0.9 * sum(map(len, inside)):
+        raise WrongAnswer(
+            "the same x come in many tasks, as from a grid or rounded: draw them evenly between −5 and 5, as real "
+            "numbers"
+        )
+    if (np.abs(x) == 5).sum() > 2:
+        raise WrongAnswer(
+            "many x are exactly −5 or 5, as if others had been cut off there: draw them evenly between −5 and 5"
+        )
 
 
 def _wave_through(x, y):
@@ -382,6 +397,19 @@ def _wrong_rests(x, heights, phases, got, right):
             lambda: np.sqrt(np.maximum(right, 0))
         ),
         "this is the mean over x: one number for each x is asked for": float(np.mean(right)),
+        "this has the same number at each x, the mean over x: what is left depends on x": (
+            np.full(len(x), np.mean(right))
+        ),
+        "a factor ½ is missing in the mean of sin²: the integral of cos 2u is ½ sin 2u, and sin² has another ½": (
+            square * (2 * of_sine - 0.5) - best**2
+        ),
+        "the mean of sin² is twice what it should be: sin² u = ½ (1 − cos 2u)": (
+            2 * square * of_sine - best**2
+        ),
+        "a sign in the mean of sin² is wrong: sin² u = ½ (1 − cos 2u), and u = x − p falls as p grows": (
+            square * (1 - of_sine) - best**2
+        ),
+        "the mean of the squared heights is missing in the mean square of y": of_sine - best**2,
         "this takes the mean of the two squared ends for the mean of the squared heights": (
             (a**2 + b**2) / 2 * of_sine - best**2
         ),
@@ -407,8 +435,8 @@ def evaluate_protocol(answer, rng):
     """A test protocol"""
     for errors, validation, seed in _experiments(rng):
         right = _protocol(errors, validation, seed)
-        mistakes = partial(_wrong_protocols, errors, validation, seed)
-        expect(answer(errors, validation, seed), right, mistakes)
+        got = answer(errors, validation, seed)
+        expect(got, right, partial(_wrong_protocols, errors, validation, seed, got))
 
 
 def _experiments(rng):
@@ -453,6 +481,9 @@ def _order(errors, seed):
     return np.random.default_rng(seed).permutation(len(next(iter(errors.values()))))
 
 
+ONE_SETTING = "one setting is chosen for all methods: each has the right to its own"
+
+
 def _wrong_choices(errors, validation, seed):
     """Message → the result of choosing otherwise."""
     order = _order(errors, seed)
@@ -468,9 +499,7 @@ def _wrong_choices(errors, validation, seed):
             run(middle=np.mean)
         ),
         "this chooses the setting with the largest error": run(pick=np.argmax),
-        "one setting is chosen for all methods: each has the right to its own": (
-            _one_for_all(errors, validation, seed)
-        ),
+        ONE_SETTING: _one_for_all(errors, validation, seed),
         "validation and test are exchanged: the first of the order are for choosing": (
             run(choose=order[validation:], report=order[:validation])
         ),
@@ -504,7 +533,19 @@ def _one_for_all(errors, validation, seed):
     }
 
 
-def _wrong_protocols(errors, validation, seed):
+def _if_one_setting(errors, test, got):
+    """What a single setting, that of the answer, gives for all methods, however it was chosen; else NaN."""
+    try:
+        (setting,) = {int(got[name]["setting"]) for name in errors}
+        return {
+            name: {"setting": setting, "errors": values.mean(axis=2)[test, setting]}
+            for name, values in errors.items()
+        }
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError):
+        return np.nan
+
+
+def _wrong_protocols(errors, validation, seed, got):
     order, right = _order(errors, seed), _protocol(errors, validation, seed)
     tasks = np.arange(len(order))
     run = partial(_protocol, errors, validation, seed)
@@ -514,8 +555,23 @@ def _wrong_protocols(errors, validation, seed):
         for name, one in right.items()
     }
     test = order[validation:]
+    middle_of_task = lambda values: np.median(values, axis=2)
     return {
         **_wrong_choices(errors, validation, seed),
+        ONE_SETTING: _if_one_setting(errors, test, got),
+        "`validation` is how many tasks are for choosing; this takes so many for the test": (
+            run(choose=order[:-validation], report=order[-validation:])
+        ),
+        "this is the order of NumPy's old generator: take np.random.default_rng(seed)": (
+            run(order=np.random.RandomState(seed).permutation(len(order)))
+        ),
+        "the reported error of a task is the mean over its queries; this takes their median": (
+            reported(lambda one, k, raw: np.median(raw[test, k], axis=1))
+        ),
+        "for choosing, too, the error of a task is the mean over its queries; this takes their median": {
+            name: {**one, "errors": each[name][test, one["setting"]]}
+            for name, one in run(of_task=middle_of_task).items()
+        },
         "validation is at the end of the order: the first ones are for choosing, all others are the test": (
             run(choose=order[-validation:], report=order[:-validation])
         ),
@@ -578,17 +634,61 @@ def bootstrap_median(answer, rng):
     """The bootstrap of a median"""
     cases = [*draw(rng, case=_a_test), _half_blown_up(rng), _half_blown_up(rng)]
     ruled_out: set[str] = set()
+    why_nan: set[str] | None = None  # what explains the nan in all cases that have one
     for errors, draws in cases:
-        got = answer(errors, draws)
-        got = tuple(_several(got, 3, "return three numbers: median, low, high"))
+        got = tuple(_several(answer(errors, draws), 3, THREE))
         values = array_of(got)
         if values is not None and np.isnan(values.astype(float)).any():
-            raise WrongAnswer(
-                "there is nan among your numbers: `np.median` and `np.percentile` give nan as soon as one number "
-                "is nan. A task with nan is infinitely bad"
-            )
+            why = _between_infinities(errors, draws, values.astype(float))
+            why_nan = why if why_nan is None else why_nan & why
+            if not why_nan:
+                raise WrongAnswer(NAN)
+            continue
         right = _bootstrap(_worst_for_nan(errors.mean(axis=1)), draws)
         expect(got, right, partial(_wrong_bootstraps, errors, draws, got, ruled_out))
+    if why_nan:
+        raise WrongAnswer("; or: ".join(sorted(why_nan)))
+    _judge_infinity(answer, *_mostly_blown_up(rng))
+
+
+THREE = "return three numbers: median, low, high"
+NAN = (
+    "there is nan among your numbers: `np.median` and `np.percentile` give nan as soon as one number is nan. A "
+    "task with nan is infinitely bad"
+)
+OF_MEANS = "these are percentiles of the resamples' means: the median of each is asked for"
+OF_ERRORS = "these are percentiles of the errors themselves: they say where tasks lie, not how sure the median is"
+WRONG_AXIS = "the axis is the wrong one: a median for each resample, over its tasks"
+
+
+def _between_infinities(errors, draws, got):
+    """The mistakes whose percentiles, between two infinite values, are nan, and that give this answer."""
+    of_task = _worst_for_nan(errors.mean(axis=1))
+    middle, means = np.median(of_task), np.mean(of_task[draws], axis=1)
+    known = {
+        "this takes means for medians, of the test and of the resamples: a mean is infinite if one task is": (
+            np.mean(of_task),
+            *_ends(means),
+        ),
+        OF_MEANS: (middle, *_ends(means)),
+        OF_ERRORS: (middle, *_ends(of_task)),
+        WRONG_AXIS: (middle, *_ends(np.median(of_task[draws], axis=0))),
+    }
+    if got.shape != (3,):
+        return set()
+    near = partial(np.allclose, got, rtol=0, atol=1e-5 * middle, equal_nan=True)
+    return {message for message, values in known.items() if near(values)}
+
+
+def _judge_infinity(answer, errors, draws):
+    """Where most tasks have a nan, the median is infinite: no number is large enough in place of infinity."""
+    got = tuple(_several(answer(errors, draws), 3, THREE))
+    middle, *ends = _bootstrap(_worst_for_nan(errors.mean(axis=1)), draws)
+    if not (array_of(got[0]) is not None and np.ndim(got[0]) == 0 and got[0] == middle):
+        raise WrongAnswer(
+            "where most tasks have a nan, the median is infinite: count such a task as np.inf, not as a huge number"
+        )
+    expect(tuple(got[1:]), tuple(ends), what="the interval")
 
 
 def _a_test(rng):
@@ -614,6 +714,22 @@ def _half_blown_up(rng):
         errors[away] = rng.uniform(2e6, 9e6, (len(away), 1))
         errors[away[:2], rng.integers(queries)] = np.nan
         draws = rng.integers(tasks, size=(int(rng.integers(150, 250)), tasks))
+        of_task = _worst_for_nan(errors.mean(axis=1))
+        if np.isfinite(np.median(of_task[draws], axis=1)).all():
+            return errors, draws
+
+
+def _mostly_blown_up(rng):
+    """As `_a_test`; most tasks have a nan, but few that are drawn: only the test's median is infinite."""
+    while True:
+        errors, _ = _a_test(rng)
+        tasks, queries = errors.shape
+        order = rng.permutation(tasks)
+        away, others = order[: 2 * tasks // 3], order[2 * tasks // 3 :]
+        errors[away, rng.integers(queries)] = np.nan
+        shape = (int(rng.integers(150, 250)), tasks)
+        is_away = rng.random(shape) < 0.1
+        draws = np.where(is_away, rng.choice(away, shape), rng.choice(others, shape))
         of_task = _worst_for_nan(errors.mean(axis=1))
         if np.isfinite(np.median(of_task[draws], axis=1)).all():
             return errors, draws
@@ -654,10 +770,13 @@ def _wrong_bootstraps(errors, draws, got, ruled_out):
         "the error of a task is the mean over its queries; this takes their median": (
             _bootstrap(np.median(_worst_for_nan(errors), axis=1), draws)
         ),
-        "these are percentiles of the errors themselves: they say where tasks lie, not how sure the median is": (
-            right[0],
-            *(float(v) for v in _finite_or(np.sort(of_task), [2.5, 97.5])),
+        "the error of a task is the mean over its queries; this takes their median, or inf where one is nan": (
+            _bootstrap(_worst_for_nan(np.median(errors, axis=1)), draws)
         ),
+        "the error of a task is the mean over its queries; this takes the median of those that are no nan": (
+            _bootstrap(_worst_for_nan(np.nanmedian(errors, axis=1)), draws)
+        ),
+        OF_ERRORS: (right[0], *_ends(of_task)),
         "`np.percentile` takes per cent: 2.5 and 97.5, not 0.025 and 0.975": ends(0.025, 0.975),
         "this leaves 5 % out at each end, a 90 % interval: take 2.5 and 97.5": ends(5, 95),
         "these are the least and the largest of the medians: take the middle 95 % of them": ends(
@@ -680,14 +799,8 @@ def _wrong_bootstraps(errors, draws, got, ruled_out):
             right[0] - right[1],
             right[2] - right[0],
         ),
-        "the axis is the wrong one: a median for each resample, over its tasks": (
-            right[0],
-            *(float(v) for v in _finite_or(np.median(of_task[draws], axis=0), [2.5, 97.5])),
-        ),
-        "these are percentiles of the resamples' means: the median of each is asked for": (
-            right[0],
-            *_ends(np.mean(of_task[draws], axis=1)),
-        ),
+        WRONG_AXIS: (right[0], *_ends(np.median(of_task[draws], axis=0))),
+        OF_MEANS: (right[0], *_ends(np.mean(of_task[draws], axis=1))),
     }
     return named | {
         NOT_THESE_DRAWS: _if_resampled(got, right, _still_fitting(named, got, right, ruled_out))
@@ -756,11 +869,6 @@ def _without_the_worst(errors, draws):
     """Medians of finite errors only."""
     of_task = errors.mean(axis=1)
     return _bootstrap(np.where(np.isfinite(of_task), of_task, np.nan), draws, middle=np.nanmedian)
-
-
-def _finite_or(values, ends):
-    """Percentiles, with infinity where they lie between infinite values."""
-    return np.nan_to_num(np.percentile(values, ends), nan=np.inf, posinf=np.inf)
 
 
 # ------------------------------------------------------------------ 03.5
@@ -849,11 +957,14 @@ def _points(rng, sizes, kind, leaks):
 
 
 def _answers(rng, shape, kind, down, leaks):
-    """Answers (n, queries): in order in every task, or in one alone, as by chance: the first one or the second."""
+    """Answers (n, queries): in order in every task; or in one alone, as by chance, or each in its own direction."""
     y = rng.uniform(-5, 5, shape)
     in_order = np.sort(y, axis=1)[:, :: -1 if down else 1]
     if leaks:
         return in_order.copy()
+    if kind == 1:  # every task in a direction of its own
+        turned = rng.permutation(len(y)) % 2 == 0
+        return np.where(turned[:, None], in_order[:, ::-1], in_order)
     y[:, :3] = np.sort(y[:, :3], axis=1)[:, [0, 2, 1]]  # up, then down
     by_chance = 1 if kind == 2 else 0
     y[by_chance] = in_order[by_chance]
@@ -899,6 +1010,12 @@ def _wrong_hunts(record):
     means = [record[name].mean(axis=1) for name in ("support_x", "query_x")]
     flat = [np.unique(record[name]) for name in ("trained_on", "chosen_on", "test")]
     one_way = lambda signs: bool(signs.all(axis=1).any() or (~signs).all(axis=1).any())
+    each_one_way = bool((up.all(axis=1) | ~up.any(axis=1)).all())
+    not_both = [np.setdiff1d(flat[i], flat[1 - i]) for i in (0, 1)]
+    excused = {
+        "seen in training": _in_common(flat[2], not_both[0]),
+        "chosen on test": _in_common(flat[2], not_both[1]),
+    }
     nothing = right if right else None
     both = np.concatenate([record["support_x"], record["query_x"]], axis=1).mean(axis=1)
     scaled = lambda verdict: found(**{"scaled with queries": bool(verdict)})
@@ -915,6 +1032,22 @@ def _wrong_hunts(record):
         ),
         "to choose settings on training tasks is no leak of the test: this compares training and choosing, and "
         "not the test tasks": found(**{"seen in training": _in_common(flat[0], flat[1])}),
+        "to choose settings on training tasks is no leak: compare the tasks chosen on with the test tasks": (
+            found(**{"chosen on test": "chosen on test" in right or _in_common(flat[0], flat[1])})
+        ),
+        "to choose settings on training tasks is no leak: this compares the tasks chosen on with the training "
+        "tasks, and not with the test tasks": found(
+            **{"chosen on test": _in_common(flat[0], flat[1])}
+        ),
+        "a test task that was trained on AND chosen on shows two leaks: neither list excuses the other": (
+            found(**excused)
+        ),
+        "a test task that was chosen on is a leak, also if it was trained on": (
+            found(**{"chosen on test": excused["chosen on test"]})
+        ),
+        "a test task that was trained on is a leak, also if it was chosen on": (
+            found(**{"seen in training": excused["seen in training"]})
+        ),
         "one test task that was seen in training is a leak: not all of them need to be": (
             found(**{"seen in training": bool(np.isin(record["test"], record["trained_on"]).all())})
         ),
@@ -969,6 +1102,9 @@ def _wrong_hunts(record):
         ),
         "look at the answers of every task, not of the first alone": (
             found(**{"order tells": bool(up[0].all() or not up[0].any())})
+        ),
+        "each task in its own direction is no such order: they go up in every task, or down in every task": (
+            found(**{"order tells": each_one_way})
         ),
         "the answers may go down in every task as well": found(**{"order tells": bool(up.all())}),
         "a list of all leaks is asked for, not the first one alone": right[:1],

@@ -177,7 +177,7 @@ check("03.evaluate_protocol", evaluate_protocol, hidden=True)
 #
 # The lesson had one error per task, all of them numbers. Here come the raw errors of all queries, and on some tasks the inner
 # steps blew up: their errors are huge, or `nan`. Such a task is not missing. It is among the worst, and one with a `nan` counts
-# as infinitely bad.
+# as infinitely bad. (If most tasks have one, the median is `np.inf`.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "bootstrap_median", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -243,8 +243,8 @@ def leak_hunt(record):
 
     record: a dict of arrays. Task numbers: "trained_on" (m,), "chosen_on" (v,), "test" (n,): the tasks of
     meta-training, those on which settings were chosen, and those that are reported.
-    Of each test task: "support" (n, shots) and "query" (n, queries), the numbers of its points (each task numbers its
-    own from 0); "support_x" (n, shots), "query_x" (n, queries), "query_y" (n, queries) before any scaling; "centre" (n,), what
+    Of each test task: "support" (n, shots) and "query" (n, queries ≥ 2), the numbers of its points (each task numbers
+    its own from 0); "support_x" (n, shots), "query_x" (n, queries), "query_y" (n, queries) before any scaling; "centre" (n,), what
     was subtracted from all its x.
     "order tells": the queries of every task go up from one answer to the next, or those of every task go down.
     To choose on training tasks is unwise, but tells nothing of the test: no leak.

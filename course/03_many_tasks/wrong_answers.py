@@ -224,6 +224,34 @@ def cosines(heights, phases, tasks, shots, queries, seed):
     return _split(x, height * np.cos(x - phase), shots)
 
 
+def _with_places(places, heights, phases, tasks, shots, queries, seed):
+    """As asked for, but with x made by `places(rng, shape)`."""
+    rng = np.random.default_rng(seed)
+    height, phase, _ = _drawn(heights, phases, tasks, 1, rng)
+    x = places(rng, (tasks, shots + queries))
+    return _split(x, height * np.sin(x - phase), shots)
+
+
+@wrong_answer("03.sampler", says="as if others had been cut off there")
+def normal_and_clipped(*settings):
+    return _with_places(lambda rng, shape: rng.normal(0, 2.5, shape).clip(-5, 5), *settings)
+
+
+@wrong_answer("03.sampler", says="the same x come in many tasks")
+def rounded_places(*settings):
+    return _with_places(lambda rng, shape: rng.uniform(-5, 5, shape).round(1), *settings)
+
+
+@wrong_answer("03.sampler", says="all tasks have their support points at the same places")
+def one_support_x_for_all_tasks(heights, phases, tasks, shots, queries, seed):
+    def places(rng, shape):
+        x = rng.uniform(-5, 5, shape)
+        x[:, :shots] = x[0, :shots]
+        return x
+
+    return _with_places(places, heights, phases, tasks, shots, queries, seed)
+
+
 # ------------------------------------------------------------------ 03.2
 
 
@@ -339,6 +367,40 @@ def variance_of_the_sine_times_square(x, heights, phases):
 def without_the_square(x, heights, phases):
     best, left = _with_rest(_best(x, heights, phases), x, heights, phases)
     return best, left + best**2 - best
+
+
+@wrong_answer("03.average_predictor", says="the mean over x: what is left depends on x")
+def the_mean_everywhere(x, heights, phases):
+    best, left = _with_rest(_best(x, heights, phases), x, heights, phases)
+    return best, np.full_like(x, left.mean())
+
+
+def _with_mean_square_sine(x, heights, phases, mean_square_sine):
+    best, (a, b) = _best(x, heights, phases), heights
+    return best, (b**3 - a**3) / (3 * (b - a)) * mean_square_sine - best**2
+
+
+@wrong_answer("03.average_predictor", says="the integral of cos 2u is ½ sin 2u")
+def without_the_inner_derivative(x, heights, phases):
+    c, d = phases
+    of_cosine = (np.sin(2 * (x - c)) - np.sin(2 * (x - d))) / (d - c)
+    return _with_mean_square_sine(x, heights, phases, 0.5 - of_cosine / 2)
+
+
+@wrong_answer("03.average_predictor", says="is twice what it should be")
+def without_the_half(x, heights, phases):
+    return _with_mean_square_sine(x, heights, phases, 2 * _mean_square_sine(x, phases))
+
+
+@wrong_answer("03.average_predictor", says="a sign in the mean of sin²")
+def plus_the_cosine(x, heights, phases):
+    return _with_mean_square_sine(x, heights, phases, 1 - _mean_square_sine(x, phases))
+
+
+@wrong_answer("03.average_predictor", says="the mean of the squared heights is missing")
+def without_the_heights(x, heights, phases):
+    best = _best(x, heights, phases)
+    return best, _mean_square_sine(x, phases) - best**2
 
 
 # ------------------------------------------------------------------ 03.3
@@ -485,6 +547,57 @@ def errors_of_another_setting(errors, validation, seed):
     return {name: {**best[name], "setting": one["setting"]} for name, one in result.items()}
 
 
+@wrong_answer("03.evaluate_protocol", says="one setting is chosen for all methods")
+def the_setting_of_the_first(errors, validation, seed):
+    order = _order(errors, seed)
+    result = _report(errors, order[:validation], order[validation:])
+    setting = next(iter(result.values()))["setting"]
+    return {
+        name: {"setting": setting, "errors": values.mean(axis=2)[order[validation:], setting]}
+        for name, values in errors.items()
+    }
+
+
+@wrong_answer("03.evaluate_protocol", says="this takes so many for the test")
+def so_many_for_the_test(errors, validation, seed):
+    order = _order(errors, seed)
+    return _report(errors, order[:-validation], order[-validation:])
+
+
+@wrong_answer("03.evaluate_protocol", says="NumPy's old generator")
+def by_the_old_order(errors, validation, seed):
+    order = np.random.RandomState(seed).permutation(len(_order(errors, seed)))
+    return _report(errors, order[:validation], order[validation:])
+
+
+def _median_of_queries(errors):
+    return {name: np.median(values, axis=2)[:, :, None] for name, values in errors.items()}
+
+
+@wrong_answer("03.evaluate_protocol", says="is the mean over its queries; this takes their median")
+def medians_of_queries(errors, validation, seed):
+    order = _order(errors, seed)
+    return _report(_median_of_queries(errors), order[:validation], order[validation:])
+
+
+@wrong_answer("03.evaluate_protocol", says="for choosing, too")
+def chosen_by_medians_of_queries(errors, validation, seed):
+    order = _order(errors, seed)
+    result = _report(_median_of_queries(errors), order[:validation], order[validation:])
+    for name, one in result.items():
+        one["errors"] = errors[name].mean(axis=2)[order[validation:], one["setting"]]
+    return result
+
+
+@wrong_answer("03.evaluate_protocol", says="the reported error of a task is the mean")
+def reported_by_medians_of_queries(errors, validation, seed):
+    order = _order(errors, seed)
+    result = _report(errors, order[:validation], order[validation:])
+    for name, one in result.items():
+        one["errors"] = np.median(errors[name][order[validation:], one["setting"]], axis=1)
+    return result
+
+
 # ------------------------------------------------------------------ 03.4
 
 
@@ -589,6 +702,55 @@ def nan_is_the_mean(errors, draws):
     return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
 
 
+@wrong_answer("03.bootstrap_median", says="where most tasks have a nan, the median is infinite")
+def nan_is_ten_million(errors, draws):
+    of_task = np.nan_to_num(errors.mean(axis=1), nan=1e7)
+    return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="count such a task as np.inf, not as a huge number")
+def huge_in_place_of_infinite(errors, draws):
+    of_task = np.nan_to_num(errors.mean(axis=1), nan=1e300, posinf=1e300)
+    return [np.median(of_task), *_ends(np.median(of_task[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="this takes means for medians")
+def means(errors, draws):
+    of_task = _of_task(errors)
+    return [of_task.mean(), *_ends(of_task[draws].mean(axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="percentiles of the resamples' means")
+def means_of_resamples(errors, draws):
+    of_task = _of_task(errors)
+    return [np.median(of_task), *_ends(of_task[draws].mean(axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="percentiles of the errors themselves")
+def spread_of_tasks_alone(errors, draws):
+    of_task = _of_task(errors)
+    return [np.median(of_task), *_ends(of_task)]
+
+
+@wrong_answer("03.bootstrap_median", says="or inf where one is nan")
+def median_of_queries_or_infinity(errors, draws):
+    middle = np.median(errors, axis=1)
+    middle = np.where(np.isnan(middle), np.inf, middle)
+    return [np.median(middle), *_ends(np.median(middle[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="the median of those that are no nan")
+def median_of_the_good_queries(errors, draws):
+    middle = np.nanmedian(errors, axis=1)
+    return [np.median(middle), *_ends(np.median(middle[draws], axis=1))]
+
+
+@wrong_answer("03.bootstrap_median", says="give nan as soon as one number is nan")
+def nan_in_the_interval(errors, draws):
+    mean = errors.mean(axis=1)
+    return [np.median(_of_task(errors)), *_ends(np.median(mean[draws], axis=1))]
+
+
 @wrong_answer("03.bootstrap_median", says="every error above 100 counts as 100")
 def capped(errors, draws):
     of_task = np.minimum(_of_task(errors), 100)
@@ -629,6 +791,43 @@ def validation_in_training(record):
 def two_other_lists(record):
     there = np.isin(record["chosen_on"], record["trained_on"]).any()
     return _words(record, **{"seen in training": there})
+
+
+@wrong_answer("03.leak_hunt", says="compare the tasks chosen on with the test tasks")
+def training_in_validation(record):
+    every = np.concatenate([record["test"], record["trained_on"]])
+    return _words(record, **{"chosen on test": np.isin(every, record["chosen_on"]).any()})
+
+
+@wrong_answer("03.leak_hunt", says="this compares the tasks chosen on with the training")
+def chosen_on_training(record):
+    there = np.isin(record["chosen_on"], record["trained_on"]).any()
+    return _words(record, **{"chosen on test": there})
+
+
+def _excused(record):
+    """Word → the leak without the tasks that are in both other lists."""
+    lists = {"seen in training": record["trained_on"], "chosen on test": record["chosen_on"]}
+    both = np.intersect1d(*lists.values())
+    return {
+        word: np.isin(record["test"], np.setdiff1d(tasks, both)).any()
+        for word, tasks in lists.items()
+    }
+
+
+@wrong_answer("03.leak_hunt", says="neither list excuses the other")
+def without_tasks_in_both_lists(record):
+    return _words(record, **_excused(record))
+
+
+@wrong_answer("03.leak_hunt", says="also if it was trained on")
+def chosen_on_without_those_trained_on(record):
+    return _words(record, **{"chosen on test": _excused(record)["chosen on test"]})
+
+
+@wrong_answer("03.leak_hunt", says="also if it was chosen on")
+def trained_on_without_those_chosen_on(record):
+    return _words(record, **{"seen in training": _excused(record)["seen in training"]})
 
 
 @wrong_answer("03.leak_hunt", says="one test task that was seen in training")
@@ -719,6 +918,13 @@ def centres_on_average(record):
 def any_task_in_order(record):
     up = np.diff(record["query_y"], axis=1) > 0
     there = up.all(axis=1).any() or (~up).all(axis=1).any()
+    return _words(record, **{"order tells": there})
+
+
+@wrong_answer("03.leak_hunt", says="each task in its own direction")
+def every_task_in_its_direction(record):
+    up = np.diff(record["query_y"], axis=1) > 0
+    there = (up.all(axis=1) | ~up.any(axis=1)).all()
     return _words(record, **{"order tells": there})
 
 
@@ -990,9 +1196,9 @@ def by_tables(errors, validation, seed):
     }
 
 
-@right_answer("03.bootstrap_median", why="a huge number in place of infinity")
-def huge_in_place_of_infinite(errors, draws):
-    of_task = np.nan_to_num(errors.mean(axis=1), nan=1e300, posinf=1e300)
+@right_answer("03.bootstrap_median", why="nan_to_num with infinity, and quantiles")
+def by_quantiles(errors, draws):
+    of_task = np.nan_to_num(errors.mean(axis=1), nan=np.inf)
     low, high = np.quantile(np.median(of_task[draws], axis=1), [0.025, 0.975])
     return np.median(of_task), low, high
 

@@ -21,10 +21,10 @@ class Evaluation:
     these tasks from others; evaluations of the same tasks are compared task by task: `a - b`.
 
     For each number of steps: `median` with `median_ci95`, `mean` with `ci95`, the share of `runaways`, and in
-    `trust` the figure whose interval holds. A few tasks on which the inner steps diverge can be all that a mean
-    says. Then mean ± ci95 covers the true mean about as often as a coin falls on one side (54 % of the time,
-    in one run of benchmarks/reproduce/interval_coverage.py: sine waves, 5 shots, 10 steps), while the median's
-    interval holds.
+    `trust` whether these values speak against the mean's interval. A few tasks on which the inner steps diverge
+    can be all that a mean says. Then mean ± ci95 covers the true mean about as often as a coin falls on one side
+    (54 % of the time, in one run of benchmarks/reproduce/interval_coverage.py: sine waves, 5 shots, 10 steps),
+    while the median's interval holds.
     """
 
     metric: str
@@ -75,7 +75,8 @@ class Evaluation:
         """For each number of steps "mean", or "median" where the mean's interval is not to be trusted.
 
         It is not where tasks have run away, then or before, where a sum of so many values is not yet normal
-        (`needs_more_tasks`), and nowhere on fewer than 20 tasks.
+        (`needs_more_tasks`), and nowhere on fewer than 20 tasks. "mean" says that these values give no reason to
+        doubt: they cannot show that one task in thousands is far worse than all of them.
         """
         away = np.cumsum(self.runaways) > 0
         doubtful = away | needs_more_tasks(self.values, bounded=self.metric in BOUNDED)
@@ -152,6 +153,7 @@ def needs_more_tasks(values, bounded=False) -> np.ndarray:
     there is, and least where its mean is too small; so what lies between the deciles is asked, too, which a few
     values do not change: Kelly's measure may be 0.15 + 0.018 √n. Both factors were chosen by simulation with
     log-normal, exponential, Pareto and other distributions, as tests/pytorch/test_intervals.py does it again.
+    A few huge values above a symmetric rest show in neither measure unless they are among the n.
     bounded: of scores such as accuracies, a handful of which takes all values, the first is asked alone.
     """
     if len(values) < FEW:

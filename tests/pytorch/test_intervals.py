@@ -112,6 +112,16 @@ def test_light_tails_are_trusted_and_heavy_ones_are_not(name, share):
     assert abs(trusted.mean() - share) < 0.02
 
 
+def test_a_giant_that_was_not_drawn_gives_no_warning():
+    """One in 2,000 above an even rest: most tests hold none of them, and miss."""
+    rng = np.random.default_rng(0)
+    law = np.append(rng.uniform(0.5, 1.5, 1_999), 100.0)
+    result = Evaluation("mse", law[rng.integers(2_000, size=(600, DRAWS))])
+    missed = np.abs(result.mean - law.mean()) > result.ci95
+    assert missed.mean() > 0.6
+    assert not needs(result)[missed].any()
+
+
 # ------------------------------------------------------------------ runaways, and what is printed
 
 

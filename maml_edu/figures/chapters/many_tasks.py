@@ -8,7 +8,7 @@ import numpy as np
 
 import maml_edu.reference as ref
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Arrow, Band, Curve, Interval, Note, Points, Scene, number
+from maml_edu.figures.scene import Arrow, Band, Curve, Note, Points, Scene, number
 from maml_edu.figures.sines import (
     AXES,
     MEAN_SQUARE,
@@ -278,28 +278,33 @@ def intervals_scene(words, middles, halves, truth):
     middles, halves = np.asarray(middles)[order], np.asarray(halves)[order]
     low, high = middles - halves, middles + halves
     holds = (low <= truth) & (truth <= high)
-    rows, right = np.arange(len(middles)), float(max(high.max(), truth))
-    kinds = [("before", "holds it", holds), ("high", "misses it", ~holds)]
+    right = float(max(high.max(), truth))
+    kinds = [("truth", "holds it", holds), ("high", "misses it", ~holds)]
     return Scene(
         title=f"{words[:1].upper()}{words[1:]}: {holds.sum()} of {len(holds)} intervals hold the true mean",
         alt=(
             f"{len(holds)} horizontal intervals, one above the other, sorted by their middle, and a dotted upright "
-            f"line at the true mean, {number(truth, 2)}. {holds.sum()} cross it, in grey; {(~holds).sum()} do "
-            f"not, in orange. The shortest is {number(2 * halves.min(), 2)} wide, the widest "
+            f"line at the true mean, {number(truth, 2)}. {holds.sum()} cross it; {(~holds).sum()} do not, "
+            f"in orange. The shortest is {number(2 * halves.min(), 2)} wide, the widest "
             f"{number(2 * halves.max(), 2)}."
         ),
-        xlabel="mean squared error: what 95 % intervals say",
+        xlabel="mean squared error: 95 % intervals, sorted by their middle",
         xlim=(max(0.0, float(low.min()) - 0.05 * right), 1.05 * right),
-        ylim=(-1, len(rows)),
-        curves=[Curve([truth, truth], [-1, len(rows)], "neutral", "mean of all waves")],
-        intervals=[
-            Interval(low[which], high[which], rows[which], role, label)
-            for role, label, which in kinds
-            if which.any()
+        ylim=(-1, len(middles)),
+        curves=[
+            *(_lines(low, high, which, role, label) for role, label, which in kinds if which.any()),
+            Curve([truth, truth], [-1, len(middles)], "neutral", "mean of all waves"),
         ],
         rows=True,
         legend="below",
     )
+
+
+def _lines(low, high, which, role, label):
+    """From low to high in each row of `which`, with gaps between: caps of so many rows would touch."""
+    rows = np.flatnonzero(which)
+    x = np.column_stack([low[rows], high[rows], np.full(len(rows), np.nan)])
+    return Curve(x.ravel(), np.repeat(rows, 3), role, label)
 
 
 # ------------------------------------------------------------------ leaks
@@ -311,7 +316,10 @@ def leak_prices(rows):
 
 
 def leaks_scene(rows):
-    """An arrow from the honest error to the one that the leak reports, a row for each leak."""
+    """An arrow from the honest error to the one that the leak reports, a row for each leak.
+
+    No mark at its head: on the shortest it would hide the arrow.
+    """
     heights = np.arange(len(rows))[::-1]
     honest, leaked = np.transpose(list(rows.values()))
     low, high = 0.5 * min(leaked.min(), honest.min()), 2 * max(leaked.max(), honest.max())
@@ -328,12 +336,10 @@ def leaks_scene(rows):
         xlog=True,
         rows=True,
         arrows=[
-            Arrow((a, y), (b, y), "high") for a, b, y in zip(honest, leaked, heights, strict=True)
+            Arrow((a, y), (b, y), "high", "to the error with the leak")
+            for a, b, y in zip(honest, leaked, heights, strict=True)
         ],
-        points=[
-            Points(honest, heights, "query", "honest"),
-            Points(leaked, heights, "high", "with the leak"),
-        ],
+        points=[Points(honest, heights, "query", "honest error")],
         notes=[Note(low * 1.05, y + 0.28, name) for name, y in zip(rows, heights, strict=True)],
         legend="below",
     )

@@ -111,10 +111,11 @@ def test_a_line_below_the_least_error_is_drawn_above_the_axis_and_says_so():
 def test_intervals_that_hold_the_truth_are_counted_and_the_others_stand_out():
     scene = shown.intervals_scene("after one step", [1.0, 2.0, 3.0], [0.5, 0.5, 0.2], 2.4)
     assert scene.title.startswith("After one step: 1 of 3")
-    holds, misses = scene.intervals
+    holds, misses, _ = scene.curves
     assert misses.role == "high"
-    np.testing.assert_allclose(np.sort(misses.low), [0.5, 2.8])
-    assert holds.low == pytest.approx([1.5])
+    np.testing.assert_allclose(misses.x, [0.5, 1.5, np.nan, 2.8, 3.2, np.nan])
+    np.testing.assert_allclose(misses.y, [0, 0, 0, 2, 2, 2])
+    np.testing.assert_allclose(holds.x, [1.5, 2.5, np.nan])
 
 
 def test_a_leak_s_arrow_goes_from_the_honest_error_to_the_reported_one():
