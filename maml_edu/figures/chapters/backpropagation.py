@@ -316,8 +316,8 @@ def price_scene(widths=(5, 10, 20, 40, 80, 160, 320, 640), examples=10):
         title="A gradient costs under three evaluations at any size; differences cost two per parameter",
         alt=(
             "Multiplications against the number of parameters, both axes by factors of ten. The line of the "
-            "evaluation and, a little above it, that of the gradient rise side by side. The line of the gradient by "
-            f"differences rises twice as steeply; at {last} it is {number(2 * parameters[-1])} times as high "
+            "evaluation and, a little above it, that of the gradient rise side by side. The line of the gradient "
+            f"by differences rises twice as steeply; at {last} it is {number(2 * parameters[-1])} times as high "
             "as the evaluation."
         ),
         xlabel="parameters of the network",
