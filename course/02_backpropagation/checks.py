@@ -491,7 +491,7 @@ def _known_walks(parents, out):
         "the alphabet says nothing about who was made from whom": sorted(wanted),
     } | {
         "a value that is used twice by one user is visited too early: you count its users, and take one off for "
-        f"every use (yours visits the {which} of those that are ready)": _miscounting(
+        f"every use (visiting the {which} of those that are ready)": _miscounting(
             parents, out, take
         )
         for which, take in (("oldest", 0), ("newest", -1))
@@ -577,9 +577,7 @@ def _claims(rng):
     for number, _ in enumerate(draw(rng, case=0)):
         for case in range(5 * number, 5 * number + 5):
             where = SPECIAL[number % 3] if case % 5 == 1 else "usual"
-            single = (
-                "single" in where
-            )  # there far from y: rounding of a large loss hides the slopes
+            single = "single" in where  # far from y there: rounding of a large loss shows
             params, x, y = _problem(rng, 1e-4 if "tiny" in where else 1.0, 10.0 if single else 1.0)
             true = ref.grad(_totals_loss)(params, x, y)
             chosen = set(rng.permutation(NAMES)[: COUNTS[case % len(COUNTS)]])
@@ -594,13 +592,13 @@ def _claims(rng):
 
 
 def _problem(rng, size, far):
-    """(params, x, y); size: of outputs and targets, far: how much larger the targets are than the outputs."""
+    """(params, x, y); size: of the targets, far: how much larger they are than the outputs."""
     inputs, width, outputs, examples = 2, int(rng.integers(3, 5)), 2, 5
     shapes = {"w1": (inputs, width), "b1": (width,), "w2": (width, outputs), "b2": (outputs,)}
     params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     x = rng.normal(size=(examples, inputs))
-    params |= {name: size * params[name] for name in ("w2", "b2")}
-    return params, x, size * far * 3 * rng.normal(size=(examples, outputs))
+    params |= {name: size / far * params[name] for name in ("w2", "b2")}
+    return params, x, size * 3 * rng.normal(size=(examples, outputs))
 
 
 def _spoilt(rng, true, kind):
@@ -692,9 +690,9 @@ def _tendency(cases, told, missed):
 
     some_right = lambda wrong: len(wrong) < len(NAMES)
     is_so = {
-        "in single precision you call right slopes wrong: with too small an h the difference is rounding, with too "
-        "large a one it sees curvature. Compute in float64, or change h": (
-            only_in("single", accused, some_right, share=0.5)
+        "it is in single precision that you err: with too small an h the difference is rounding, with too large a "
+        "one it sees curvature. Compute in float64, or change h": (
+            only_in("single", accused | acquitted, lambda wrong: True, share=0.5)
         ),
         "you call right slopes wrong where losses are tiny: compare relative to the size of the slopes": (
             only_in("tiny", accused, some_right)
@@ -708,7 +706,7 @@ def _tendency(cases, told, missed):
             not accused
         ),
         "you call right slopes wrong and wrong ones right: is each claim compared with a measurement of the same "
-        "parameter along the same direction?": True,
+        "parameter along the same direction, and is h large enough for single precision?": True,
     }
     explained = accused | acquitted == set(missed) and set().union(*told) <= set(NAMES)
     return [message for message, true in is_so.items() if true and explained][:1]

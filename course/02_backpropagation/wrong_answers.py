@@ -514,12 +514,12 @@ def _counting(parents, out, users, uses, take=-1):
     return found
 
 
-@wrong_answer("02.order", says="for every use (yours visits the oldest")
+@wrong_answer("02.order", says="for every use (visiting the oldest")
 def users_counted_once_in_a_queue(parents, out):
     return _counting(parents, out, _finished(parents, out), lambda names: list(set(names)), take=0)
 
 
-@wrong_answer("02.order", says="for every use (yours visits the newest")
+@wrong_answer("02.order", says="for every use (visiting the newest")
 def users_counted_once_on_a_stack(parents, out):
     return _counting(parents, out, _finished(parents, out), lambda names: list(set(names)))
 
@@ -699,7 +699,7 @@ def _as_it_comes(h, tolerance):
     return names
 
 
-@wrong_answer("02.wrong_slopes", says="in single precision you call right slopes wrong")
+@wrong_answer("02.wrong_slopes", says="it is in single precision that you err")
 def as_it_comes(loss, claimed, params, x, y):
     return _as_it_comes(1e-8, 0.01)(loss, claimed, params, x, y)
 
@@ -711,7 +711,7 @@ def as_it_comes_with_the_usual_h(loss, claimed, params, x, y):
 
 @wrong_answer("02.wrong_slopes", says="with too small an h the difference is rounding")
 def as_it_comes_and_lenient(loss, claimed, params, x, y):
-    return _as_it_comes(1e-6, 0.05)(loss, claimed, params, x, y)
+    return _as_it_comes(1e-6, 0.03)(loss, claimed, params, x, y)
 
 
 @wrong_answer("02.wrong_slopes", says="or too small (it sees rounding)")
