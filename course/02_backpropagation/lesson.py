@@ -44,6 +44,7 @@ import maml_edu.reference as ref
 from maml_edu.checks import WrongAnswer, check_gradient
 from maml_edu.figures import (
     Curve,
+    Note,
     Points,
     Scene,
     break_the_tape,
@@ -767,7 +768,7 @@ fitted = [
 ]
 draw(
     Scene(
-        title="After 1,000 rounds two starts pass through their points; one has not arrived",
+        title="After 1,000 rounds two starts pass close to all points; one has not arrived",
         alt="A sine wave, twenty points of it, and the curves of three trained networks. Those of seeds 2 and 3 "
         "follow the wave where the points are dense and leave it, and each other, in the gap between x = 0.5 "
         "and 2.5. That of seed 4 also passes beside points, at x = 3 and at the right end.",
@@ -777,6 +778,7 @@ draw(
         ylim=(-5, 6),
         curves=[wave, *fitted],
         points=[Points(x20[:, 0], y20[:, 0], "support", "twenty points")],
+        notes=[Note(2.8, 0.4, "seed 4", "middle", role="high")],
     )
 )
 
@@ -794,7 +796,8 @@ draw(
 # - The price of a gradient, in evaluations, does not grow with the number of parameters: just under three in multiplications,
 #   more on a tape in Python. That of differences is two per parameter.
 # - A wrong gradient that passes the check along its own direction, and fails along random ones.
-# - Two networks that fit twenty points of one wave after a thousand gradients each, and a third that has not arrived yet.
+# - Two networks that pass close to twenty points of one wave after a thousand gradients each, and a third that has not arrived
+#   yet.
 
 # %% [markdown]
 # ## Three questions

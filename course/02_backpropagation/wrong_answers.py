@@ -709,7 +709,7 @@ def as_it_comes_with_the_usual_h(loss, claimed, params, x, y):
     return _as_it_comes(1e-5, 0.01)(loss, claimed, params, x, y)
 
 
-@wrong_answer("02.wrong_slopes", says="with too small an h the difference is rounding")
+@wrong_answer("02.wrong_slopes", says="Compute in float64, or change h")
 def as_it_comes_and_lenient(loss, claimed, params, x, y):
     return _as_it_comes(1e-6, 0.03)(loss, claimed, params, x, y)
 
