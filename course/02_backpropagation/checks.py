@@ -577,8 +577,8 @@ def _claims(rng):
     for number, _ in enumerate(draw(rng, case=0)):
         for case in range(5 * number, 5 * number + 5):
             where = SPECIAL[number % 3] if case % 5 == 1 else "usual"
-            single = "single" in where  # far from y there: rounding of a large loss shows
-            params, x, y = _problem(rng, 1e-4 if "tiny" in where else 1.0, 10.0 if single else 1.0)
+            far = 10.0 if where == "single" else 1.0  # there the rounding of a large loss shows
+            params, x, y = _problem(rng, 1e-4 if "tiny" in where else 1.0, far)
             true = ref.grad(_totals_loss)(params, x, y)
             chosen = set(rng.permutation(NAMES)[: COUNTS[case % len(COUNTS)]])
             wrong = [name for name in NAMES if name in chosen]
@@ -588,7 +588,7 @@ def _claims(rng):
             for place, name in enumerate(wrong):
                 claimed[name] = _spoilt(rng, true[name], KINDS[(case + place) % len(KINDS)])
             arrays = [claimed, params, x, y]
-            yield *(map(_single, arrays) if single else arrays), wrong
+            yield *(map(_single, arrays) if "single" in where else arrays), wrong
 
 
 def _problem(rng, size, far):
