@@ -756,15 +756,9 @@ for seed, (net, history) in fits.items():  # one digit: a thousand rounds make r
 
 # %%
 wave = Curve(new_x[:, 0], 3 * np.sin(new_x[:, 0] - 1), "truth", "the wave")
-looks = {2: "after", 3: "after", 4: "high"}
+looks = {2: ("after", "seeds 2 and 3"), 3: ("after", "seeds 2 and 3"), 4: ("high", "seed 4")}
 fitted = [
-    Curve(
-        new_x[:, 0],
-        ref.mlp(net, new_x)[:, 0],
-        looks[seed],
-        "seed 4" if seed == 4 else "seeds 2 and 3",
-    )
-    for seed, (net, _) in fits.items()
+    Curve(new_x[:, 0], ref.mlp(net, new_x)[:, 0], *looks[seed]) for seed, (net, _) in fits.items()
 ]
 draw(
     Scene(
