@@ -173,6 +173,8 @@ def _sums_gone_wrong(g, shape):
         "NumPy aligns shapes at their last axes, so the missing ones are the first: you sum the last": (
             trailing.sum(kept, keepdims=True)
         ),
+        "axes of length 1 are counted in `shape`, where the missing ones are not: in g each stands further back. "
+        "Sum the missing axes first": g.sum(kept, keepdims=True).sum(tuple(range(missing))),
         "several axes may be missing: you sum the first one only": (
             g.sum(0) if missing > 1 else right
         ),
@@ -200,7 +202,7 @@ def _sums_gone_wrong(g, shape):
 # ------------------------------------------------------------------ 02.3
 
 
-@exercise("02.accumulate", points=3, minutes=8, difficulty=2)
+@exercise("02.accumulate", points=3, minutes=5, difficulty=1)
 def accumulate(answer, rng):
     """Add, do not overwrite"""
     for lines, seeds in _tapes(rng):
@@ -489,8 +491,10 @@ def _known_walks(parents, out):
         "the alphabet says nothing about who was made from whom": sorted(wanted),
     } | {
         "a value that is used twice by one user is visited too early: you count its users, and take one off for "
-        f"every use (from a {name})": _miscounting(parents, out, take)
-        for name, take in (("queue", 0), ("stack", -1))
+        f"every use (visiting the {which} of those that are ready)": _miscounting(
+            parents, out, take
+        )
+        for which, take in (("oldest", 0), ("newest", -1))
     }
 
 
@@ -573,7 +577,8 @@ def _claims(rng):
     for number, _ in enumerate(draw(rng, case=0)):
         for case in range(5 * number, 5 * number + 5):
             where = SPECIAL[number % 3] if case % 5 == 1 else "usual"
-            params, x, y = _problem(rng, size=1e-4 if "tiny" in where else 1.0)
+            far = 10.0 if where == "single" else 1.0  # there the rounding of a large loss shows
+            params, x, y = _problem(rng, 1e-4 if "tiny" in where else 1.0, far)
             true = ref.grad(_totals_loss)(params, x, y)
             chosen = set(rng.permutation(NAMES)[: COUNTS[case % len(COUNTS)]])
             wrong = [name for name in NAMES if name in chosen]
@@ -586,12 +591,13 @@ def _claims(rng):
             yield *(map(_single, arrays) if "single" in where else arrays), wrong
 
 
-def _problem(rng, size):
+def _problem(rng, size, far):
+    """(params, x, y); size: of the targets, far: how much larger they are than the outputs."""
     inputs, width, outputs, examples = 2, int(rng.integers(3, 5)), 2, 5
     shapes = {"w1": (inputs, width), "b1": (width,), "w2": (width, outputs), "b2": (outputs,)}
     params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     x = rng.normal(size=(examples, inputs))
-    params |= {name: size * params[name] for name in ("w2", "b2")}
+    params |= {name: size / far * params[name] for name in ("w2", "b2")}
     return params, x, size * 3 * rng.normal(size=(examples, outputs))
 
 
@@ -684,21 +690,23 @@ def _tendency(cases, told, missed):
 
     some_right = lambda wrong: len(wrong) < len(NAMES)
     is_so = {
-        "in single precision you call right slopes wrong: with so small an h the difference is rounding, so "
-        "compute in float64 or take a larger h": only_in("single", accused, some_right),
+        "it is in single precision that you err: with too small an h the difference is rounding, with too large a "
+        "one it sees curvature. Compute in float64, or change h": (
+            only_in("single", accused | acquitted, lambda wrong: True, share=0.5)
+        ),
         "you call right slopes wrong where losses are tiny: compare relative to the size of the slopes": (
             only_in("tiny", accused, some_right)
         ),
         "you call wrong slopes right where losses are tiny: compare relative to the size of the slopes": (
             only_in("tiny", acquitted, bool, share=0.5)
         ),
-        "you call right slopes wrong: is h too large (it sees curvature), the tolerance too narrow, or a "
-        "measurement near 0 by chance?": not acquitted,
+        "you call right slopes wrong: is h too large (it sees curvature) or too small (it sees rounding), the "
+        "tolerance too narrow, or a measurement near 0 by chance?": not acquitted,
         "you call wrong slopes right: is the tolerance too wide, or are your directions blind to some errors?": (
             not accused
         ),
         "you call right slopes wrong and wrong ones right: is each claim compared with a measurement of the same "
-        "parameter along the same direction?": True,
+        "parameter along the same direction, and is h large enough for single precision?": True,
     }
     explained = accused | acquitted == set(missed) and set().union(*told) <= set(NAMES)
     return [message for message, true in is_so.items() if true and explained][:1]
@@ -757,12 +765,18 @@ def _fitted(params, x, y, lr, rounds, weigh=None, choose=None):
     return params
 
 
-def _divided_by_the_different(params, x, y, lr, rounds):
+def _counted(params, x, y, lr, rounds, of_part=len, of_round=lambda parts: sum(map(len, parts))):
+    """One step per round, each part's slope weighted by of_part(part) / of_round(parts)."""
     for parts in rounds:
-        points = np.concatenate(parts)
-        rate = lr * len(points) / len(np.unique(points))
-        params = _moved(params, _slope(params, x, y, points), rate)
+        total = of_round(parts)
+        slopes = [_slope(params, x, y, part) for part in parts]
+        weights = [of_part(part) / total for part in parts]
+        params = _moved(params, _weighted(params, slopes, weights), lr)
     return params
+
+
+def _different(points):
+    return len(np.unique(points))
 
 
 def _never_cleared(params, x, y, lr, rounds, weigh):
@@ -837,8 +851,29 @@ def _fits_gone_wrong(*case):
         "divide by the number of points in the round, not by the number of all points": (
             lambda: fitted(weigh=lambda lengths: lengths / len(x))
         ),
+        "divide by the number of points in the round, not by that of all rounds together": (
+            lambda: _counted(
+                *case, of_round=lambda _: sum(len(p) for parts in rounds for p in parts)
+            )
+        ),
         "a point that occurs twice counts twice among the round's points, too: you divide by the number of "
-        "different ones": lambda: _divided_by_the_different(*case),
+        "different ones": lambda: _counted(
+            *case, of_round=lambda parts: _different(np.concatenate(parts))
+        ),
+        "a point that occurs twice counts twice among the round's points, too: you divide by the sum of the "
+        "numbers of different ones in each part": (
+            lambda: _counted(*case, of_round=lambda parts: sum(map(_different, parts)))
+        ),
+        "a point that occurs twice in a part counts twice in its weight: you weight each part by the number of its "
+        "different points": lambda: _counted(*case, of_part=_different),
+        "a point that occurs twice in a part counts twice: your weights are made of the numbers of different "
+        "points in each part": (
+            lambda: _counted(*case, _different, lambda parts: sum(map(_different, parts)))
+        ),
+        "a point that occurs twice counts twice: your weights are each part's number of different points, divided "
+        "by the round's number of different ones": (
+            lambda: _counted(*case, _different, lambda parts: _different(np.concatenate(parts)))
+        ),
         "one step per round: you take one after every part, and the next part's slope elsewhere": (
             lambda: _step_per_part(*case, ones)
         ),

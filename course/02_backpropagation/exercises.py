@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · Exercises: backpropagation
 #
-# Six functions and a question to answer in words; about 95 minutes. Replace `raise NotImplementedError()`, run the cell, then
+# Six functions and a question to answer in words; about 90 minutes. Replace `raise NotImplementedError()`, run the cell, then
 # run the check below it: it says whether your answer is right, and if not, which mistake it was. 02.1 to 02.4 are parts of a
 # tape, each a little more general than the lesson's own; 02.5 is a detective story, and 02.6 trains a network. The lesson is
 # [here](../notebooks/02_backpropagation.ipynb).
@@ -19,7 +19,8 @@ from maml_edu.checks import check
 #
 # Before MAML's first inner step every task has the same weights: θ. And PyTorch stores the weights of a layer as (outputs,
 # inputs), so that the layer computes $z = xw^\top$. This is the backward rule for that case. Your own shapes are your best
-# friend here, as long as no two of them happen to be equal.
+# friend here, as long as no two of them happen to be equal. (The check begins with as many inputs as outputs, where shapes
+# hide a transpose.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "matmul_back", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -100,7 +101,7 @@ check("02.unbroadcast", unbroadcast, hidden=True)
 # %% [markdown]
 # ## 02.3 Add, do not overwrite
 #
-# *difficulty 2/5 · 8 minutes · 3 points*
+# *difficulty 1/5 · 5 minutes · 3 points*
 #
 # A tape of single numbers, whose local factors have been worked out already. The loss is not its last line. Several lines are
 # results, as when a network has two outputs, or when large weights are penalised:

@@ -132,6 +132,14 @@ def aligned_at_the_first_axes(g, shape):
     return g
 
 
+@wrong_answer("02.unbroadcast", says="in g each stands further back")
+def stretched_axes_before_missing_ones(g, shape):
+    for axis, length in enumerate(shape):
+        if length == 1:
+            g = g.sum(axis=axis, keepdims=True)
+    return g.sum(axis=tuple(range(g.ndim - len(shape))))
+
+
 @wrong_answer("02.unbroadcast", says="yours has the first one only")
 def first_slice(g, shape):
     for _ in range(g.ndim - len(shape)):
@@ -506,12 +514,12 @@ def _counting(parents, out, users, uses, take=-1):
     return found
 
 
-@wrong_answer("02.order", says="and take one off for every use (from a queue)")
+@wrong_answer("02.order", says="for every use (visiting the oldest")
 def users_counted_once_in_a_queue(parents, out):
     return _counting(parents, out, _finished(parents, out), lambda names: list(set(names)), take=0)
 
 
-@wrong_answer("02.order", says="and take one off for every use (from a stack)")
+@wrong_answer("02.order", says="for every use (visiting the newest")
 def users_counted_once_on_a_stack(parents, out):
     return _counting(parents, out, _finished(parents, out), lambda names: list(set(names)))
 
@@ -677,14 +685,40 @@ def suspicious(loss, claimed, params, x, y):
     return list(params)
 
 
-@wrong_answer("02.wrong_slopes", says="in single precision you call right slopes wrong")
+def _as_it_comes(h, tolerance):
+    """A check in the precision that the arrays have."""
+
+    def names(loss, claimed, params, x, y):
+        found = []
+        for name, claim in claimed.items():
+            measure = lambda v, name=name: _along(loss, params, x, y, name, v.astype(x.dtype), h)
+            if _wrong_along_random(claim, measure, tolerance):
+                found.append(name)
+        return found
+
+    return names
+
+
+@wrong_answer("02.wrong_slopes", says="it is in single precision that you err")
 def as_it_comes(loss, claimed, params, x, y):
-    found = []
-    for name, claim in claimed.items():
-        measure = lambda v, name=name: _along(loss, params, x, y, name, v.astype(x.dtype), 1e-8)
-        if _wrong_along_random(claim, measure):
-            found.append(name)
-    return found
+    return _as_it_comes(1e-8, 0.01)(loss, claimed, params, x, y)
+
+
+@wrong_answer("02.wrong_slopes", says="with too small an h the difference is rounding")
+def as_it_comes_with_the_usual_h(loss, claimed, params, x, y):
+    return _as_it_comes(1e-5, 0.01)(loss, claimed, params, x, y)
+
+
+@wrong_answer("02.wrong_slopes", says="Compute in float64, or change h")
+def as_it_comes_and_lenient(loss, claimed, params, x, y):
+    return _as_it_comes(1e-6, 0.03)(loss, claimed, params, x, y)
+
+
+@wrong_answer("02.wrong_slopes", says="or too small (it sees rounding)")
+def all_in_single_precision(loss, claimed, params, x, y):
+    single = lambda arrays: {name: part.astype(np.float32) for name, part in arrays.items()}
+    data = x.astype(np.float32), y.astype(np.float32)
+    return _as_it_comes(1e-6, 0.05)(loss, single(claimed), single(params), *data)
 
 
 @wrong_answer("02.wrong_slopes", says="you call wrong slopes right where losses are tiny")
@@ -841,6 +875,47 @@ def first_part_only(*case):
 @wrong_answer("02.fit_one_sine", says="yours takes the first one only, with its share")
 def first_part_only_with_its_share(*case):
     return _first_only(*case, share=True)
+
+
+@wrong_answer("02.fit_one_sine", says="not by that of all rounds together")
+def shared_among_all_rounds(params, x, y, lr, rounds):
+    total = sum(len(part) for parts in rounds for part in parts)
+    return _in_parts(params, x, y, lr, rounds, weight=lambda part, _: len(part) / total)
+
+
+def _weighted_by_different(case, of_round):
+    """Parts weighted by how many different points they hold; of_round(parts): what this is divided by."""
+    params, x, y, lr, rounds = case
+    for parts in rounds:
+        total = of_round(parts)
+        weight = lambda part, _, total=total: len(set(part.tolist())) / total
+        params = _in_parts(params, x, y, lr, [parts], weight=weight)
+    return params
+
+
+@wrong_answer("02.fit_one_sine", says="you weight each part by the number of its different points")
+def different_points_in_the_weight(*case):
+    return _weighted_by_different(case, lambda parts: sum(map(len, parts)))
+
+
+@wrong_answer("02.fit_one_sine", says="made of the numbers of different points in each part")
+def different_points_in_all_weights(*case):
+    return _weighted_by_different(case, lambda parts: sum(len(np.unique(part)) for part in parts))
+
+
+@wrong_answer("02.fit_one_sine", says="divided by the round's number of different ones")
+def different_points_of_part_and_round(*case):
+    return _weighted_by_different(case, lambda parts: len(np.unique(np.concatenate(parts))))
+
+
+@wrong_answer("02.fit_one_sine", says="the sum of the numbers of different ones in each part")
+def divided_by_the_different_points_of_parts(params, x, y, lr, rounds):
+    for parts in rounds:
+        total = sum(len(np.unique(part)) for part in parts)
+        params = _in_parts(
+            params, x, y, lr, [parts], weight=lambda part, _, total=total: len(part) / total
+        )
+    return params
 
 
 @wrong_answer("02.fit_one_sine", says="you divide by the number of different ones")
@@ -1072,12 +1147,8 @@ def entry_after_entry(loss, claimed, params, x, y):
 
 @right_answer("02.wrong_slopes", why="in the precision that it comes in, with an h for it")
 def with_an_h_for_single_precision(loss, claimed, params, x, y):
-    h, found = 5e-3 if x.dtype == np.float32 else 1e-6, []
-    for name, claim in claimed.items():
-        measure = lambda v, name=name: _along(loss, params, x, y, name, v.astype(x.dtype), h)
-        if _wrong_along_random(claim, measure, 0.02):
-            found.append(name)
-    return found
+    h = 5e-3 if x.dtype == np.float32 else 1e-6
+    return _as_it_comes(h, 0.02)(loss, claimed, params, x, y)
 
 
 @right_answer("02.wrong_slopes", why="one-sided differences, a tuple")

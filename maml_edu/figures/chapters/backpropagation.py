@@ -249,21 +249,24 @@ def _nudge_scene(values, slopes, right, quotients, h, broken):
         legend="below",
         bars=[
             *(
-                Bar(row - 0.32 - 0.14 * i, part, "maml", "slope that the tape claims", width=0.12)
+                Bar(row - 0.23 - 0.12 * i, part, "maml", "slope that the tape claims", width=0.1)
                 for row, slope in zip(rows, slopes, strict=True)
                 for i, part in enumerate(slope)
             ),
-            Bar(rows - 0.1, quotients, "before", "quotient of the nudge", width=0.2),
+            Bar(rows - 0.08, quotients, "before", "quotient of the nudge", width=0.16),
         ],
-        curves=[Curve([0, 0], [0.35, 4.7], "neutral")],
+        curves=[
+            Curve([0, 0], [0.5, 4.55], "neutral"),
+            *(Curve([-LIMIT, LIMIT], [row + 0.55, row + 0.55], "neutral") for row in rows[1:]),
+        ],
         points=[
             *(
-                Points(value, row + 0.12, "theta", "value (drag it)", drag=name, axis="x")
+                Points(value, row + 0.13, "theta", "value (drag it)", drag=name, axis="x")
                 for name, value, row in zip(names, values, rows, strict=False)
             ),
-            Points(values[3], 1.12, "support", "value (fixed)"),
+            Points(values[3], 1.13, "support", "value (fixed)"),
         ],
-        notes=[Note(-LIMIT + 0.1, row + 0.42, text) for row, text in zip(rows, told, strict=True)],
+        notes=[Note(-LIMIT + 0.1, row + 0.34, text) for row, text in zip(rows, told, strict=True)],
     )
 
 
@@ -300,7 +303,7 @@ def multiplications(width, examples=10):
 
 
 def price_of_a_gradient(widths=(5, 10, 20, 40, 80, 160, 320, 640), examples=10):
-    """Multiplications for the value, the gradient, and the gradient by differences, against parameters."""
+    """Multiplications for one evaluation, the gradient, and the gradient by differences, against parameters."""
     return draw(price_scene(widths, examples))
 
 
@@ -310,12 +313,12 @@ def price_scene(widths=(5, 10, 20, 40, 80, 160, 320, 640), examples=10):
     differences = 2 * parameters * value
     last = f"{number(parameters[-1] / 1000)},000 parameters"
     return Scene(
-        title="At any size the gradient costs under three values; differences cost two per parameter",
+        title="A gradient costs under three evaluations at any size; differences cost two per parameter",
         alt=(
             "Multiplications against the number of parameters, both axes by factors of ten. The line of the "
-            "value and, a little above it, that of the gradient rise side by side. The line of the gradient by "
-            f"differences rises twice as steeply; at {last} it is {number(2 * parameters[-1])} times as high "
-            "as the value."
+            "evaluation and, a little above it, that of the gradient rise side by side. The line of the gradient "
+            f"by differences rises twice as steeply; at {last} it is {number(2 * parameters[-1])} times as high "
+            "as the evaluation."
         ),
         xlabel="parameters of the network",
         ylabel=f"multiplications, {examples} examples",
@@ -326,6 +329,6 @@ def price_scene(widths=(5, 10, 20, 40, 80, 160, 320, 640), examples=10):
         curves=[
             Curve(parameters, differences, "high", "gradient by differences", markers=True),
             Curve(parameters, gradient, "maml", "gradient by the tape", markers=True),
-            Curve(parameters, value, "low", "value", markers=True),
+            Curve(parameters, value, "low", "one evaluation of the loss", markers=True),
         ],
     )

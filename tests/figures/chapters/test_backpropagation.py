@@ -77,6 +77,9 @@ def test_a_walk_from_first_to_last_finds_nothing(place):
         ({"w": -1.0, "b": -0.5, "broken": BREAKS[1]}, "no nudge here can see it"),
         ({"w": -1.0, "b": -0.5, "broken": BREAKS[2]}, "nudges of w and b"),
         ({"w": -1.0, "b": -0.5, "broken": BREAKS[3]}, "no nudge here can see it"),
+        ({"w": 1.5, "b": -1.0, "broken": BREAKS[1]}, "no nudge here can see it"),
+        ({"w": 1.5, "b": -1.0, "broken": BREAKS[2]}, "nudges of w and b"),
+        ({"w": 1.5, "b": -1.0, "broken": BREAKS[3]}, "no nudge here can see it"),
         ({"b": -0.2, "h": 1.0}, "the nudge of w, b and x₁ errs"),
     ],
 )
@@ -134,7 +137,7 @@ def test_the_counted_multiplications_are_those_of_a_backward_pass_by_hand(width)
     assert shown.multiplications(width) == (size, counted["value"], total)
 
 
-def test_the_gradient_costs_under_three_values_at_every_width_and_differences_two_per_parameter():
+def test_the_gradient_costs_under_three_evaluations_at_every_width_and_differences_two_per_parameter():
     scene = shown.price_scene()
     differences, gradient, value = (np.asarray(curve.y) for curve in scene.curves)
     assert np.all((2.8 < gradient / value) & (gradient / value < 3))
