@@ -60,6 +60,9 @@ def _slopes_gone_wrong(theta, c, a, alpha, phi):
         "the step is αa(θ − c): in your φ the minimum c is missing": (
             factor * a * (theta - alpha * a * theta - c)
         ),
+        "in yours the minimum c is missing twice: the step is αa(θ − c), and the slope at φ is a(φ − c)": (
+            factor**2 * a * theta
+        ),
         "this is the loss after the step, L(φ): its derivative with respect to θ is wanted": (
             0.5 * a * (phi - c) ** 2
         ),
@@ -223,9 +226,13 @@ def _opposed(one, other):
 
 def _signs_gone_wrong(theta, c, a, alpha):
     first_order, meta = _gradients(theta, c, a, alpha)
-    wrong = alpha * a > 1  # (batches, tasks)
+    factor = 1 - alpha * a  # (batches, tasks)
+    wrong = factor < 0
     one, other = first_order.mean(1), meta.mean(1)
     downhill = (a * (theta - c)).mean(1)
+    uphill = (2 - factor) * a * (theta - c)  # the slope where a step uphill lands
+    without = factor * a  # the first-order gradients, had they no θ − c
+    whole = _opposed(first_order.mean(), meta.mean())
     return {
         "this is a verdict on every task: MAML steps against the mean over the batch": wrong,
         "this is a verdict on every task, and for one task αa > 2 has no part in it: MAML steps against "
@@ -260,6 +267,22 @@ def _signs_gone_wrong(theta, c, a, alpha):
         "this says which of the two is longer; which way they point is in their signs": (
             np.abs(other) > np.abs(one)
         ),
+        "this says where they do not point opposite ways: the question is where they do": (
+            ~_opposed(one, other)
+        ),
+        "this is one verdict on all batches together: take the mean within each batch (axis 1)": whole,
+        "this is one verdict for all batches: take the mean within each batch (axis 1)": (
+            np.full(len(c), whole)
+        ),
+        "the step goes uphill: φ = θ − αa(θ − c), with a minus": (
+            _opposed(uphill.mean(1), (factor * uphill).mean(1))
+        ),
+        "the step goes uphill: φ = θ − αa(θ − c), so φ follows θ with 1 − αa; both of yours have a plus": (
+            _opposed(uphill.mean(1), ((2 - factor) * uphill).mean(1))
+        ),
+        "the slope at φ is a(φ − c), and φ − c is (1 − αa)(θ − c): in yours θ − c is missing": (
+            _opposed(without.mean(1), (factor * without).mean(1))
+        ),
     }
 
 
@@ -274,7 +297,7 @@ def _batches(rng):
 def _tells(case):
     right = _opposed(*(each.mean(1) for each in _gradients(*case)))
     wrong = _signs_gone_wrong(*case).values()
-    return all(value.ndim == 2 or np.any(value != right) for value in wrong)
+    return all(value.ndim != 1 or np.any(value != right) for value in wrong)
 
 
 def _some_batches(rng, tasks, alpha):
@@ -283,6 +306,8 @@ def _some_batches(rng, tasks, alpha):
     kinds = [(misled, most) for misled in (True, False) for most in (True, False)]
     kinds += [kinds[n] for n in rng.integers(4, size=rng.integers(1, 4))]
     made = [_batch(rng, theta, tasks, alpha, *kind) for kind in kinds]
+    # all tasks misled: else "all of them" would be False everywhere, as other mistakes are
+    made.append(_batch(rng, theta, tasks, alpha, True, True, least=1.1))
     made.append((theta + rng.integers(1, 9, tasks) / 4, np.ones(tasks)))  # both means are 0
     side = int(rng.choice([-1, 1]))
     made += [_half_a_tie(rng, theta, tasks, side, one) for one in ("first order", "meta")]
@@ -291,10 +316,10 @@ def _some_batches(rng, tasks, alpha):
     return theta, c, product / alpha, alpha
 
 
-def _batch(rng, theta, tasks, alpha, misled, most):
+def _batch(rng, theta, tasks, alpha, misled, most, least=-1.0):
     """(c, αa) of a batch with this verdict, no mean near 0, and with most tasks misled, or few."""
     while True:
-        product = rng.uniform(-1.0, 2.6, tasks)
+        product = rng.uniform(least, 2.6, tasks)
         wrong = np.sum(product > 1)
         if not (wrong > tasks / 2 if most else 0 < wrong < tasks / 2):
             continue
@@ -358,7 +383,11 @@ def _starts_gone_wrong(c, a, alpha, got, right):
         "this is the plain mean of the minima: steep tasks must count differently": (
             float(np.mean(c))
         ),
-        "this minimises the mean loss before the step: the step is missing": _weighted_mean(a, c),
+        "this minimises the mean loss before the step: the step is missing, or you have 1 − α in place of "
+        "1 − αa": _weighted_mean(a, c),
+        "1 − αa, not 1 − a: in yours the inner rate α is missing": _weighted_mean(
+            a * (1 - a) ** 2, c
+        ),
         "this is where the first-order gradients cancel, not the meta-gradients": (
             _weighted_mean(a * follows, c)
         ),
@@ -557,6 +586,19 @@ def _rests_gone_wrong(support_h, support_min, query_h, query_min, alpha):
         "this is the mean of each task's own best start: tasks pull with different strengths": (
             lambda: np.linalg.solve(follows, target[..., None])[..., 0].mean(0)
         ),
+        "`1 - alpha * H` subtracts every entry of αH from 1: in I − αH_S the I is the identity matrix, "
+        "`np.eye(n)`": lambda: _zero_of(
+            1 - alpha * support_h, query_h, 1 - alpha * support_h, target
+        ),
+        "c and d are exchanged: c is the minimum of the support loss, d that of the query loss": (
+            lambda: _rest(support_h, query_min, query_h, support_min, alpha)
+        ),
+        "H_S and H_Q are exchanged: H_S belongs to the support loss, H_Q to the query loss": (
+            lambda: _rest(query_h, support_min, support_h, query_min, alpha)
+        ),
+        "the support loss and the query loss are exchanged: the step is on L_S, and L_Q judges": (
+            lambda: _rest(query_h, query_min, support_h, support_min, alpha)
+        ),
         "this is the sum of the slopes at θ = 0, not the θ at which they cancel": (
             -_times(follows @ query_h, target).sum(0)
         ),
@@ -587,26 +629,20 @@ def _products_gone_wrong(support_h, support_min, query_h, query_min, alpha):
 # ------------------------------------------------------------------ 04.6
 
 WORDS = ("right", "first-order", "query curvature", "right factor, slope at θ")
+LENGTHS = ("theta", "c", "d", "gradient")  # scaled together, they leave a trial what it is
 
 
 @exercise("04.which_program", points=3, minutes=12, difficulty=3)
 def which_program(answer, rng):
     """Which program was it?"""
-    sizes, missed = (
-        [],
-        False,
-    )  # missed: whether an answer was undecided for no other reason than its own
-    for trials in draw(rng, trials=(4, 8)):
-        sizes.append(trials)
-        for word, lab in _labs(rng, trials):
+    words = rng.permutation(WORDS)
+    for n, trials in enumerate(draw(rng, trials=(4, 8))):
+        word = str(words[n % len(words)])
+        labs = [*_labs(rng, trials), _cancelling(rng, word, trials), _close(rng, word, trials)]
+        for verdict, lab in labs:
             got = answer(*lab.values())
             _a_word(got)
-            missed = missed or (got == "undecided" and word != "undecided")
-            expect(got, word, mistakes=partial(_verdicts_gone_wrong, lab, word, got, missed))
-    for word, lab in _cancelling_labs(rng, sizes):  # in these a mean or a wrong φ misses one, too
-        got = answer(*lab.values())
-        _a_word(got)
-        expect(got, word, mistakes=partial(_verdicts_gone_wrong, lab, word, got, missed))
+            expect(got, verdict, mistakes=partial(_verdicts_gone_wrong, lab, verdict, got))
 
 
 def _a_word(got):
@@ -628,39 +664,54 @@ def _labs(rng, trials):
     experiments that decide nothing."""
     kinds = ["same curvature", "start at c", *rng.permutation(["same curvature", "start at c"] * 2)]
     mixed = ["small step", *rng.permutation(kinds[: trials - 2]), "small step"]
-    sizes = rng.permutation([0.1, 1.0, 1.0, 50.0])
+    sizes = rng.permutation([0.1, 1.0, 1.0, 500.0])
     made = [(word, _lab(rng, word, mixed, size)) for word, size in zip(WORDS, sizes, strict=True)]
     for idle, word in (("small step", 1), ("same curvature", 2), ("start at c", 3)):
         made.append(("undecided", _lab(rng, WORDS[word], [idle] * trials)))
     return [made[i] for i in rng.permutation(len(made))]
 
 
-def _cancelling_labs(rng, sizes):
-    """(word, a lab whose trials, averaged, speak for a second program as well), each word in its turn."""
-    words = rng.permutation(WORDS)
-    for n, trials in enumerate(sizes):
-        word = str(words[n % len(words)])
-        rival = str(rng.choice([other for other in WORDS if other != word]))
-        yield word, _cancelling(rng, word, rival, trials)
+def _cancelling(rng, word, trials):
+    """(word, a lab in which the errors of a second program add up to 0): one trial's θ, c and d are scaled so.
 
-
-def _cancelling(rng, word, rival, trials):
-    """A lab of `word` in which the errors of `rival` add up to 0: one trial's θ, c and d are scaled so."""
+    Its largest gradient is 0.9, and no program is near another: six decimals tell, and so does one digit.
+    """
+    rival = str(rng.choice([other for other in WORDS if other != word]))
     while True:
         lab = _lab(rng, word, ["small step", *["any"] * (trials - 2), "small step"])
         programs = _programs(**lab)
         error = programs[rival] - programs[word]
-        scale = (error[1] - error.sum()) / error[1]  # a trial's slopes grow as its θ, c and d
-        for name in ("theta", "c", "d", "gradient"):
-            lab[name][1] *= scale
-        if 0.3 < abs(scale) < 3 and _clearness(lab["gradient"]) > 0.1:
-            return lab
+        scale = np.ones(trials)  # a trial's slopes grow as its θ, c and d
+        scale[1] = (error[1] - error.sum()) / error[1]
+        size = scale * 0.9 / np.max(np.abs(scale * lab["gradient"]))
+        lab |= {name: size * lab[name] for name in LENGTHS}
+        clear = 0.3 < abs(scale[1]) < 3 and _clearness(lab["gradient"]) > 0.1
+        if clear and not _loosely_several(_programs(**lab), lab["gradient"]):
+            return word, lab
+
+
+def _close(rng, word, trials):
+    """(word, a lab in which each trial tells all programs apart, one by less than 1 % and 3e-4).
+
+    So a tolerance that is too wide, relative or absolute, cannot tell; 1e-3 of the gradient can. In units of
+    αa the programs differ from the first-order one by −1, by −2 (b is near 2a) and by 1 or by −3.
+    """
+    theta, a = rng.uniform(-3.0, 3.0, trials), rng.uniform(0.4, 2.0, trials)
+    c = theta + rng.choice([-1, 1], trials) * rng.uniform(0.5, 2.0, trials)
+    alpha, b = rng.uniform(0.0045, 0.0065, trials) / a, a * rng.uniform(1.9, 2.1, trials)
+    times = rng.choice([-1, 1]) * rng.uniform(1.9, 2.1, trials)
+    d = step(theta, c, a, alpha) - (theta - c) / times
+    exact = _programs(theta, c, a, d, b, alpha)
+    gaps = [np.max(np.abs(exact[w] - exact[word])) for w in WORDS if w != word]
+    size = 3e-4 / min(gaps)
+    lab = {"theta": size * theta, "c": size * c, "a": a, "d": size * d, "b": b, "alpha": alpha}
+    return word, _measured(rng, word, lab)
 
 
 def _lab(rng, word, kinds, size=1.0):
     """A trial of each kind, with what the program gives for it, good to six digits.
 
-    No single trial tells all four programs apart: only several together do. θ, c and d are `size` times
+    No idle trial tells all four programs apart: only several together do. θ, c and d are `size` times
     as large as usual, and so are all gradients.
     """
     trials = len(kinds)
@@ -675,8 +726,13 @@ def _lab(rng, word, kinds, size=1.0):
     c = np.where(kind == "start at c", theta, c)
     d = step(theta, c, a, alpha) + rng.choice([-1, 1], trials) * rng.uniform(0.4, 2.5, trials)
     lab = {"theta": size * theta, "c": size * c, "a": a, "d": size * d, "b": b, "alpha": alpha}
+    return _measured(rng, word, lab)
+
+
+def _measured(rng, word, lab):
+    """The lab with the gradients that the program returns, good to six digits."""
     exact = _programs(**lab)[word]
-    return lab | {"gradient": exact * (1 + 1e-6 * rng.uniform(-1, 1, trials))}
+    return lab | {"gradient": exact * (1 + 1e-6 * rng.uniform(-1, 1, len(exact)))}
 
 
 def _programs(theta, c, a, d, b, alpha, phi=None, **_):
@@ -691,17 +747,31 @@ def _programs(theta, c, a, d, b, alpha, phi=None, **_):
 
 
 def _verdict(programs, gradient):
-    fits = [w for w in WORDS if np.allclose(programs[w], gradient, rtol=1e-4)]
+    fits = _fits(programs, gradient)
     return fits[0] if len(fits) == 1 else "undecided"
 
 
-def _verdicts_gone_wrong(lab, word, got, missed):
+def _fits(programs, gradient, rtol=1e-4, atol=1e-8):
+    return [w for w in WORDS if np.allclose(programs[w], gradient, rtol=rtol, atol=atol)]
+
+
+def _loosely_several(programs, gradient):
+    """Whether a tolerance that is too wide, of a half or of 0.3, takes in a second program."""
+    return any(len(_fits(programs, gradient, *wide)) > 1 for wide in ((0.5, 0), (0, 0.3)))
+
+
+def _verdicts_gone_wrong(lab, word, got):
     gradient, programs = lab["gradient"], _programs(**lab)
     theta, c, a, d, b, alpha, _ = lab.values()
-    fits = [w for w in WORDS if np.allclose(programs[w], gradient, rtol=1e-4)]
+    fits = _fits(programs, gradient)
     error = {word: np.abs(programs[word] - gradient).sum() for word in WORDS}
     on_average = [w for w in WORDS if np.isclose(programs[w].mean(), gradient.mean(), rtol=1e-4)]
-    undecided = len(fits) > 1
+
+    def with_step(phi):
+        return _verdict(_programs(**lab, phi=phi), gradient)
+
+    # a tolerance that is not relative may be too narrow for these gradients, and a wide one too wide
+    excused = np.abs(gradient).max() > 1 or _loosely_several(programs, gradient)
     return {
         "several programs explain all trials, and yours picks one of them": (
             got if got in fits else fits[0]
@@ -716,19 +786,28 @@ def _verdicts_gone_wrong(lab, word, got, missed):
             "undecided" if np.all(alpha < 1e-6) else fits[0]
         ),
         "an undecided experiment is no evidence for the first-order program": (
-            WORDS[1] if undecided else fits[0]
+            WORDS[1] if len(fits) > 1 else fits[0]
         ),
         "a program must explain every trial, and one that fits is not enough": (
             next(w for w in WORDS if np.isclose(programs[w], gradient, rtol=1e-4).any())
         ),
+        "a program must explain every trial: yours judges by one trial alone, be it the first, the last or "
+        "any that fits": _verdict({w: v[0] for w, v in programs.items()}, gradient[0]),
         "φ is where the step on L_S lands, with the curvature a of L_S: in yours stands b": (
-            _verdict(_programs(**lab, phi=step(theta, c, b, alpha)), gradient)
+            with_step(step(theta, c, b, alpha))
+        ),
+        "the step goes downhill: in yours φ goes uphill, away from c": (
+            with_step(step(theta, c, -a, alpha))
+        ),
+        "the step is on L_S, towards c: in yours φ goes down the query loss, towards d": (
+            with_step(step(theta, d, b, alpha))
         ),
         "the last program has two parts: the right factor 1 − αa, and the query slope at θ; in yours the "
         "factor is missing": _verdict(programs | {WORDS[3]: b * (theta - d)}, gradient),
-        "you say undecided where exactly one program fits: do you compare with ==, too narrowly or too "
-        "widely (the gradients have six digits, so compare relative to their size), by one trial alone, or "
-        "with a wrong φ (one that goes uphill, towards d, or down the query loss)?": (
-            got if missed and got == "undecided" else word
+        "you say undecided every time, so none of your programs ever fits, or all do: do you compare with ==, or "
+        "with a tolerance far off, or is one loss taken for the other?": "undecided",
+        "you say undecided where exactly one program fits: you compare too widely or too narrowly (the gradients "
+        "have six digits, so compare relative to their size)": (
+            got if got == "undecided" and excused else word
         ),
     }

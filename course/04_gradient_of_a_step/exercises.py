@@ -234,7 +234,7 @@ check("04.resting_place", resting_place, hidden=True)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# A similar case: $\sum_i \lVert A_i\theta - y_i\rVert^2$ has the gradient $2\sum_i A_i^\top(A_i\theta - y_i)$, so its minimum solves
+# A similar case: $\sum_i (A_i\theta - y_i)^\top(A_i\theta - y_i)$ has the gradient $2\sum_i A_i^\top(A_i\theta - y_i)$, so its minimum solves
 # $\bigl(\sum_i A_i^\top A_i\bigr)\theta = \sum_i A_i^\top y_i$. In code: `np.linalg.solve(sum(A.T @ A …), sum(A.T @ y …))`.
 # Your $A_i$ is the factor of θ in φ, your $y_i$ is what is left of $d$, and $H_{\text{Q}}$ stands between them.
 # </details>

@@ -111,9 +111,9 @@ print(f"finite difference: {numeric:.6f}   formula: {meta_slope:.6f}")
 # %% [markdown]
 # ## What first-order MAML leaves out
 #
-# The second derivative has a price. (In a network it is paid as a product of the Hessian $H$ with a vector. A Hessian-vector
-# product costs about as much arithmetic as two gradients; chapter 05 counts.) So it is tempting to leave it out: take the query slope at
-# $\varphi$, and apply it to $\theta$ as if the two moved together. That is **first-order MAML** (FOMAML): it replaces
+# The term with the second derivative, the **second order**, has a price. (In a network it is a product of the Hessian $H$ with a
+# vector, and costs about as much arithmetic as two gradients; chapter 05 counts.) So it is tempting to leave it out: take the query
+# slope at $\varphi$, and apply it to $\theta$ as if the two moved together. That is **first-order MAML** (FOMAML): it replaces
 # $1 - \alpha a$ by $1$.
 #
 # | | formula | asks |
@@ -146,6 +146,7 @@ for a_ in (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0):
 # | 0 to 1 | 1 to 0 | the right way, and is too long | approaches $c$ from one side |
 # | 1 | 0 | somewhere, though no start is better than another | lands on $c$ from anywhere |
 # | 1 to 2 | 0 to −1 | the **wrong way** | jumps over $c$ and **still converges** |
+# | 2 | −1 | the **wrong way**, and is as long | jumps to and fro for ever |
 # | above 2 | below −1 | the **wrong way**, and is too short | jumps over $c$ and blows up |
 #
 # The fifth row is the treacherous one. The inner loop looks perfectly healthy, and the first-order gradient moves the start
@@ -167,16 +168,15 @@ two_arrows()
 # <details><summary>What there is to find</summary>
 #
 # 1. At $\alpha a = 1$. There the step lands on $c$ whatever the start, so the meta-gradient is 0, and beyond it the signs differ.
-#    With $d = 0.6$ something else comes first: between $\alpha = 0.75$ and 0.80 (exactly: at 0.76) the step lands on $d$, where
-#    **both** gradients are 0, and beyond it both have changed sign. They still agree. They part at $\alpha = 1$ again; just before
-#    it the meta-arrow is too short to see.
+#    With $d = 0.6$ something else comes first: between $\alpha = 0.75$ and 0.80 (at 0.76, from $\theta = 2.5$ with $a = 1$) the step
+#    lands on $d$, where **both** gradients are 0, and beyond it both have changed sign. They still agree. They part at
+#    $\alpha = 1$ again; just before it the meta-arrow is too short to see.
 # 2. The meta-gradient is $1 - \alpha a$ times the first-order one, so it is the longer one where $|1 - \alpha a| > 1$: for $\alpha a > 2$ (the
 #    arrows point opposite ways), and for negative $a$ (they point the same way).
 # 3. At θ = 1. Both arrows contain the query slope at φ, and the step from 1 lands on $\varphi = d = 0.6$, the query's minimum. In
-#    general this start is $\theta = (d - \alpha a c)/(1 - \alpha a)$, that is, $\theta - c = (d - c)/(1 - \alpha a)$. For $0 < \alpha a < 1$ it lies
-#    *beyond* $d$, because the step will pull it back towards $c$; for $a < 0$ short of $d$, because the step pushes it away from $c$;
-#    for $\alpha a > 1$ on the far side of $c$, because the step jumps over $c$. At $\alpha a = 1$ there is none. A good start for learning
-#    is in general the minimum of neither loss.
+#    general this start has $\theta - c = (d - c)/(1 - \alpha a)$. For $0 < \alpha a < 1$ it lies *beyond* $d$, because the step will
+#    pull it back; for $a < 0$ short of $d$; for $\alpha a > 1$ on the far side of $c$; at $\alpha a = 1$ there is none. A good start
+#    for learning is in general the minimum of neither loss.
 # </details>
 #
 # The same as a picture of the meta-loss: the meta-gradient is the slope of *this* curve, by construction. The first-order
@@ -188,9 +188,8 @@ meta_loss_of_theta(alpha=1.4)
 # %% [markdown]
 # ## Let the program do it
 #
-# For a network one lets a program find these factors. (Chapter 09 derives them by hand after all, for speed.) The
-# library's reference code differentiates plain NumPy. What it does to find a derivative is itself made of operations that it can
-# differentiate. So it can differentiate a function that contains a gradient step. Write the step, and ask for the gradient of
+# For a network one lets a program find these factors. The library's reference code differentiates plain NumPy. What it does to
+# find a derivative is itself made of operations that it can differentiate. So it can differentiate a function that contains a gradient step. Write the step, and ask for the gradient of
 # what comes after:
 
 
@@ -222,10 +221,11 @@ print(f"first-order: {first:.6f}   by hand: {query_slope(phi):.6f}")
 
 # %% [markdown]
 # In PyTorch (chapter 08) the same is done by a call named `detach()`, or by an option named `create_graph` that was forgotten.
-# Doing so by accident is a common bug in home-made MAML code, and it lives long, because nothing crashes. Chapter 08 hunts it.
+# Doing so by accident is a common bug in home-made MAML code, and it lives long, because nothing crashes.
 #
 # Here are the library's inner loop and its meta-loss. Unfold them: they are what you just wrote, for a dict of parameters,
-# any number of steps, and a mean over tasks. The meta-gradient is the gradient of this meta-loss, found as above.
+# any number of steps, and a mean over tasks. (Its "Algorithm 1" is the one in the MAML paper.) The meta-gradient is the gradient
+# of this meta-loss, found as above.
 
 # %%
 show_source(ref.adapt)
@@ -241,7 +241,8 @@ show_source(ref.meta_loss)
 # $$\frac{\partial\varphi_i}{\partial\theta_j} = \delta_{ij} - \alpha\,\frac{\partial^2 L_{\text{S}}}{\partial\theta_i\,\partial\theta_j}
 # \qquad\text{so}\qquad \frac{\partial\varphi}{\partial\theta} = I - \alpha H_{\text{S}}(\theta),$$
 #
-# where $\delta_{ij}$ is 1 for $i = j$ and else 0, and $H_{\text{S}}$ is the **Hessian** of the support loss, the matrix of its second derivatives.
+# where $\delta_{ij}$, an entry of the identity matrix $I$, is 1 for $i = j$ and else 0, and $H_{\text{S}}$ is the **Hessian** of the
+# support loss, the matrix of its second derivatives.
 # Now the chain rule. $\theta_j$ acts on the query loss through every $\varphi_i$:
 #
 # $$\frac{\partial M}{\partial\theta_j} = \sum_i \frac{\partial\varphi_i}{\partial\theta_j}\,\frac{\partial L_{\text{Q}}}{\partial\varphi_i}
@@ -260,6 +261,7 @@ show_source(ref.meta_loss)
 # [Chapter 06](06_many_inner_steps.ipynb) is about this product; here $K = 1$. Check the formula with two parameters. `ref.jacobian` gives the matrix of all $\partial\varphi_i/\partial\theta_j$:
 
 # %%
+# the determinant of H_S is below 0: its curvatures have different signs, and the formula holds all the same
 H_S, c2 = np.array([[1.5, 0.8], [0.8, 0.4]]), np.array([0.5, -1.0])
 H_Q, d2 = np.array([[1.0, 0.3], [0.3, 0.6]]), np.array([1.0, -0.5])
 
@@ -290,12 +292,13 @@ print("formula:", gradient, "  program:", ref.grad(lambda theta: query_bowl(step
 two_curvatures(alpha=0.8)
 
 # %% [markdown]
-# And now two parameters and two tasks, each with a support bowl and a query bowl. Drag θ. The landing points $\varphi_1$ and
-# $\varphi_2$ follow, each in its own way. The arrows at θ are the mean pushes of both tasks. On the right is what $I - \alpha H_{\text{S}}$ of task 1
-# does to all vectors of length 1: the circle becomes an ellipse, and the two eigenvectors become the lines in it. The support loss
+# And now two parameters and two tasks, each with a support bowl and a query bowl. Drag θ. The landing points φ follow, each in
+# its own way. The arrows at θ are the mean pushes of both tasks. On the right is what $I - \alpha H_{\text{S}}$ of task 1
+# does to all vectors of length 1: the circle becomes an ellipse, and the two eigenvectors become the lines in it. One of these
+# vectors has an arrow, and so has what becomes of it: the first-order push of task 1 alone, scaled to length 1. The support loss
 # of task 1 has the curvature $\lambda_1 = 0.2$ along its flat direction and $\lambda_2 = 1.6$ along its steep one.
 #
-# 1. Drag θ along the steep direction of task 1. Which way does $\varphi_1$ go? Try it with α = 0.3 and with α = 1.
+# 1. Drag θ along the steep direction of task 1. Which way does its φ go? Try it with α = 0.3 and with α = 1.
 # 2. Find the place where the meta-gradient vanishes, with α = 0.3 and with α = 1. Is the first-order arrow gone as well?
 # 3. Find an α at which the ellipse has collapsed into a line. What does that mean for the start?
 # 4. Make the steep curvature λ₂ of task 1 negative. What happens to the circle?
@@ -311,23 +314,23 @@ two_tasks()
 # 2. Near (−0.12, −0.16) and near (−0.74, 0.17). At the first point the first-order arrow is nearly gone, too: 0.07 long. At the
 #    second it is 0.33 long, and first-order MAML would leave MAML's best start. With several tasks the two have different
 #    resting places because each task's pull is multiplied by a factor of its own.
-# 3. At α = 0.625 = 1/λ₂. However you move the start along the steep direction, $\varphi_1$ stays where it is.
+# 3. At α = 0.625 = 1/λ₂. However you move the start along the steep direction, φ of task 1 stays where it is.
 # 4. It is stretched along that direction: the factor 1 − αλ₂ is above 1, and the meta-gradient is longer than the first-order
 #    one there.
 # </details>
 #
-# So how wrong is first order when there are many directions? Write $g = \nabla L_{\text{Q}}(\varphi)$ for one task. The step $\theta - \varepsilon g$
-# with a small $\varepsilon$ changes the meta-loss by about $-\varepsilon\,g^\top(I - \alpha H_{\text{S}})\,g$. So the first-order step makes
-# the meta-loss **worse** when
+# So how wrong is first order when there are many directions? Write $g = \nabla L_{\text{Q}}(\varphi)$ for the **query gradient** of one
+# task. The step $\theta - \varepsilon g$ with a small $\varepsilon$ changes the meta-loss by about its gradient times the displacement
+# $-\varepsilon g$, that is, by $-\varepsilon\,g^\top(I - \alpha H_{\text{S}})\,g$. So the first-order step makes the meta-loss **worse** when
 #
 # $$\alpha\,\frac{g^\top H_{\text{S}}\,g}{g^\top g} > 1 .$$
 #
-# What decides is not the largest curvature but the curvature **along the query gradient**. A single steep direction does no
-# harm if $g$ has little to do with it.
+# Along a vector $u$ of length 1 the second derivative is $u^\top H u$. So the quotient is the curvature **along the query
+# gradient**, and it decides, not the largest curvature. A single steep direction does no harm if $g$ has little to do with it.
 #
-# This was derived for one task. For a batch of tasks, write $F$ for the mean of the first-order gradients and $G$ for the mean of
-# the meta-gradients. The first-order step $\theta - \varepsilon F$ now changes the meta-loss by about $-\varepsilon\,F^\top G$. What
-# takes the place of the quotient is
+# For a batch of tasks, write $F$ for the mean of the first-order gradients and $G$ for the mean of the meta-gradients. The
+# first-order step $\theta - \varepsilon F$ now changes the meta-loss by about $-\varepsilon\,F^\top G$. What takes the place of
+# the quotient is
 #
 # $$q = 1 - \frac{F^\top G}{F^\top F}, \qquad\text{for one task the same as}\qquad \alpha\,\frac{g^\top H_{\text{S}}\,g}{g^\top g},$$
 #
@@ -354,15 +357,16 @@ def meta_loss(theta):
 
 
 def meta_gradient(theta):
-    return ref.meta_gradient(ref.mse, theta, batch, inner_lr=0.01, inner_steps=1)[1]
+    _, gradient = ref.meta_gradient(ref.mse, theta, batch, inner_lr=0.01, inner_steps=1)
+    return gradient  # the other part of the pair is the meta-loss
 
 
-check_gradient(meta_loss, meta_gradient, he_start, rtol=1e-3)  # ReLU has kinks: hence 1e-3
+# rtol is the difference allowed (ReLU has kinks: hence 1e-3); the check prints a bound on the one found
+check_gradient(meta_loss, meta_gradient, he_start, rtol=1e-3)
 
 # %% [markdown]
-# How steep is this network? `steepest` finds its curvature of largest size. It only multiplies vectors by $H$, again and again, and
-# `ref.hvp` gives such a product without ever forming $H$. How both work is the subject of [chapter 05](05_hessians.ipynb); here we
-# use them.
+# How steep is this network? `steepest` finds its curvature of largest size with nothing but products of $H$ with vectors
+# (`ref.hvp`). How that works is the subject of [chapter 05](05_hessians.ipynb).
 
 
 # %%
@@ -371,32 +375,40 @@ def flat(params):
 
 
 def steepest(params, x, y, shift=0.0, rounds=30):
-    """The curvature λ of the support loss for which |λ − shift| is largest."""
+    """The curvature λ of the support loss that is farthest from `shift`."""
     v = params  # any start that is not 0 will do
     for _ in range(rounds):
         length = np.linalg.norm(flat(v))
         v = {name: part / length for name, part in v.items()}
         hv = ref.hvp(lambda p: ref.mse(p, x, y), params, v)
-        rayleigh = flat(v) @ flat(hv)
+        curvature = flat(v) @ flat(hv)  # along v
         v = {name: hv[name] - shift * v[name] for name in v}
-    return rayleigh
+    return curvature
 
 
-lambda_max = max(steepest(he_start, x, y) for x, y, _, _ in batch)
+tops = np.array([steepest(he_start, x, y) for x, y, _, _ in batch])
+lambda_max = max(tops)
+print("steepest curvature of each task:", np.round(tops).astype(int))
 print(f"λmax = {lambda_max:.0f}, so αλmax = 1 at α = {1 / lambda_max:.5f}")
 
 # %% [markdown]
 # The step overshoots along the steepest direction of this untrained network long before α = 0.01. What does that do to the angle
-# between the first-order gradient $F$ and the meta-gradient $G$? Its **cosine**, $F^\top G/(\lVert F\rVert\,\lVert G\rVert)$, is 1 if they
-# point the same way, 0 if they are perpendicular, and −1 if they point opposite ways. Predict: at α = 0.0005,
+# between the first-order gradient $F$ and the meta-gradient $G$? Its **cosine**, $F^\top G$ divided by the lengths of both, is 1 if
+# they point the same way, 0 if they are perpendicular, and −1 if they point opposite ways. Predict: at α = 0.0005,
 # $\alpha\lambda_{\max}$ is 1.09. Is the cosine already negative? Guess the $\alpha\lambda_{\max}$ at which its sign changes.
 
 
 # %%
+def both(params, batch, inner_lr):
+    """(F, G): the first-order gradient and the meta-gradient of a batch."""
+    _, first = ref.meta_gradient(ref.mse, params, batch, inner_lr, 1, first_order=True)
+    _, full = ref.meta_gradient(ref.mse, params, batch, inner_lr, 1)
+    return flat(first), flat(full)
+
+
 def compare(params, batch, inner_lr):
     """(cosine of F and G, q): how well the first-order gradient agrees with the meta-gradient."""
-    full = flat(ref.meta_gradient(ref.mse, params, batch, inner_lr, 1)[1])
-    first = flat(ref.meta_gradient(ref.mse, params, batch, inner_lr, 1, first_order=True)[1])
+    first, full = both(params, batch, inner_lr)
     cosine = full @ first / np.linalg.norm(full) / np.linalg.norm(first)
     return cosine, 1 - first @ full / (first @ first)
 
@@ -409,28 +421,35 @@ for inner_lr in (0.00001, 0.0001, 0.0003, 0.0005, 0.0006, 0.0007, 0.001, 0.003, 
 
 # %% [markdown]
 # The sign changes where $q$ passes 1, not where $\alpha\lambda_{\max}$ does. (It cannot be otherwise: the cosine has the sign of
-# $1 - q$.) At α = 0.0005 and 0.0006 the step overshoots along the steepest direction already, and the two gradients still point
-# nearly the same way. The sign changes between $\alpha\lambda_{\max} = 1.30$ and 1.52.
+# $1 - q$.) That is between $\alpha\lambda_{\max} = 1.30$ and 1.52. But $\lambda_{\max}$ belongs to task 3, and the other tasks may
+# outvote it. And from 0.0005 to 0.0006 $q$ *falls*. So take each task as a batch of its own, with $g_i$, $H_i$ and $q_i$. Put the
+# sums over the tasks into $F$ and $G$, and the $q$ of the batch is
 #
-# Nor does $q$ grow steadily: from 0.0005 to 0.0006 it falls. One reason is that α moves φ, and the query gradient changes its
-# direction with φ. Is there another? Take each of the four tasks as a batch of its own:
+# $$q = \frac{\sum_{i,j} \alpha\,g_i^\top H_j\,g_j}{\sum_{i,j} g_i^\top g_j} .$$
+#
+# The tasks' own terms ($i = j$) alone would make a weighted mean of the $q_i$. The others are **cross terms** of two tasks.
 
 # %%
 for inner_lr in (0.0005, 0.0006, 0.0007):
-    alone = [compare(he_start, batch.part(i, i + 1), inner_lr)[1] for i in range(4)]
+    pairs = [both(he_start, batch.part(i, i + 1), inner_lr) for i in range(4)]  # one task each
+    g = np.array([first for first, _ in pairs])  # (tasks, 1761)
+    left_out = np.array([first - full for first, full in pairs])  # α Hᵢ gᵢ, likewise
+    above, below = g @ left_out.T, g @ g.T  # the terms of q's two sums, (tasks, tasks)
+    print(f"α = {inner_lr}   αλmax of each task  ", np.round(inner_lr * tops, 2))
+    print("             q of each task alone", np.round(np.diag(above) / np.diag(below), 2))
     print(
-        f"α = {inner_lr}   q of each task alone: {'  '.join(f'{q:.2f}' for q in alone)}"
-        f"   of the batch: {compare(he_start, batch, inner_lr)[1]:.2f}"
+        f"             own terms alone {np.trace(above) / np.trace(below):.2f}"
+        f"   all terms: q of the batch {above.sum() / below.sum():.2f}"
     )
 
 # %% [markdown]
-# From 0.0005 to 0.0006 the $q$ of three tasks rises, and that of the batch falls. At 0.0007 that of the batch is above all four. So
-# it is no mean of theirs. Put the sums over the tasks into $F^\top G$: next to each $g_i^\top H_i\,g_i$ it contains the cross
-# terms $g_i^\top H_j\,g_j$ of two tasks.
+# - **Task 3** overshoots along its steepest direction at 0.0005 and 0.0006, and the $q$ of this task alone is 0.33 and 0.74: its
+#   first-order gradient points the right way all the same.
+# - **Task 4** has a $q$ that falls to 0.01. One reason is that α moves φ, and the query gradient turns with φ. But this is not why the
+#   $q$ of the batch falls: the own terms, task 4's included, rise from 0.50 to 0.62. The **cross terms** pull it down to 0.20. At 0.0005 and
+#   0.0007 they lift it above the $q$ of every task.
 #
-# So it is the parabola's sign flip again. For one task, the curvature along its query gradient takes the place of $a$. For a batch,
-# $q$ does. It also contains what one task's Hessian does along another task's gradient, so it need not lie between the tasks' own
-# values.
+# So it is the parabola's sign flip again, with $q$ in place of $\alpha a$.
 #
 # How then can first-order MAML work at all, with α = 0.01, as in the MAML paper (Finn et al., 2017)? It depends on where the
 # network is. He initialisation made these weights large. PyTorch starts with smaller ones, uniform in
@@ -459,14 +478,14 @@ for (x, y, _, _), top in zip(batch, tops, strict=True):
     )
 
 # %% [markdown]
-# So the first three rows of the table above occur in one network at once, and with the steeper start the others, too. Between the
-# two ends most of the 1,761 directions are flat, and there the factor is 1: chapter 05 shows all of them, and why. It also takes apart
+# So the first three rows of the table above occur in one network at once; with the steeper start αλ reaches 21.71, in the last
+# row. Between the two ends most of the 1,761 directions are flat, and there the factor is 1: chapter 05 shows all of them, and why. It also takes apart
 # what the MAML paper supposes, that first order does well because ReLU networks have next to no second derivatives.
 
 # %% [markdown]
 # ## Further: and after training?
 #
-# Meta-train from both starts for 2,000 iterations with the full gradient, as in [chapter 07](07_maml_in_numpy.ipynb). (The
+# Meta-train from both starts for 2,000 outer steps with the full gradient, as in [chapter 07](07_maml_in_numpy.ipynb). (The
 # library's PyTorch form does it, for speed.) Then measure the agreement on ten new batches of 4 tasks and ten of 25.
 
 # %%
@@ -476,10 +495,10 @@ import maml_edu.pytorch as mt
 
 
 def trained(params, seed=0):
-    """The parameters after 2,000 meta-iterations of MAML from `params`."""
+    """The parameters after 2,000 outer steps of MAML from `params`."""
     model = mt.MLP(1, 40, 40, 1)
     with torch.no_grad():
-        for layer, module in enumerate(model[::2], start=1):
+        for layer, module in enumerate(model[::2], start=1):  # without the ReLUs between
             module.weight.copy_(torch.tensor(params[f"w{layer}"].T))
             module.bias.copy_(torch.tensor(params[f"b{layer}"]))
     learner = mt.MAML(model, inner_lr=0.01, inner_steps=1)
@@ -504,7 +523,7 @@ for name, params in after.items():
         )
 
 # %% [markdown]
-# In each row the cosines are sorted, the worst batch first. The two networks started at an αλmax of 21.7 and of 0.9, and training
+# The two networks started at an αλmax of 21.7 and of 0.9, and training
 # has brought them to much the same place, around 1 to 2: the sign is wrong along a few steep directions. What that does to the
 # angle depends on the batch. For most batches the two gradients roughly agree; for some they are nearly perpendicular, and now and
 # then the first-order step would make the meta-loss of its own batch worse.
@@ -523,9 +542,7 @@ for name, params in after.items():
 # %% [markdown]
 # ## What you should have seen
 #
-# - The meta-gradient is the query slope where you landed *times* how the landing point follows the start, $1 - \alpha a$, and $a$ is
-#   the curvature of the support loss.
-# - First-order MAML drops that factor. With $|\alpha a| \ll 1$ it hardly matters; with $\alpha a > 1$ the sign is wrong, and up to
+# - First-order MAML drops the factor $1 - \alpha a$. With $|\alpha a| \ll 1$ it hardly matters; with $\alpha a > 1$ the sign is wrong, and below
 #   $\alpha a = 2$ the inner loop converges all the same; with $a < 0$ the first-order gradient is too short.
 # - A program that can differentiate its own gradient gets the factor right without being told, and `stop_gradient`
 #   (or a forgotten flag) silently drops it.
@@ -538,7 +555,7 @@ for name, params in after.items():
 # **1.** $a = 2$, $\alpha = 0.5$. What is the meta-gradient?
 #
 # <details><summary>A · It is largest, because the curvature is large.</summary>
-# A large curvature of the support loss makes for a long step; what decides here is the factor 1 − αa. Not this.
+# A large curvature of the support loss makes for a long step; what decides here is the factor 1 − αa.
 # </details>
 # <details><summary>B · Twice the query slope at φ, because a = 2.</summary>
 # The query slope at φ is multiplied by how φ follows θ, 1 − αa, and that is 0 here, not 2.
@@ -590,8 +607,8 @@ for name, params in after.items():
 #
 # - Finn, Abbeel & Levine (2017), *Model-agnostic meta-learning for fast adaptation of deep networks*, arXiv 1703.03400:
 #   section 2.2 has the update, section 5.2 the first-order variant, the remark that it did nearly as well, and the guess why.
-# - Nichol, Achiam & Schulman (2018), *On first-order meta-learning algorithms*, arXiv 1803.02999: a Taylor expansion that
-#   says exactly which term first-order methods keep.
+# - Nichol, Achiam & Schulman (2018), *On first-order meta-learning algorithms*, arXiv 1803.02999: an expansion in powers of α that
+#   says exactly which terms first-order methods keep.
 #
 # **Now you:** the [exercises of this chapter](../exercises/04_gradient_of_a_step.ipynb): the formula, its numerical twin,
 # the sign flip, where MAML comes to rest, and which program returned these numbers. **Next:**

@@ -92,6 +92,12 @@ def the_loss_itself(theta, c, a, alpha):
     return 0.5 * a * (phi - c) ** 2
 
 
+@wrong_answer("04.meta_slope", says="the minimum c is missing twice")
+def minimum_forgotten(theta, c, a, alpha):
+    phi = theta - alpha * a * theta
+    return (1 - alpha * a) * a * phi
+
+
 @wrong_answer("04.meta_slope", says="is a `return` missing")
 def forgot_to_return(theta, c, a, alpha):
     phi = theta - alpha * a * (theta - c)
@@ -359,6 +365,42 @@ def longer(theta, c, a, alpha):
     return np.abs(meta.mean(axis=1)) > np.abs(first_order.mean(axis=1))
 
 
+@wrong_answer("04.first_order_misleads", says="where they do not point opposite ways")
+def the_negation(theta, c, a, alpha):
+    first_order, meta = _both(theta, c, a, alpha)
+    return ~(first_order.mean(axis=1) * meta.mean(axis=1) < 0)
+
+
+@wrong_answer("04.first_order_misleads", says="one verdict on all batches together")
+def mean_of_everything(theta, c, a, alpha):
+    first_order, meta = _both(theta, c, a, alpha)
+    return first_order.mean() * meta.mean() < 0
+
+
+@wrong_answer("04.first_order_misleads", says="one verdict for all batches")
+def mean_of_everything_repeated(theta, c, a, alpha):
+    return np.full(len(c), mean_of_everything(theta, c, a, alpha))
+
+
+@wrong_answer("04.first_order_misleads", says="the step goes uphill")
+def misled_uphill(theta, c, a, alpha):
+    phi = theta + alpha * a * (theta - c)
+    first_order = a * (phi - c)
+    return first_order.mean(axis=1) * ((1 - alpha * a) * first_order).mean(axis=1) < 0
+
+
+@wrong_answer("04.first_order_misleads", says="both of yours have a plus")
+def misled_by_two_signs(theta, c, a, alpha):
+    first_order = a * (1 + alpha * a) * (theta - c)
+    return first_order.mean(axis=1) * ((1 + alpha * a) * first_order).mean(axis=1) < 0
+
+
+@wrong_answer("04.first_order_misleads", says="in yours θ − c is missing")
+def without_the_distance(theta, c, a, alpha):
+    first_order = a * (1 - alpha * a)
+    return first_order.mean(axis=1) * ((1 - alpha * a) * first_order).mean(axis=1) < 0
+
+
 @wrong_answer("04.first_order_misleads", says="should be made of True and False")
 def the_product_itself(theta, c, a, alpha):
     first_order, meta = _both(theta, c, a, alpha)
@@ -441,6 +483,16 @@ def divided_by_the_squares(c, a, alpha):
 def divided_by_the_first_order_weights(c, a, alpha):
     weight = a * (1 - alpha * a)
     return np.sum(weight * (1 - alpha * a) * c) / np.sum(weight)
+
+
+@wrong_answer("04.best_start", says="the inner rate α is missing")
+def rate_forgotten(c, a, alpha):
+    return _mean_weighted_by(a * (1 - a) ** 2, c)
+
+
+@wrong_answer("04.best_start", says="1 − α in place of")
+def curvature_forgotten_in_the_factor(c, a, alpha):
+    return _mean_weighted_by(a * (1 - alpha) ** 2, c)
 
 
 @wrong_answer("04.best_start", says="close, but not exact")
@@ -665,6 +717,27 @@ def mean_of_the_vectors(support_h, support_min, query_h, query_min, alpha):
     return _right_place(support_h, support_min, query_h, query_min, alpha) / len(query_h)
 
 
+@wrong_answer("04.resting_place", says="the I is the identity matrix")
+def one_for_the_identity(support_h, support_min, query_h, query_min, alpha):
+    follows = 1 - alpha * support_h
+    return _cancel(follows, query_h, follows, query_min - _pulled(support_h, support_min, alpha))
+
+
+@wrong_answer("04.resting_place", says="c and d are exchanged")
+def minima_exchanged(support_h, support_min, query_h, query_min, alpha):
+    return _right_place(support_h, query_min, query_h, support_min, alpha)
+
+
+@wrong_answer("04.resting_place", says="H_S and H_Q are exchanged")
+def matrices_exchanged(support_h, support_min, query_h, query_min, alpha):
+    return _right_place(query_h, support_min, support_h, query_min, alpha)
+
+
+@wrong_answer("04.resting_place", says="the support loss and the query loss are exchanged")
+def losses_exchanged(support_h, support_min, query_h, query_min, alpha):
+    return _right_place(query_h, query_min, support_h, support_min, alpha)
+
+
 @wrong_answer("04.resting_place", says="a search that stops early")
 def rounded(support_h, support_min, query_h, query_min, alpha):
     return np.round(_right_place(support_h, support_min, query_h, query_min, alpha), 3)
@@ -794,7 +867,7 @@ def step_of_the_query_curvature(theta, c, a, d, b, alpha, gradient):
     return _one_of(_that_fit(_returned(theta, c, a, d, b, alpha, phi), gradient, rtol=1e-4))
 
 
-@wrong_answer("04.which_program", says="goes uphill, towards d")
+@wrong_answer("04.which_program", says="none of your programs ever fits")
 def step_towards_the_query_minimum(theta, c, a, d, b, alpha, gradient):
     phi = theta - alpha * a * (theta - d)
     return _one_of(_that_fit(_returned(theta, c, a, d, b, alpha, phi), gradient, rtol=1e-4))
@@ -807,30 +880,75 @@ def slope_at_the_start_alone(theta, c, a, d, b, alpha, gradient):
     return _one_of(_that_fit(programs, gradient, rtol=1e-4))
 
 
-@wrong_answer("04.which_program", says="you say undecided where exactly one program fits")
+@wrong_answer("04.which_program", says="so compare relative to their size")
 def compared_absolutely(theta, c, a, d, b, alpha, gradient):
     return _one_of(_fitting(theta, c, a, d, b, alpha, gradient, rtol=0, atol=1e-6))
 
 
-@wrong_answer("04.which_program", says="compare relative to their size")
+@wrong_answer("04.which_program", says="too narrowly")
 def compared_to_four_decimals(theta, c, a, d, b, alpha, gradient):
     programs = _returned(theta, c, a, d, b, alpha)
     same = [w for w, v in programs.items() if np.array_equal(np.round(v, 4), np.round(gradient, 4))]
     return _one_of(same)
 
 
-@wrong_answer("04.which_program", says="too narrowly or too widely")
+@wrong_answer("04.which_program", says="you compare too widely")
 def compared_too_widely(theta, c, a, d, b, alpha, gradient):
     return _one_of(_fitting(theta, c, a, d, b, alpha, gradient, atol=0.1))
 
 
-@wrong_answer("04.which_program", says="a wrong φ (one that goes uphill")
+@wrong_answer("04.which_program", says="too widely or too narrowly")
+def compared_to_a_third(theta, c, a, d, b, alpha, gradient):
+    return _one_of(_fitting(theta, c, a, d, b, alpha, gradient, rtol=0.3, atol=0))
+
+
+@wrong_answer("04.which_program", says="the gradients have six digits")
+def compared_to_a_percent(theta, c, a, d, b, alpha, gradient):
+    return _one_of(_fitting(theta, c, a, d, b, alpha, gradient, rtol=0.01, atol=0))
+
+
+@wrong_answer("04.which_program", says="where exactly one program fits")
+def compared_to_a_thousandth(theta, c, a, d, b, alpha, gradient):
+    programs = _returned(theta, c, a, d, b, alpha)
+    return _one_of([w for w, v in programs.items() if np.all(np.abs(v - gradient) < 1e-3)])
+
+
+@wrong_answer("04.which_program", says="is one loss taken for the other")
+def slope_of_the_support_loss(theta, c, a, d, b, alpha, gradient):
+    phi = theta - alpha * a * (theta - c)
+    support = {
+        "right": (1 - alpha * a) * a * (phi - c),
+        "first-order": a * (phi - c),
+        "query curvature": (1 - alpha * b) * a * (phi - c),
+        "right factor, slope at θ": (1 - alpha * a) * a * (theta - c),
+    }
+    return _one_of(_that_fit(support, gradient, rtol=1e-4))
+
+
+@wrong_answer("04.which_program", says="or any that fits")
+def any_trial_counted(theta, c, a, d, b, alpha, gradient):
+    programs = _returned(theta, c, a, d, b, alpha)
+    return _one_of([w for w, v in programs.items() if np.isclose(v, gradient, 1e-4).any()])
+
+
+@wrong_answer("04.which_program", says="be it the first, the last")
+def last_trial_alone(theta, c, a, d, b, alpha, gradient):
+    return _one_of(_fitting(theta[-1], c[-1], a[-1], d[-1], b[-1], alpha[-1], gradient[-1]))
+
+
+@wrong_answer("04.which_program", says="in yours φ goes down the query loss")
+def step_down_the_query_loss(theta, c, a, d, b, alpha, gradient):
+    phi = theta - alpha * b * (theta - d)
+    return _one_of(_that_fit(_returned(theta, c, a, d, b, alpha, phi), gradient, rtol=1e-4))
+
+
+@wrong_answer("04.which_program", says="in yours φ goes uphill")
 def step_uphill(theta, c, a, d, b, alpha, gradient):
     phi = theta + alpha * a * (theta - c)
     return _one_of(_that_fit(_returned(theta, c, a, d, b, alpha, phi), gradient, rtol=1e-4))
 
 
-@wrong_answer("04.which_program", says="or down the query loss")
+@wrong_answer("04.which_program", says="you say undecided every time")
 def step_follows_the_query(theta, c, a, d, b, alpha, gradient):
     return _one_of(_fitting(theta, d, b, d, b, alpha, gradient))
 
@@ -998,6 +1116,11 @@ def by_ratios(theta, c, a, d, b, alpha, gradient):
     programs = _returned(theta, c, a, d, b, alpha)
     worst = {word: np.max(np.abs(value / gradient - 1)) for word, value in programs.items()}
     return _one_of([word for word in worst if worst[word] < 1e-3])
+
+
+@right_answer("04.which_program", why="a tolerance as narrow as six digits allow")
+def to_six_digits(theta, c, a, d, b, alpha, gradient):
+    return _one_of(_fitting(theta, c, a, d, b, alpha, gradient, rtol=2e-6, atol=0))
 
 
 @right_answer("04.which_program", why="suspects are struck out trial by trial")

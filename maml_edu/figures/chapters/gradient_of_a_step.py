@@ -233,6 +233,7 @@ QUERY_MIN = np.array([[-0.9, 0.2], [0.9, -0.5]])
 QUERY_H = np.array([symmetric(0.5, 1.1, 50), symmetric(0.5, 1.0, 150)])  # (tasks, 2, 2)
 XLIM, YLIM = (-3.4, 3.4), (-2.8, 2.8)
 HEIGHTS = [0.06, 0.25]  # of the contours
+START = (1.5, 1.5)  # θ: task 1's push from here hides no eigenvector, with α = 0.3 and with α = 1
 
 
 def support_h(steep):
@@ -241,14 +242,12 @@ def support_h(steep):
 
 
 def two_tasks():
-    """Drag θ above two tasks: φ₁, φ₂ and both pushes move along; and what I − αH_S does to vectors."""
+    """Drag θ above two tasks: each task's φ and both pushes move along; and what I − αH_S does to vectors."""
     sliders = {
         "alpha": ("step size α", 0.0, 1.5, 0.3, 0.025),
         "steep": ("steep curvature λ₂ of task 1", -0.6, 2.0, 1.6, 0.1),
     }
-    return interactive(
-        two_tasks_scenes, sliders, drag={"theta": (1.0, 2.0)}, twin=[{}, {"alpha": 1.0}]
-    )
+    return interactive(two_tasks_scenes, sliders, drag={"theta": START}, twin=[{}, {"alpha": 1.0}])
 
 
 def adapted(theta, alpha, steep):
@@ -262,7 +261,7 @@ def gradients(theta, alpha, steep):
     return first - alpha * np.einsum("tij,tj->ti", support_h(steep), first), first
 
 
-def two_tasks_scenes(theta=(1.0, 2.0), alpha=0.3, steep=1.6):
+def two_tasks_scenes(theta=START, alpha=0.3, steep=1.6):
     """The plane with both tasks, and the circle that task 1's factor makes an ellipse of."""
     theta = np.asarray(theta, dtype=float)
     return [_plane_scene(theta, alpha, steep), _factor_scene(theta, alpha, steep)]
@@ -275,8 +274,8 @@ def _plane_scene(theta, alpha, steep):
         title=f"α = {number(alpha)}: {_what_the_pushes_do(meta, first)}",
         alt=(
             f"α = {number(alpha)}. A plane with two tasks, each with the contours of a support bowl and of a "
-            f"query bowl a little away from it. θ is at {_place(theta)}; its steps lead to φ₁ at "
-            f"{_place(phi[0])} and φ₂ at {_place(phi[1])}. From θ two arrows: minus the meta-gradient, "
+            f"query bowl a little away from it. θ is at {_place(theta)}; its steps lead to φ of task 1 at "
+            f"{_place(phi[0])} and φ of task 2 at {_place(phi[1])}. From θ two arrows: minus the meta-gradient, "
             f"{_place(-meta)}, and minus the first-order gradient, {_place(-first)}, the means of both tasks."
         ),
         xlabel="θ₁",
@@ -290,11 +289,15 @@ def _plane_scene(theta, alpha, steep):
             Arrow(tuple(theta), tuple(theta - first), "first_order", "first-order push"),
         ],
         points=[
-            Points(*phi.T, "phi", "φ₁ and φ₂"),
+            Points(*phi.T, "phi", "φ of each task"),
             Points(*theta, "theta", "θ", drag="theta"),
         ],
         notes=[
-            *_names(("φ₁", phi[0], theta), ("φ₂", phi[1], theta), ("θ", theta, phi.mean(axis=0))),
+            *_names(
+                ("φ, task 1", phi[0], theta),
+                ("φ, task 2", phi[1], theta),
+                ("θ", theta, phi.mean(axis=0)),
+            ),
             Note(-3.3, -0.55, "task 1"),
             Note(2.3, -2.3, "task 2"),
         ],
@@ -387,8 +390,8 @@ def _factor_scene(theta, alpha, steep):
             *(_axis(axis, factor) for axis, factor in zip(axes, factors, strict=True)),
         ],
         arrows=[
-            Arrow((0, 0), tuple(push), "first_order", "first-order push, length 1"),
-            Arrow((0, 0), tuple(turned), "maml", "that, times I − αH_S"),
+            Arrow((0, 0), tuple(push), "first_order", "push of task 1, first-order"),
+            Arrow((0, 0), tuple(turned), "maml", "that push, times I − αH_S"),
         ],
         notes=[
             Note(*(1.2 * max(1, abs(factors[1])) * axes[1]), f"steep, λ₂ = {number(steep)}"),

@@ -130,6 +130,14 @@ def test_a_start_moved_along_the_steep_direction_moves_phi_by_the_factor(alpha):
     np.testing.assert_allclose(moved, (1 - alpha * 1.6) * along, atol=1e-12)
 
 
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+def test_no_eigenvector_lies_under_an_arrow_in_the_printed_picture(alpha):
+    scene = shown.two_tasks_scenes(alpha=alpha)[1]
+    for line in scene.curves[2:]:
+        for arrow in scene.arrows:
+            assert shown._angle(np.array([line.x[1], line.y[1]]), np.array(arrow.head)) > 10
+
+
 def test_maml_s_resting_place_is_said_and_first_order_still_pushes_there():
     title = shown.two_tasks_scenes(theta=(-0.735, 0.17), alpha=1.0)[0].title
     assert title.startswith("α = 1: MAML rests here") and "0.33 long" in title
