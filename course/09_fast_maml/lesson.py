@@ -47,7 +47,6 @@
 # %%
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -183,6 +182,9 @@ print(f"{CLOCK.__name__}: its ticks are shorter than a microsecond: {resolution 
 
 
 # %%
+import re
+
+
 def first_against_later(run, later=9):
     times = [seconds(run, least=0.0) for _ in range(1 + later)]
     return times[0] / np.median(times[1:])
