@@ -5,5 +5,14 @@ from .classes import FewShotImages
 from .glyphs import Glyphs
 from .omniglot import Omniglot
 from .sinusoids import Sinusoids
+from .text import hashed_ngrams, letter_groups
 
-__all__ = ["FewShotImages", "Glyphs", "Omniglot", "Sinusoids", "TaskBatch"]
+__all__ = [
+    "FewShotImages",
+    "Glyphs",
+    "Omniglot",
+    "Sinusoids",
+    "TaskBatch",
+    "hashed_ngrams",
+    "letter_groups",
+]
