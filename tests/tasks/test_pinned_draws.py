@@ -71,6 +71,11 @@ def test_episodes_of_bytes_and_of_turned_ink():
     assert sha(*ink_family().sample(rng(), 2).arrays) == "af0355ac44f4a7c1"
 
 
+def test_episodes_of_classes_of_unequal_size():
+    family = FewShotImages([rng(n).random((4 + n, 5, 5)) for n in range(6)], 3, 1, 2)
+    assert sha(*family.sample(rng(3), 7).arrays) == "55b547ba908df94c"
+
+
 # Two glyphs of 28 × 28 pixels, eight a byte.
 GLYPHS = {
     (0, 1, 2): (
