@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maml_edu.pytorch.training.sampling import Stream, sampler_for
-from maml_edu.tasks import FewShotImages, Glyphs, Omniglot, Sinusoids, omniglot
+from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Sinusoids, omniglot
 from maml_edu.tasks.glyphs import draw_glyphs
 
 
@@ -120,6 +120,18 @@ def test_episodes_of_omniglot(tmp_path):
         [381, 406, 376, 399, 381], [397, 394, 400, 363, 392], [404, 424, 363, 408, 398],
     ]  # fmt: skip
     assert sha(*batch.arrays) == "2a9090bfbd32f772"
+
+
+def test_held_out_domains_and_episodes_of_intents():
+    world = {
+        f"d{d}": {f"i{d}{i}": [f"{d} {i} {n}" for n in range(5 + i)] for i in range(4)}
+        for d in range(6)
+    }
+    family = Intents("test", 3, 1, 2, source=world, val=0)
+    assert sorted(set(family.domains)) == []
+    chosen, examples = family.draw(rng(), 2)
+    assert chosen.tolist() == []
+    assert examples.tolist() == []
 
 
 def test_sine_waves_of_a_stream():
