@@ -3,7 +3,18 @@
 from .batch import TaskBatch
 from .classes import FewShotImages
 from .glyphs import Glyphs
+from .intents import Intents
 from .omniglot import Omniglot
 from .sinusoids import Sinusoids
+from .text import hashed_ngrams, letter_groups
 
-__all__ = ["FewShotImages", "Glyphs", "Omniglot", "Sinusoids", "TaskBatch"]
+__all__ = [
+    "FewShotImages",
+    "Glyphs",
+    "Intents",
+    "Omniglot",
+    "Sinusoids",
+    "TaskBatch",
+    "hashed_ngrams",
+    "letter_groups",
+]

@@ -273,6 +273,15 @@ def whole(name, value) -> int:
     return number
 
 
+def generator(rng) -> np.random.Generator:
+    """The generator itself; ValueError if it is something else, such as a seed."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
+        )
+    return rng
+
+
 # ------------------------------------------------------------------ tasks of unequal size
 
 

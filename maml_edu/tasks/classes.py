@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bank import Bank, named
-from .batch import TaskBatch, whole
+from .bank import Bank
+from .batch import TaskBatch, generator, whole
+from .episodes import as_batch, check_enough, counts, draw_examples, rows
 from .reading import files_by_class, read_dataset, read_files
 
 
@@ -46,11 +47,11 @@ class FewShotImages:
         channels: str | None = None,
         names=None,
     ):
-        self.ways, self.shots, self.queries = _counts(ways, shots, queries)
+        self.ways, self.shots, self.queries = counts(ways, shots, queries)
         self.rotations = bool(rotations)
         images = Bank.of(bank, channels, names)
         images = images.rotated() if self.rotations else images
-        _check_enough(images.sizes, images.names, self.ways, self.shots, self.queries)
+        check_enough(images.sizes, images.names, self.ways, self.shots, self.queries)
         self.images = images.images  # (total, height, width) or (total, channels, height, width)
         self.sizes, self.first = images.sizes, images.first  # how many of each class, from where on
         self.names = images.names
@@ -81,10 +82,10 @@ class FewShotImages:
         there is no such folder; ValueError, which names the file, if an image cannot be read or has another size;
         and as the constructor does.
         """
-        counts = _counts(ways, shots, queries)
+        numbers = counts(ways, shots, queries)
         files = files_by_class(folder)
         sizes = np.tile([len(paths) for paths in files.values()], 4 if rotations else 1)
-        _check_enough(sizes, list(files), *counts)  # before all the images are read
+        check_enough(sizes, list(files), *numbers)  # before all the images are read
         return cls(read_files(files, size, grey), ways, shots, queries, rotations)
 
     @classmethod
@@ -123,34 +124,19 @@ class FewShotImages:
         x float32: support (tasks, ways · shots, channels, height, width), query (tasks, ways · queries,
         channels, height, width), ordered by class; y int64: labels 0 … ways − 1.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
-            )
-        return self.batch(*self.draw(rng, whole("tasks", tasks)))
+        return self.batch(*self.draw(generator(rng), whole("tasks", tasks)))
 
     def draw(self, rng: np.random.Generator, tasks: int):
         """Which classes (tasks, ways), and which examples of each (tasks, ways, shots + queries)."""
         chosen = rng.random((tasks, len(self.sizes))).argsort(axis=1)[:, : self.ways]
-        most = self.sizes.max()
-        place = rng.random((tasks, self.ways, most))  # of each example in a random order
-        place[np.arange(most) >= self.sizes[chosen][:, :, None]] = 1  # not there: last
-        return chosen, place.argsort(axis=2)[:, :, : self.shots + self.queries]
+        return chosen, draw_examples(rng, self.sizes, chosen, self.shots + self.queries)
 
     def batch(self, chosen, examples) -> TaskBatch:
         """The episodes of these classes (tasks, ways) and examples (tasks, ways, shots + queries)."""
-        if not ((examples >= 0) & (examples < self.sizes[chosen][:, :, None])).all():
-            raise ValueError(
-                "examples are numbered from 0 within their class; there are not so many."
-            )
-        images = self.images[self.first[chosen][:, :, None] + examples]
+        images = self.images[rows(self.first, self.sizes, chosen, examples)]
         images = images.astype(np.float32) / np.float32(self.ink)
-        tasks, ways, _, *size = images.shape  # (tasks, ways, shots + queries, …)
-        shape = (1, *size)[-3:]  # (channels, height, width)
-        k = self.shots
-        x = [part.reshape(tasks, -1, *shape) for part in (images[:, :, :k], images[:, :, k:])]
-        y = [np.tile(np.repeat(np.arange(ways), n), (tasks, 1)) for n in (k, self.queries)]
-        return TaskBatch(x[0], y[0], x[1], y[1])
+        shape = (1, *images.shape[3:])[-3:]  # (channels, height, width)
+        return as_batch(images.reshape(*images.shape[:3], *shape), self.shots)
 
     def __repr__(self):
         fewest, most = self.sizes.min(), self.sizes.max()
@@ -158,24 +144,4 @@ class FewShotImages:
             f"{type(self).__name__}(classes={len(self.sizes)}, "
             f"examples={most if fewest == most else f'{fewest} … {most}'}, ways={self.ways}, "
             f"shots={self.shots}, queries={self.queries})"
-        )
-
-
-def _counts(ways, shots, queries):
-    return whole("ways", ways), whole("shots", shots), whole("queries", queries)
-
-
-def _check_enough(sizes, names, ways, shots, queries):
-    """ValueError unless there are enough classes, sizes (classes,), and enough examples of each."""
-    if ways > len(sizes):
-        raise ValueError(
-            f"an episode of {ways} ways needs as many classes, not {len(sizes)}: lower ways, or add classes."
-        )
-    short = np.flatnonzero(sizes < shots + queries)
-    if len(short):
-        others = f", and {len(short) - 1} more classes have too few" if len(short) > 1 else ""
-        raise ValueError(
-            f"there are {sizes[short[0]]} examples of {named(short[0], names)}{others}; an episode takes "
-            f"{shots} for the support set and {queries} for the query set: lower shots or queries, or leave "
-            f"such classes out."
         )

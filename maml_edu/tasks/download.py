@@ -1,8 +1,8 @@
-"""Data sets from the network, whole or not at all: start from `get_omniglot`; `_fetch` gets one file.
+"""Data sets from the network, whole or not at all: start from `get`; `_fetch` gets one file.
 
 `SOURCES` holds the address, the length and the SHA-256 of each file. pooch verifies files and puts them in their
 place; `_complete` resumes a download that was interrupted; a lock lets one process at a time work in a folder.
-What the files contain is the business of `omniglot.py`.
+What the files contain is the business of `omniglot.py` and `clinc150.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import ssl
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from . import omniglot
+from . import clinc150, omniglot
 
 TIMEOUT = 30  # seconds without a word from the server
 CHUNK = 1 << 16  # bytes written at a time
@@ -43,7 +44,29 @@ class Source:
         return self.url.rpartition("/")[2]
 
 
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that is packed from files on the network into one small file."""
+
+    name: str  # in commands
+    title: str  # in a sentence
+    module: Any  # omniglot.py or clinc150.py, which know what is in the files and where they are looked for
+    what: dict[str, str]  # what a packed file holds, by the names in the module's PACKED
+    packing: str  # what is said when it is packed
+    unit: str  # what is counted then
+    credit: str  # whose it is, and the licence
+
+    def sources(self) -> list[Source]:
+        """Its files on the network."""
+        return [SOURCES[name] for name in self.module.ARCHIVES]
+
+    def titled(self, variant: str) -> str:
+        """The title of a packed file."""
+        return f"{self.title} ({variant})" if variant else self.title
+
+
 _LAKE = "https://github.com/brendenlake/omniglot/raw/master/python/"
+_LARSON = "https://github.com/clinc/oos-eval/raw/828f8093932c8fe6ca7936c3d2e52903b1c523de/data/"
 SOURCES = {
     source.name: source
     for source in (
@@ -57,19 +80,59 @@ SOURCES = {
             6_462_886,
             "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
         ),
+        Source(
+            _LARSON + "data_full.json",
+            2_495_390,
+            "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        ),
+        Source(
+            _LARSON + "domains.json",
+            3_818,
+            "b947b579d3b8e74b06f93b01083d8efaff2888b43a3e362533bd88a6e1211b3a",
+        ),
     )
+}
+
+
+OMNIGLOT = DataSet(
+    "omniglot",
+    "Omniglot",
+    omniglot,
+    {"nearest": "1623 handwritten characters", "area": "the same, smoother"},
+    "28 × 28 pixels of one bit each",
+    "drawings",
+    "Lake, Salakhutdinov and Tenenbaum (2015), https://github.com/brendenlake/omniglot, MIT licence",
+)
+CLINC150 = DataSet(
+    "clinc150",
+    "CLINC150",
+    clinc150,
+    {"": "22,500 requests, 150 intents"},
+    "the requests by intent",
+    "requests",
+    "Larson et al. (2019), An Evaluation Dataset for Intent Classification and Out-of-Scope Prediction, "
+    "https://github.com/clinc/oos-eval, CC BY 3.0: who passes it on names the authors and says what was changed "
+    "(here: regrouped by intent, texts untouched)",
+)
+_BUILT_IN = {
+    "glyphs": ("invented characters", "Glyphs are invented when they are asked for"),
+    "intents": ("the course's own requests", "The course's own intents come with it"),
 }
 
 
 # ------------------------------------------------------------------ data sets
 
 
-def get(name, data_dir=None, resize="nearest", keep_archives=True, say=print):
+def get(name, data_dir=None, resize=None, keep_archives=True, say=print):
     """Get the data set of this name; other arguments as for `get_omniglot`. ValueError if there is none."""
-    if name == "glyphs":
-        say("Glyphs are invented when they are asked for: there is nothing to get.")
+    if resize is not None and name != "omniglot":
+        raise ValueError(f"resize={resize!r} is for the images of omniglot, not for {name!r}.")
+    if name in _BUILT_IN:
+        say(f"{_BUILT_IN[name][1]}: there is nothing to get.")
     elif name == "omniglot":
-        get_omniglot(data_dir, resize, keep_archives, say)
+        get_omniglot(data_dir, resize or "nearest", keep_archives, say)
+    elif name == "clinc150":
+        get_clinc150(data_dir, keep_archives, say)
     else:
         raise ValueError(
             f"There is no data set {name!r}: `maml-edu data list` shows which there are."
@@ -88,52 +151,63 @@ def get_omniglot(data_dir=None, resize="nearest", keep_archives=True, say=print)
     choices = {name: [name] for name in omniglot.PACKED} | {"both": list(omniglot.PACKED)}
     if resize not in choices:
         raise ValueError(f"resize must be one of {', '.join(choices)}; got {resize!r}.")
-    resizes = choices[resize]
-    folder = omniglot.where(data_dir)[0]
-    spare = [] if keep_archives else [folder / name for name in SOURCES]
-    with _stopped(say), _explained(folder):
-        missing = _not_whole(data_dir, resizes)
+    _get(OMNIGLOT, choices[resize], data_dir, keep_archives, say)
+
+
+def get_clinc150(data_dir=None, keep_archives=True, say=print):
+    """The same for CLINC150's one packed file, in the sub-folder `clinc150`; arguments as for `get_omniglot`."""
+    _get(CLINC150, list(clinc150.PACKED), data_dir, keep_archives, say)
+
+
+def _get(data_set: DataSet, variants, data_dir, keep_archives, say):
+    """Make sure that these packed files of a data set are there and whole."""
+    folder = data_set.module.where(data_dir)[0]
+    spare = [] if keep_archives else [folder / name for name in data_set.module.ARCHIVES]
+    with _stopped(say), _explained(folder, data_set):
+        missing = _not_whole(data_set, data_dir, variants)
         if missing or any(path.exists() for path in spare):
             with _alone(folder, say):
-                _make(data_dir, _not_whole(data_dir, missing), say)  # another process may have
+                late = _not_whole(data_set, data_dir, missing)  # another process may have made some
+                _make(data_set, data_dir, late, say)
                 for path in spare:
                     path.unlink(missing_ok=True)
-        for resize in resizes:
-            now = "ready" if resize in missing else "already there, and whole"
-            entry = _look(data_dir, resize)
-            say(f"Omniglot ({resize}) is {now}: {entry.where}, {entry.size}.")
+        for variant in variants:
+            now = "ready" if variant in missing else "already there, and whole"
+            entry = _look(data_set, data_dir, variant)
+            say(f"{data_set.titled(variant)} is {now}: {entry.where}, {entry.size}.")
+        say(f"{data_set.title}: {data_set.credit}.")
 
 
-def _not_whole(data_dir, resizes) -> list[str]:
-    """The ways of resizing whose packed file is missing or damaged."""
-    return [resize for resize in resizes if _look(data_dir, resize).state != "there"]
+def _not_whole(data_set, data_dir, variants) -> list[str]:
+    """Those of the variants whose packed file is missing or damaged."""
+    return [name for name in variants if _look(data_set, data_dir, name).state != "there"]
 
 
-def _make(data_dir, resizes, say):
+def _make(data_set, data_dir, variants, say):
     """Write these packed files, from the archives; those that are missing or damaged are downloaded."""
     from tqdm import tqdm
 
-    if not resizes:
+    if not variants:
         return
-    folder = omniglot.where(data_dir)[0]
+    module = data_set.module
+    folder = module.where(data_dir)[0]
     _sweep(folder)
-    archives = [_archive(source, data_dir, say) for source in SOURCES.values()]
-    for resize in resizes:
-        say(f"Packing: 28 × 28 pixels of one bit each ({resize}).")
-        shown = lambda drawings: tqdm(drawings, unit=" drawings", disable=None)
-        data = omniglot.pack(archives, resize, progress=shown)
-        omniglot.write_packed(folder / omniglot.PACKED[resize], data)
+    archives = [_archive(source, module.where(data_dir), say) for source in data_set.sources()]
+    for variant in variants:
+        say(f"Packing: {data_set.packing}{variant and f' ({variant})'}.")
+        shown = lambda items: tqdm(items, unit=f" {data_set.unit}", disable=None)
+        data = module.pack(archives, variant, progress=shown)
+        module.write_packed(folder / module.PACKED[variant], data)
 
 
-def _archive(source: Source, data_dir, say) -> Path:
-    """An original archive: from one of the two folders if it is whole there, else downloaded."""
-    folder, root = omniglot.where(data_dir)
-    for path in (folder / source.name, root / source.name):
+def _archive(source: Source, folders, say) -> Path:
+    """An original archive: from one of the folders if it is whole there, else downloaded into the first."""
+    for path in (folder / source.name for folder in folders):
         if path.is_file():
             if _whole(path, source):
                 return path
             say(f"{path} is damaged, or another file of that name: it is not used.")
-    return _fetch(source, folder, say)
+    return _fetch(source, folders[0], say)
 
 
 # ------------------------------------------------------------------ what is there
@@ -151,26 +225,29 @@ class Entry:
     command: str = ""  # that gets it, where it is not there
 
 
-_WHAT = {"nearest": "1623 handwritten characters", "area": "the same, smoother"}
-
-
 def known(data_dir=None) -> list[Entry]:
     """Every data set: what it is, whether it is there and whole, where, and how large."""
-    invented = Entry("glyphs", "invented characters", "built in")
-    return [_look(data_dir, resize) for resize in _WHAT] + [invented]
+    packed = [
+        _look(data_set, data_dir, variant)
+        for data_set in (OMNIGLOT, CLINC150)
+        for variant in data_set.what
+    ]
+    return packed + [Entry(name, what, "built in") for name, (what, _) in _BUILT_IN.items()]
 
 
-def _look(data_dir, resize) -> Entry:
-    """Is Omniglot's packed file there, and whole?"""
-    path = omniglot.packed_file(data_dir, resize)
-    name, command = f"omniglot, {resize}", omniglot.command(data_dir, resize)
+def _look(data_set: DataSet, data_dir, variant) -> Entry:
+    """Is this packed file there, and whole?"""
+    path = data_set.module.packed_file(data_dir, variant)
+    command = data_set.module.command(data_dir, variant)
+    name = f"{data_set.name}, {variant}" if variant else data_set.name
+    what = data_set.what[variant]
     if path is None:
-        return Entry(name, _WHAT[resize], "not there", command=command)
+        return Entry(name, what, "not there", command=command)
     try:
-        omniglot.read_packed(path)
+        data_set.module.read_packed(path)
     except ValueError:
-        return Entry(name, _WHAT[resize], "damaged", str(path), command=command)
-    return Entry(name, _WHAT[resize], "there", str(path), _megabytes(path.stat().st_size))
+        return Entry(name, what, "damaged", str(path), command=command)
+    return Entry(name, what, "there", str(path), _megabytes(path.stat().st_size))
 
 
 # ------------------------------------------------------------------ one file
@@ -347,14 +424,14 @@ def _stopped(say):
 
 
 @contextlib.contextmanager
-def _explained(folder: Path):
+def _explained(folder: Path, data_set: DataSet):
     """Turn an error of the disk into a DownloadError that says what to do."""
     other = "give a folder elsewhere, with --data-dir or MAML_EDU_DATA"
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-            need = _megabytes(sum(source.size for source in SOURCES.values()) + 2_000_000)
+            need = _megabytes(sum(source.size for source in data_set.sources()) + 2_000_000)
             raise DownloadError(
                 f"The disk is full, or your share of it: {folder} needs {need}. Free some space, or {other}. "
                 f"{_KEPT}"

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from maml_edu import places
-from maml_edu.atomic import replacing
-
+from . import packed
 from .classes import FewShotImages
 
 _SIDE, _ORIGINAL = 28, 105  # pixels
@@ -99,33 +96,28 @@ def load(data_dir=None, resize: str = "nearest") -> dict[str, np.ndarray]:
     Of each class: alphabet, character (names), is_background (bool), vinyals_split (0 train, 1 val, 2 test).
     If only the archives are there, they are packed first, and the packed file is kept next to them if possible.
     """
-    packed = packed_file(data_dir, resize)
-    if packed is not None:
-        return read_packed(packed)
-    for folder in where(data_dir):
-        if all((folder / name).is_file() for name in ARCHIVES):
-            data = pack([folder / name for name in ARCHIVES], resize)
-            try:
-                write_packed(folder / PACKED[resize], data)
-            except OSError:  # the folder cannot be written to: they are packed again next time
-                pass
-            return unpacked(data)
-    raise FileNotFoundError(missing(data_dir, resize))
+    there = packed_file(data_dir, resize)
+    if there is not None:
+        return read_packed(there)
+    data = packed.from_originals(
+        where(data_dir), ARCHIVES, PACKED[resize], lambda paths: pack(paths, resize), write_packed
+    )
+    if data is None:
+        raise FileNotFoundError(missing(data_dir, resize))
+    return unpacked(data)
 
 
 def packed_file(data_dir=None, resize: str = "nearest") -> Path | None:
     """The packed file that is read; None if there is none. ValueError for another resize."""
     if resize not in PACKED:
         raise ValueError(f"resize must be one of {', '.join(PACKED)}; got {resize!r}.")
-    paths = [folder / PACKED[resize] for folder in where(data_dir)]
-    return next((path for path in paths if path.is_file()), None)
+    return packed.first_file(where(data_dir), PACKED[resize])
 
 
 def is_there(data_dir=None) -> bool:
     """Is there a packed file, or both archives, to read from? Their contents are not checked."""
-    return any(packed_file(data_dir, resize) for resize in PACKED) or any(
-        all((folder / name).is_file() for name in ARCHIVES) for folder in where(data_dir)
-    )
+    ready = any(packed_file(data_dir, resize) for resize in PACKED)
+    return ready or packed.first_folder(where(data_dir), ARCHIVES) is not None
 
 
 def missing(data_dir=None, resize: str = "nearest") -> str:
@@ -140,14 +132,12 @@ def missing(data_dir=None, resize: str = "nearest") -> str:
 def command(data_dir=None, resize: str = "nearest") -> str:
     """The command that gets the data into the folder where it is looked for."""
     options = [] if resize == "nearest" else ["--resize", resize]
-    options += [] if data_dir is None else ["--data-dir", shlex.quote(str(data_dir))]
-    return " ".join(["maml-edu data get omniglot", *options])
+    return packed.command("omniglot", data_dir, *options)
 
 
 def where(data_dir=None) -> list[Path]:
     """The folders in which the data is looked for."""
-    root = places.data_folder() if data_dir is None else Path(data_dir).expanduser()
-    return [root / "omniglot", root]
+    return packed.folders("omniglot", data_dir)
 
 
 def read_packed(path: Path) -> dict[str, np.ndarray]:
@@ -164,16 +154,10 @@ def read_packed(path: Path) -> dict[str, np.ndarray]:
     except PermissionError:
         raise
     except (OSError, *_DAMAGED) as error:
-        raise ValueError(_advice(path, "something else wrote it", error)) from None
+        raise ValueError(
+            packed.damaged(path, "something else wrote it", error, "omniglot")
+        ) from None
     return unpacked(data)
-
-
-def _advice(path, otherwise, error):
-    """What to say about a file that cannot be what it should be."""
-    return (
-        f"{path} is damaged, or {otherwise} ({error}): delete it, and get it again with "
-        f"`maml-edu data get omniglot`."
-    )
 
 
 def unpacked(data):
@@ -185,9 +169,7 @@ def unpacked(data):
 
 def write_packed(path: Path, data):
     """Write what `pack` made, whole or not at all. The file can be read by all who can read its folder."""
-    with replacing(path) as file:
-        np.savez_compressed(file, **data)
-    path.chmod(path.parent.stat().st_mode & 0o666)
+    packed.write(path, lambda file: np.savez_compressed(file, **data))
 
 
 # ------------------------------------------------------------------ from the originals
@@ -239,7 +221,9 @@ def _members(archives):
                 for name in names:
                     yield name, archive.read(name)
         except _DAMAGED as error:
-            raise ValueError(_advice(path, "not the archive it should be", error)) from None
+            raise ValueError(
+                packed.damaged(path, "not the archive it should be", error, "omniglot")
+            ) from None
 
 
 def _described(member):

@@ -1,9 +1,12 @@
 """A small HTTP server on this machine for tests of downloads: `served`; it behaves well or badly, as told."""
 
 import contextlib
+import hashlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from maml_edu.tasks import download
 
 
 @contextlib.contextmanager
@@ -35,6 +38,14 @@ def served(files):
         server.over.set()
         server.shutdown()
         server.server_close()
+
+
+def sources(url, files):
+    """What `download.SOURCES` says of these files, a dict name → bytes, if they are at this address."""
+    return {
+        name: download.Source(f"{url}/{name}", len(content), hashlib.sha256(content).hexdigest())
+        for name, content in files.items()
+    }
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -93,8 +93,9 @@ def test_the_sdist_and_its_wheel_carry_the_course_and_nothing_of_the_learners(tr
     assert built_notebooks(tree), "the notebooks are built and belong to the repository"
     assert course >= built_notebooks(tree)
     assert {f"maml_edu/_course/{path}" for path in course} <= files
-    scripts = {str(path.relative_to(tree)) for path in (tree / "maml_edu").rglob("*.js")}
-    assert scripts and scripts <= files
+    for kind in ("*.js", "*.txt"):  # of the figures, and the sentences of the course
+        other = {str(path.relative_to(tree)) for path in (tree / "maml_edu").rglob(kind)}
+        assert other and other <= files
     tops = {name.split("/")[0] for name in files}
     assert tops == {"maml_edu", next(top for top in tops if top.endswith(".dist-info"))}
     assert not any("my_work" in name.split("/") for name in files | source)

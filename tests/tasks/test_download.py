@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback import served
+from loopback import served, sources
 from PIL import Image
 
 from maml_edu import cli
-from maml_edu.tasks import Omniglot, download, omniglot
+from maml_edu.tasks import Omniglot, clinc150, download, omniglot
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "omniglot"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/omniglot")
@@ -47,13 +47,6 @@ def drawings(folder, number):
 
 
 ARCHIVES = {FIRST: drawings("images_background", 1), SECOND: drawings("images_evaluation", 2)}
-
-
-def sources(url, archives):
-    return {
-        name: download.Source(f"{url}/{name}", len(content), hashlib.sha256(content).hexdigest())
-        for name, content in archives.items()
-    }
 
 
 @pytest.fixture
@@ -108,6 +101,7 @@ def test_the_first_time_all_is_downloaded_verified_and_packed(server, get, folde
     assert code == 0 and is_ready(folder)
     assert server.seen == [(f"/{FIRST}", None), (f"/{SECOND}", None)]
     assert f"Omniglot (nearest) is ready: {folder / PACKED}" in said
+    assert "Lake, Salakhutdinov and Tenenbaum (2015)" in said and "MIT licence" in said
     packed = omniglot.read_packed(folder / PACKED)["images"]
     expected = omniglot.unpacked(omniglot.pack([folder / FIRST, folder / SECOND]))["images"]
     assert np.array_equal(packed, expected)
@@ -592,9 +586,12 @@ def test_list_says_what_is_there_where_and_how_to_get_the_rest(
     rows = said.splitlines()
     assert code == 0 and all(word in rows[1] for word in ("nearest", "there", "MB", str(place)))
     assert "area" in rows[2] and "not there" in rows[2]
-    assert "glyphs" in rows[3] and "built in" in rows[3]
-    assert rows[4:] == [
-        f"To get omniglot, area: maml-edu data get omniglot --resize area --data-dir {place}"
+    assert "clinc150" in rows[3] and "not there" in rows[3]
+    for row, name in zip(rows[4:6], ("glyphs", "intents"), strict=True):
+        assert name in row and "built in" in row
+    assert rows[6:] == [
+        f"To get omniglot, area: maml-edu data get omniglot --resize area --data-dir {place}",
+        f"To get clinc150: maml-edu data get clinc150 --data-dir {place}",
     ]
     (folder / PACKED).write_bytes(b"nonsense")
     assert "damaged" in shown(monkeypatch, capsys, "list", "--data-dir", str(place))[1]
@@ -617,7 +614,10 @@ def test_names_and_sizes_that_are_not_known_are_refused_with_those_that_are(monk
     assert code == 1 and "no data set 'omniglott': `maml-edu data list` shows" in said
     code, said = shown(monkeypatch, capsys, "get", "omniglot", "--resize", "cubic")
     assert code == 1 and "resize must be one of nearest, area, both; got 'cubic'" in said
-    assert "nothing to get" in shown(monkeypatch, capsys, "get", "glyphs")[1]
+    code, said = shown(monkeypatch, capsys, "get", "clinc150", "--resize", "area")
+    assert code == 1 and "resize='area' is for the images of omniglot, not for 'clinc150'" in said
+    for name in ("glyphs", "intents"):
+        assert "nothing to get" in shown(monkeypatch, capsys, "get", name)[1]
 
 
 def test_what_is_said_where_data_is_missing_is_the_command_that_gets_it(server, tmp_path):
@@ -629,13 +629,13 @@ def test_what_is_said_where_data_is_missing_is_the_command_that_gets_it(server, 
 
 
 def test_the_registry_names_the_archives_that_are_read():
-    assert tuple(download.SOURCES) == omniglot.ARCHIVES
+    assert tuple(download.SOURCES) == omniglot.ARCHIVES + clinc150.ARCHIVES
 
 
 @needs_data
 def test_the_registry_holds_the_published_sizes_and_checksums():
     table = (DATA / "README.md").read_text()
-    for source in download.SOURCES.values():
+    for source in download.OMNIGLOT.sources():
         [row] = [line for line in table.splitlines() if line.startswith(f"| {source.name} |")]
         cells = [cell.strip() for cell in row.split("|")]
         assert (int(cells[2]), cells[4]) == (source.size, source.sha256)

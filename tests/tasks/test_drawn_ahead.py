@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maml_edu.tasks import FewShotImages, Glyphs, Omniglot, Sinusoids
+from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Sinusoids
 from maml_edu.tasks.batch import draws_as, may_be_drawn_ahead
 
 BANK = np.zeros((6, 4, 5, 5), np.uint8)
@@ -17,6 +17,7 @@ def test_our_own_families_may_be_drawn_ahead():
     assert may_be_drawn_ahead(Sinusoids(5)) and may_be_drawn_ahead(images())
     assert may_be_drawn_ahead(Glyphs(queries=1, alphabets=1, drawers=2))
     assert may_be_drawn_ahead(Omniglot.__new__(Omniglot))  # whatever its data
+    assert may_be_drawn_ahead(Intents.__new__(Intents))
 
 
 def test_a_family_that_says_nothing_is_not_drawn_ahead():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maml_edu.pytorch.training.sampling import Stream, sampler_for
-from maml_edu.tasks import FewShotImages, Glyphs, Omniglot, Sinusoids, omniglot
+from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Sinusoids, omniglot
 from maml_edu.tasks.glyphs import draw_glyphs
 
 
@@ -71,6 +71,11 @@ def test_episodes_of_bytes_and_of_turned_ink():
     assert sha(*ink_family().sample(rng(), 2).arrays) == "af0355ac44f4a7c1"
 
 
+def test_episodes_of_classes_of_unequal_size():
+    family = FewShotImages([rng(n).random((4 + n, 5, 5)) for n in range(6)], 3, 1, 2)
+    assert sha(*family.sample(rng(3), 7).arrays) == "55b547ba908df94c"
+
+
 # Two glyphs of 28 × 28 pixels, eight a byte.
 GLYPHS = {
     (0, 1, 2): (
@@ -115,6 +120,20 @@ def test_episodes_of_omniglot(tmp_path):
         [381, 406, 376, 399, 381], [397, 394, 400, 363, 392], [404, 424, 363, 408, 398],
     ]  # fmt: skip
     assert sha(*batch.arrays) == "2a9090bfbd32f772"
+
+
+def test_held_out_domains_and_episodes_of_intents():
+    world = {
+        f"d{d}": {f"i{d}{i}": [f"{d} {i} {n}" for n in range(5 + i)] for i in range(4)}
+        for d in range(6)
+    }
+    family = Intents("test", 3, 1, 2, source=world, val=0)
+    assert sorted(set(family.domains)) == ["d2", "d3", "d5"]
+    chosen, examples = family.draw(rng(), 2)
+    assert chosen.tolist() == [[10, 9, 11], [7, 5, 6]]
+    assert examples.tolist() == [
+        [[0, 6, 4], [2, 3, 1], [7, 5, 0]], [[4, 6, 2], [2, 5, 4], [4, 1, 3]],
+    ]  # fmt: skip
 
 
 def test_sine_waves_of_a_stream():
