@@ -273,6 +273,14 @@ def whole(name, value) -> int:
     return number
 
 
+def check_generator(rng):
+    """ValueError, which says how to make one, unless rng is a numpy Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
+        )
+
+
 # ------------------------------------------------------------------ tasks of unequal size
 
 

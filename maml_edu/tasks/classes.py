@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .bank import Bank, named
-from .batch import TaskBatch, whole
+from .batch import TaskBatch, check_generator, whole
 from .reading import files_by_class, read_dataset, read_files
 
 
@@ -123,10 +123,7 @@ class FewShotImages:
         x float32: support (tasks, ways · shots, channels, height, width), query (tasks, ways · queries,
         channels, height, width), ordered by class; y int64: labels 0 … ways − 1.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
-            )
+        check_generator(rng)
         return self.batch(*self.draw(rng, whole("tasks", tasks)))
 
     def draw(self, rng: np.random.Generator, tasks: int):

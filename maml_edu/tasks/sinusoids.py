@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .batch import TaskBatch, whole
+from .batch import TaskBatch, check_generator, whole
 
 AMPLITUDE = (0.1, 5.0)
 PHASE = (0.0, np.pi)
@@ -35,10 +35,7 @@ class Sinusoids:
 
     def draw_waves(self, rng: np.random.Generator, tasks: int = 25):
         """Amplitude and phase of new tasks, each (tasks,)."""
-        if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                f"rng must be a numpy Generator, such as np.random.default_rng(0); got {rng!r}."
-            )
+        check_generator(rng)
         tasks = whole("tasks", tasks)
         return rng.uniform(*AMPLITUDE, tasks), rng.uniform(*PHASE, tasks)
 
