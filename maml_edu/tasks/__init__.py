@@ -8,4 +8,12 @@ from .omniglot import Omniglot
 from .pendulum import Pendulum
 from .sinusoids import Sinusoids
 
-__all__ = ["FewShotImages", "Glyphs", "Navigation", "Omniglot", "Pendulum", "Sinusoids", "TaskBatch"]
+__all__ = [
+    "FewShotImages",
+    "Glyphs",
+    "Navigation",
+    "Omniglot",
+    "Pendulum",
+    "Sinusoids",
+    "TaskBatch",
+]

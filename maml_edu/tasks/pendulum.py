@@ -1,18 +1,19 @@
-"""A pendulum with a motor, whose body changes from task to task: start with `Pendulum`, for its physics with `step`.
+"""A pendulum with a motor, whose body changes from task to task: start with `Pendulum`, or its physics, `step`.
 
 A point mass on a rod without mass, turned by a motor at the pivot:
 
     m l² dω/dt = m g l sin θ − b ω + sign · gain · u + torque of the spring,    dθ/dt = ω
 
 θ in rad, 0 when the mass is upright and π when it hangs; ω in rad/s; control u from −1 to 1, held for 0.1 s. The
-integrator is the classical Runge-Kutta method of order 4, two substeps of 0.05 s. A task is a body, to be learned
-from random transitions, as in Nagabandi et al. (2019), with a body simple enough to be simulated here. `planning.py`
-controls it with a model.
+integrator is the classical Runge-Kutta method of order 4 with two substeps of 0.05 s. A task is a body, to be
+learned from random transitions. Nagabandi et al. (2019) did this with robots. `planning.py` controls the pendulum
+with a model of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +44,13 @@ class Body:
     Raises ValueError for a body that cannot be, or if the arrays differ in shape.
     """
 
-    mass: np.ndarray
-    length: np.ndarray
-    damping: np.ndarray
-    gain: np.ndarray
-    sign: np.ndarray
-    spring: np.ndarray | float = 0.0
-    dead_zone: np.ndarray | float = 0.0
+    mass: Any
+    length: Any
+    damping: Any
+    gain: Any
+    sign: Any
+    spring: Any = 0.0
+    dead_zone: Any = 0.0
 
     def __post_init__(self):
         shape = np.shape(self.mass)
@@ -74,6 +75,10 @@ class Body:
         """A body by its number, or several by a slice or a list of numbers."""
         return Body(*(getattr(self, name)[which] for name in _PARTS))
 
+    def numbers(self) -> dict:
+        """Its parts by name: numbers of one body, lists of many."""
+        return {name: getattr(self, name).tolist() for name in _PARTS}
+
 
 _PARTS = tuple(field.name for field in fields(Body))
 _POSITIVE = (lambda value: value > 0, "finite and above 0")
@@ -96,7 +101,8 @@ class Pendulum:
     queries: query transitions per body; None means as many as shots.
     spring, dead_zone: of every body, see `Body`; 0 leaves them out.
 
-    x is (cos θ, sin θ, ω / 6, u), y the change of θ in 0.1 s divided by 0.35 and that of ω, see `inputs` and `outputs`.
+    x is (cos θ, sin θ, ω / 6, u), y the change of θ in 0.1 s divided by 0.35 rad, and that of ω divided by 1 rad/s:
+    `inputs` and `outputs` make them, and `moved` gives the next state that a prediction stands for.
     Mass, length, damping and gain are uniform over MASS, LENGTH, DAMPING and GAIN; the sign is a coin's.
     Raises ValueError unless shots and queries are whole numbers ≥ 1 and the body can be.
 
@@ -131,9 +137,15 @@ class Pendulum:
         """The bodies of new tasks, arrays (tasks,)."""
         check_generator(rng)
         tasks = whole("tasks", tasks)
-        ranges = (MASS, LENGTH, DAMPING, GAIN)
-        uniform = (rng.uniform(*limits, tasks) for limits in ranges)
-        return Body(*uniform, rng.choice([-1.0, 1.0], tasks), self.spring, self.dead_zone)
+        return Body(
+            mass=rng.uniform(*MASS, tasks),
+            length=rng.uniform(*LENGTH, tasks),
+            damping=rng.uniform(*DAMPING, tasks),
+            gain=rng.uniform(*GAIN, tasks),
+            sign=rng.choice([-1.0, 1.0], tasks),
+            spring=self.spring,
+            dead_zone=self.dead_zone,
+        )
 
     def sample_from(self, rng: np.random.Generator, bodies: Body) -> TaskBatch:
         """Random transitions of these bodies. Each starts from a random state, with a random control."""
@@ -183,31 +195,28 @@ def step(state, control, body: Body):
     """
     state, control = np.asarray(state, float), np.asarray(control, float)
     _check_shapes(state, control, body)
-    parts = _along(body, control.ndim)
-    torque = _motor(control, parts)
+    rate = _acceleration(control, _along(body, control.ndim))
     theta, omega = state[..., 0].copy(), state[..., 1].copy()
     for _ in range(SUBSTEPS):
-        theta, omega = _runge_kutta(theta, omega, torque, parts, SECONDS / SUBSTEPS)
+        theta, omega = _runge_kutta(theta, omega, rate, SECONDS / SUBSTEPS)
     return np.stack([theta, omega], axis=-1)
 
 
 def energy(state, body: Body):
-    """Kinetic and potential energy in J, (…), 0 for a mass at rest at the height of the pivot and a slack spring.
+    """Kinetic and potential energy in J, (…), 0 for a mass at rest at the nail of the spring (θ = π/2).
 
-    It stays the same where there is no damping and no control, up to the error of the integrator.
+    Without damping and control it stays the same, up to the error of the integrator.
     """
     state = np.asarray(state, float)
     theta, omega = state[..., 0], state[..., 1]
     parts = _along(body, theta.ndim)
     kinetic = parts["mass"] * (parts["length"] * omega) ** 2 / 2
-    height = parts["length"] * np.cos(theta)
-    stretch = np.maximum(2 * np.abs(np.sin((np.pi / 2 - theta) / 2)) - 1, 0)  # in rods' lengths
-    return kinetic + parts["mass"] * GRAVITY * height + parts["spring"] * stretch**2 / 2
+    lifted = parts["mass"] * GRAVITY * parts["length"] * np.cos(theta)
+    return kinetic + lifted + parts["spring"] * _stretch(theta) ** 2 / 2
 
 
-def _runge_kutta(theta, omega, torque, parts, dt):
-    """θ and ω after dt seconds under a constant torque of the motor."""
-    rate = lambda at, speed: _acceleration(at, speed, torque, parts)
+def _runge_kutta(theta, omega, rate, dt):
+    """θ and ω after dt seconds, where rate(θ, ω) is dω/dt."""
     v1, a1 = omega, rate(theta, omega)
     v2, a2 = omega + dt / 2 * a1, rate(theta + dt / 2 * v1, omega + dt / 2 * a1)
     v3, a3 = omega + dt / 2 * a2, rate(theta + dt / 2 * v2, omega + dt / 2 * a2)
@@ -216,12 +225,15 @@ def _runge_kutta(theta, omega, torque, parts, dt):
     return theta, omega + dt / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
 
 
-def _acceleration(theta, omega, torque, parts):
-    """dω/dt in rad/s²."""
-    weight = parts["mass"] * GRAVITY * parts["length"] * np.sin(theta)
-    friction = parts["damping"] * omega
+def _acceleration(control, parts):
+    """dω/dt in rad/s², as a function of θ and ω, while a control is held."""
     inertia = parts["mass"] * parts["length"] ** 2
-    return (weight - friction + torque + _pull(theta, parts["spring"])) / inertia
+    weight, friction = GRAVITY / parts["length"], parts["damping"] / inertia
+    push, spring = _motor(control, parts) / inertia, parts["spring"] / inertia
+    free = lambda theta, omega: weight * np.sin(theta) - friction * omega + push
+    if not spring.any():
+        return free
+    return lambda theta, omega: free(theta, omega) + spring * _pull(theta)
 
 
 def _motor(control, parts):
@@ -231,13 +243,15 @@ def _motor(control, parts):
     return parts["sign"] * parts["gain"] * control
 
 
-def _pull(theta, spring):
-    """The torque of the rubber band in N m: it is 2 |sin(δ/2)| rods long, with δ the angle to its nail."""
-    if not spring.any():
-        return 0.0
+def _pull(theta):
+    """The torque of a rubber band of 1 N m."""
     half = (np.pi / 2 - theta) / 2
-    stretch = np.maximum(2 * np.abs(np.sin(half)) - 1, 0)
-    return spring * stretch * np.sign(np.sin(half)) * np.cos(half)
+    return _stretch(theta) * np.sign(np.sin(half)) * np.cos(half)
+
+
+def _stretch(theta):
+    """By how many rods' lengths the band is stretched: it is 2 |sin(δ/2)| long, δ the angle to its nail."""
+    return np.maximum(2 * np.abs(np.sin((np.pi / 2 - theta) / 2)) - 1, 0)
 
 
 def _along(body, axes):

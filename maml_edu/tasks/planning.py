@@ -6,10 +6,10 @@ physics, a fit, or a network; nothing here knows how it was learned. With the tr
 >>> import numpy as np
 >>> from maml_edu.tasks.pendulum import Pendulum, step
 >>> rng = np.random.default_rng(0)
->>> bodies = Pendulum().draw_bodies(rng, tasks=5)
+>>> bodies = Pendulum().draw_bodies(rng, tasks=2)
 >>> model = lambda state, control: step(state, control, bodies)
->>> drive(lambda state: plan(model, state, rng)[:, 0], bodies).upright.shape
-(5,)
+>>> drive(lambda state: plan(model, state, rng)[:, 0], bodies, steps=10).returns.shape
+(2,)
 """
 
 from __future__ import annotations
