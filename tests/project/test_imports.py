@@ -30,7 +30,7 @@ MAY_IMPORT = {
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {
     "reference": {"numpy"},
-    "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm"},
+    "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm", "gymnasium"},
     "places": {"platformdirs"},
     "atomic": set(),
 }

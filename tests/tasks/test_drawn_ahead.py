@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Sinusoids
+from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Pendulum, Sinusoids
 from maml_edu.tasks.batch import draws_as, may_be_drawn_ahead
 
 BANK = np.zeros((6, 4, 5, 5), np.uint8)
@@ -15,6 +15,7 @@ def images(cls=FewShotImages):
 
 def test_our_own_families_may_be_drawn_ahead():
     assert may_be_drawn_ahead(Sinusoids(5)) and may_be_drawn_ahead(images())
+    assert may_be_drawn_ahead(Pendulum(5))
     assert may_be_drawn_ahead(Glyphs(queries=1, alphabets=1, drawers=2))
     assert may_be_drawn_ahead(Omniglot.__new__(Omniglot))  # whatever its data
     assert may_be_drawn_ahead(Intents.__new__(Intents))

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from maml_edu.pytorch.training.sampling import Stream, sampler_for
-from maml_edu.tasks import FewShotImages, Glyphs, Intents, Omniglot, Sinusoids, omniglot
+from maml_edu.tasks import (
+    FewShotImages,
+    Glyphs,
+    Intents,
+    Navigation,
+    Omniglot,
+    Pendulum,
+    Sinusoids,
+    omniglot,
+)
 from maml_edu.tasks.glyphs import draw_glyphs
 
 
@@ -53,6 +62,33 @@ def test_sine_waves():
     )
     for values, numbers in zip(batch.arrays, expected, strict=True):
         np.testing.assert_allclose(values[:, :2, 0], numbers, rtol=1e-12)
+
+
+def test_goals():
+    generator = rng()
+    goals = Navigation().draw_goals(generator, 2)
+    assert generator.random() == 0.8132702392002724
+    expected = [
+        [0.1369616873214543, -0.2302132862361297],
+        [-0.4590264760638053, -0.4834723644714709],
+    ]
+    np.testing.assert_allclose(goals, expected, rtol=1e-12)
+
+
+def test_pendulums():
+    generator = rng()
+    batch = Pendulum(3).sample(generator, 2)
+    assert generator.random() == 0.8902743520047923
+    bodies = Pendulum().draw_bodies(rng(), 2)
+    np.testing.assert_allclose(bodies.mass, [1.1369616873214543, 0.7697867137638703], rtol=1e-12)
+    np.testing.assert_allclose(bodies.gain, [10.42654310306872, 10.917986243935994], rtol=1e-12)
+    assert bodies.sign.tolist() == [1, 1]
+    expected = (
+        [-0.9179352536303029, 0.3967302233794035, -0.751433447000872, 0.4429766803881634],
+        [-1.0396148339200246, 1.787209728028504],
+    )
+    for values, numbers in zip(batch.arrays[:2], expected, strict=True):
+        np.testing.assert_allclose(values[0, 0], numbers, rtol=1e-9)
 
 
 def test_classes_and_examples_of_episodes():
