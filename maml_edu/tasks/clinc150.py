@@ -16,11 +16,7 @@ from . import packed
 
 ARCHIVES = ("data_full.json", "domains.json")
 PACKED = {"": "clinc150.json.gz"}  # there is one way of packing it, which needs no name
-_PARTS = (
-    "train",
-    "val",
-    "test",
-)  # the authors' split, within each intent; ours is by domains or by intents
+_PARTS = ("train", "val", "test")  # the authors' split, within each intent; ours is another
 _OUT_OF_SCOPE = ("oos_train", "oos_val", "oos_test")
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError, zlib.error)
 
