@@ -10,7 +10,6 @@ FOLDERS = ("notebooks", "exercises", "solutions")
 SHORTENED = (
     ("notebooks/07_maml_in_numpy.ipynb", "ITERATIONS = 70_000", "ITERATIONS = 2_100"),
     ("notebooks/10_few_shot_images.ipynb", "train, iterations,", "train, iterations // 10,"),
-    ("notebooks/08_maml_in_pytorch.ipynb", "iterations=200,", "iterations=40,"),
     ("solutions/07_maml_in_numpy.ipynb", "iterations=300,", "iterations=60,"),
     ("solutions/08_maml_in_pytorch.ipynb", "iterations=300,", "iterations=60,"),
 )
