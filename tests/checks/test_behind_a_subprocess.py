@@ -27,7 +27,7 @@ CHAPTERS = [chapter for chapter in found_chapters() if exercise_ids(chapter)]
 EXERCISES = [(chapter, id) for chapter in CHAPTERS for id in exercise_ids(chapter)]
 # The bank judges every wrong answer, in its own process; here two of each exercise will do.
 WRONG = [(c, id, n) for c in CHAPTERS for id, n, _ in wrong_answer_places(c) if n < 2]
-UNUSUAL = [(c, id, n) for c in CHAPTERS for id, n, _ in right_answer_places(c)]
+UNUSUAL = [(c, id, n) for c in CHAPTERS for id, n, _ in right_answer_places(c) if n < 2]
 
 
 class Worker:

@@ -395,7 +395,6 @@ def test_one_cause_is_not_made_two_and_what_else_has_the_same_numbers_is_mention
     assert found.mistake == "inner_sum" and "or inner_lr is that many times" in found
 
 
-@pytest.mark.parametrize("problem", SEVERAL_STEPS, ids=label)
 @pytest.mark.parametrize(
     ("name", "direction", "number"),
     [
@@ -408,7 +407,8 @@ def test_one_cause_is_not_made_two_and_what_else_has_the_same_numbers_is_mention
         ("clipped_without_graph", with_clipping(0.3, constant=True), "0.3"),
     ],
 )
-def test_a_mistake_with_a_number_in_it_is_named_with_its_number(problem, name, direction, number):
+def test_a_mistake_with_a_number_in_it_is_named_with_its_number(name, direction, number):
+    problem = PROBLEMS[2]
     found = problem.diagnosis(by_loop(problem, direction))
     assert found.mistake == name and f" of {number}" in found, found
     first = problem.diagnosis(by_loop(problem, direction, first_order=True))

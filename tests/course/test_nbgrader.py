@@ -154,14 +154,21 @@ def test_plain_nbgrader_gives_a_blank_stub_nothing(chapter, graded):
     assert sum(scores.values()) == 0
 
 
-def test_plain_nbgrader_gives_the_solution_full_points(exercise_chapter, graded):
-    scores = graded(exercise_chapter)("right")
-    assert automatic(scores) == expected(exercise_chapter)
+# Of every third chapter: test_exercises.py has the hidden checks of all of them.
+some_chapters = pytest.mark.parametrize(
+    "chapter", list(filter(exercise_ids, found_chapters()))[::3]
+)
 
 
-def test_plain_nbgrader_leaves_the_written_answer_to_a_person(exercise_chapter, graded):
-    written = f"written_{exercise_chapter[:2]}"
-    assert graded(exercise_chapter)("right")[written] is None
+@some_chapters
+def test_plain_nbgrader_gives_the_solution_full_points(chapter, graded):
+    scores = graded(chapter)("right")
+    assert automatic(scores) == expected(chapter)
+
+
+@some_chapters
+def test_plain_nbgrader_leaves_the_written_answer_to_a_person(chapter, graded):
+    assert graded(chapter)("right")[f"written_{chapter[:2]}"] is None
 
 
 @pytest.mark.parametrize("chapter", [FIRST])
