@@ -98,6 +98,10 @@ def step_all(positions, actions, goals, alive=None):
     positions, actions, goals = np.asarray(positions), np.asarray(actions), np.asarray(goals)
     _check_step(positions, actions, goals)
     alive = np.ones(positions.shape[:2], bool) if alive is None else np.asarray(alive, bool)
+    if alive.shape != positions.shape[:2]:
+        raise ValueError(
+            f"alive has shape {alive.shape}, positions {positions.shape}: say of each trajectory if it goes on."
+        )
     moves = np.clip(actions, -LARGEST_MOVE, LARGEST_MOVE)
     positions = np.where(alive[:, :, None], positions + moves, positions)
     away = positions - goals[:, None]  # (goals, trajectories, 2)

@@ -64,7 +64,8 @@ def plan(model, state, rng, plans: int = 128, horizon: int = 12, hold: int = 3, 
     horizon: steps of a plan.
     hold: steps for which a plan keeps each control, drawn from U[−1, 1]. If every step had its own, they
         would cancel each other out, and few plans would swing far.
-    cost: a function (states, controls) → costs. The sum over a plan decides; NaN counts as infinity.
+    cost: a function (states, controls) → costs. The sum over a plan decides; NaN counts as infinity, and if all
+        plans of a body cost that much, the first one that was drawn is returned.
     Raises ValueError unless the counts are whole numbers ≥ 1 and what the model returns has the states' shape.
     """
     rng = generator(rng)

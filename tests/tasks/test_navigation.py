@@ -123,6 +123,11 @@ def test_a_step_whose_parts_do_not_fit_is_refused_with_words(positions, actions,
         step_all(positions, actions, goals)
 
 
+def test_alive_that_fits_only_by_broadcasting_is_refused():
+    with pytest.raises(ValueError, match="alive has shape"):
+        step_all(np.zeros((2, 3, 2)), np.zeros((2, 3, 2)), np.zeros((2, 2)), alive=[True] * 3)
+
+
 @pytest.mark.parametrize("goals", [[0.1, 0.2], np.zeros((0, 2)), [[0.1, np.nan]], [[1, 2, 3]]])
 def test_goals_that_are_none_are_refused_with_how_to_write_one(goals):
     with pytest.raises(ValueError, match=r"goals must be finite .* write \[\[x, y\]\]"):
