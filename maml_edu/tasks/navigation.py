@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batch import generator, whole
+from .batch import TaskBatch, generator, whole
 
 GOALS = (-0.5, 0.5)  # each coordinate of a goal is uniform over this range
 LARGEST_MOVE = 0.1  # per axis and step
@@ -60,6 +60,22 @@ class Navigation:
         """Goals of new tasks, (tasks, 2). The same generator state gives the same goals."""
         rng = generator(rng)
         return rng.uniform(*GOALS, (whole("tasks", tasks), 2))
+
+    def draw_noise(self, rng: np.random.Generator, tasks: int = 20) -> np.ndarray:
+        """Standard normal numbers, (tasks, trajectories, horizon, 2), for a policy that explores by noise."""
+        rng = generator(rng)
+        return rng.standard_normal((whole("tasks", tasks), self.trajectories, self.horizon, 2))
+
+    def sample(self, rng: np.random.Generator, tasks: int = 20) -> TaskBatch:
+        """New tasks: x is the noise that a policy explores with, y the goal, once for each trajectory.
+
+        support_x, query_x (tasks, trajectories, horizon, 2); support_y, query_y (tasks, trajectories, 2), the
+        same goals in both. Where a policy goes follows from these and from the policy alone.
+        """
+        goals = self.draw_goals(rng, tasks)
+        support_x, query_x = self.draw_noise(rng, tasks), self.draw_noise(rng, tasks)
+        goals = np.repeat(goals[:, None], self.trajectories, axis=1)
+        return TaskBatch(support_x, goals, query_x, goals)
 
     def roll_out(self, policy, goals) -> Trajectories:
         """All trajectories of a policy to these goals, (goals, 2), from (0, 0) to the horizon.

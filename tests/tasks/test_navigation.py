@@ -147,3 +147,23 @@ def test_counts_and_generators_that_make_no_sense_are_refused():
 def test_the_examples_in_the_docstrings_are_true():
     tried = doctest.testmod(navigation)
     assert tried.attempted and not tried.failed
+
+
+def test_a_sample_is_noise_and_for_each_trajectory_the_goal():
+    batch = Navigation(trajectories=3, horizon=7).sample(rng(4), tasks=5)
+    assert batch.support_x.shape == batch.query_x.shape == (5, 3, 7, 2)
+    assert batch.support_y.shape == batch.query_y.shape == (5, 3, 2)
+    assert np.array_equal(batch.support_y, batch.query_y)
+    goals = Navigation().draw_goals(rng(4), 5)
+    assert all(np.array_equal(batch.support_y[:, n], goals) for n in range(3))
+    assert not np.isin(batch.support_x, batch.query_x).any()
+    noise = Navigation(trajectories=50, horizon=40).draw_noise(rng(), 10)
+    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+
+
+@pytest.mark.parametrize("draw", ["sample", "draw_noise", "draw_goals"])
+def test_what_is_drawn_wants_a_generator_and_a_number_of_tasks(draw):
+    with pytest.raises(ValueError, match="numpy Generator"):
+        getattr(Navigation(), draw)(0)
+    with pytest.raises(ValueError, match="tasks must be a whole number"):
+        getattr(Navigation(), draw)(rng(), 0)
