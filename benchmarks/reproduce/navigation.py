@@ -4,8 +4,8 @@
 
 prints tables of returns on 100 new goals, 20 trajectories each. Every policy is tested with three pairs of rates,
 that of the first step and that of the later ones: 0.5 and 0.125; 0.5 and 0.25, halved as in the original code; and
-the pair that suits it best on 100 goals of their own. With --runs an interrupted run goes on
-where it stopped.
+the pair that suits it best on 100 goals of their own. Last, each policy is compared with MAML's on the same goals,
+both at the rates that suit them best. With --runs an interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -80,6 +80,17 @@ def row(method, name, results):
     return f"| {method} | {name} | {' | '.join(cells)} |"
 
 
+def ahead_of(method, results, maml):
+    """A line for each seed: by how much MAML's return is above this method's, on the same goals."""
+    lines = []
+    for seed, result in results.items():
+        by = maml[seed] - result
+        steps = zip(by.mean, by.ci95, by.median, strict=True)
+        cells = [f"{mean:+.1f} ± {ci:.1f}; {median:+.1f}" for mean, ci, median in steps]
+        lines.append(f"| MAML minus {method} | {seed} | {' | '.join(cells)} |".replace("-", "−"))
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=100)
@@ -91,11 +102,16 @@ def main():
     parser.add_argument("--runs", type=Path, help="folder for checkpoints")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    best = {}
     for method in options.methods:
         how = options.iterations, options.episodes, (options.first, options.later), options.runs
-        seeds = [results_of(method, seed, *how) for seed in options.seeds]
-        for name in seeds[0]:
-            print(row(method, name, [results[name] for results in seeds]), flush=True)
+        seeds = {seed: results_of(method, seed, *how) for seed in options.seeds}
+        for name in ("0.5, then 0.125", "0.5, then 0.25", "its own"):
+            print(row(method, name, [results[name] for results in seeds.values()]), flush=True)
+        best[method] = {seed: results["its own"] for seed, results in seeds.items()}
+    for method in best if "MAML" in best else ():
+        if method != "MAML":
+            print(*ahead_of(method, best[method], best["MAML"]), sep="\n")
 
 
 if __name__ == "__main__":
