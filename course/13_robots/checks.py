@@ -139,7 +139,7 @@ def _wrong_steps(positions, actions, goals, alive, largest, near):
         "arrival is decided by where the point was before the move": made(
             arrived=lambda away, before: (np.abs(before) < near).all(axis=2)
         ),
-        "a point that is left or below of its goal has always arrived: take the size of each axis, np.abs": made(
+        "a point to the left of its goal and below it always counts as arrived: take np.abs of each axis": made(
             arrived=lambda away, before: (away < near).all(axis=2)
         ),
         "the third result says who has arrived: it says which points go on": made(
@@ -367,7 +367,7 @@ def _wrong_advantages(returns, features, alive, ridge):
             returns - right, alive
         ),
         "this is the baseline itself": np.where(alive, returns - right, 0.0),
-        "rows of dead steps are 0 in the features, but not in the returns that are subtracted from": _scaled(
+        "dead steps count as 0 in mean and deviation, and are no longer 0 afterwards": _scaled(
             masked_y - masked_x @ _weights(returns, features, alive, ridge),
             alive,
             over=every,
@@ -442,7 +442,7 @@ def _wrong_surrogates(*case):
         "log σ is missing in the loss": made(log_sigma=0.0 * log_std),
         "log 2π/2 is missing in the loss": made(constant=0.0),
         "log σ and log 2π/2 are missing in the loss": made(log_sigma=0.0 * log_std, constant=0.0),
-        "log 2π is halved in the density: its root is taken": made(constant=np.log(2 * np.pi)),
+        "log 2π is not halved: the density is divided by the root of 2π": made(constant=np.log(2 * np.pi)),
         "log 2π/2 is there once: each of the two axes has it": made(constant=np.log(2 * np.pi) / 4),
         "log σ is added: with a larger σ the density is lower": made(log_sigma=-log_std),
         "σ² stands where σ should: log_std is log σ": made(sigma=sigma**2),
@@ -483,14 +483,24 @@ def _wrong_surrogates(*case):
 @exercise("13.which_samples", points=5, minutes=25, difficulty=4)
 def which_samples(answer, rng):
     """Which samples?"""
-    for theta, tasks, n, alpha, sigma in draw(
-        rng, theta=(0.2, 0.8), tasks=(2, 4), n=(8, 14), alpha=(0.03, 0.09), sigma=(0.4, 0.7)
+    for tasks, n, alpha, sigma in draw(
+        rng, tasks=(3, 5), n=(8, 14), alpha=(0.03, 0.09), sigma=(0.4, 0.7)
     ):
-        theta *= rng.choice([-1.0, 1.0])
-        gains = rng.uniform(0.5, 1.4, tasks) * rng.choice([-1.0, 1.0], tasks)
-        sets = [tuple(rng.normal(size=(2, tasks, n))) for _ in range(2)]
-        case = (float(theta), gains, *sets, alpha, sigma)
+        case = _on_a_line(rng, tasks, n, alpha, sigma)
         expect(answer(*case), _meta(*case), partial(_wrong_samples, *case))
+
+
+def _on_a_line(rng, tasks, n, alpha, sigma):
+    """A case in which no two known mistakes give the same by chance."""
+    while True:
+        theta, *gains = rng.choice([-1.0, 1.0], tasks + 1) * rng.uniform(0.3, 1.3, tasks + 1)
+        sets = [tuple(rng.normal(size=(2, tasks, n))) for _ in range(2)]
+        case = (0.6 * float(theta), np.array(gains), *sets, alpha, sigma)
+        results = [_meta(*case), *_wrong_samples(*case).values()]
+        rows = np.array([np.append(np.ones(tasks) * phi, slope) for phi, slope in results])
+        apart = np.abs(rows[:, None] - rows[None]).max(axis=2) + np.eye(len(rows)) * np.ptp(rows)
+        if apart.min() > 1e-4 * np.abs(rows[0]).max():
+            return case
 
 
 def _walk(theta, starts, noise, gain, sigma):
@@ -622,7 +632,7 @@ def _wrong_samples(theta, gains, support, query, alpha, sigma):
         "the inner step goes uphill: it goes down on the loss": made(step=uphill),
         "all tasks have the same φ, from the mean of their slopes: each task adapts by itself": made(step=together),
         "this is a sum over the tasks: the mean is asked for": made(mean=np.sum),
-        "this is the median of the tasks: the mean is asked for": (made()[0], _nan_if_two(gains, made)),
+        "this is the median of the tasks: the mean is asked for": (made()[0], made(mean=np.median)[1]),
         "the sign of the meta-gradient is the wrong one: it is that of the loss, and the outer step goes down": (
             made(mean=lambda values: -np.mean(values))
         ),
@@ -630,11 +640,6 @@ def _wrong_samples(theta, gains, support, query, alpha, sigma):
             float(np.mean(made()[0])), made()[1]
         ),
     }  # fmt: skip
-
-
-def _nan_if_two(gains, made):
-    """The median of the tasks' gradients; NaN for two tasks, whose median is their mean."""
-    return np.nan if len(gains) == 2 else made(mean=np.median)[1]
 
 
 # ------------------------------------------------------------------ 13.6
@@ -733,14 +738,14 @@ CHOICES = {  # those that often choose what another one does come first
         "imagined": {"cost": lambda state, control: _cost(state * [1.0, 0.0], control)}
     },
     "every plan is made from the first state, though the cart has moved": {"from_start": True},
-    "the cart moves as the model says: it moves as `body` says, and you have to look": {"dreams": True},
+    "the cart moves as the model says: it moves as `body` says, whatever the model expects": {"dreams": True},
     "the model is adapted once more at every step: φ stays as it is": {"again": True},
     "the plans are made with θ, the model before it was adapted": {"model": "theta"},
     "the plans are made with the real cart's own numbers, which nobody knows: plan with φ": {"model": "body"},
     "one plan is executed to its end: after its first control look where the cart is, and plan again": {
         "open_loop": True
     },
-    "the dearest plan is taken: take the one that costs least": {"dearest": True},
+    "the most expensive plan is taken: take the one that costs least": {"dearest": True},
     "the last control of the plan is executed: the first is asked for": {"which": lambda t: -1},
     "at step t the control number t of the plan is executed: each plan begins now, so take its first": {
         "which": lambda t: t

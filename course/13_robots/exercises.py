@@ -338,7 +338,8 @@ def mpc(theta, support, alpha, inner_steps, body, start, plans):
 
     theta (3, 2): the model before. support: a pair of arrays, inputs (n, 3), rows of position, velocity and control, and
     changes (n, 2). φ: θ after `inner_steps` gradient steps with rate alpha on the mean of all 2n squared errors.
-    body (3, 2): the same of the real cart; only the cart itself may use it. start (2,): the first state.
+    body (3, 2): how the real cart changes, in the same form: it moves the cart, and no plan may use it.
+    start (2,): the first state.
     plans (steps, plans, horizon): the plans that are tried at each step, rows of controls. A plan costs
     position² + velocity² + control² at each of its steps, the state being that after the step; the costs add up.
     Returns phi (3, 2) and controls (steps,).

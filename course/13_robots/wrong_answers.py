@@ -115,7 +115,7 @@ def arrives_on_one_axis(positions, actions, goals, alive, largest, near):
     return after, rewards, alive & ~(away < near).any(axis=2)
 
 
-@wrong_answer("13.step_all", says="left or below of its goal has always arrived")
+@wrong_answer("13.step_all", says="always counts as arrived")
 def without_the_size(positions, actions, goals, alive, largest, near):
     after = _moved(positions, actions, alive, largest)
     rewards, _ = _paid(after, goals, alive)
@@ -791,10 +791,10 @@ def open_loop(theta, support, alpha, inner_steps, body, start, plans):
 @wrong_answer("13.mpc", says="made from the first state, though the cart has moved")
 def always_from_the_start(theta, support, alpha, inner_steps, body, start, plans):
     phi = _learned(theta, support, alpha, inner_steps)
-    return phi, [_cheapest(phi, start, tried)[0] for tried in plans]
+    return phi, np.array([_cheapest(phi, start, tried)[0] for tried in plans])
 
 
-@wrong_answer("13.mpc", says="the dearest plan is taken")
+@wrong_answer("13.mpc", says="the most expensive plan is taken")
 def the_dearest(theta, support, alpha, inner_steps, body, start, plans):
     phi = _learned(theta, support, alpha, inner_steps)
     dearest = lambda t, s, tried: tried[_costs(phi, s, tried).sum(axis=1).argmax(), 0]
