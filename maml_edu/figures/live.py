@@ -16,7 +16,8 @@ def interactive(scene_of, sliders=None, drag=None, twin=None, press="", more=Non
     """A live figure of `scene_of(**values)`, which returns a `Scene` or a list of them.
 
     sliders: name → (label, low, high, start, step), a slider, integer when all four numbers are;
-        (label, [option, …]), a menu whose first option is the start; (label, True or False).
+        (label, [option, …]), a menu whose first option is the start; (label, True or False); (label, "words"), a
+        box to type in.
     drag: name → first place (x, y), or places (n, 2), of the `Points` drawn with `drag=name`.
         Points whose `drag` names a slider, and whose axis is "x" or "y", move that slider.
     more: name in `drag` → how many points it may have at most: a click on an empty place adds one, a double
@@ -198,10 +199,12 @@ def _control(name, spec):
         return widgets.Checkbox(value=rest[0], indent=False, **shared)
     if len(rest) == 1 and isinstance(rest[0], (list, tuple)) and rest[0]:
         return widgets.Dropdown(options=rest[0], value=rest[0][0], **shared)
+    if len(rest) == 1 and isinstance(rest[0], str):
+        return widgets.Text(value=rest[0], **shared)
     if len(rest) != 4:
         raise ValueError(
             f"the slider {name!r} is {spec!r}: write (label, low, high, start, step), "
-            "(label, [option, …]) or (label, True)"
+            '(label, [option, …]), (label, True) or (label, "words")'
         )
     low, high, start, step = rest
     whole = all(isinstance(number, int) for number in rest)

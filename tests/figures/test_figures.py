@@ -125,6 +125,9 @@ FIGURES = {
     "accuracies": lambda f: f(ACCURACIES, "MAML is above the pixels", 0.2, ours=("MAML",)),
     "by_company": lambda f: f(ACCURACIES, "Company decides about the answer", 0.2, alone=0.88),
     "be_the_classifier": lambda f: f(classifier(), images(), questions=3),
+    # Chapter 14
+    "five_boxes": lambda f: f(ref.mlp_init(np.random.default_rng(0), (64, 8, 5)), 1.0),
+    "gained_or_lost": lambda f: f({"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains"),
 }
 
 

@@ -1,0 +1,798 @@
+"""Wrong answers that a learner of chapter 14 might give, and what each is told; then unusual right ones."""
+
+import zlib
+from collections import Counter
+
+import numpy as np
+
+from maml_edu.checks.exercise import right_answer, wrong_answer
+
+# ------------------------------------------------------------------ 14.1
+
+
+def _crc(group):
+    return zlib.crc32(group.encode("utf-8"))
+
+
+def _sign(code):
+    return 1 if code >= 2**31 else -1
+
+
+def _of_word(word, lengths):
+    return [word[i : i + n] for n in lengths for i in range(len(word) - n + 1)]
+
+
+def _groups(text, lengths, before=" ", after=" ", fold=str.casefold):
+    return [g for w in fold(text).split() for g in _of_word(before + w + after, lengths)]
+
+
+def _length_one(counts):
+    norms = np.linalg.norm(counts, axis=1, keepdims=True)
+    return counts / np.where(norms == 0, 1, norms)
+
+
+def _counted(texts, size, groups_of, code=_crc, sign=_sign):
+    counts = np.zeros((len(texts), size))
+    for row, text in zip(counts, texts, strict=True):
+        for group in groups_of(text):
+            row[code(group) % size] += sign(code(group))
+    return counts
+
+
+@wrong_answer("14.letter_counts", says="Python's hash() gives other numbers in each new process")
+def pythons_hash(texts, size, lengths):
+    code = lambda group: hash(group) % 2**32
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
+
+
+@wrong_answer("14.letter_counts", says="the words have no borders")
+def no_borders(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, "", "")))
+
+
+@wrong_answer("14.letter_counts", says="the border behind each word is missing")
+def a_border_in_front(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, " ", "")))
+
+
+@wrong_answer("14.letter_counts", says="groups reach from one word into the next")
+def across_words(texts, size, lengths):
+    whole = lambda t: _of_word(" " + " ".join(t.casefold().split()) + " ", lengths)
+    return _length_one(_counted(texts, size, whole))
+
+
+@wrong_answer("14.letter_counts", says="the text is not case-folded")
+def capitals_count(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, fold=str)))
+
+
+@wrong_answer("14.letter_counts", says="lower() leaves letters such as ß")
+def lower_case(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, fold=str.lower)))
+
+
+@wrong_answer("14.letter_counts", says="the sign is missing")
+def without_a_sign(texts, size, lengths):
+    groups_of = lambda t: _groups(t, lengths)
+    return _length_one(_counted(texts, size, groups_of, sign=lambda code: 1))
+
+
+@wrong_answer("14.letter_counts", says="the sign is taken from the lowest bit")
+def sign_of_the_lowest_bit(texts, size, lengths):
+    groups_of, sign = lambda t: _groups(t, lengths), lambda code: 1 if code % 2 else -1
+    return _length_one(_counted(texts, size, groups_of, sign=sign))
+
+
+@wrong_answer("14.letter_counts", says="do not have length 1")
+def raw_counts(texts, size, lengths):
+    return _counted(texts, size, lambda t: _groups(t, lengths))
+
+
+@wrong_answer("14.letter_counts", says="divided by the sum of their sizes")
+def shares(texts, size, lengths):
+    counts = raw_counts(texts, size, lengths)
+    sums = np.abs(counts).sum(axis=1, keepdims=True)
+    return counts / np.where(sums == 0, 1, sums)
+
+
+@wrong_answer("14.letter_counts", says="this counts it once")
+def each_group_once(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: set(_groups(t, lengths))))
+
+
+@wrong_answer("14.letter_counts", says="0 is divided by 0")
+def nothing_by_nothing(texts, size, lengths):
+    counts = raw_counts(texts, size, lengths)
+    with np.errstate(all="ignore"):
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+@wrong_answer("14.letter_counts", says="the last group of every word is missing")
+def one_place_too_few(texts, size, lengths):
+    def groups_of(text):
+        words = (f" {word} " for word in text.casefold().split())
+        return [w[i : i + n] for w in words for n in lengths for i in range(len(w) - n)]
+
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="the same for all orders of the letters")
+def sum_of_letters(texts, size, lengths):
+    code = lambda group: sum(map(ord, group))
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
+
+
+@right_answer("14.letter_counts", why="counts groups first, adds them up by np.add.at, in float32")
+def by_counter(texts, size, lengths):
+    counts = np.zeros((len(texts), size), np.float32)
+    for row, text in zip(counts, texts, strict=True):
+        found = Counter(_groups(text, lengths))
+        codes = np.array([_crc(group) for group in found], np.int64)
+        signed = np.array(list(found.values())) * np.where(codes >> 31 == 1, 1, -1)
+        np.add.at(row, codes % size, signed)
+    return _length_one(counts)
+
+
+@right_answer("14.letter_counts", why="lengths outside, a list of lists")
+def lengths_outside(texts, size, lengths):
+    rows = []
+    for text in texts:
+        row = [0.0] * size
+        for n in lengths:
+            for word in text.casefold().split():
+                for i in range(max(0, len(word) + 3 - n)):
+                    code = _crc(f" {word} "[i : i + n])
+                    row[code % size] += 2.0 * (code // 2**31) - 1
+        norm = sum(v * v for v in row) ** 0.5
+        rows.append([v / norm if norm else 0.0 for v in row])
+    return np.array(rows)
+
+
+@right_answer("14.letter_counts", why="one table of bins for each different word")
+def by_word(texts, size, lengths):
+    words = sorted({word for text in texts for word in text.casefold().split()})
+    table = _counted(words, size, lambda word: _groups(word, lengths))
+    place = {word: i for i, word in enumerate(words)}
+    which = np.zeros((len(texts), len(words)))
+    for row, text in zip(which, texts, strict=True):
+        for word in text.casefold().split():
+            row[place[word]] += 1
+    return _length_one(which @ table)
+
+
+# ------------------------------------------------------------------ 14.2
+
+
+def _shuffled(names, seed):
+    return [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+
+
+def _by(labels, test, val, train):
+    parts = {"train": set(train), "val": set(val), "test": set(test)}
+    return {k: [i for i, label in enumerate(labels) if label in v] for k, v in parts.items()}
+
+
+def _cut(labels, order, test, val):
+    return _by(labels, order[:test], order[test : test + val], order[test + val :])
+
+
+@wrong_answer("14.hold_out_domains", says="this holds out intents")
+def whole_intents(domains, intents, test, val, seed):
+    return _cut(intents, _shuffled(sorted(set(intents)), seed), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="this holds out single sentences")
+def single_sentences(domains, intents, test, val, seed):
+    order = np.random.default_rng(seed).permutation(len(domains))
+    return {
+        "train": np.sort(order[test + val :]),
+        "val": np.sort(order[test : test + val]),
+        "test": np.sort(order[:test]),
+    }
+
+
+@wrong_answer("14.hold_out_domains", says="nothing is shuffled")
+def by_the_alphabet(domains, intents, test, val, seed):
+    return _cut(domains, sorted(set(domains)), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="shuffled in the order of the file")
+def in_the_file_s_order(domains, intents, test, val, seed):
+    return _cut(domains, _shuffled(list(dict.fromkeys(domains)), seed), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="it is the other way round")
+def validation_first(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[val : val + test], order[:val], order[val + test :])
+
+
+@wrong_answer("14.hold_out_domains", says="the last names of the shuffled ones")
+def from_the_end(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    train, held = order[: -test - val], order[-test - val :]
+    return _by(domains, held[val:], held[:val], train)
+
+
+@wrong_answer("14.hold_out_domains", says="validation and test have domains in common")
+def chosen_on_the_test(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[:val], order[max(test, val) :])
+
+
+@wrong_answer("14.hold_out_domains", says="the validation domains are in training as well")
+def validation_in_training(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[test : test + val], order[test:])
+
+
+@wrong_answer("14.hold_out_domains", says="the held-out domains are in training as well")
+def everything_in_training(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[test : test + val], order)
+
+
+@wrong_answer("14.hold_out_domains", says="return the numbers of the sentences")
+def names_of_domains(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    parts = {"train": order[test + val :], "val": order[test : test + val], "test": order[:test]}
+    return {split: sorted(names) for split, names in parts.items()}
+
+
+@wrong_answer("14.hold_out_domains", says="the seed is not used")
+def always_seed_0(domains, intents, test, val, seed):
+    return _cut(domains, _shuffled(sorted(set(domains)), 0), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="in the order of the shuffled domains")
+def domain_after_domain(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    numbers = lambda names: [i for name in names for i, d in enumerate(domains) if d == name]
+    return {
+        "train": numbers(order[test + val :]),
+        "val": numbers(order[test : test + val]),
+        "test": numbers(order[:test]),
+    }
+
+
+@right_answer("14.hold_out_domains", why="np.unique and a rank for each domain; arrays")
+def by_ranks(domains, intents, test, val, seed):
+    names, which = np.unique(domains, return_inverse=True)
+    rank = np.empty(len(names), int)
+    rank[np.random.default_rng(seed).permutation(len(names))] = np.arange(len(names))
+    part = np.digitize(rank[which], [test, test + val])  # 0 test, 1 val, 2 train
+    return {s: np.flatnonzero(part == p) for p, s in enumerate(("test", "val", "train"))}
+
+
+@right_answer("14.hold_out_domains", why="shuffles the names themselves")
+def permutation_of_names(domains, intents, test, val, seed):
+    order = list(np.random.default_rng(seed).permutation(sorted(set(domains))))
+    return _cut(domains, order, test, val)
+
+
+@right_answer("14.hold_out_domains", why="takes names from the front, one by one")
+def one_by_one(domains, intents, test, val, seed):
+    queue = _shuffled(sorted(set(domains)), seed)
+    parts = {"train": [], "val": [], "test": []}
+    for place, name in enumerate(queue):
+        split = ("test", "val", "train")[(place >= test) + (place >= test + val)]
+        parts[split].extend(i for i, d in enumerate(domains) if d == name)
+    return {split: tuple(sorted(numbers)) for split, numbers in parts.items()}
+
+
+# ------------------------------------------------------------------ 14.3
+
+
+def _same(text):
+    return " ".join(text.casefold().split())
+
+
+def _pool(texts, intents, key=_same, both=True, copies=False):
+    """Intent → numbers of its sentences, each `key` once (or not: copies), those of two intents left out (both)."""
+    stands_in, numbers = {}, {}
+    for text, intent in zip(texts, intents, strict=True):
+        stands_in.setdefault(key(text), set()).add(intent)
+    for number, (text, intent) in enumerate(zip(texts, intents, strict=True)):
+        if len(stands_in[key(text)]) == 1 or not both:
+            name = number if copies else key(text)
+            numbers.setdefault(intent, {}).setdefault(name, number)
+    return {intent: list(found.values()) for intent, found in numbers.items()}
+
+
+def _drawn(pool, domains, intents, ways, shots, queries, rng, one_domain=True, replace=False):
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted(
+        {i for i, d in zip(intents, domains, strict=True) if d == domain or not one_domain}
+    )
+    support, query = [], []
+    for intent in rng.choice(there, ways, replace=replace):
+        order = rng.permutation(pool[intent])
+        support.append(order[:shots])
+        query.append(order[shots : shots + queries])
+    return _out(support, query, ways, shots, queries)
+
+
+def _out(support, query, ways, shots, queries):
+    k = np.arange(ways)
+    return (
+        np.concatenate(support),
+        np.repeat(k, shots),
+        np.concatenate(query),
+        np.repeat(k, queries),
+    )
+
+
+@wrong_answer("14.episode_of_text", says="a sentence is drawn twice")
+def with_copies(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents, copies=True)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="with other capitals or spaces")
+def copies_letter_by_letter(texts, domains, intents, ways, shots, queries, seed):
+    ambiguous = {_same(t) for t in texts} - {
+        _same(texts[i]) for found in _pool(texts, intents).values() for i in found
+    }
+    pool = _pool(texts, intents, key=str, both=False)
+    pool = {k: [i for i in v if _same(texts[i]) not in ambiguous] for k, v in pool.items()}
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="stands in two intents")
+def in_two_intents(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents, both=False)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="come from several domains")
+def from_all_domains(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    return _drawn(pool, domains, intents, ways, shots, queries, rng, one_domain=False)
+
+
+@wrong_answer("14.episode_of_text", says="two classes are the same intent")
+def an_intent_twice(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    return _drawn(pool, domains, intents, ways, shots, queries, rng, replace=True)
+
+
+@wrong_answer("14.episode_of_text", says="a query is in the support set")
+def two_draws(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+    chosen = rng.choice(there, ways, replace=False)
+    support = [rng.choice(pool[i], shots, replace=False) for i in chosen]
+    query = [rng.choice(pool[i], queries, replace=False) for i in chosen]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="the seed is ignored")
+def a_seed_of_its_own(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(0))
+
+
+@wrong_answer("14.episode_of_text", says="the same seed gives two different episodes")
+def without_a_seed(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng())
+
+
+@wrong_answer("14.episode_of_text", says="taken in the order of the file")
+def the_first_sentences(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+    chosen = rng.choice(there, ways, replace=False)
+    support = [pool[i][:shots] for i in chosen]
+    query = [pool[i][shots : shots + queries] for i in chosen]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="class 0 always comes first in the alphabet")
+def sorted_intents(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+    orders = [rng.permutation(pool[i]) for i in sorted(rng.choice(there, ways, replace=False))]
+    support = [order[:shots] for order in orders]
+    query = [order[shots : shots + queries] for order in orders]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="not 0, …, ways − 1")
+def labels_of_the_domain(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents)
+    s, sy, q, qy = _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+    return s, sy + 1, q, qy + 1
+
+
+@wrong_answer("14.episode_of_text", says="the domain is the same in all episodes")
+def the_first_domain(texts, domains, intents, ways, shots, queries, seed):
+    pool, first = _pool(texts, intents), [min(domains)] * len(domains)
+    keep = [i for i, d in enumerate(domains) if d == first[0]]
+    only = [intents[i] for i in keep]
+    args = ([first[0]] * len(keep), only, ways, shots, queries)
+    return _drawn(pool, *args, np.random.default_rng(seed))
+
+
+@right_answer(
+    "14.episode_of_text", why="draws pools with a generator seeded by a list, and keeps last copies"
+)
+def last_copies(texts, domains, intents, ways, shots, queries, seed):
+    stands_in, last = {}, {}
+    for number, (text, intent) in enumerate(zip(texts, intents, strict=True)):
+        stands_in.setdefault(_same(text), set()).add(intent)
+        last[_same(text)] = number
+    pool = {}
+    for key, number in last.items():
+        if len(stands_in[key]) == 1:
+            pool.setdefault(intents[number], []).append(number)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng([seed, 5]))
+
+
+@right_answer("14.episode_of_text", why="Python's own generator, and lists")
+def with_the_random_module(texts, domains, intents, ways, shots, queries, seed):
+    import random
+
+    rng, pool = random.Random(seed), _pool(texts, intents)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+    support, query = [], []
+    for intent in rng.sample(there, ways):
+        drawn = rng.sample(pool[intent], shots + queries)
+        support += drawn[:shots]
+        query += drawn[shots:]
+    return (
+        support,
+        [k for k in range(ways) for _ in range(shots)],
+        query,
+        [k for k in range(ways) for _ in range(queries)],
+    )
+
+
+@right_answer("14.episode_of_text", why="shuffles all sentences once, then takes what fits")
+def shuffled_once(texts, domains, intents, ways, shots, queries, seed):
+    rng, pool = np.random.default_rng(seed), _pool(texts, intents)
+    usable = {i for found in pool.values() for i in found}
+    order = [i for i in rng.permutation(len(texts)) if i in usable]
+    domain = domains[order[0]]
+    chosen = list(dict.fromkeys(intents[i] for i in order if domains[i] == domain))[:ways]
+    of = [[i for i in order if intents[i] == name] for name in chosen]
+    support = [np.array(found[:shots]) for found in of]
+    query = [np.array(found[shots : shots + queries]) for found in of]
+    return _out(support, query, ways, shots, queries)
+
+
+# ------------------------------------------------------------------ 14.4
+
+
+def _softmax(scores, axis=1):
+    p = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return p / p.sum(axis=axis, keepdims=True)
+
+
+def _loop(
+    gram, cross, labels, ways, alpha, penalty, steps, slope=None, b_slope=None, p_of=_softmax
+):
+    """The loop in A and b; `slope(error, a)` and `b_slope(error, b)` change it."""
+    slope = slope or (lambda error, a: error + penalty * a)
+    b_slope = b_slope or (lambda error, b: error.sum(axis=0))
+    n, target = len(labels), np.eye(ways)[labels]
+    a, b = np.zeros((n, ways)), np.zeros(ways)
+    for _ in range(steps):
+        error = (p_of(gram @ a + b) - target) / n
+        a, b = a - alpha * slope(error, a), b - alpha * b_slope(error, b)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="the penalty is missing")
+def no_penalty(gram, cross, labels, ways, alpha, penalty, steps):
+    return _loop(gram, cross, labels, ways, alpha, 0.0, steps)
+
+
+@wrong_answer("14.dual_scores", says="it is on W alone")
+def penalty_on_b(*case):
+    penalty = case[5]
+    return _loop(*case, b_slope=lambda error, b: error.sum(axis=0) + penalty * b)
+
+
+@wrong_answer("14.dual_scores", says="not 2λW")
+def twice_the_penalty(*case):
+    penalty = case[5]
+    return _loop(*case, slope=lambda error, a: error + 2 * penalty * a)
+
+
+@wrong_answer("14.dual_scores", says="b is not learned")
+def no_offset(*case):
+    return _loop(*case, b_slope=lambda error, b: 0 * b)
+
+
+@wrong_answer("14.dual_scores", says="the loss is a mean")
+def summed(*case):
+    n, penalty = len(case[2]), case[5]
+    return _loop(
+        *case,
+        slope=lambda error, a: n * error + penalty * a,
+        b_slope=lambda error, b: n * error.sum(axis=0),
+    )
+
+
+@wrong_answer("14.dual_scores", says="the softmax is over the sentences")
+def softmax_over_sentences(*case):
+    return _loop(*case, p_of=lambda scores: _softmax(scores, axis=0))
+
+
+@wrong_answer("14.dual_scores", says="this is least squares")
+def least_squares(*case):
+    return _loop(*case, p_of=lambda scores: scores)
+
+
+@wrong_answer("14.dual_scores", says="multiplied by gram once more")
+def slope_of_a(*case):
+    gram, penalty = case[0], case[5]
+    return _loop(*case, slope=lambda error, a: gram @ error + penalty * (gram @ a))
+
+
+@wrong_answer("14.dual_scores", says="its gradient with respect to A")
+def penalty_through_gram(*case):
+    gram, penalty = case[0], case[5]
+    return _loop(*case, slope=lambda error, a: error + penalty * (gram @ a))
+
+
+@wrong_answer("14.dual_scores", says="gram is not used")
+def without_gram(gram, *rest):
+    return _loop(np.eye(len(gram)), *rest)
+
+
+@wrong_answer("14.dual_scores", says="one step too few")
+def a_step_too_few(gram, cross, labels, ways, alpha, penalty, steps):
+    return _loop(gram, cross, labels, ways, alpha, penalty, steps - 1)
+
+
+@wrong_answer("14.dual_scores", says="this is one step, however many are asked for")
+def one_step(gram, cross, labels, ways, alpha, penalty, steps):
+    return _loop(gram, cross, labels, ways, alpha, penalty, 1)
+
+
+@wrong_answer("14.dual_scores", says="the errors stay those of the first step")
+def errors_of_the_start(gram, cross, labels, ways, alpha, penalty, steps):
+    n = len(labels)
+    error = (np.full((n, ways), 1 / ways) - np.eye(ways)[labels]) / n
+    a, b = np.zeros((n, ways)), np.zeros(ways)
+    for _ in range(steps):
+        a, b = a - alpha * (error + penalty * a), b - alpha * error.sum(axis=0)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="these are probabilities")
+def probabilities(*case):
+    return _softmax(_loop(*case))
+
+
+@wrong_answer("14.dual_scores", says="these are class numbers")
+def class_numbers(*case):
+    return _loop(*case).argmax(axis=1)
+
+
+@wrong_answer("14.dual_scores", says="the steps go uphill")
+def uphill(gram, cross, labels, ways, alpha, penalty, steps):
+    return _loop(gram, cross, labels, ways, -alpha, penalty, steps)
+
+
+@right_answer(
+    "14.dual_scores", why="finds vectors with these inner products, and takes the steps in W"
+)
+def vectors_again(gram, cross, labels, ways, alpha, penalty, steps):
+    values, vectors = np.linalg.eigh(gram)
+    keep = values > 1e-10 * values.max()
+    x = vectors[:, keep] * np.sqrt(values[keep])  # x xᵀ = gram
+    queries = cross @ vectors[:, keep] / np.sqrt(values[keep])
+    w, b, target = np.zeros((ways, x.shape[1])), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        error = (_softmax(x @ w.T + b) - target) / len(labels)
+        w, b = w - alpha * (error.T @ x + penalty * w), b - alpha * error.sum(axis=0)
+    return queries @ w.T + b
+
+
+@right_answer(
+    "14.dual_scores", why="keeps the scores themselves, of support and queries, and never A"
+)
+def scores_alone(gram, cross, labels, ways, alpha, penalty, steps):
+    both = np.concatenate([gram, cross])  # (n + queries, n)
+    linear, b, n = np.zeros((len(both), ways)), np.zeros(ways), len(labels)
+    for _ in range(steps):
+        error = (_softmax(linear[:n] + b) - np.eye(ways)[labels]) / n
+        linear = (1 - alpha * penalty) * linear - alpha * both @ error
+        b = b - alpha * error.sum(axis=0)
+    return linear[n:] + b
+
+
+@right_answer("14.dual_scores", why="plain Python loops over sentences and classes, in logarithms")
+def in_plain_loops(gram, cross, labels, ways, alpha, penalty, steps):
+    n = len(labels)
+    a, b = [[0.0] * ways for _ in range(n)], [0.0] * ways
+    for _ in range(steps):
+        new, offset = [], list(b)
+        for i in range(n):
+            s = [sum(gram[i][j] * a[j][k] for j in range(n)) + b[k] for k in range(ways)]
+            top = max(s)
+            log_sum = top + np.log(sum(np.exp(v - top) for v in s))
+            e = [(np.exp(s[k] - log_sum) - (labels[i] == k)) / n for k in range(ways)]
+            new.append([a[i][k] - alpha * (e[k] + penalty * a[i][k]) for k in range(ways)])
+            offset = [o - alpha * v for o, v in zip(offset, e, strict=True)]
+        a, b = new, offset
+    return np.array(
+        [[sum(row[j] * a[j][k] for j in range(n)) + b[k] for k in range(ways)] for row in cross]
+    )
+
+
+# ------------------------------------------------------------------ 14.5
+
+
+def _made(runs, baseline, of_two):
+    return {
+        kind: {
+            name: of_two(run, methods[baseline])
+            for name, run in methods.items()
+            if name != baseline
+        }
+        for kind, methods in runs.items()
+    }
+
+
+def _shared(run, base):
+    known = dict(zip(*base, strict=True))
+    return np.array([(a, known[e]) for e, a in zip(*run, strict=True) if e in known]).T
+
+
+def _said(minus, ddof=1, factor=1.96, n=None):
+    minus = np.asarray(minus)
+    return float(minus.mean()), float(factor * minus.std(ddof=ddof) / np.sqrt(n or len(minus)))
+
+
+def _minus(run, base):
+    ours, theirs = _shared(run, base)
+    return ours - theirs
+
+
+@wrong_answer("14.paired_table", says="compared place by place")
+def place_by_place(runs, baseline):
+    def of_two(run, base):
+        n = min(len(run[1]), len(base[1]))
+        return _said(run[1][:n] - base[1][:n])
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="sorted by number, but the numbers are not the same")
+def sorted_by_number(runs, baseline):
+    def of_two(run, base):
+        ours, theirs = (values[np.argsort(numbers)] for numbers, values in (run, base))
+        n = min(len(ours), len(theirs))
+        return _said(ours[:n] - theirs[:n])
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="each over its own episodes")
+def two_means(runs, baseline):
+    def of_two(run, base):
+        (a, half), (b, other) = _said(run[1]), _said(base[1])
+        return a - b, float(np.hypot(half, other))
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="added in squares, as for other episodes")
+def errors_in_squares(runs, baseline):
+    def of_two(run, base):
+        (a, half), (b, other) = map(_said, _shared(run, base))
+        return a - b, float(np.hypot(half, other))
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="the two half widths are added")
+def halves_added(runs, baseline):
+    def of_two(run, base):
+        (a, half), (b, other) = map(_said, _shared(run, base))
+        return a - b, half + other
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="the sign is the wrong one")
+def baseline_minus_method(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(-_minus(run, base)))
+
+
+@wrong_answer("14.paired_table", says="1.96 standard deviations")
+def standard_deviations(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), n=1))
+
+
+@wrong_answer("14.paired_table", says="not multiplied by 1.96")
+def one_standard_error(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), factor=1.0))
+
+
+@wrong_answer("14.paired_table", says="ddof=1")
+def of_all_there_is(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), ddof=0))
+
+
+@wrong_answer("14.paired_table", says="the baseline has an entry of its own")
+def baseline_too(runs, baseline):
+    table = _made(runs, baseline, lambda run, base: _said(_minus(run, base)))
+    return {kind: {baseline: (0.0, 0.0), **row} for kind, row in table.items()}
+
+
+@wrong_answer(
+    "14.paired_table", says="an episode that the baseline does not have counts as a difference of 0"
+)
+def zeros_for_the_rest(runs, baseline):
+    def of_two(run, base):
+        minus = _minus(run, base)
+        return _said(np.concatenate([minus, np.zeros(len(run[0]) - len(minus))]))
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="only the shared ones count")
+def root_of_all(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), n=len(run[0])))
+
+
+@wrong_answer("14.paired_table", says="the mean is asked for")
+def median_of_differences(runs, baseline):
+    def of_two(run, base):
+        minus = _minus(run, base)
+        return float(np.median(minus)), _said(minus)[1]
+
+    return _made(runs, baseline, of_two)
+
+
+@right_answer("14.paired_table", why="np.intersect1d with the places of the shared episodes")
+def by_intersection(runs, baseline):
+    def of_two(run, base):
+        _, mine, theirs = np.intersect1d(run[0], base[0], return_indices=True)
+        return list(_said(run[1][mine] - base[1][theirs]))
+
+    return {
+        kind: {m: tuple(pair) for m, pair in row.items()}
+        for kind, row in _made(runs, baseline, of_two).items()
+    }
+
+
+@right_answer(
+    "14.paired_table", why="one matrix of episodes and methods with nan where there is none"
+)
+def by_a_matrix(runs, baseline):
+    table = {}
+    for kind, methods in runs.items():
+        numbers = np.unique(np.concatenate([run[0] for run in methods.values()]))
+        values = {}
+        for name, (episodes, accuracies) in methods.items():
+            values[name] = np.full(len(numbers), np.nan)
+            values[name][np.searchsorted(numbers, episodes)] = accuracies
+        table[kind] = {}
+        for name in methods:
+            if name != baseline:
+                minus = values[name] - values[baseline]
+                n = np.isfinite(minus).sum()
+                half = 1.96 * np.nanstd(minus, ddof=1) / n**0.5
+                table[kind][name] = (np.nanmean(minus), half)
+    return table
+
+
+@right_answer("14.paired_table", why="formulas by hand, from sums")
+def from_sums(runs, baseline):
+    def of_two(run, base):
+        minus = [float(v) for v in _minus(run, base)]
+        n, total = len(minus), sum(minus)
+        variance = sum((v - total / n) ** 2 for v in minus) / (n - 1)
+        return total / n, 1.96 * (variance / n) ** 0.5
+
+    return _made(runs, baseline, of_two)
