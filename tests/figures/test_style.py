@@ -16,7 +16,7 @@ LINES = [
     ("path", "surface", "neutral"),
     ("support_loss", "query_loss", "after", "maml", "first_order", "path", "neutral"),
     ("baseline", "path", "neutral"),
-    ("maml", "baseline", "high", "neutral"),
+    ("maml", "baseline", "after", "neutral"),
     ("stretched", "shrunk", "reversed", "runaway", "before", "maml", "path", "neutral"),
 ]
 MARKS = [
