@@ -33,9 +33,9 @@
 # <details><summary>Answer</summary>
 #
 # 1. **About 1**: −10.7 against −11.9 (the middle one of three trainings each).
-# 2. In the mean nobody (−2.7 both). In the median, on the ordinary goal, the *pretrained* policy (−1.8 against −2.5).
+# 2. In the mean nobody (−2.7 both). In the median the *pretrained* policy (−1.8 against −2.5).
 #
-# Most of the published lead is a rate that suits one of the two. What MAML still buys, you will see below.
+# Most of that lead is a rate that suits one of the two. What MAML still buys, you will see below.
 # </details>
 #
 # 3. The body of part (b) is a pendulum whose mass, length, damping and motor change. It makes twenty random
@@ -165,9 +165,8 @@ score = (a - theta) / sigma**2  # ∇log π
 print(f"the truth, −2(θ − g):          {-2 * (theta - g):.2f}")
 for words, b in {"no baseline": 0.0, "b = E[r]": -((theta - g) ** 2) - sigma**2}.items():
     estimates = (score * (r - b)).mean(axis=1)  # one from each 20 actions
-    print(
-        f"{words:12} mean estimate {estimates.mean():.2f}, standard deviation {estimates.std():.2f}"
-    )
+    mean, deviation = estimates.mean(), estimates.std()
+    print(f"{words:12} mean estimate {mean:.2f}, standard deviation {deviation:.2f}")
 
 # %% [markdown]
 # Both are right on average. With the baseline the same twenty actions say it with a smaller error. Now the 100 steps of a real walk. We
@@ -180,9 +179,8 @@ def gradient(walked, credit):
     """Σ ∇log π · credit over all steps, as one long vector. credit (trajectories, steps)."""
     x, actions = walked.positions.flatten(0, 1), walked.actions.flatten(0, 1)
     y = torch.cat([actions, (credit * walked.alive).reshape(-1, 1)], dim=1)
-    slopes = torch.autograd.grad(
-        surrogate(untrained.model(x), y), list(untrained.model.parameters())
-    )
+    loss = surrogate(untrained.model(x), y)
+    slopes = torch.autograd.grad(loss, list(untrained.model.parameters()))
     return -torch.cat([slope.flatten() for slope in slopes])
 
 
@@ -218,11 +216,11 @@ for words, credit in CREDITS.items():
 # %% [markdown]
 # With the whole return, one hardly knows in which direction to go. The reward to go helps, and the baseline turns twenty walks
 # into a usable gradient. The library follows the code of Finn et al. here. Its $b$ is linear in position, position squared and
-# powers of the time, by least squares on the trajectories themselves. Rewards that come $k$ steps later count by $\gamma^k$ with the **discount** $\gamma = 0.99$: what
-# comes soon after an action is more likely to be its doing. And the advantages are divided by their standard deviation.
+# powers of the time, by least squares on the trajectories themselves. Rewards that come $k$ steps later count by
+# $\gamma^k$, with the **discount** $\gamma = 0.99$: what comes soon after an action is more likely to be its doing. And the advantages are divided by their standard deviation.
 #
 # With these three it is no longer exactly (3). The fit has seen the actions from whose returns it is taken away, the discount changes
-# what is maximised, and the division changes the length of the gradient. Remember the division; it will explain the results below.
+# what is maximised, and the division changes the length of the gradient: the same α then does for rewards in metres and in millimetres.
 
 # %%
 show_source(rl.returns_to_go)
@@ -385,9 +383,9 @@ for step in range(4):
 #
 # What this says, and what it does not:
 #
-# - **At the same step of 0.5 MAML leads by 4 to 11 after one step. At its own, the pretrained policy is behind by about 1**: by 0.6 to 1.5
-#   in the mean, training by training. The original's test script gives MAML, the pretrained policy and a random one 0.5 each, so most of such a lead
-#   is a matter of the rate.
+# - **With 0.5 for both, MAML leads by 4 to 11 after one step. With its own rate, the pretrained policy is behind by about 1** (by 0.6 to
+#   1.5 in the mean, training by training). The original's test script gives MAML, the pretrained policy and a random one 0.5 each. Most of such
+#   a lead is a matter of the rate.
 # - **After three steps the pretrained policy is ahead in the median in each training, and level in the mean.** It also costs half the time
 #   to train.
 # - **What MAML still buys is a step of known length.** Its best rate is the one of its training; nobody has to look for it. To find the
@@ -402,56 +400,70 @@ for step in range(4):
 
 
 # %%
-def rounds(learner, goals, rates, seed=1):
-    """For each round, the last one included: the walks, and the length of the slope that they give, (tasks,)."""
-    rng, phi, results = np.random.default_rng(seed), learner.for_each_task(len(goals)), []
+def undivided(walked):
+    """As `rl.examples`, with advantages that are not divided by their deviation."""
+    to_go = rl.returns_to_go(walked.rewards)
+    counts = (to_go - rl.baseline(walked, to_go)) * walked.alive / walked.alive.sum()
+    y = torch.cat([walked.actions, counts[..., None]], dim=-1)
+    return walked.positions.flatten(0, 1), y.flatten(0, 1)
+
+
+def rounds(learner, goals, rates, examples=rl.examples):
+    """For each round, the last one included: the walks, and the length of the slope they give, (tasks,)."""
+    rng, phi, results = np.random.default_rng(1), learner.for_each_task(len(goals)), []
     goals = torch.as_tensor(np.repeat(goals[:, None], 20, axis=1), dtype=torch.float32)
     for rate in (*rates, 0.0):
         noise = torch.as_tensor(family.draw_noise(rng, len(goals)), dtype=torch.float32)
         walked = learner.walk(phi, noise, goals)
-        further = learner.improved(
-            phi, vmap(rl.examples)(walked), 1.0
-        )  # a step at rate 1: minus the slope
-        slope = {name: further[name] - p for name, p in phi.items()}
+        further = learner.improved(phi, vmap(examples)(walked), 1.0)  # φ minus the slope
+        slope = {name: p - further[name] for name, p in phi.items()}
         lengths = sum(each.flatten(1).square().sum(dim=1) for each in slope.values()).sqrt()
-        phi = {name: p + rate * slope[name] for name, p in phi.items()}
+        phi = {name: p - rate * slope[name] for name, p in phi.items()}
         results.append((walked, lengths))
     return results
 
 
+# %%
 RINGS = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6])
 angles = 2 * np.pi * np.arange(12) / 12
 directions = np.tile(np.column_stack([np.cos(angles), np.sin(angles)]), (len(RINGS), 1))
 on_rings = np.repeat(RINGS, 12)[:, None] * directions  # (7 · 12, 2)
 
+
+def show(words, values):
+    """A line: the mean of each ring's twelve goals."""
+    means = np.asarray(values).reshape(len(RINGS), 12).mean(axis=1)
+    print(f"{words:44}", *(f"{v:6.2f}" for v in means))
+
+
+show("distance of the goals", np.repeat(RINGS, 12))
+for name, learner in (("MAML's θ", learned), ("pretrained θ", pretrained)):
+    show(f"{name}: length of the slope", rounds(learner, on_rings, [])[0][1])
+    show("   with undivided advantages", rounds(learner, on_rings, [], undivided)[0][1])
+
 # %%
-steps = {"maml": ("MAML at 0.5", learned, 0.5), "baseline": ("pretrained at 0.5", pretrained, 0.5),
-         "after": (f"pretrained at {own_first}", pretrained, own_first)}  # fmt: skip
+STEPS = {
+    "maml": ("MAML at 0.5", learned, 0.5),
+    "baseline": ("pretrained at 0.5", pretrained, 0.5),
+    "after": (f"pretrained at {own_first}", pretrained, own_first),
+}
 reaches = {}
-print("ring                            ", *(f"{ring:6}" for ring in RINGS))
-for role, (name, learner, rate) in steps.items():
-    (_, lengths), (walked, _) = rounds(learner, on_rings, [rate])
-    places = np.where(
-        walked.alive[:, :, -1:], walked.positions[:, :, -1], on_rings[:, None]
-    )  # at the end
-    along = (places.mean(axis=1) * directions).sum(axis=1)
-    reaches[role] = (name, np.median(along.reshape(-1, 12), axis=1))
-    print(
-        f"{name:18} length of slope",
-        *(f"{v:6.2f}" for v in lengths.numpy().reshape(-1, 12).mean(axis=1)),
-    )
-    print(
-        f"{'':18} return after  ",
-        *(f"{v:6.1f}" for v in walked.returns.mean(1).reshape(-1, 12).mean(dim=1)),
-    )
+for role, (name, learner, rate) in STEPS.items():
+    walked, _ = rounds(learner, on_rings, [rate])[-1]
+    last, arrived = walked.positions[:, :, -1], ~walked.alive[:, :, -1:]
+    ends = np.where(arrived, on_rings[:, None], last)  # (goals, trajectories, 2)
+    along = (ends.mean(axis=1) * directions).sum(axis=1)
+    reaches[role] = (name, np.median(along.reshape(len(RINGS), 12), axis=1))
+    show(f"{name}: return after one step", walked.returns.mean(dim=1))
 reach_against_distance(RINGS, reaches)
 
 # %% [markdown]
-# **The first step finds the direction of the goal, and goes equally far whatever its distance.** The slope has nearly the same length for a goal at 0.2
-# and one at 0.6, since advantages are divided by their deviation. Only within reach of the exploring walks, at 0.1, is it shorter. So one number, α, says how far everybody
-# goes, and the best that it can say is about the mean distance of all goals, 0.38. Meta-training brought MAML's step there at 0.5. A
-# search over rates brings the pretrained policy's there as well, at 0.35, and then the two are nearly alike. What is left to be done,
-# the second and third step do.
+# **The first step finds the direction of the goal, and goes equally far whatever its distance.** From 0.15 to 0.6 the slope has one
+# and the same length, with divided advantages and without. How could it know? A reward of minus the distance is a *cone*: it falls
+# by 0.01 for each 0.01 that one walks the wrong way, near the goal and far from it. Only walks that pass by the goal notice it; θ's do
+# for a goal at 0.1. So one number, α, decides how far everybody goes, and the best that it can do is about the mean
+# distance of all goals, 0.38. Meta-training has brought MAML's step there at 0.5. A search over rates brings the pretrained policy's there as
+# well, at 0.35, and then the two are nearly alike. The rest is left to the second and third step.
 #
 # It is one small task, where the right thing before adapting is to stay near the start, and both do. Where the best start is not the
 # average policy's, the verdict may be another one.
@@ -494,22 +506,17 @@ for rates in (MAMLS, (0.5, 0.25, 0.25)):
         [walked.returns.mean(dim=1).numpy() for walked, _ in walks]
     )  # (rounds, goals)
     print("rates", rates)
-    print(
-        "   mean return   ",
-        *(f"{v:6.1f}" for v in returns.mean(axis=1)),
-        "  medians",
-        *(f"{v:6.1f}" for v in np.median(returns, axis=1)),
-    )
-    print("   length of slope", *(f"{lengths.median():5.2f} " for _, lengths in walks))
-    print(
-        f"   the third step makes {(returns[3] < returns[2]).sum()} of {len(goals)} policies worse"
-    )
+    print("   mean return    ", *(f"{v:6.1f}" for v in returns.mean(axis=1)))
+    print("   median return  ", *(f"{v:6.1f}" for v in np.median(returns, axis=1)))
+    print("   length of slope", *(f"{lengths.median():6.2f}" for _, lengths in walks))
+    worse = (returns[3] < returns[2]).sum()
+    print(f"   the third step makes {worse} of {len(goals)} policies worse")
 
 # %% [markdown]
-# With three trainings: −5.2 to −5.8 in the mean after three steps, against −2.4 to −2.9. Why? You have seen it on the rings. Gradient descent on a
-# bowl slows down by itself, because the slope vanishes at the bottom. Here the advantages are divided by their deviation: near the goal all walks are nearly
-# alike, and the division makes their small differences as large as ever. **The slope does not vanish.** While the mean return
-# shrinks to a fourteenth, the slope is still almost half as long as it was. So the rate has to do it.
+# With three trainings: −5.2 to −5.8 in the mean after three steps, against −2.4 to −2.9. Why? Gradient descent in a
+# bowl slows down by itself, because the slope vanishes at the bottom. On a cone it does not, as on the rings: **a step near the goal is as
+# long as one far away.** While the mean return shrinks to a fourteenth, the slope is still about half as long as at the start. So the rate has
+# to do it.
 #
 # ## What the meta-gradient leaves out
 #
@@ -542,28 +549,27 @@ def slope_of_phi(alpha, weight):
 WEIGHTS = {"log π, as published": lambda log_pi: log_pi,
            "exp(log π − log π held fixed)": lambda log_pi: torch.exp(log_pi - log_pi.detach())}  # fmt: skip
 for alpha in (0.25, 0.75):
-    print(
-        f"α = {alpha}: exact φ = {theta - 2 * alpha * (theta - g):.2f}, dφ/dθ = {1 - 2 * alpha:+.2f}"
-    )
+    exact = theta - 2 * alpha * (theta - g)
+    print(f"α = {alpha}: exact φ = {exact:.2f}, dφ/dθ = {1 - 2 * alpha:+.2f}")
     for words, weight in WEIGHTS.items():
         phi, slope = slope_of_phi(alpha, weight)
         print(f"   {words:30} φ = {phi:.2f}, dφ/dθ = {slope:+.2f}")
 
 # %% [markdown]
-# All three steps are the same, $\varphi$ to two digits. But as published, $d\varphi/d\theta$ is **1, whatever α is: here that is first-order MAML**, with all the trouble of
-# chapter 04. At α = 0.25 the meta-gradient is twice as long as the true one, at 0.75 it points the other way. The reason is that $\log\pi$ of a normal
-# distribution has the same second derivative, $-1/\sigma^2$, for every action, and the advantages average to 0. All the curvature of
-# the return sits in *which actions are drawn*.
+# The step is the same in all three, $\varphi$ to two digits. But as published $d\varphi/d\theta$ is **1, whatever α is: here that is
+# first-order MAML**, with all the trouble of chapter 04. At α = 0.25 the meta-gradient is twice as long as the true one, at 0.75 it
+# points the other way. The reason: $\log\pi$ of a normal distribution has the same second derivative, $-1/\sigma^2$, for every
+# action, and the advantages average to 0. All the curvature of the return lies in *which actions are drawn*.
 #
-# The last lines show a remedy. $e^{\log\pi - c}$ with $c = \log\pi$ held fixed is always 1, and its first derivative is that of $\log\pi$. But its second
-# has $(\nabla\log\pi)^2$ in it, too, and this is just what the missing part is made of. It is the idea of **DiCE** (Foerster et al. 2018),
-# for whole trajectories a little more is to be done. So it is one line; the price is noise: the new term is a product of two scores, and needs many walks. **ProMP** (Rothfuss et al. 2019)
-# gives up a little exactness for far less noise. And with *finitely* many walks, as ours, one more thing counts: a θ that explores so that its twenty walks
-# teach more (Stadie et al. 2018; Al-Shedivat et al. 2018 derived the full gradient). [Exercise 13.7](../exercises/13_robots.ipynb) asks you to write the
-# term down.
+# The last lines show a remedy. $e^{\log\pi - c}$, with $c = \log\pi$ held fixed, is always 1, and its first derivative is that of
+# $\log\pi$. But its second derivative has $(\nabla\log\pi)^2$ in it as well, and just that is the missing part. This is the idea
+# of **DiCE** (Foerster et al. 2018); whole trajectories need a little more than this one line. Its price is noise: products of two scores need many
+# walks. **ProMP** (Rothfuss et al. 2019) gives up a little exactness for far less noise. And with *few* walks, such as our twenty, one more
+# thing counts: a θ may explore so that its few walks *teach more*. Al-Shedivat et al. (2018) and Stadie et al. (2018) have that term; [exercise
+# 13.7](../exercises/13_robots.ipynb) asks you to write it down.
 #
-# Does it matter for the point in the plane? A network's mean $\mu_\theta(s)$ has curvature of its own, which the published meta-gradient does see, and
-# it beat FOMAML above. How much better still the full gradient would be, we have not measured.
+# Does it matter for the point in the plane? There $\mu_\theta(s)$ is a network and has curvature of its own. That, the published
+# meta-gradient does see, and it beat FOMAML above. How much better the full gradient would be, we have not measured.
 
 # %% [markdown]
 # PART B
@@ -577,7 +583,7 @@ for alpha in (0.25, 0.75):
 # - Twenty walks that hardly know a direction, and the same twenty with reward to go and a baseline, which do.
 # - MAML's published returns after one to three steps, −11.68, −3.33 and −3.23, and ours: −10.7, −4.2 and −2.7.
 # - A pretrained policy that loses by 7 at MAML's rate, by 1 at its own, and leads in the median after three steps.
-# - A third step that is too large at half the first one's rate.
+# - A first step that knows the direction of the goal and not its distance, and a third one that is too large at half the rate of the first.
 # - A meta-gradient that leaves out exploration, and on one problem is exactly that of FOMAML.
 #
 # Of part (b): TODO_B
