@@ -81,6 +81,7 @@ _WHERE = {  # module: its public names
     "chapters.maml_in_pytorch": "nine_suspects six_curves where_bugs_cut",
     "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",
     "chapters.few_shot_images": "an_episode accuracies by_company be_the_classifier",
+    "chapters.navigation": "return_against_rate reach_against_distance walk_to_a_goal",
     "chapters.language": "five_boxes gained_or_lost",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}

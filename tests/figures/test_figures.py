@@ -52,6 +52,15 @@ def classifier():
     return mt.MAML(mt.Conv4(5, filters=4), F.cross_entropy, inner_lr=0.4)
 
 
+def walker(seed=0):
+    import torch
+
+    from maml_edu.pytorch.policy import Policy, PolicyGradient
+
+    torch.manual_seed(seed)
+    return PolicyGradient(Policy(hidden=(4,)))
+
+
 RUNGS = {"loop": (2e3, 5e8), "vmap": (4e4, 3e9), "back-walk": (2e4, 2.9e9), "native": (4e7, 3e10)}
 ACCURACIES = {"MAML": (0.9, 0.02), "pixels": (0.4, 0.03)}
 
@@ -125,6 +134,12 @@ FIGURES = {
     "accuracies": lambda f: f(ACCURACIES, "MAML is above the pixels", 0.2, ours=("MAML",)),
     "by_company": lambda f: f(ACCURACIES, "Company decides about the answer", 0.2, alone=0.88),
     "be_the_classifier": lambda f: f(classifier(), images(), questions=3),
+    # Chapter 13
+    "return_against_rate": lambda f: f(
+        [0.2, 0.4], {"maml": ("MAML", [-20, -11]), "baseline": ("pretrained", [-12, -0.0])}
+    ),
+    "reach_against_distance": lambda f: f([0.2, 0.4], {"maml": ("MAML", [0.4, 0.41])}),
+    "walk_to_a_goal": lambda f: f(walker(0), walker(1), trajectories=3),
     # Chapter 14
     "five_boxes": lambda f: f(ref.mlp_init(np.random.default_rng(0), (64, 8, 5)), 1.0),
     "gained_or_lost": lambda f: f({"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains"),

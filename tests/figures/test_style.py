@@ -15,6 +15,8 @@ LINES = [
     ("high", "low", "path", "neutral"),
     ("path", "surface", "neutral"),
     ("support_loss", "query_loss", "after", "maml", "first_order", "path", "neutral"),
+    ("baseline", "path", "neutral"),
+    ("maml", "baseline", "after", "neutral"),
     ("stretched", "shrunk", "reversed", "runaway", "before", "maml", "path", "neutral"),
 ]
 MARKS = [
