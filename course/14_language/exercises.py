@@ -255,7 +255,55 @@ check("14.dual_scores", dual_scores, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 14.5 A table that compares
+# ## 14.5 A baseline that is tuned as hard
+#
+# *difficulty 2/5 · 10 minutes · 3 points*
+#
+# A network whose settings were searched for a week beats any baseline that had to take the first setting at hand, and the table says
+# nothing about the methods. So logistic regression gets a grid of settings as well, and chooses on the same validation domains as
+# the network. Its scores on the validation episodes and on the test episodes are there. Choose the setting with the highest mean
+# accuracy over the *validation* episodes (no two are level), and give its accuracy in each *test* episode. Accuracy is the share of queries
+# whose own class has the largest score.
+
+
+# %% nbgrader={"grade": false, "grade_id": "logistic_baseline", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def logistic_baseline(val_scores, val_labels, test_scores, test_labels):
+    """(setting, accuracies): the name of the chosen setting, and its accuracy in each test episode, (episodes,).
+
+    val_scores, test_scores: {setting: scores (episodes, queries, ways)}, the same settings in both, in any order.
+    val_labels, test_labels (episodes, queries): whole numbers 0 … ways − 1. There may be more episodes in one than
+    in the other.
+    """
+    ### BEGIN SOLUTION
+    right = lambda scores, labels: (scores.argmax(axis=2) == labels).mean(axis=1)  # (episodes,)
+    chosen = max(val_scores, key=lambda name: right(val_scores[name], val_labels).mean())
+    return chosen, right(test_scores[chosen], test_labels)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check_logistic_baseline", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("14.logistic_baseline", logistic_baseline)
+### BEGIN HIDDEN TESTS
+check("14.logistic_baseline", logistic_baseline, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Two stages, and the test has no part in the first. Look the setting up by its *name*.
+# </details>
+# <details><summary>Hint 2: a similar case</summary>
+#
+# The runner with the best mean time of the trials, and their times in the race:
+#
+# ```python
+# chosen = min(trials, key=lambda name: np.mean(trials[name]))
+# chosen, race[chosen]
+# ```
+# </details>
+
+# %% [markdown]
+# ## 14.6 A table that compares
 #
 # *difficulty 3/5 · 12 minutes · 3 points*
 #
@@ -310,7 +358,7 @@ check("14.paired_table", paired_table, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 14.6 In your own words
+# ## 14.7 In your own words
 #
 # *difficulty 3/5 · 10 minutes · 2 points, read by a person*
 #
