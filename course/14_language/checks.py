@@ -121,6 +121,14 @@ def _wrong_groups(texts, size, lengths):
         "split(' ') makes an empty word of two spaces in a row: split() does not": made(
             _from_words(" ", " ", split=lambda text: text.split(" "))
         ),
+        "shorter groups at the end of a word are taken as well: w[i : i + n] has fewer than n letters there": made(
+            lambda text, lengths: [
+                f" {word} "[i : i + n]
+                for word in text.casefold().split()
+                for n in lengths
+                for i in range(len(word) + 2)
+            ]
+        ),
         "the text is not case-folded: capitals count as other letters": made(
             _from_words(" ", " ", str)
         ),
@@ -160,6 +168,9 @@ def _wrong_bins(texts, size, lengths):
         "the entries are divided by the sum of their sizes: divide by the root of the sum of squares": (
             _scaled(raw, 1)
         ),
+        "the entries are divided by the sum of squares: divide by the root of it": (
+            raw / np.maximum(np.square(raw).sum(axis=1, keepdims=True), 1)
+        ),
         "all rows are divided by one number: each text has a length of its own": (
             raw / np.linalg.norm(raw)
         ),
@@ -179,7 +190,7 @@ def _as_if_hashed(got, right):
     """Whether each text has counts of length 1, in about as many bins as it should, and hardly in the same."""
     if got.shape != right.shape:
         return False
-    if right.shape[1] > 100 and ((got != 0) & (right != 0)).sum() > 0.5 * (right != 0).sum():
+    if right.shape[1] > 100 and ((got != 0) & (right != 0)).sum() > 0.4 * (right != 0).sum():
         return False
     norms, wanted = (np.linalg.norm(values, axis=1) for values in (got, right))
     if not np.allclose(norms, wanted, 0, 1e-4):
@@ -192,8 +203,9 @@ def _as_if_hashed(got, right):
 
 
 OTHER_DOMAINS = (
-    "whole domains are held out, and as many as asked for, but others than everybody else's: the order of a set "
-    "differs from process to process, so sort the names, then shuffle them once"
+    "whole domains are held out, and as many as asked for, but others than the recipe gives: sort the different "
+    "names, shuffle them once with permutation(), and take the first ones. (The order of a set differs from "
+    "process to process)"
 )
 
 
@@ -220,7 +232,7 @@ def _as_list(part):
 
 
 def _shelf(rng, count, test, val):
-    """(domains, intents) of sentences that do not lie sorted, and a seed; each wrong choice of domains is another."""
+    """(domains, intents) of unsorted sentences, and a seed with which each wrong choice of domains is another."""
     names = [f"{_word(rng)}{i}" for i in rng.permutation(count)]
     domains, intents = [], []
     for name in names:
@@ -289,7 +301,10 @@ def _wrong_domains(domains, test, val, seed):
         "the validation domains are in training as well": _numbers(
             domains, {**first, "train": shuffled[test:]}
         ),
-        "the held-out domains are in training as well": _numbers(
+        "the test domains are in training as well": _numbers(
+            domains, {**first, "train": shuffled[:test] + shuffled[test + val :]}
+        ),
+        "the held-out domains are all in training as well": _numbers(
             domains, {**first, "train": names}
         ),
         "this is the older generator, np.random.seed: the same seed gives another order": held(
@@ -438,14 +453,16 @@ def _judge_counts(parts, ways, shots, queries, sentences):
         ("query", *parts[2:], queries),
     ):
         if len(numbers) != len(classes):
-            raise WrongAnswer(f"{name} and {name}_y do not have the same length")
+            raise WrongAnswer(
+                f"{name} and {name}_y do not have the same length. (Of several copies of a sentence, one stays)"
+            )
         if len(numbers) == count:
             raise WrongAnswer(
                 f"{name} holds as many sentences as one intent: it should be so many of each"
             )
         if len(numbers) != ways * count:
             raise WrongAnswer(
-                f"the {name} set has the wrong number of sentences",
+                f"the {name} set has the wrong number of sentences. (Of several copies of a sentence, one stays)",
                 f"it has {len(numbers)}; ways times the number per intent is {ways * count}",
             )
         if not np.array_equal(classes, np.repeat(np.arange(ways), count)):
@@ -596,17 +613,18 @@ def _softmax(scores, axis=1):
 def _primal(x, queries, labels, ways, alpha, penalty, steps, **changes):
     """The loop in W and b; `changes` make it a wrong one."""
     change = {
-        "count": len(labels), "offset": True, "offset_rate": 1.0, "offset_penalty": 0.0, "axis": 1,
-        "sign": 1.0, "squash": True,
+        "count": len(labels), "offset": True, "offset_rate": 1.0, "offset_penalty": 0.0,
+        "sign": 1.0, "squash": _softmax, "later": False, "b_first": False, "b_inside": 1.0,
     } | changes  # fmt: skip
     target, w, b = np.eye(ways)[labels], np.zeros((ways, x.shape[1])), np.zeros(ways)
     for _ in range(steps):
-        scores = x @ w.T + b
-        p = _softmax(scores, change["axis"]) if change["squash"] else scores
-        error = (p - target) / change["count"]
-        w = w - change["sign"] * alpha * (error.T @ x + penalty * w)
+        error = (change["squash"](x @ w.T + b * change["b_inside"]) - target) / change["count"]
         slope = error.sum(axis=0) * change["offset_rate"] + change["offset_penalty"] * b
         b = b - change["sign"] * alpha * slope * change["offset"]
+        if change["b_first"]:
+            error = (_softmax(x @ w.T + b) - target) / len(labels)
+        old, w = w, w - change["sign"] * alpha * error.T @ x
+        w = w - change["sign"] * alpha * penalty * (w if change["later"] else old)
     return queries @ w.T + b
 
 
@@ -644,7 +662,13 @@ def _wrong_slopes(*case):
         "the penalty pushes W away from 0: its sign is the wrong one": _primal(
             *start, -penalty, steps
         ),
+        "the penalty is taken after the step, of the new W: both parts of the gradient belong to the same W": (
+            _primal(*case, later=True)
+        ),
         "b is not learned": _primal(*case, offset=False),
+        "b takes its step first, and the errors for W are computed with the new b: one gradient, one step": (
+            _primal(*case, b_first=True)
+        ),
         "the gradients are summed over the support set: the loss is a mean": _primal(
             *case, count=1
         ),
@@ -673,11 +697,18 @@ def _wrong_loops(*case):
     right, x = _primal(*case), case[0]
     return {
         "the softmax is over the sentences: each sentence has probabilities over the classes": _primal(
-            *case, axis=0
+            *case, squash=partial(_softmax, axis=0)
+        ),
+        "the softmax is over all entries at once: each sentence has probabilities of its own": _primal(
+            *case, squash=partial(_softmax, axis=(0, 1))
+        ),
+        "each class has a sigmoid of its own: the softmax is asked for": _primal(
+            *case, squash=lambda scores: 1 / (1 + np.exp(-scores))
         ),
         "there is no softmax: this is least squares, not logistic regression": _primal(
-            *case, squash=False
+            *case, squash=lambda scores: scores
         ),
+        "b is left out of the scores of the support set": _primal(*case, b_inside=0.0),
         "the steps go uphill: the sign of α is the wrong one": _primal(*case, sign=-1.0),
         "gram is not used: the scores of the support set are gram @ A": _dual(
             *case, inner=np.eye(len(x))
@@ -689,6 +720,9 @@ def _wrong_loops(*case):
         ),
         "the errors stay those of the first step": _stale(*case),
         "these are probabilities: the scores before the softmax are asked for": _softmax(right),
+        "these are logarithms of probabilities: the scores before the softmax are asked for": np.log(
+            _softmax(right)
+        ),
         "these are class numbers: the scores are asked for": right.argmax(axis=1),
         "queries are the first axis, classes the second": right.T,
         "b is left out of the scores of the queries": _without_offset(*case),
@@ -715,38 +749,53 @@ def _without_offset(x, queries, labels, ways, alpha, penalty, steps):
 @exercise("14.logistic_baseline", points=3, minutes=10, difficulty=2)
 def logistic_baseline(answer, rng):
     """A baseline that is tuned as hard"""
-    for sizes in draw(rng, val=(6, 8), test=(9, 11), queries=(6, 9), ways=(3, 5)):
+    for sizes in draw(rng, val=(6, 8), test=(9, 11), queries=(9, 13), ways=(3, 5)):
         case = _grid(rng, *sizes)
         expect(answer(*case), _tuned(*case), partial(_wrong_choices, *case))
+
+
+# What each of eight settings is good for, on validation and on the test: best on the one (see _hits), best on the
+# other, best on both together, worst; where the test lists the first; best in one episode; lowest loss; nothing.
+LEAN = np.array([(0, -2), (-2, 2), (1, 1), (-3, 0), (0, 0), (0, 0), (0, 0), (0, 0)])
 
 
 def _grid(rng, val, test, queries, ways):
     """Scores of a grid of settings: each way of choosing one chooses another, and the test lists them otherwise."""
     settings = [f"α = {alpha}, {steps} steps" for alpha in (0.3, 1, 3, 10) for steps in (3, 10)]
-    names = [settings[i] for i in rng.permutation(len(settings))]
-    listed = [names[i] for i in rng.permutation(len(names))]
-    chosen = []
-    while len(set(chosen)) < 6:
-        hits = rng.integers(1, queries, (8, val + test))  # right answers of each setting
-        hits[rng.integers(8), rng.integers(val)] = queries  # one episode without an error
-        chosen = _choices(hits, val)
-        chosen += [names.index(listed[i]) for i in chosen[:1]]
-    sharp = int(rng.choice([i for i in range(8) if i not in chosen]))
+    names, listed = (list(map(str, rng.permutation(settings))) for _ in range(2))
+    other = listed.index(names[4])
+    listed[0], listed[other] = listed[other], listed[0]
+    hits, order = _hits(rng, val, test, queries), rng.permutation(8)
     out = []
     for shown, there in ((names, hits[:, :val]), (listed, hits[:, val:])):
         labels = rng.integers(ways, size=(there.shape[1], queries))
         scores = [_scores_with(rng, count, labels, ways) for count in there]
-        scores = [s if i == sharp else 30 * s for i, s in enumerate(scores)]
-        out += [{name: scores[names.index(name)] for name in shown}, labels]
+        scores = {name: (1 if i == 6 else 30) * scores[i] for i, name in enumerate(names)}
+        out += [{shown[i]: scores[shown[i]] for i in order}, labels]
     return tuple(out)
 
 
+def _hits(rng, val, test, queries):
+    """Right answers (settings, episodes) with the roles of LEAN."""
+    some = np.arange(val + test) < (val - 1) // 2
+    while True:
+        lean = np.repeat(LEAN, (val, test), axis=1) + rng.integers(-2, 3, (8, val + test))
+        lean[0] += 4 * some  # very good in some episodes: the highest mean, and no other
+        hits = np.clip(queries // 2 + lean, 1, queries - 1)
+        hits[5, rng.integers(val)] = queries  # no error
+        if _choices(hits, val) == [0, 1, 2, 5, 3]:
+            hits[:, :val] = hits[:, rng.permutation(val)]
+            return hits
+
+
 def _choices(hits, val):
-    """Which setting is best on validation, test, both, in one episode, and which is worst; [] if two are level."""
+    """Which setting is best on validation, test, both, in one episode, and the worst; [] if it is not clear."""
     means = [part.mean(axis=1) for part in (hits[:, :val], hits[:, val:], hits)]
     best = [*means, hits[:, :val].max(axis=1), -means[0]]
-    level = any(np.sum(values > values.max() - 1e-9) > 1 for values in best)
-    return [] if level else [int(values.argmax()) for values in best]
+    others = np.median(hits[:, :val], axis=1), means[0] - hits[:, :val].std(axis=1)
+    clear = all(np.sum(values > values.max() - 1e-9) == 1 for values in best)
+    apart = all(values.argmax() != means[0].argmax() for values in others)
+    return [int(values.argmax()) for values in best] if clear and apart else []
 
 
 def _scores_with(rng, hits, labels, ways):
@@ -939,7 +988,7 @@ def _wrong_tables(runs, baseline):
         "both are sorted by number, but the numbers are not the same ones: match them": _each(
             runs, baseline, sorted_but_not_matched
         ),
-        "the difference of two means, each over its own episodes: take the difference on each shared episode": (
+        "two means and two standard errors, each over its own episodes: take the differences on the shared ones": (
             _each(runs, baseline, lambda run, base: _apart(run[1], base[1]))
         ),
         "the shared episodes are right, but two standard errors are added in squares, as for other episodes: take "
@@ -981,6 +1030,32 @@ def _wrong_tables(runs, baseline):
                 _stats(_minus(run, base))[0],
                 _stats(_minus(run, base))[1] * float(np.sqrt(len(_minus(run, base)) / len(run[0]))),
             ),
+        ),
+        "the difference of two means, each over its own episodes: only those that both have can be compared": _each(
+            runs,
+            baseline,
+            lambda run, base: (run[1].mean() - base[1].mean(), _stats(_minus(run, base))[1]),
+        ),
+        "the standard error is that of the method's accuracies: take that of the differences": _each(
+            runs,
+            baseline,
+            lambda run, base: (_stats(_minus(run, base))[0], _stats(_shared(run, base)[0])[1]),
+        ),
+        "these are the methods' own accuracies: their differences from the baseline are asked for": _each(
+            runs, baseline, lambda run, base: _stats(run[1])
+        ),
+        "difference and half width are swapped": _each(
+            runs, baseline, lambda run, base: _stats(_minus(run, base))[::-1]
+        ),
+        "these are the two ends of the interval: its middle and half its width are asked for": _each(
+            runs,
+            baseline,
+            lambda run, base: (lambda mean, half: (mean - half, mean + half))(
+                *_stats(_minus(run, base))
+            ),
+        ),
+        "this is the whole width of the interval: half of it is asked for": _table(
+            runs, baseline, factor=2 * 1.96
         ),
         "these are relative differences: the plain difference is asked for": _each(
             runs,

@@ -134,6 +134,22 @@ def lengths_between(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: _groups(t, every)))
 
 
+@wrong_answer("14.letter_counts", says="shorter groups at the end of a word")
+def ends_too_short(texts, size, lengths):
+    def groups_of(text):
+        words = (f" {word} " for word in text.casefold().split())
+        return [w[i : i + n] for w in words for n in lengths for i in range(len(w))]
+
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="divided by the sum of squares")
+def without_the_root(texts, size, lengths):
+    counts = raw_counts(texts, size, lengths)
+    squares = (counts**2).sum(axis=1, keepdims=True)
+    return counts / np.where(squares == 0, 1, squares)
+
+
 @wrong_answer("14.letter_counts", says="each bin once; np.add.at adds all")
 def indexed_plus(texts, size, lengths):
     counts = np.zeros((len(texts), size))
@@ -269,7 +285,7 @@ def validation_in_training(domains, intents, test, val, seed):
     return _by(domains, order[:test], order[test : test + val], order[test:])
 
 
-@wrong_answer("14.hold_out_domains", says="the held-out domains are in training as well")
+@wrong_answer("14.hold_out_domains", says="the held-out domains are all in training as well")
 def everything_in_training(domains, intents, test, val, seed):
     order = _shuffled(sorted(set(domains)), seed)
     return _by(domains, order[:test], order[test : test + val], order)
@@ -298,10 +314,17 @@ def domain_after_domain(domains, intents, test, val, seed):
     }
 
 
-@wrong_answer("14.hold_out_domains", says="the order of a set differs from process to process")
+@wrong_answer("14.hold_out_domains", says="but others than the recipe gives")
 def order_of_a_set(domains, intents, test, val, seed):
     by_chance = sorted(set(domains), key=lambda name: zlib.crc32(name.encode()))
     return _cut(domains, _shuffled(by_chance, seed), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="the test domains are in training as well")
+def test_in_training(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    val_names = order[test : test + val]
+    return _by(domains, order[:test], val_names, [name for name in order if name not in val_names])
 
 
 @wrong_answer("14.hold_out_domains", says="masks of True and False")
@@ -501,6 +524,14 @@ def the_first_domain(texts, domains, intents, ways, shots, queries, seed):
 def with_lower(texts, domains, intents, ways, shots, queries, seed):
     key = lambda text: " ".join(text.lower().split())
     pool = _pool(texts, intents, key=key)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="Of several copies of a sentence, one stays")
+def no_copy_at_all(texts, domains, intents, ways, shots, queries, seed):
+    times = Counter(map(_same, texts))
+    alone = [i for i, text in enumerate(texts) if times[_same(text)] == 1]
+    pool = {intent: [i for i in alone if intents[i] == intent] for intent in intents}
     return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
 
 
@@ -711,6 +742,40 @@ def mean_of_everything(*case):
 def decay_apart(*case):
     alpha, penalty = case[4], case[5]
     return _loop(*case, slope=lambda error, a: error + penalty * a / alpha)
+
+
+@wrong_answer("14.dual_scores", says="b is left out of the scores of the support set")
+def b_at_the_end_only(gram, cross, labels, ways, alpha, penalty, steps):
+    a, b, target = np.zeros((len(labels), ways)), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        error = (_softmax(gram @ a) - target) / len(labels)
+        a, b = a - alpha * (error + penalty * a), b - alpha * error.sum(axis=0)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="the penalty is taken after the step")
+def shrunk_afterwards(*case):
+    alpha, penalty = case[4], case[5]
+    return _loop(*case, slope=lambda error, a: error + penalty * (a - alpha * error))
+
+
+@wrong_answer("14.dual_scores", says="b takes its step first")
+def b_first(gram, cross, labels, ways, alpha, penalty, steps):
+    a, b, target = np.zeros((len(labels), ways)), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        b = b - alpha * (_softmax(gram @ a + b) - target).mean(axis=0)
+        a = a - alpha * ((_softmax(gram @ a + b) - target) / len(labels) + penalty * a)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="each class has a sigmoid of its own")
+def sigmoids(*case):
+    return _loop(*case, p_of=lambda scores: 1 / (1 + np.exp(-scores)))
+
+
+@wrong_answer("14.dual_scores", says="these are logarithms of probabilities")
+def log_probabilities(*case):
+    return np.log(_softmax(_loop(*case)))
 
 
 @right_answer("14.dual_scores", why="single precision throughout")
@@ -934,7 +999,7 @@ def sorted_by_number(runs, baseline):
     return _made(runs, baseline, of_two)
 
 
-@wrong_answer("14.paired_table", says="each over its own episodes")
+@wrong_answer("14.paired_table", says="two means and two standard errors")
 def two_means(runs, baseline):
     def of_two(run, base):
         (a, half), (b, other) = _said(run[1]), _said(base[1])
@@ -1010,6 +1075,41 @@ def median_of_differences(runs, baseline):
         return float(np.median(minus)), _said(minus)[1]
 
     return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="only those that both have can be compared")
+def means_of_all(runs, baseline):
+    def of_two(run, base):
+        return run[1].mean() - base[1].mean(), _said(_minus(run, base))[1]
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="that of the method's accuracies")
+def error_of_the_method(runs, baseline):
+    def of_two(run, base):
+        return _said(_minus(run, base))[0], _said(_shared(run, base)[0])[1]
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="these are the methods' own accuracies")
+def nothing_is_compared(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(run[1]))
+
+
+@wrong_answer("14.paired_table", says="the two ends of the interval")
+def ends_of_the_interval(runs, baseline):
+    def of_two(run, base):
+        mean, half = _said(_minus(run, base))
+        return mean - half, mean + half
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="the whole width of the interval")
+def whole_width(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), factor=2 * 1.96))
 
 
 @right_answer("14.paired_table", why="np.intersect1d with the places of the shared episodes")
