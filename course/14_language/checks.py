@@ -471,7 +471,7 @@ def _judge_counts(parts, ways, shots, queries, sentences):
             )
         if numbers.min() < 0 or numbers.max() >= sentences:
             raise WrongAnswer(
-                f"there is no sentence of some number in {name}: they are counted from 0"
+                f"some number in {name} is that of no sentence: they are numbered from 0"
             )
 
 
