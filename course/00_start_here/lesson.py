@@ -29,7 +29,7 @@
 # | | 12 · What did it learn? | Fast adaptation or good features? | to come |
 # | **4** | *Out into the world* | | |
 # | | 13 · Robots | Can a body that changes be learned again in seconds? | to come |
-# | | 14 · Language | How few examples make a new intent? | to come |
+# | | [14 · Language](14_language.ipynb) | How few examples make a new intent? | [14](../exercises/14_language.ipynb) |
 # | | 15 · Other frameworks | Keras and JAX: the same meta-gradient? | to come |
 # | | 16 · Your own | What will your tasks be? | to come |
 
@@ -350,7 +350,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # - Optimisers (`ref.sgd`, `ref.momentum`, `ref.adam`, PyTorch's own) do not know what they optimise: their step size is `lr`.
 # - A learner that was made with `inner_steps` may adapt for another number of them: `steps` in `learner.adapt` and `evaluate`.
 # - `tasks` is a *family* of tasks when it is handed to `meta_train` or `evaluate`, and a number in `sample(rng, tasks=25)`.
-# - Some letters have a second meaning. In "N-way K-shot" (10) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
+# - Some letters have a second meaning. In "N-way K-shot" (10, 14) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
 #   points. In 07 $\varphi_i$ is the $\varphi$ of task $i$. In 10 $\beta_\text{offset}$ is no step size.
 
 # %% [markdown]
@@ -503,12 +503,15 @@ print(
 # - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
 # - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07).
 # - **batch norm**: a layer that shifts and scales its inputs by the mean and variance of the batch (10).
+# - **bin**: one of a fixed number of places in which letter groups are counted; a hash says which (14).
 # - **bootstrap**: drawing from a test again and again, with replacement, to see how sure its median is (03).
 # - **broadcasting**: NumPy's use of one number in place of many; on the way back these parts are summed (02).
+# - **centroid**: the mean of the support examples of a class; the nearest one gives the answer (14).
 # - **condition number**: largest curvature over smallest; how elongated a ravine is (01).
 # - **confidence interval**: a range that contains the true value in, say, 95 of 100 repetitions (00).
 # - **coverage**: how often an interval contains the truth (03).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
+# - **domain**: a place of life, such as a library, whose intents share their words (14).
 # - **eigenvalue**, **eigenvector**: a matrix only stretches its eigenvector, by the eigenvalue (01).
 # - **episode**: another word for a task as it is drawn: a support set and a query set (03).
 # - **fine-tuning**: further training, on a new task, of a network trained on others (10).
@@ -517,6 +520,7 @@ print(
 # - **Gauss–Newton part**: the part of a Hessian that is made of first derivatives of the network (05).
 # - **gradient**: the slopes of a loss, one for each parameter (00).
 # - **gradient descent**: repeated steps against the gradient (01).
+# - **hash**: a number made of letters that looks random and is the same on every machine (14).
 # - **head**: the last layer of a network that classifies; what is before it is the body (10).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
 # - **Hessian-vector product**: the Hessian times a vector, worked out without the Hessian (05).
@@ -524,8 +528,10 @@ print(
 # - **inner loop**: the K inner steps of one task (00).
 # - **inner rate**: α, the step size of an inner step (00).
 # - **inner step**: one gradient step on a task's support set (00).
+# - **intent**: what somebody wants who types a request: a class of sentences (14).
 # - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
 # - **leak**: a way in which the test takes part in making its own result (03).
+# - **letter group**: a few neighbouring letters of a word, with its borders; elsewhere an *n-gram of characters* (14).
 # - **loss**: a number that says how badly parameters do; smaller is better (00).
 # - **median**: the value that half of the numbers lie below (00).
 # - **meta-batch**: the tasks over which one outer step averages (00).
