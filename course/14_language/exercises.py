@@ -27,8 +27,8 @@ from maml_edu.checks import check
 # 4. The group adds +1 to its bin if the hash is at least $2^{31}$, and −1 if it is not.
 # 5. At the end, scale the vector to length 1. A vector of zeros stays as it is.
 #
-# (The library's `hashed_ngrams` does the same; it also makes one letter of the ways in which Unicode can write it, which you may
-# leave out.)
+# (The library's `hashed_ngrams` does the same. It also unites the ways in which Unicode can write one letter, by NFKC; you may leave
+# that out.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "letter_counts", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -320,7 +320,7 @@ check("14.logistic_baseline", logistic_baseline, hidden=True)
 #
 # Several methods were tested on episodes of several kinds, "5-way 1-shot" and so on. Each episode has a number. The runs list the episodes in
 # different orders, and some runs broke off early. Compare each method with a baseline *on the same episodes*: some are hard for every
-# method, and the difference on each episode does not see that.
+# method, and a difference taken on each episode leaves that out.
 
 
 # %% nbgrader={"grade": false, "grade_id": "paired_table", "locked": false, "schema_version": 3, "solution": true, "task": false}
