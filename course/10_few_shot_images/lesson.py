@@ -1025,5 +1025,5 @@ else:
 # - Ioffe & Szegedy (2015), *Batch Normalization*, arXiv 1502.03167. What it was made for.
 #
 # **Next:** [the exercises of this chapter](../exercises/10_few_shot_images.ipynb) ·
-# [14 · Language](14_language.ipynb), the same tasks with sentences · back to
+# [13 · Robots](13_robots.ipynb), a task without any right answers · back to
 # [the map of the course](../notebooks/00_start_here.ipynb)
