@@ -28,8 +28,8 @@
 # | | 11 · The MAML family | What can be left out? | to come |
 # | | 12 · What did it learn? | Fast adaptation or good features? | to come |
 # | **4** | *Out into the world* | | |
-# | | 13 · Robots | Can a body that changes be learned again in seconds? | to come |
-# | | 14 · Language | How few examples make a new intent? | to come |
+# | | [13 · Robots](13_robots.ipynb) | Can a body that changes be learned again in seconds? | [13](../exercises/13_robots.ipynb) |
+# | | [14 · Language](14_language.ipynb) | How few examples make a new intent? | [14](../exercises/14_language.ipynb) |
 # | | 15 · Other frameworks | Keras and JAX: the same meta-gradient? | to come |
 # | | 16 · Your own | What will your tasks be? | to come |
 
@@ -319,7 +319,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family (11, to come) |
 #
 # *Model-agnostic* means: MAML needs to know nothing about the network and the loss except their gradients. That **buys**
-# generality: the ten lines above stay the same for regression, classification and robots (13, to come); and what runs on a new
+# generality: the ten lines above stay the same for regression, classification and robots (13); and what runs on a new
 # task is plain gradient descent, so more steps go on helping, often even on tasks a little outside the family.
 # It **costs** derivatives of derivatives (04, 05), memory that grows with the inner steps (06, 09), an α that must be right
 # (01, 04); and it makes no use of what one *does* know. For classes, comparing is cheaper and often as good or better:
@@ -350,8 +350,11 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # - Optimisers (`ref.sgd`, `ref.momentum`, `ref.adam`, PyTorch's own) do not know what they optimise: their step size is `lr`.
 # - A learner that was made with `inner_steps` may adapt for another number of them: `steps` in `learner.adapt` and `evaluate`.
 # - `tasks` is a *family* of tasks when it is handed to `meta_train` or `evaluate`, and a number in `sample(rng, tasks=25)`.
-# - Some letters have a second meaning. In "N-way K-shot" (10) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
-#   points. In 07 $\varphi_i$ is the $\varphi$ of task $i$. In 10 $\beta_\text{offset}$ is no step size.
+# - Some letters have a second meaning. In "N-way K-shot" (10, 14) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
+#   points. In 07 $\varphi_i$ is the $\varphi$ of task $i$. In 10 $\beta_\text{offset}$ is no step size. In 13 $r$ is a
+#   reward, $R$ a return, $A_t$ an advantage (above, $A$ is the height of a wave), $b$ a baseline, $\gamma$ the discount, $\pi_\theta$ a policy, $\tau$ a
+#   trajectory, $\sigma$ a standard deviation and $H$ a horizon. In its part (b) $\theta$ is an angle, $\omega$ how fast it changes, $u$ the control and
+#   $\sigma$ the sign of a motor.
 
 # %% [markdown]
 # ## How exercises and checks work
@@ -499,33 +502,43 @@ print(
 #
 # - **Adam**: descent with momentum and a step size of its own for each parameter (00).
 # - **adapted parameters**: $\varphi$, what the inner loop makes of θ for one task (00).
+# - **advantage**: how much better an action turned out than what usually follows from there (13).
 # - **backpropagation**: how a program works out the gradient of what it computed, from the end to the start (02).
 # - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
-# - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07).
+# - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07); in 13 also the return that is
+#   expected anyway, taken away from what followed an action.
 # - **batch norm**: a layer that shifts and scales its inputs by the mean and variance of the batch (10).
+# - **bin**: one of a fixed number of places in which letter groups are counted; a hash says which (14).
 # - **bootstrap**: drawing from a test again and again, with replacement, to see how sure its median is (03).
 # - **broadcasting**: NumPy's use of one number in place of many; on the way back these parts are summed (02).
+# - **centroid**: the mean of the support examples of a class; the nearest one gives the answer (14).
 # - **condition number**: largest curvature over smallest; how elongated a ravine is (01).
 # - **confidence interval**: a range that contains the true value in, say, 95 of 100 repetitions (00).
 # - **coverage**: how often an interval contains the truth (03).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
+# - **discount**: $\gamma$, the factor by which a reward counts less with each step that it comes later (13).
+# - **domain**: a place of life, such as a library, whose intents share their words (14).
 # - **eigenvalue**, **eigenvector**: a matrix only stretches its eigenvector, by the eigenvalue (01).
-# - **episode**: another word for a task as it is drawn: a support set and a query set (03).
+# - **episode**: another word for a task as it is drawn: a support set and a query set (03); in 13 also one walk from start to end.
+# - **exploring**: acting partly by chance, to find out what a task is (13).
 # - **fine-tuning**: further training, on a new task, of a network trained on others (10).
 # - **first-order MAML**: MAML that leaves out the derivative of the inner step (04).
 # - **forward mode**: slopes carried from one input, or along one direction, to all results; one pass per input (02).
 # - **Gauss–Newton part**: the part of a Hessian that is made of first derivatives of the network (05).
 # - **gradient**: the slopes of a loss, one for each parameter (00).
 # - **gradient descent**: repeated steps against the gradient (01).
+# - **hash**: a number made of letters that looks random and is the same on every machine (14).
 # - **head**: the last layer of a network that classifies; what is before it is the body (10).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
 # - **Hessian-vector product**: the Hessian times a vector, worked out without the Hessian (05).
-# - **horizon**: the number of steps after which a step size is judged (06).
+# - **horizon**: the number of steps after which a step size is judged (06); in 13, the number of actions of an episode or a plan.
 # - **inner loop**: the K inner steps of one task (00).
 # - **inner rate**: α, the step size of an inner step (00).
 # - **inner step**: one gradient step on a task's support set (00).
+# - **intent**: what somebody wants who types a request: a class of sentences (14).
 # - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
 # - **leak**: a way in which the test takes part in making its own result (03).
+# - **letter group**: a few neighbouring letters of a word, with its borders; elsewhere an *n-gram of characters* (14).
 # - **loss**: a number that says how badly parameters do; smaller is better (00).
 # - **median**: the value that half of the numbers lie below (00).
 # - **meta-batch**: the tasks over which one outer step averages (00).
@@ -533,6 +546,7 @@ print(
 # - **meta-loss**: the mean over tasks of the query loss after adaptation (00).
 # - **meta-parameters**: θ, where every task starts from (00).
 # - **meta-training**: the outer loop, run until θ is good (00).
+# - **model-predictive control**: planning with a model, doing the first action of the best plan, and planning again (13).
 # - **momentum**: descent with a velocity that forgets slowly (01).
 # - **oracle**: a method that is told what the others must find out (03).
 # - **outer loop**: the repetition of outer steps (00).
@@ -540,20 +554,27 @@ print(
 # - **outer step**: one step of θ against the meta-gradient (00).
 # - **overfitting**: being good at the points one was trained on and bad between them (00).
 # - **paired difference**: two learners compared task by task (03).
+# - **policy**: what draws an action in each state; a network gives its probabilities (13).
+# - **policy gradient**: the gradient of the expected return, estimated from trajectories (13).
 # - **power iteration**: repeated products that turn a vector into the eigenvector of the largest |λ| (05).
 # - **pretrained**: trained in the ordinary way on all tasks at once, before a new one comes (03).
 # - **query loss**, **query set**: what the adapted parameters are judged on (00).
 # - **rate**: in 01, $|1 - \alpha\lambda|$, the fraction of a distance that a step leaves; elsewhere, as in *inner rate*, a step size (01).
 # - **Rayleigh quotient**: $v^\top H v / v^\top v$, the curvature of a loss along $v$ (05).
+# - **return**: the sum of the rewards of an episode (13).
 # - **reverse mode**: slopes carried from one output back to all inputs; one pass per output (02).
+# - **reward**: the number that tells after each action how well it went (13).
 # - **run away**: to end with an error far above what any task had before its first step (03).
 # - **second order**: the part of the meta-gradient that needs second derivatives (08).
 # - **shots**: support examples of a task, of each class if it has classes (00).
 # - **standard error**: how far a mean of so many numbers typically is from the true one (03).
 # - **step size**: what a gradient is multiplied by to make a step (01).
 # - **support loss**, **support set**: what a task is learned from (00).
+# - **surrogate**: a loss whose gradient is the policy gradient with the opposite sign (13).
 # - **tape**: the list of a program's operations, each with how to go back (02).
 # - **task**: one small learning problem with its two sets (00).
+# - **trajectory**: states, actions and rewards of an episode, from start to end (13).
+# - **transition**: a state, a control, and the state that came of it (13).
 # - **truncated meta-gradient**: the walk back from φ to θ, cut after some steps (06).
 # - **validation**: measuring on tasks that are set aside for choosing; the test comes after, once (03).
 # - **vmap**: PyTorch's way to run a function for all tasks at once (08).

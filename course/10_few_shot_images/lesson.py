@@ -1024,5 +1024,6 @@ else:
 #   arXiv 2003.03284. This chapter's question as a whole paper, with norms that do not look at the other queries.
 # - Ioffe & Szegedy (2015), *Batch Normalization*, arXiv 1502.03167. What it was made for.
 #
-# **Next:** [the exercises of this chapter](../exercises/10_few_shot_images.ipynb) · back to
+# **Next:** [the exercises of this chapter](../exercises/10_few_shot_images.ipynb) ·
+# [13 · Robots](13_robots.ipynb), a task without any right answers · back to
 # [the map of the course](../notebooks/00_start_here.ipynb)

@@ -1,11 +1,13 @@
 """Wrong answers that a learner of chapter 14 might give, and what each is told; then unusual right ones."""
 
+import hashlib
 import zlib
 from collections import Counter
 
 import numpy as np
 
 from maml_edu.checks.exercise import right_answer, wrong_answer
+from maml_edu.tasks import hashed_ngrams
 
 # ------------------------------------------------------------------ 14.1
 
@@ -50,7 +52,7 @@ def no_borders(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, "", "")))
 
 
-@wrong_answer("14.letter_counts", says="the border behind each word is missing")
+@wrong_answer("14.letter_counts", says="the last group of each word is missing")
 def a_border_in_front(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, " ", "")))
 
@@ -100,26 +102,83 @@ def each_group_once(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: set(_groups(t, lengths))))
 
 
-@wrong_answer("14.letter_counts", says="0 is divided by 0")
+@wrong_answer("14.letter_counts", says="a row of zeros stays one")
 def nothing_by_nothing(texts, size, lengths):
     counts = raw_counts(texts, size, lengths)
     with np.errstate(all="ignore"):
         return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
-@wrong_answer("14.letter_counts", says="the last group of every word is missing")
-def one_place_too_few(texts, size, lengths):
-    def groups_of(text):
-        words = (f" {word} " for word in text.casefold().split())
-        return [w[i : i + n] for w in words for n in lengths for i in range(len(w) - n)]
-
-    return _length_one(_counted(texts, size, groups_of))
-
-
 @wrong_answer("14.letter_counts", says="the same for all orders of the letters")
 def sum_of_letters(texts, size, lengths):
     code = lambda group: sum(map(ord, group))
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
+
+
+@wrong_answer("14.letter_counts", says="the text is not split into words")
+def groups_of_the_text(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _of_word(t.casefold(), lengths)))
+
+
+@wrong_answer("14.letter_counts", says="makes an empty word of two spaces in a row")
+def split_at_each_space(texts, size, lengths):
+    def groups_of(text):
+        return [g for w in text.casefold().split(" ") for g in _of_word(f" {w} ", lengths)]
+
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="take those in lengths alone")
+def lengths_between(texts, size, lengths):
+    every = range(min(lengths), max(lengths) + 1)
+    return _length_one(_counted(texts, size, lambda t: _groups(t, every)))
+
+
+@wrong_answer("14.letter_counts", says="shorter groups at the end of a word")
+def ends_too_short(texts, size, lengths):
+    def groups_of(text):
+        words = (f" {word} " for word in text.casefold().split())
+        return [w[i : i + n] for w in words for n in lengths for i in range(len(w))]
+
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="divided by the sum of squares")
+def without_the_root(texts, size, lengths):
+    counts = raw_counts(texts, size, lengths)
+    squares = (counts**2).sum(axis=1, keepdims=True)
+    return counts / np.where(squares == 0, 1, squares)
+
+
+@wrong_answer("14.letter_counts", says="each bin once; np.add.at adds all")
+def indexed_plus(texts, size, lengths):
+    counts = np.zeros((len(texts), size))
+    for row, text in zip(counts, texts, strict=True):
+        codes = np.array([_crc(group) for group in _groups(text, lengths)], np.int64)
+        row[codes % size] += np.where(codes >= 2**31, 1, -1)
+    return _length_one(counts)
+
+
+@wrong_answer("14.letter_counts", says="in other bins than those of zlib.crc32")
+def another_hash(texts, size, lengths):
+    code = lambda group: int(hashlib.md5(group.encode()).hexdigest()[:8], 16)
+    return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
+
+
+@right_answer("14.letter_counts", why="the library's own function, which the lesson uses")
+def by_the_library(texts, size, lengths):
+    return hashed_ngrams(texts, size, lengths)
+
+
+@right_answer("14.letter_counts", why="the hash as a signed number of 32 bits; an array of int32")
+def signed_hash(texts, size, lengths):
+    rows = []
+    for text in texts:
+        groups = [g for w in f" {text} ".casefold().split() for g in _of_word(f" {w} ", lengths)]
+        codes = np.array([_crc(group) for group in groups], np.uint32)
+        signs = np.where(codes.view(np.int32) < 0, 1, -1)
+        rows.append(np.bincount(codes % size, signs, size) if groups else np.zeros(size))
+    return [row / max(np.sqrt(row @ row), 1e-12) for row in rows]
 
 
 @right_answer("14.letter_counts", why="counts groups first, adds them up by np.add.at, in float32")
@@ -226,13 +285,13 @@ def validation_in_training(domains, intents, test, val, seed):
     return _by(domains, order[:test], order[test : test + val], order[test:])
 
 
-@wrong_answer("14.hold_out_domains", says="the held-out domains are in training as well")
+@wrong_answer("14.hold_out_domains", says="the held-out domains are all in training as well")
 def everything_in_training(domains, intents, test, val, seed):
     order = _shuffled(sorted(set(domains)), seed)
     return _by(domains, order[:test], order[test : test + val], order)
 
 
-@wrong_answer("14.hold_out_domains", says="return the numbers of the sentences")
+@wrong_answer("14.hold_out_domains", says="these are the names of the domains")
 def names_of_domains(domains, intents, test, val, seed):
     order = _shuffled(sorted(set(domains)), seed)
     parts = {"train": order[test + val :], "val": order[test : test + val], "test": order[:test]}
@@ -253,6 +312,50 @@ def domain_after_domain(domains, intents, test, val, seed):
         "val": numbers(order[test : test + val]),
         "test": numbers(order[:test]),
     }
+
+
+@wrong_answer("14.hold_out_domains", says="but others than the recipe gives")
+def order_of_a_set(domains, intents, test, val, seed):
+    by_chance = sorted(set(domains), key=lambda name: zlib.crc32(name.encode()))
+    return _cut(domains, _shuffled(by_chance, seed), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="the test domains are in training as well")
+def test_in_training(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    val_names = order[test : test + val]
+    return _by(domains, order[:test], val_names, [name for name in order if name not in val_names])
+
+
+@wrong_answer("14.hold_out_domains", says="masks of True and False")
+def masks(domains, intents, test, val, seed):
+    parts = _cut(domains, _shuffled(sorted(set(domains)), seed), test, val)
+    return {split: np.isin(np.arange(len(domains)), part) for split, part in parts.items()}
+
+
+@wrong_answer("14.hold_out_domains", says="this is the older generator")
+def older_generator(domains, intents, test, val, seed):
+    names, rng = sorted(set(domains)), np.random.RandomState(seed)
+    return _cut(domains, [names[i] for i in rng.permutation(len(names))], test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="they count intents of each domain")
+def some_intents_of_each(domains, intents, test, val, seed):
+    rng, order = np.random.default_rng(seed), {"test": [], "val": [], "train": []}
+    for domain in sorted(set(domains)):
+        there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+        there = [there[i] for i in rng.permutation(len(there))]
+        order["test"] += there[:test]
+        order["val"] += there[test : test + val]
+        order["train"] += there[test + val :]
+    return _by(intents, order["test"], order["val"], order["train"])
+
+
+@right_answer("14.hold_out_domains", why="shuffles a list in place, which gives the same order")
+def shuffled_in_place(domains, intents, test, val, seed):
+    names = sorted(set(domains))
+    np.random.default_rng(seed).shuffle(names)
+    return _cut(domains, names, test, val)
 
 
 @right_answer("14.hold_out_domains", why="np.unique and a rank for each domain; arrays")
@@ -379,7 +482,7 @@ def without_a_seed(texts, domains, intents, ways, shots, queries, seed):
     return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng())
 
 
-@wrong_answer("14.episode_of_text", says="taken in the order of the file")
+@wrong_answer("14.episode_of_text", says="come in the order of the file")
 def the_first_sentences(texts, domains, intents, ways, shots, queries, seed):
     pool, rng = _pool(texts, intents), np.random.default_rng(seed)
     domain = rng.choice(sorted(set(domains)))
@@ -415,6 +518,49 @@ def the_first_domain(texts, domains, intents, ways, shots, queries, seed):
     only = [intents[i] for i in keep]
     args = ([first[0]] * len(keep), only, ways, shots, queries)
     return _drawn(pool, *args, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="lower() leaves letters such as ß")
+def with_lower(texts, domains, intents, ways, shots, queries, seed):
+    key = lambda text: " ".join(text.lower().split())
+    pool = _pool(texts, intents, key=key)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="Of several copies of a sentence, one stays")
+def no_copy_at_all(texts, domains, intents, ways, shots, queries, seed):
+    times = Counter(map(_same, texts))
+    alone = [i for i, text in enumerate(texts) if times[_same(text)] == 1]
+    pool = {intent: [i for i in alone if intents[i] == intent] for intent in intents}
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="the same intents in all episodes")
+def the_first_intents(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})[:ways]
+    orders = [rng.permutation(pool[i]) for i in rng.permutation(there)]
+    support = [order[:shots] for order in orders]
+    query = [order[shots : shots + queries] for order in orders]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="the same support sentences in all episodes")
+def fixed_support(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    domain = rng.choice(sorted(set(domains)))
+    there = sorted({i for i, d in zip(intents, domains, strict=True) if d == domain})
+    chosen = rng.choice(there, ways, replace=False)
+    support = [pool[i][:shots] for i in chosen]
+    query = [rng.permutation(pool[i][shots:])[:queries] for i in chosen]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="and a sentence that stands in two intents is drawn")
+def nothing_is_cleaned(texts, domains, intents, ways, shots, queries, seed):
+    pool = _pool(texts, intents, both=False, copies=True)
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
 
 
 @right_answer(
@@ -581,6 +727,67 @@ def uphill(gram, cross, labels, ways, alpha, penalty, steps):
     return _loop(gram, cross, labels, ways, -alpha, penalty, steps)
 
 
+@wrong_answer("14.dual_scores", says="not half of it")
+def half_the_penalty(gram, cross, labels, ways, alpha, penalty, steps):
+    return _loop(gram, cross, labels, ways, alpha, penalty / 2, steps)
+
+
+@wrong_answer("14.dual_scores", says="only the cross-entropy is a mean")
+def mean_of_everything(*case):
+    n, penalty = len(case[2]), case[5]
+    return _loop(*case, slope=lambda error, a: error + penalty * a / n)
+
+
+@wrong_answer("14.dual_scores", says="the penalty is not multiplied by α")
+def decay_apart(*case):
+    alpha, penalty = case[4], case[5]
+    return _loop(*case, slope=lambda error, a: error + penalty * a / alpha)
+
+
+@wrong_answer("14.dual_scores", says="b is left out of the scores of the support set")
+def b_at_the_end_only(gram, cross, labels, ways, alpha, penalty, steps):
+    a, b, target = np.zeros((len(labels), ways)), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        error = (_softmax(gram @ a) - target) / len(labels)
+        a, b = a - alpha * (error + penalty * a), b - alpha * error.sum(axis=0)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="the penalty is taken after the step")
+def shrunk_afterwards(*case):
+    alpha, penalty = case[4], case[5]
+    return _loop(*case, slope=lambda error, a: error + penalty * (a - alpha * error))
+
+
+@wrong_answer("14.dual_scores", says="b takes its step first")
+def b_first(gram, cross, labels, ways, alpha, penalty, steps):
+    a, b, target = np.zeros((len(labels), ways)), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        b = b - alpha * (_softmax(gram @ a + b) - target).mean(axis=0)
+        a = a - alpha * ((_softmax(gram @ a + b) - target) / len(labels) + penalty * a)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="each class has a sigmoid of its own")
+def sigmoids(*case):
+    return _loop(*case, p_of=lambda scores: 1 / (1 + np.exp(-scores)))
+
+
+@wrong_answer("14.dual_scores", says="these are logarithms of probabilities")
+def log_probabilities(*case):
+    return np.log(_softmax(_loop(*case)))
+
+
+@right_answer("14.dual_scores", why="single precision throughout")
+def in_single_precision(gram, cross, labels, ways, alpha, penalty, steps):
+    gram, cross = np.float32(gram), np.float32(cross)
+    a, b = np.zeros((len(labels), ways), np.float32), np.zeros(ways, np.float32)
+    for _ in range(steps):
+        error = (_softmax(gram @ a + b) - np.eye(ways, dtype=np.float32)[labels]) / len(labels)
+        a, b = a - alpha * (error + penalty * a), b - alpha * error.sum(axis=0)
+    return cross @ a + b
+
+
 @right_answer(
     "14.dual_scores", why="finds vectors with these inner products, and takes the steps in W"
 )
@@ -631,6 +838,122 @@ def in_plain_loops(gram, cross, labels, ways, alpha, penalty, steps):
 # ------------------------------------------------------------------ 14.5
 
 
+def _share(scores, labels):
+    return (scores.argmax(axis=2) == labels).mean(axis=1)
+
+
+def _best(scores, labels, key=np.mean):
+    return max(scores, key=lambda name: key(_share(scores[name], labels)))
+
+
+@wrong_answer("14.logistic_baseline", says="chosen on the test domains")
+def tuned_on_the_test(val_scores, val_labels, test_scores, test_labels):
+    best = _best(test_scores, test_labels)
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="on validation and test together")
+def tuned_on_both(val_scores, val_labels, test_scores, test_labels):
+    labels = np.concatenate([val_labels, test_labels])
+    best = _best(
+        {name: np.concatenate([val_scores[name], test_scores[name]]) for name in val_scores}, labels
+    )
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="nobody could choose so without the answers")
+def best_of_each_episode(val_scores, val_labels, test_scores, test_labels):
+    shares = [_share(scores, test_labels) for scores in test_scores.values()]
+    return _best(val_scores, val_labels), np.max(shares, axis=0)
+
+
+@wrong_answer("14.logistic_baseline", says="the accuracies of the validation episodes")
+def reported_on_validation(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return best, _share(val_scores[best], val_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="the lowest cross-entropy")
+def by_the_loss(val_scores, val_labels, test_scores, test_labels):
+    def loss(name):
+        scores = val_scores[name]
+        top = scores.max(axis=2)
+        logs = top + np.log(np.exp(scores - top[..., None]).sum(axis=2))
+        return (logs - np.take_along_axis(scores, val_labels[..., None], 2)[..., 0]).mean()
+
+    best = min(val_scores, key=loss)
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="best in some single episode")
+def by_one_episode(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels, np.max)
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="the accuracies are those of the one in the same place")
+def accuracies_by_place(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    scores = list(test_scores.values())[list(val_scores).index(best)]
+    return best, _share(scores, test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="the name is that of the one in the same place")
+def name_by_place(val_scores, val_labels, test_scores, test_labels):
+    shares = np.array([_share(scores, val_labels).mean() for scores in val_scores.values()])
+    best = list(test_scores)[shares.argmax()]
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="this is the mean")
+def one_number(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return best, float(_share(test_scores[best], test_labels).mean())
+
+
+@wrong_answer("14.logistic_baseline", says="the numbers of right answers")
+def hits(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return best, (test_scores[best].argmax(axis=2) == test_labels).sum(axis=1)
+
+
+@wrong_answer("14.logistic_baseline", says="averaged over the settings")
+def mean_of_the_grid(val_scores, val_labels, test_scores, test_labels):
+    shares = [_share(scores, test_labels) for scores in test_scores.values()]
+    return _best(val_scores, val_labels), np.mean(shares, axis=0)
+
+
+@right_answer("14.logistic_baseline", why="one array of all settings, sorted by name")
+def by_stacking(val_scores, val_labels, test_scores, test_labels):
+    names = sorted(val_scores)
+    val, test = (np.stack([part[n] for n in names]) for part in (val_scores, test_scores))
+    place = (val.argmax(axis=-1) == val_labels).mean(axis=(1, 2)).argmax()
+    return np.array(names)[place], (test[place].argmax(axis=-1) == test_labels).mean(axis=-1)
+
+
+@right_answer("14.logistic_baseline", why="counts right answers in plain loops; a list of two")
+def by_counting(val_scores, val_labels, test_scores, test_labels):
+    def shares(scores, labels):
+        for episode, wanted in zip(scores.tolist(), labels.tolist(), strict=True):
+            told = [row.index(max(row)) for row in episode]
+            yield sum(a == b for a, b in zip(told, wanted, strict=True)) / len(wanted)
+
+    totals = {name: sum(shares(scores, val_labels)) for name, scores in val_scores.items()}
+    best = sorted(totals.items(), key=lambda item: -item[1])[0][0]
+    return [best, list(shares(test_scores[best], test_labels))]
+
+
+@right_answer("14.logistic_baseline", why="by the number of errors; the accuracies in float32")
+def by_errors(val_scores, val_labels, test_scores, test_labels):
+    errors = lambda scores, labels: np.count_nonzero(np.argsort(scores)[..., -1] - labels, axis=-1)
+    best = min(val_scores, key=lambda name: errors(val_scores[name], val_labels).sum())
+    missed = errors(test_scores[best], test_labels)
+    return best, np.float32(1) - missed.astype(np.float32) / test_labels.shape[1]
+
+
+# ------------------------------------------------------------------ 14.6
+
+
 def _made(runs, baseline, of_two):
     return {
         kind: {
@@ -676,7 +999,7 @@ def sorted_by_number(runs, baseline):
     return _made(runs, baseline, of_two)
 
 
-@wrong_answer("14.paired_table", says="each over its own episodes")
+@wrong_answer("14.paired_table", says="two means and two standard errors")
 def two_means(runs, baseline):
     def of_two(run, base):
         (a, half), (b, other) = _said(run[1]), _said(base[1])
@@ -718,7 +1041,7 @@ def one_standard_error(runs, baseline):
     return _made(runs, baseline, lambda run, base: _said(_minus(run, base), factor=1.0))
 
 
-@wrong_answer("14.paired_table", says="ddof=1")
+@wrong_answer("14.paired_table", says="these episodes are a sample, ddof=1")
 def of_all_there_is(runs, baseline):
     return _made(runs, baseline, lambda run, base: _said(_minus(run, base), ddof=0))
 
@@ -752,6 +1075,41 @@ def median_of_differences(runs, baseline):
         return float(np.median(minus)), _said(minus)[1]
 
     return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="only those that both have can be compared")
+def means_of_all(runs, baseline):
+    def of_two(run, base):
+        return run[1].mean() - base[1].mean(), _said(_minus(run, base))[1]
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="that of the method's accuracies")
+def error_of_the_method(runs, baseline):
+    def of_two(run, base):
+        return _said(_minus(run, base))[0], _said(_shared(run, base)[0])[1]
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="these are the methods' own accuracies")
+def nothing_is_compared(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(run[1]))
+
+
+@wrong_answer("14.paired_table", says="the two ends of the interval")
+def ends_of_the_interval(runs, baseline):
+    def of_two(run, base):
+        mean, half = _said(_minus(run, base))
+        return mean - half, mean + half
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="the whole width of the interval")
+def whole_width(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), factor=2 * 1.96))
 
 
 @right_answer("14.paired_table", why="np.intersect1d with the places of the shared episodes")
