@@ -55,7 +55,7 @@ OF_METHOD: dict[str, dict[str, dict[str, Any]]] = {  # what differs from MAML, b
     "intents": {
         "protonet": {"test_steps": 0},
     },
-    "navigation": {"fine-tuning": {"inner_lr": 1.0, "later_lr": 0.1}},
+    "navigation": {"fine-tuning": {"inner_lr": 0.35, "later_lr": 0.09}},
 }
 
 

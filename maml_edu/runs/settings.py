@@ -72,7 +72,7 @@ class Settings:
         None,
         TASKS,
         "Intents of an episode from all domains, which is easier, in place of one domain.",
-        none="no; yes with --hold-out intents of the course, which leaves too few in a domain",
+        none="no, but yes with --hold-out intents of the course, which leaves too few in a domain",
     )
     horizon: int | None = _setting(None, TASKS, "Steps after which a trajectory ends.")
 
