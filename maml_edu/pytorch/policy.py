@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 
 import numpy as np
 import torch
@@ -173,7 +172,7 @@ class PolicyGradient(MAML):
         **options,
     ):
         super().__init__(policy, surrogate, inner_lr, inner_steps, first_order, **options)
-        if not isinstance(later_lr, numbers.Real) or not 0 <= later_lr < math.inf:
+        if not isinstance(later_lr, (int, float)) or not 0 <= later_lr < math.inf:
             raise ValueError(f"later_lr must be a number ≥ 0; got {later_lr!r}.")
         self.later_lr = later_lr
         if self.inner_steps > 1:

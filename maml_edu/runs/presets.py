@@ -53,7 +53,11 @@ OF_METHOD: dict[str, dict[str, dict[str, Any]]] = {  # what differs from MAML, b
     "omniglot": _OF_METHOD_ON_IMAGES,
     "glyphs": _OF_METHOD_ON_IMAGES,
     "intents": {
-        "protonet": {"test_steps": 0},
+        "fomaml": {"inner_lr": 1.0},
+        "boil": {"inner_lr": 1.0},
+        "maml++": {"inner_lr": 1.0, "test_steps": None},
+        "imaml": {"inner_lr": 0.3, "inner_steps": 5, "test_steps": 5},
+        "protonet": {"meta_lr": 1e-2, "test_steps": 0},
     },
     "navigation": {"fine-tuning": {"inner_lr": 0.35, "later_lr": 0.09}},
 }

@@ -124,7 +124,13 @@ def _intents(settings, split, data_dir):
         )
     test, val = _HELD_OUT[what]
     mixed = what == ("intents", "course") if settings.mixed is None else settings.mixed
-    how = {"hold_out": what[0], "source": what[1], "test": test, "val": val, "mixed": mixed}
+    how: dict[str, Any] = {
+        "hold_out": what[0],
+        "source": what[1],
+        "test": test,
+        "val": val,
+        "mixed": mixed,
+    }
     return Intents(split, *_sizes(settings, split), **how, seed=settings.seed, data_dir=data_dir)
 
 

@@ -52,8 +52,15 @@ def test_options_stand_in_their_panels_in_order(help_of_train):
     ("queries", "sinusoids: as many as shots; omniglot, glyphs, intents: 5"),
     ("later_lr", "0.125 (fine-tuning: 0.09)"),
     ("hold_out", "domains"),
-    ("inner_lr", "sinusoids: 0.01; omniglot, glyphs: 2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4)"),
-    ("inner_steps", "sinusoids: 1; omniglot, glyphs: 1 (reptile, imaml: 5; maml++: 3)"),
+    (
+        "inner_lr",
+        "sinusoids: 0.01; omniglot, glyphs: 2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4); "
+        "intents: 3.0 (fomaml, boil, maml++: 1.0; imaml: 0.3); navigation: 0.5 (fine-tuning: 0.35)",
+    ),
+    (
+        "inner_steps",
+        "sinusoids, navigation: 1; omniglot, glyphs: 1 (reptile, imaml: 5; maml++: 3); intents: 3 (imaml: 5)",
+    ),
 ])  # fmt: skip
 def test_a_default_is_told_for_each_kind_of_tasks_and_for_methods_that_differ(name, expected):
     assert options.default_of(name) == expected
@@ -100,7 +107,7 @@ def test_a_run_gets_the_defaults_that_the_help_tells(tasks, method):
             assert text == setting.metadata["none"]
         else:
             value = {"True": "yes", "False": "no"}.get(str(value), value)
-            assert text == str(value).strip("()").replace(" ", "")
+            assert text == str(value).strip("(),").replace(" ", "")
 
 
 def test_widths_that_are_no_widths_are_refused():

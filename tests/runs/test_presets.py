@@ -56,7 +56,7 @@ def test_a_preset_is_the_published_protocol_and_a_run_gets_all_of_it(
     settings = runs.resolve(tasks, name, ways=ways, shots=shots)
     for setting, value in expected.items():
         assert getattr(settings, setting) == value, setting
-        assert settings.origin[setting] == name
+        assert settings.origin[setting] == ("you" if setting == "shots" else name)
     assert (settings.ways, settings.shots) == (ways, shots)
 
 
@@ -104,7 +104,13 @@ def test_the_defaults_of_each_method():
         "sinusoids": {},
         "omniglot": on_images,
         "glyphs": on_images,
-        "intents": ON_INTENTS,
+        "intents": {
+            "fomaml": {"inner_lr": 1.0},
+            "boil": {"inner_lr": 1.0},
+            "maml++": {"inner_lr": 1.0, "test_steps": None},
+            "imaml": {"inner_lr": 0.3, "inner_steps": 5, "test_steps": 5},
+            "protonet": {"meta_lr": 0.01, "test_steps": 0},
+        },
         "navigation": {"fine-tuning": {"inner_lr": 0.35, "later_lr": 0.09}},
     }
 
@@ -115,8 +121,9 @@ def test_the_defaults_of_everything_else():
         "rotations": None, "resize": None, "alphabets": None, "source": None, "hold_out": None, "mixed": None,
         "horizon": None, "net": "mlp", "hidden": [40, 40], "init": None,
         "filters": 64, "pool": "stride", "dtype": "float32", "method": "maml", "inner_lr": 0.01,
-        "inner_steps": 1, "later_lr": None, "engine": "auto", "precision": "float32", "iterations": 2000, "meta_batch": 25,
-        "meta_lr": 0.001, "optimiser": "adam", "schedule": "constant", "clip": None, "seed": 0,
+        "inner_steps": 1, "later_lr": None, "engine": "auto", "precision": "float32",
+        "iterations": 2000, "meta_batch": 25, "meta_lr": 0.001, "optimiser": "adam",
+        "schedule": "constant", "clip": None, "seed": 0,
         "validate_every": 1000, "validation_episodes": 200, "episodes": 600, "test_steps": None, "origin": {},
     }  # fmt: skip
 
