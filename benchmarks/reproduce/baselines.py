@@ -18,8 +18,8 @@ import torch.nn.functional as F
 import maml_edu.pytorch as mt
 from maml_edu import runs
 from maml_edu.pytorch.arguments import find_device
+from maml_edu.runs import problems
 from maml_edu.runs.folder import Folder
-from maml_edu.runs.problems import images_of
 from maml_edu.tasks import FewShotImages, TaskBatch
 
 RATES = (0.5, 2.0)  # tried for fine-tuning, on validation tasks
@@ -77,7 +77,7 @@ class Baseline:
 def tasks_of(ways, shots, split, options, source="omniglot"):
     """Episodes with five queries a class, as in the laptop recipe, rotations counting as classes."""
     settings = runs.resolve(source, ways=ways, shots=shots, rotations=True)
-    return images_of(settings, split, options.data_dir)
+    return problems.tasks_of(settings, split, options.data_dir)
 
 
 # ------------------------------------------------------------------ on pixels

@@ -202,11 +202,11 @@ def do(row: Row, seed: int, options):
 
 def tested_on(row: Row, settings, options):
     """The tasks of its test: its own test split, or those that the row names."""
-    from maml_edu.runs.problems import images_of
+    from maml_edu.runs.problems import tasks_of
 
     changes = {name: value for name, value in row.test.items() if name != "split"}
     settings = settings.changed(**changes) if changes else settings
-    return images_of(settings, row.test.get("split", "test"), options.data_dir)
+    return tasks_of(settings, row.test.get("split", "test"), options.data_dir)
 
 
 def sinusoids(name, own, options):

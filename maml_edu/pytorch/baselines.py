@@ -59,7 +59,11 @@ class ProtoNet(MAML):
         member = (support_y[:, None] == classes).to(keys.dtype)  # (shots, classes)
         count = member.sum(0)
         centres = member.T @ keys / count.clamp(min=1)[:, None]  # (classes, features)
-        return torch.where(count > 0, -squared_distances(queries, centres), -torch.inf)
+        return torch.where(count > 0, self.similarities(queries, centres), -torch.inf)
+
+    def similarities(self, queries, centres):
+        """−‖query − centre‖²: (queries, features), (classes, features) → (queries, classes)."""
+        return -squared_distances(queries, centres)
 
     def example_losses(self, theta, task):
         """The loss of ONE task at θ, with its graph."""
@@ -108,6 +112,17 @@ class NearestCentroid(ProtoNet):
 
     def __init__(self, loss=F.cross_entropy):
         super().__init__(Scale(), loss)
+
+
+class NearestAngle(NearestCentroid):
+    """The class mean at the smallest angle, the examples as they are: for counts of words or letter groups.
+
+    The logit of class k is 2 cos(x, c_k) − 2 = −‖x/‖x‖ − c_k/‖c_k‖‖², c_k the mean of the support examples of the
+    class. With one shot and examples of unit length it is `NearestCentroid`.
+    """
+
+    def similarities(self, queries, centres):
+        return super().similarities(F.normalize(queries, dim=1), F.normalize(centres, dim=1))
 
 
 class NearestNeighbour(NearestCentroid):

@@ -66,12 +66,17 @@ def evaluate(
     Meanwhile nothing is dropped out, and no buffer is written; batch norms use the batch at hand, unless
     their owner put them into eval mode. All tasks go side by side where the model allows it, else one after
     the other. Raises ValueError for bad arguments and for a metric that makes no sense.
+
+    A learner that predicts no targets is scored as its method `evaluated` says: a `PolicyGradient` by its returns.
     """
     check_learner_and_tasks(learner, tasks)
     if not is_count(episodes, 2):
         raise ValueError(
             f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
         )
+    if hasattr(learner, "evaluated"):
+        _refuse_what_is_about_predictions(metric, transductive)
+        return learner.evaluated(tasks, episodes, steps, seed)
     steps = learner.check_steps(learner.inner_steps if steps is None else checked_steps(steps))
     modes.refuse_unwritten_statistics(learner.model)
     rng, values, drawn = np.random.default_rng(seed), [], hashlib.blake2b(digest_size=8)
@@ -88,6 +93,15 @@ def evaluate(
             for numbers, group in batch.groups():
                 values[-1][list(numbers)] = scoring.of(group, bar)
     return Evaluation(scoring.name, np.concatenate(values), f"tasks {drawn.hexdigest()}")
+
+
+def _refuse_what_is_about_predictions(metric, transductive):
+    """ValueError for arguments that mean nothing if a learner predicts no targets."""
+    if metric is not None or not transductive:
+        raise ValueError(
+            "this learner predicts no targets, and says itself how it is scored: leave out metric= and "
+            "transductive=."
+        )
 
 
 def _drawn(tasks, rng, count) -> maml.TaskBatch:

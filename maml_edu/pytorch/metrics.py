@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-_RISES = {"accuracy": True, "mse": False, "loss": False}
-BUILT_IN = tuple(_RISES)
+BUILT_IN = ("accuracy", "mse", "loss")
+_RISES = {"accuracy": True, "mse": False, "loss": False, "return": True}  # the last: of a policy
 _BY_CLASS_AXIS = (F.cross_entropy, F.nll_loss)  # class scores (n, classes, …), labels (n, …)
 _MODULES_BY_CLASS_AXIS = (nn.CrossEntropyLoss, nn.NLLLoss)
 
@@ -29,7 +29,7 @@ class Metric(NamedTuple):
 
 
 def more_is_better(name: str) -> bool | None:
-    """Of a built-in metric; None for any other name, of which nobody has said."""
+    """Of a built-in metric and of returns; None for any other name, of which nobody has said."""
     return _RISES.get(name)
 
 

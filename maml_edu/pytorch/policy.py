@@ -29,6 +29,8 @@ from .precision import in_own_precision
 
 DISCOUNT = 0.99  # γ, as in the code of Finn et al.
 RIDGE = 1e-5  # added to the diagonal of the baseline's normal equations, as there
+LATER_LR = 0.125  # of the second step in the test, and of all later ones
+AT_ONCE = 100  # tasks that learn side by side in the test
 
 
 class Policy(nn.Module):
@@ -148,9 +150,10 @@ class PolicyGradient(MAML):
     With both sets of trajectories in hand the meta-gradient is MAML's own. It takes the exploring trajectories as
     given: that θ also decides where they go is left out, in the paper, too.
 
-    policy: a `Policy`. inner_steps: 1, or 0 for a policy that is trained on all goals without adapting. Other
-    arguments as for `MAML`. Trains with `meta_train` on `Navigation`; the meta-loss that is told is minus the mean
-    return of φ. Tested by `returns_after`.
+    policy: a `Policy`. inner_steps: 1, or 0 for a policy that is trained on all goals without adapting. later_lr:
+    the rate of the second inner step in the test, and of all later ones; the first has inner_lr. Other arguments as
+    for `MAML`. Trains with `meta_train` on `Navigation`; the meta-loss that is told is minus the mean return of φ.
+    `evaluate` scores it by its returns, as does `returns_after`, which takes a rate for each step.
 
         learner = PolicyGradient(Policy())
         mt.meta_train(learner, Navigation(trajectories=20), 100, meta_batch=20, meta_lr=0.01,
@@ -158,8 +161,20 @@ class PolicyGradient(MAML):
         returns_after(learner, Navigation(trajectories=20))
     """
 
-    def __init__(self, policy, inner_lr=0.5, inner_steps=1, first_order=False, **options):
+    def __init__(
+        self,
+        policy,
+        inner_lr=0.5,
+        inner_steps=1,
+        first_order=False,
+        *,
+        later_lr=LATER_LR,
+        **options,
+    ):
         super().__init__(policy, surrogate, inner_lr, inner_steps, first_order, **options)
+        if not isinstance(later_lr, (int, float)) or not 0 <= later_lr < math.inf:
+            raise ValueError(f"later_lr must be a number ≥ 0; got {later_lr!r}.")
+        self.later_lr = later_lr
         if self.inner_steps > 1:
             raise ValueError(
                 f"inner_steps must be 0 or 1 in training, as published; got {inner_steps}: each further step "
@@ -199,6 +214,21 @@ class PolicyGradient(MAML):
         """ValueError: a policy predicts no targets."""
         raise ValueError("a policy is tested by its returns: returns_after(learner, tasks).")
 
+    @in_own_precision
+    def evaluated(self, tasks, episodes, steps=None, seed=1) -> Evaluation:
+        """What `evaluate` gives for a policy: `returns_after` with inner_lr in the first step, then later_lr.
+
+        steps: None means one, also if training was without.
+        """
+        if not hasattr(tasks, "draw_goals"):
+            raise ValueError(f"a policy walks to goals: tasks must be a Navigation; got {tasks!r}.")
+        steps = max(1, self.inner_steps) if steps is None else self.check_steps(steps)
+        return returns_after(self, tasks, self.rates(steps), episodes, seed)
+
+    def rates(self, steps):
+        """The rate of each of so many steps in the test."""
+        return (self.inner_lr, *[self.later_lr] * (steps - 1))[:steps]
+
     def for_each_task(self, tasks):
         """θ with an axis of tasks in front."""
         return {name: p.expand(tasks, *p.shape) for name, p in self.detached().items()}
@@ -210,7 +240,7 @@ class PolicyGradient(MAML):
     def improved(self, phi, support, rate):
         """Each task's policy after one step of policy gradient on its examples, (tasks, …)."""
         step = lambda phi, x, y: maml.adapt(self.task_loss, phi, x, y, rate, 1)
-        return maml.detached(vmap(step)(phi, *support))
+        return maml.detached(vmap(step, chunk_size=AT_ONCE)(phi, *support))
 
 
 def returns_after(learner, tasks, rates=(0.5, 0.125, 0.125), episodes=100, seed=1) -> Evaluation:

@@ -9,9 +9,10 @@ Start with `run`, which takes `Settings`, and `load`, which returns what a run h
     learner, settings = runs.load("runs/mine")
     report = runs.evaluate(learner, runs.make_problem(settings).test)
 
-`settings` holds what an experiment is made of, `presets` published hyper-parameters by name, `problems` what
-can be trained and on what, `experiment` a run from beginning to end, `report` its test, `folder` its files,
-`commands` and `options` the command line. torch is imported when it is needed.
+`settings` holds what an experiment is made of, `families` what fits which tasks, `presets` published
+hyper-parameters by name, `problems` what can be trained and on what, `experiment` a run from beginning to end,
+`report` its test, `folder` its files, `commands` and `options` the command line. torch is imported when it is
+needed.
 """
 
 from .experiment import Outcome, run

@@ -22,10 +22,11 @@ from maml_edu.console import say
 
 from . import experiment
 from . import report as reports
+from .families import FAMILIES, family_of
 from .folder import Folder, latest, load, plain
 from .options import inner_steps, option, with_settings
 from .presets import DEFAULTS, PRESETS, find
-from .problems import images_of, make_problem
+from .problems import beside, make_learner, tasks_of
 from .settings import LOOK, TASKS, Settings, relevant, resolve
 
 _RUN = "Run"  # the last panel of the help
@@ -87,6 +88,10 @@ def train(
 ):  # fmt: skip
     """Meta-train a network on few-shot tasks, then test how it adapts to new ones.
 
+    [bold]sinusoids[/bold]: regression. [bold]omniglot[/bold], [bold]glyphs[/bold]: handwritten and
+    invented characters. [bold]intents[/bold]: sentences by what people want, of domains that training
+    has not seen. [bold]navigation[/bold]: a policy that walks to a hidden goal, by policy gradient.
+
     Everything goes into a folder: settings, history, curves, parameters, checkpoints.
     Ctrl-C stops after the current iteration; --resume goes on from there, to the same
     numbers as if nothing had happened.
@@ -100,6 +105,14 @@ def train(
       maml-edu train omniglot --ways 20 --shots 1 --preset finn2017    the published settings, for a GPU
 
       maml-edu train glyphs --method anil --iterations 2000    invented alphabets, no download
+
+      maml-edu train intents --shots 5    half a minute; the nearest centroid is told beside the result
+
+      maml-edu train intents --source clinc150    the sentences that others test on
+
+      maml-edu train navigation    a minute: returns after 0 to 3 steps of policy gradient
+
+      maml-edu train navigation --method fine-tuning    the same policy trained without inner steps
 
       maml-edu train --resume    go on with the latest run
 
@@ -173,7 +186,9 @@ def _announce(settings: Settings, preset, console: Console):
     console.print(table)
     if preset is not None:
         recipe = find(preset)
-        console.print(f"{recipe.name}: {recipe.source}. {recipe.note}", highlight=False)
+        console.print(
+            f"{recipe.name}: {recipe.source}. {recipe.note_on(settings.tasks)}", highlight=False
+        )
 
 
 def _print_outcome(outcome):
@@ -230,7 +245,10 @@ def evaluate(
     ] = None,
     split: Annotated[
         str | None,
-        option("train, val, test; omniglot: background and evaluation, too.", default="test"),
+        option(
+            "train, val, test; omniglot: background and evaluation, too. Not of sinusoids and navigation.",
+            default="test",
+        ),
     ] = None,
     ways: Annotated[int | None, option("N: only protonet can have another.")] = None,
     shots: Annotated[int | None, option("K.", default="as in training")] = None,
@@ -238,6 +256,13 @@ def evaluate(
         int | None, option("Queries of each class.", default="as in the run's test")
     ] = None,
     rotations: Annotated[bool | None, option("As for train.")] = None,
+    source: Annotated[str | None, option("Intents: other sentences, as for train.")] = None,
+    inner_lr: Annotated[
+        float | None, option("Navigation: rate of the first step.", default="as in the run")
+    ] = None,
+    later_lr: Annotated[
+        float | None, option("Navigation: rate of the steps after it.", default="as in the run")
+    ] = None,
     seed: Annotated[int, option("Of the tasks.", min=0)] = 1,
     data_dir: Annotated[Path | None, option("Folder of the data sets.", metavar="DIR")] = None,
     device: Annotated[str, option("auto, cpu, cuda …")] = "auto",
@@ -247,7 +272,7 @@ def evaluate(
     progress: Annotated[bool, option("Show a bar.")] = True,
     json: Annotated[bool, option("Print JSON, nothing else.", show_default=False)] = False,
 ):
-    """Adapt a trained network to new tasks: accuracy or loss after each number of inner steps.
+    """Adapt a trained network to new tasks: accuracy, loss or return after each number of inner steps.
 
     With batch norm in the network there are two answers, and both are given.
     [bold]transductive[/bold]: all queries of a task go through the network at once, as in the
@@ -260,6 +285,10 @@ def evaluate(
 
       maml-edu evaluate runs/glyphs-5way-1shot-maml --tasks omniglot --split evaluation
       trained on invented alphabets, tested on the twenty real ones
+
+      maml-edu evaluate runs/intents-5way-1shot-maml --source clinc150
+
+      maml-edu evaluate runs/navigation-20trajectories-maml --inner-lr 0.5 --later-lr 0.25 --episodes 100
     """
     _check_name(name)
     run = Folder(folder)
@@ -269,13 +298,24 @@ def evaluate(
         "shots": shots,
         "test_queries": queries,
         "rotations": rotations,
+        "source": source,
+        "inner_lr": inner_lr,
+        "later_lr": later_lr,
     }
     with _stdout_for_json(json):
         learner, settings = load(folder, which)
+        settings = _changed(settings, changes)
+        if (
+            inner_lr is not None or later_lr is not None
+        ):  # of a policy, whose network they do not touch
+            learner = make_learner(settings)
+            run.take_parameters(learner, which)
         learner.to(_device(device))
-        family = _family(settings, split, changes, data_dir or run.data_dir())
+        family = _family(settings, split, data_dir or run.data_dir())
         shown = inner_steps(steps) if steps else settings.test_steps
-        report = reports.evaluate(learner, family, episodes, shown, seed=seed, progress=progress)
+        without_training, notes = beside(settings, family)
+        how = {"seed": seed, "progress": progress, "beside": without_training, "notes": notes}
+        report = reports.evaluate(learner, family, episodes, shown, **how)
     if json:
         print(json_module.dumps(plain(report.as_json()), indent=1))
     else:
@@ -300,31 +340,41 @@ def _device(name):
     return find_device(name)
 
 
-def _family(settings: Settings, split, changes, data_dir):
-    """The tasks to test on: the run's own, or others that fit its network."""
+def _changed(settings: Settings, changes) -> Settings:
+    """The settings of a run for other tasks that fit its network. ValueError for what does not fit."""
     changes = {name: value for name, value in changes.items() if value is not None}
-    if changes.get("ways", settings.ways) != settings.ways and settings.method != "protonet":
+    if changes.get("tasks", settings.tasks) != settings.tasks:
+        changes = _other_tasks(settings, changes["tasks"]) | changes
+    changed = settings.changed(**changes)
+    for name in changes:
+        if not relevant(name, changed) or (name == "inner_lr" and changed.tasks != "navigation"):
+            option = "queries" if name == "test_queries" else name.replace("_", "-")
+            raise ValueError(
+                f"--{option} means nothing in a test on {changed.tasks}: leave it out."
+            )
+    if changed.ways != settings.ways and settings.method != "protonet":
         raise ValueError(
             f"the network of this run has an output for each of its {settings.ways} ways: leave --ways out."
         )
-    if changes.get("tasks", settings.tasks) != settings.tasks:
-        changes = _other_tasks(settings, changes["tasks"]) | changes
-    settings = settings.changed(**changes)
-    if settings.ways is None:
-        if split not in (None, "test"):
-            raise ValueError("sinusoids have no splits: leave --split out.")
-        return make_problem(settings).test
-    return images_of(settings, split or "test", data_dir)
+    return changed
+
+
+def _family(settings: Settings, split, data_dir):
+    """The tasks of a split to test on. ValueError if there are no splits."""
+    if split not in (None, "test") and not family_of(settings.tasks).has_splits:
+        raise ValueError(f"{settings.tasks} has no splits: leave --split out.")
+    return tasks_of(settings, split or "test", data_dir)
 
 
 def _other_tasks(settings: Settings, tasks) -> dict[str, Any]:
     """What changes with the tasks. ValueError if the network does not fit them."""
-    if "sinusoids" in (tasks, settings.tasks):
+    if tasks not in FAMILIES:
+        raise ValueError(f"--tasks must be one of {', '.join(FAMILIES)}; got {tasks!r}.")
+    takes, inputs = family_of(settings.tasks).inputs, family_of(tasks).inputs
+    if takes != inputs:
         raise ValueError(
-            f"the network of this run was made for {settings.tasks}, and does not fit {tasks}."
+            f"the network of this run takes {takes}, and does not fit {tasks} ({inputs})."
         )
-    if tasks not in DEFAULTS:
-        raise ValueError(f"--tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
     return {"rotations": DEFAULTS[tasks]["rotations"]}
 
 

@@ -201,7 +201,15 @@ def _test(folder: Folder, settings: Settings, learner, problem: Problem, progres
     """The test of the best parameters, also written to results.json and results.png."""
     episodes, steps = settings.episodes, settings.test_steps
     try:
-        report = evaluate(learner, problem.test, episodes, steps, progress=progress)
+        report = evaluate(
+            learner,
+            problem.test,
+            episodes,
+            steps,
+            progress=progress,
+            beside=problem.beside,
+            notes=problem.notes,
+        )
     except KeyboardInterrupt:
         say = "Training is done and saved; the test was stopped. To run it: maml-edu evaluate"
         print(say, folder.path, file=sys.stderr)

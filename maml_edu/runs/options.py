@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from .families import FAMILIES
 from .presets import DEFAULTS, defaults_for
-from .settings import METHODS, Settings, relevant
+from .settings import Settings, relevant
 
 
 def option(help: str, *, default: str = "", panel: str | None = None, **more) -> Any:
@@ -84,7 +85,7 @@ def default_of(name: str) -> str:
 
 def _default_on(tasks: str, name: str) -> str:
     """The same for one kind of tasks: "2.0 (imaml: 0.4)"; "" if the setting means nothing there."""
-    by_method = _grouped(METHODS, lambda method: _default_for(tasks, method, name))
+    by_method = _grouped(FAMILIES[tasks].methods, lambda method: _default_for(tasks, method, name))
     usual, *others = by_method or [""]
     exceptions = [f"{', '.join(by_method[text])}: {text}" for text in others]
     return f"{usual} ({'; '.join(exceptions)})" if exceptions else usual

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _TOGETHER, _ALONE = "transductive", "one query at a time"
@@ -18,11 +19,15 @@ class Report:
         if nothing in the model depends on the batch.
     tasks: what was tested on.
     steps: the numbers of inner steps that are shown.
+    beside: `mt.Evaluation` of what needs no training, on the same tasks, by its name.
+    notes: what has to be known, a line each.
     """
 
     ways: dict[str, Any]
     tasks: str
     steps: tuple[int, ...]
+    beside: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -34,17 +39,32 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Means and medians with their 95 % intervals, runaways and which figure to trust, in plain values."""
-        scores = {way: self._plain(result) for way, result in self.ways.items()}
-        return {
+        from maml_edu.pytorch.metrics import more_is_better
+
+        plain = {
             "metric": self.metric,
+            "more_is_better": more_is_better(self.metric),
             "tasks": self.tasks,
             "episodes": self.episodes,
             "steps": list(self.steps),
-            "scores": scores,
+            "scores": {way: self._plain(result, self.steps) for way, result in self.ways.items()},
+        }
+        if self.beside:
+            beside = {name: self._plain(result, (0,)) for name, result in self.beside.items()}
+            plain |= {"beside": beside, "minus_beside": self._plain_differences()}
+        return plain | ({"notes": list(self.notes)} if self.notes else {})
+
+    def _plain_differences(self):
+        """{what is beside: what the run scores more, task by task}."""
+        first = next(iter(self.ways.values()))
+        return {
+            name: self._plain(_minus(first, result), self.steps)
+            for name, result in self.beside.items()
         }
 
-    def _plain(self, result):
-        steps = list(self.steps)
+    @staticmethod
+    def _plain(result, steps):
+        steps = list(steps)
         low, high = result.median_ci95
         arrays = {"mean": result.mean, "ci95": result.ci95, "median": result.median}
         arrays |= {"median_low": low, "median_high": high, "runaways": result.runaways}
@@ -58,7 +78,8 @@ class Report:
         title = f"{self.metric} on {self.episodes} new tasks, with 95 % intervals"
         width = max(len(title), min(100, len(self.tasks)))
         look: dict[str, Any] = {"title_justify": "left", "box": None, "min_width": width}
-        caption = "\n".join([self.tasks, *self.remarks()])
+        lines = [self.tasks, *self.notes, *self._lines_beside(), *self.remarks()]
+        caption = "\n".join(lines)
         table = Table(title=title, caption=caption, caption_justify="left", **look)
         table.add_column("inner steps", justify="right")
         for way in self.ways:
@@ -72,6 +93,17 @@ class Report:
     def remarks(self) -> list[str]:
         """What has to be known beside the table."""
         return list(dict.fromkeys(r for result in self.ways.values() for r in result.remarks()))
+
+    def _lines_beside(self):
+        """What needs no training, and how much more the run scores after the last step, in words."""
+        first, last = next(iter(self.ways.values())), self.steps[-1]
+        after = f" after {last} inner steps" if last else ""
+        for name, result in self.beside.items():
+            gain = _minus(first, result)
+            mark = "" if gain.trust[last] == "mean" else " !"
+            points = f"{100 * gain.mean[last]:+.2f} ± {100 * gain.ci95[last]:.2f}{mark} points"
+            yield f"{name}: {self._score(result, 0)} on the same tasks"
+            yield f"this run{after}, compared with it: {points.replace('-', '−')}"
 
     def _columns(self):
         """Accuracies are told by their mean, as papers do; what has no bound by the median first."""
@@ -95,11 +127,13 @@ class Report:
                 middle = result.median[steps]
                 reach = abs(result.median_ci95[:, steps] - middle)
             ax.errorbar(steps, middle, yerr=reach, label=way, capsize=3, **look)
+        for name, result in self.beside.items():
+            ax.axhline(100 * result.mean[0], label=name, color="0.5", linestyle=":")
         ylabel = "accuracy (%)" if is_accuracy else f"{self.metric}, median"
         ax.set(xlabel="inner steps", ylabel=ylabel, title=self._headline(), xticks=steps)
         if not is_accuracy and all(result.median.min() > 0 for result in self.ways.values()):
             ax.set_yscale("log")
-        if len(self.ways) > 1:
+        if len(self.ways) + len(self.beside) > 1:
             ax.legend(frameon=False)
         return ax
 
@@ -117,8 +151,23 @@ class Report:
         return f"{self._score(first, last)} after {last} inner steps, {self.episodes} new tasks"
 
 
+def _minus(result, other):
+    """What a run scores more than something that is the same after any number of steps, task by task."""
+    again = dataclasses.replace(other, values=other.values[:, [0] * result.values.shape[1]])
+    return result - again
+
+
 def evaluate(
-    learner, tasks, episodes: int = 600, steps=None, *, seed=1, progress=False, alone=True
+    learner,
+    tasks,
+    episodes: int = 600,
+    steps=None,
+    *,
+    seed=1,
+    progress=False,
+    alone=True,
+    beside=None,
+    notes=(),
 ) -> Report:
     """Adapt to `episodes` new tasks and score the queries, all at once and one at a time.
 
@@ -128,6 +177,8 @@ def evaluate(
     progress: show a bar.
     alone: ask one query at a time as well, which takes long with many ways and shots. It is left out if no
         batch norm is in the model: it would make no difference.
+    beside: {name: learner without inner steps}, to be tested on the same tasks; accuracies alone.
+    notes: lines for the report.
 
     Raises ValueError as `mt.evaluate` does.
     """
@@ -148,4 +199,8 @@ def evaluate(
         ways = {way: asked(way) for way in ((_TOGETHER, _ALONE) if alone else (_TOGETHER,))}
     else:
         ways = {"score": asked(_TOGETHER)}
-    return Report(ways, repr(tasks), shown)
+    same = {"steps": 0, "seed": seed, "progress": progress}
+    others = {
+        name: mt.evaluate(other, tasks, episodes, **same) for name, other in (beside or {}).items()
+    }
+    return Report(ways, repr(tasks), shown, others, tuple(notes))

@@ -9,23 +9,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from .families import METHODS, family_of, refuse_what_does_not_fit
 from .presets import DEFAULTS, defaults_for, find
 
 FORMAT = 1  # of config.json
-METHODS = {  # name → class of maml_edu.pytorch
-    "maml": "MAML",
-    "fomaml": "FOMAML",
-    "reptile": "Reptile",
-    "anil": "ANIL",
-    "boil": "BOIL",
-    "meta-sgd": "MetaSGD",
-    "maml++": "MAMLpp",
-    "imaml": "IMAML",
-    "protonet": "ProtoNet",
-    "fine-tuning": "FineTuning",
-}
 # what may be another in a resumed run
-_MAY_CHANGE = ("iterations", "validation_episodes", "episodes", "test_steps", "engine")
+_MAY_CHANGE = ("iterations", "validation_episodes", "episodes", "test_steps", "later_lr", "engine")
 TASKS, NET, INNER, OUTER, LOOK = (
     "Tasks", "Network", "Inner loop", "Outer loop", "Validation and test",
 )  # fmt: skip
@@ -50,7 +39,11 @@ class Settings:
 
     tasks: str = _setting("sinusoids", TASKS, f"{', '.join(DEFAULTS)}.")
     ways: int | None = _setting(None, TASKS, "N, classes of a task.", none="none")
-    shots: int = _setting(10, TASKS, "K, support examples of a task (of each class).")
+    shots: int = _setting(
+        10,
+        TASKS,
+        "K, support examples of a task (of each class). Navigation: trajectories to a goal.",
+    )
     queries: int | None = _setting(
         None, TASKS, "Query examples (of each class) in training.", none="as many as shots"
     )
@@ -64,6 +57,24 @@ class Settings:
     alphabets: int | None = _setting(
         None, TASKS, "Glyphs: how many alphabets are invented for training."
     )
+    source: str | None = _setting(
+        None,
+        TASKS,
+        "Sentences: course (they come with it), or clinc150 (maml-edu data get clinc150).",
+    )
+    hold_out: str | None = _setting(
+        None,
+        TASKS,
+        "What validation and test have that training has not: domains (2 and 3 of them), or intents (of each "
+        "domain 2 and 2; clinc150: 5 and 5). --seed draws which.",
+    )
+    mixed: bool | None = _setting(
+        None,
+        TASKS,
+        "Intents of an episode from all domains, which is easier, in place of one domain.",
+        none="no, but yes with --hold-out intents of the course, which leaves too few in a domain",
+    )
+    horizon: int | None = _setting(None, TASKS, "Steps after which a trajectory ends.")
 
     net: str = _setting("mlp", NET, "mlp or conv4.")
     hidden: tuple[int, ...] = _setting((40, 40), NET, "Widths of the hidden layers of the mlp.")
@@ -74,7 +85,13 @@ class Settings:
     pool: str = _setting("stride", NET, "conv4 halves the image by stride or max.")
     dtype: str = _setting("float32", NET, "float32 or float64.")
 
-    method: str = _setting("maml", INNER, f"{', '.join(METHODS)} (sinusoids alone).")
+    method: str = _setting(
+        "maml",
+        INNER,
+        f"{', '.join(METHODS)}. Not all fit all tasks: fine-tuning (trained on all tasks at once, without inner "
+        f"steps) is for sinusoids and navigation, protonet for classes, and navigation takes maml, fomaml, "
+        f"fine-tuning.",
+    )
     inner_lr: float = _setting(
         0.01,
         INNER,
@@ -82,6 +99,11 @@ class Settings:
         "sums over ways: its 0.4 at 5 ways is 2.0 here.)",
     )
     inner_steps: int = _setting(1, INNER, "Inner steps in training.")
+    later_lr: float | None = _setting(
+        None,
+        INNER,
+        "Navigation: the rate of the second inner step and of all later ones, in the test.",
+    )
     engine: str = _setting("auto", INNER, "How meta-gradients are computed.")
     precision: str = _setting("float32", INNER, "float32, tf32 or bf16.")
 
@@ -95,7 +117,9 @@ class Settings:
     clip: str | None = _setting(
         None, OUTER, "Largest norm of the meta-gradient (10), or element (value:10).", none="none"
     )
-    seed: int = _setting(0, OUTER, "Of the first weights and the training tasks.")
+    seed: int = _setting(
+        0, OUTER, "Of the first weights, the training tasks, and what is held out of intents."
+    )
 
     validate_every: int = _setting(
         1000, LOOK, "Iterations from one validation to the next; 0: never."
@@ -106,10 +130,6 @@ class Settings:
 
     origin: dict[str, str] = field(default_factory=dict, compare=False)
 
-    @property
-    def of_images(self) -> bool:
-        return self.tasks != "sinusoids"
-
     def as_json(self) -> dict[str, Any]:
         """The same in the types that JSON has."""
         plain = dataclasses.asdict(self)
@@ -119,7 +139,7 @@ class Settings:
     def name(self) -> str:
         """A name for the folder, such as omniglot-5way-1shot-maml."""
         ways = f"{self.ways}way-" if self.ways else ""
-        return f"{self.tasks}-{ways}{self.shots}shot-{self.method}"
+        return f"{self.tasks}-{ways}{self.shots}{family_of(self.tasks).unit}-{self.method}"
 
     def refuse_as_continuation_of(self, begun: Settings, path):
         """ValueError if the run in a folder was begun with other settings than may change."""
@@ -141,15 +161,14 @@ class Settings:
 def resolve(tasks: str = Settings.tasks, preset: str | None = None, **values) -> Settings:
     """The settings of an experiment: defaults, replaced by a preset's, replaced by yours.
 
-    tasks: "sinusoids", "omniglot" or "glyphs".
+    tasks: the name of one of `families.FAMILIES`.
     preset: the name of a published recipe, of `PRESETS`.
     values: settings by name, as in `Settings`; None counts as not given.
 
     Raises ValueError for unknown names, for settings that contradict each other, and for a preset that says
     nothing about these tasks.
     """
-    if tasks not in DEFAULTS:
-        raise ValueError(f"tasks must be one of {', '.join(DEFAULTS)}; got {tasks!r}.")
+    family_of(tasks)
     yours = {name: value for name, value in values.items() if value is not None}
     _refuse_unknown(yours)
     published = {}
@@ -178,18 +197,13 @@ def _tested_within_its_rates(settings: Settings) -> Settings:
 
 def _check(settings: Settings):
     """ValueError for what is impossible, and for what was asked for but would mean nothing."""
+    refuse_what_does_not_fit(settings.tasks, settings.method, settings.net, settings.ways)
     for name, origin in settings.origin.items():
         if origin == "you" and not relevant(name, settings):
             raise ValueError(
                 f"--{name.replace('_', '-')} means nothing for {settings.tasks} with --net {settings.net} and "
                 f"--method {settings.method}: leave it out."
             )
-    if settings.method == "fine-tuning" and settings.of_images:
-        raise ValueError(
-            "fine-tuning learns all tasks at once, which makes sense if a target is the same in all of "
-            "them: for sinusoids. In images class 0 is a different character in each task; a pretrained network, "
-            "fine-tuned, is among the baselines of `make reproduce`."
-        )
     if settings.seed < 0:
         raise ValueError(f"--seed must be a whole number ≥ 0; got {settings.seed}.")
 
@@ -201,14 +215,13 @@ def relevant(name: str, settings: Settings) -> bool:
         "init": settings.net == "mlp",
         "filters": settings.net != "mlp",
         "pool": settings.net != "mlp",
-        "rotations": settings.of_images,
-        "resize": settings.tasks == "omniglot",
-        "alphabets": settings.tasks == "glyphs",
     }
     inner_loop = ("inner_lr", "inner_steps", "test_steps", "engine", "precision")
     if settings.method == "protonet" and name in inner_loop:
         return False
-    return condition.get(name, True)
+    if name == "inner_steps" and (settings.tasks, settings.method) == ("navigation", "fine-tuning"):
+        return False  # a policy that is trained without
+    return family_of(settings.tasks).knows(name) and condition.get(name, True)
 
 
 def from_json(config: dict[str, Any]) -> Settings:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .batch import whole
 
+SIZE = 1024  # bins, unless another number is asked for
 LENGTHS = (3, 4, 5)  # letters of a group
 BORDER = " "  # stands before and after each word, and counts as a letter
 
@@ -31,7 +32,7 @@ class LetterGroup(NamedTuple):
     sign: int  # 1 or −1: what it adds to the bin
 
 
-def hashed_ngrams(texts: Iterable[str], size: int = 1024, lengths=LENGTHS) -> np.ndarray:
+def hashed_ngrams(texts: Iterable[str], size: int = SIZE, lengths=LENGTHS) -> np.ndarray:
     """Signed counts of the letter groups of each text, scaled to unit length: float32 (texts, size).
 
     texts: strings in any language; upper and lower case count as the same.
@@ -54,7 +55,7 @@ def hashed_ngrams(texts: Iterable[str], size: int = 1024, lengths=LENGTHS) -> np
     return counts / np.where(norms == 0, np.float32(1), norms)
 
 
-def letter_groups(text: str, size: int = 1024, lengths=LENGTHS) -> list[LetterGroup]:
+def letter_groups(text: str, size: int = SIZE, lengths=LENGTHS) -> list[LetterGroup]:
     """Every letter group that `hashed_ngrams` counts in this text, in order, with its bin and sign.
 
     Arguments and errors as for `hashed_ngrams`. A group that stands in the text twice is listed twice.

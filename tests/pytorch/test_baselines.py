@@ -10,6 +10,7 @@ from by_hand import distance, random_batch, tensors
 from torch import nn
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch.baselines import NearestAngle
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 
@@ -399,7 +400,18 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
         train(mt.IMAML(regression(), strength=3.0), tasks, 4, checkpoint=tmp_path)
 
 
-# ------------------------------------------------------------------ nearest neighbour
+# ------------------------------------------------------------------ nearest angle, nearest neighbour
+
+
+def test_the_nearest_angle_is_that_of_the_class_mean_whatever_its_length():
+    support_x = torch.tensor([[9.0, 0.0], [9.0, 0.2], [0.1, 0.1], [0.1, 0.1]])
+    support_y, query_x = torch.tensor([0, 0, 1, 1]), torch.tensor([[1.0, 0.2], [3.0, 2.5]])
+    logits = NearestAngle().predictions(support_x, support_y, query_x, 0)[0]
+    assert logits.argmax(1).tolist() == [0, 1]
+    centres = torch.tensor([[9.0, 0.1], [0.1, 0.1]])
+    cosines = F.cosine_similarity(query_x[:, None], centres[None], dim=2)
+    torch.testing.assert_close(logits[:, :2], 2 * cosines - 2, rtol=1e-4, atol=1e-5)
+    assert torch.isinf(logits[:, 2:]).all()
 
 
 def test_the_nearest_neighbour_is_found_among_all_support_examples():

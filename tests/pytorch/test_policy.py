@@ -8,7 +8,8 @@ from torch.func import functional_call
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import policy
 from maml_edu.pytorch.policy import Policy, PolicyGradient, returns_after, roll_out, surrogate
-from maml_edu.tasks import Navigation
+from maml_edu.pytorch.training.loop import VALIDATION_SEED
+from maml_edu.tasks import Navigation, Sinusoids
 
 HORIZON = 12
 NEAR = (0.09, 0.03)  # a goal that some trajectories of `learner` reach, and others miss
@@ -273,7 +274,51 @@ def test_the_inner_rate_can_be_learned():
 
 def test_a_test_by_predictions_is_refused_in_words():
     with pytest.raises(ValueError, match="returns_after"):
-        mt.evaluate(learner(), family(), episodes=2)
+        learner().predictors(None, None, 1)
+    for options in ({"metric": "mse"}, {"transductive": False}):
+        with pytest.raises(
+            ValueError, match="predicts no targets.*leave out metric= and transductive="
+        ):
+            mt.evaluate(learner(), family(), episodes=2, **options)
+    with pytest.raises(ValueError, match="tasks must be a Navigation; got Sinusoids"):
+        mt.evaluate(learner(), Sinusoids(5), episodes=2)
+
+
+def test_evaluate_scores_a_policy_by_its_returns():
+    ours = learner(inner_lr=0.3, later_lr=0.2)
+    for steps, rates in ((0, ()), (1, (0.3,)), (3, (0.3, 0.2, 0.2))):
+        expected = returns_after(ours, family(), rates, episodes=4, seed=6)
+        result = mt.evaluate(ours, family(), 4, steps, seed=6)
+        assert np.array_equal(result.values, expected.values) and result.source == expected.source
+    for steps in (0, 1):  # how many there were in training
+        assert mt.evaluate(learner(inner_steps=steps), family(), 4).values.shape == (4, 2)
+
+
+def test_more_return_is_better_to_whoever_keeps_the_best():
+    ours, how = (
+        learner(inner_lr=0.001),
+        {"validate_every": 1, "validation_episodes": 4, "keep_best": True},
+    )
+    how |= {"meta_batch": 3, "meta_lr": 0.01, "device": "cpu", "progress": False}
+    history = mt.meta_train(ours, family(), 4, validation=family(), **how)
+    scores = [mean for _, mean, _ in history.validation]
+    assert history.metric == "return" and history.best[1] == max(scores) > min(scores)
+    kept = mt.evaluate(ours, family(), 4, seed=VALIDATION_SEED)
+    assert float(kept.mean[-1]) == max(scores)
+
+
+@pytest.mark.parametrize("later_lr", [-0.1, float("nan"), float("inf"), "0.1", None])
+def test_a_later_rate_that_is_no_rate_is_refused(later_lr):
+    with pytest.raises(ValueError, match="later_lr must be a number ≥ 0"):
+        PolicyGradient(Policy(), later_lr=later_lr)
+
+
+def test_many_policies_learn_in_parts_as_they_do_together(monkeypatch):
+    together = returns_after(learner(), family(), episodes=5)
+    monkeypatch.setattr(policy, "AT_ONCE", 2)
+    np.testing.assert_allclose(
+        returns_after(learner(), family(), episodes=5).values, together.values, rtol=1e-9
+    )
 
 
 def test_more_inner_steps_in_training_are_refused():

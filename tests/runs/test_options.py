@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from maml_edu import cli, runs
 from maml_edu.runs import commands, options, presets
-from maml_edu.runs.settings import METHODS, relevant
+from maml_edu.runs.families import FAMILIES
+from maml_edu.runs.settings import relevant
 
 SETTINGS = [setting for setting in dataclasses.fields(runs.Settings) if setting.name != "origin"]
 
@@ -38,29 +39,40 @@ def test_options_stand_in_their_panels_in_order(help_of_train):
     assert re.findall(r"╭─ ([A-Z][a-z ]*?) ─", help_of_train) == ["Arguments", "Options", *panels]
     inner = words(help_of_train.split("─ Inner loop ─")[1].split("─ Outer loop ─")[0])
     assert re.findall(r"--([a-z-]+) [<A-Z]", inner) == [
-        "method", "inner-lr", "inner-steps", "engine", "precision",
+        "method", "inner-lr", "inner-steps", "later-lr", "engine", "precision",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "expected"), [
     ("tasks", "sinusoids"),
     ("seed", "0"),
-    ("hidden", "40,40"),
+    ("hidden", "sinusoids: 40,40; intents: 64; navigation: 32,32"),
     ("resize", "nearest"),
     ("rotations", "omniglot: yes; glyphs: no"),
-    ("queries", "sinusoids: as many as shots; omniglot, glyphs: 5"),
-    ("inner_lr", "sinusoids: 0.01; omniglot, glyphs: 2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4)"),
-    ("inner_steps", "sinusoids: 1; omniglot, glyphs: 1 (reptile, imaml: 5; maml++: 3)"),
+    ("queries", "sinusoids: as many as shots; omniglot, glyphs, intents: 5"),
+    ("later_lr", "0.125 (fine-tuning: 0.09)"),
+    ("hold_out", "domains"),
+    (
+        "inner_lr",
+        "sinusoids: 0.01; omniglot, glyphs: 2.0 (fomaml, reptile, meta-sgd, maml++, imaml: 0.4); "
+        "intents: 3.0 (fomaml, boil, maml++: 1.0; imaml: 0.3); navigation: 0.5 (fine-tuning: 0.35)",
+    ),
+    (
+        "inner_steps",
+        "sinusoids, navigation: 1; omniglot, glyphs: 1 (reptile, imaml: 5; maml++: 3); intents: 3 (imaml: 5)",
+    ),
 ])  # fmt: skip
 def test_a_default_is_told_for_each_kind_of_tasks_and_for_methods_that_differ(name, expected):
     assert options.default_of(name) == expected
 
 
 def test_the_help_follows_the_presets(monkeypatch):
-    monkeypatch.setitem(presets.OF_METHOD["imaml"], "inner_lr", 7.0)
+    monkeypatch.setitem(presets.OF_METHOD["glyphs"]["imaml"], "inner_lr", 7.0)
     monkeypatch.setitem(presets.DEFAULTS["glyphs"], "meta_batch", 99)
     assert "maml++: 0.4; imaml: 7.0" in options.default_of("inner_lr")
-    assert options.default_of("meta_batch") == "sinusoids: 25; omniglot: 16; glyphs: 99"
+    assert options.default_of("meta_batch") == (
+        "sinusoids: 25; omniglot, intents: 16; glyphs: 99; navigation: 20"
+    )
 
 
 def told(text, tasks, method):
@@ -78,8 +90,10 @@ def told(text, tasks, method):
     return None
 
 
-@pytest.mark.parametrize("tasks", presets.DEFAULTS)
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "fine-tuning"])
+@pytest.mark.parametrize(
+    ("tasks", "method"),
+    [(tasks, method) for tasks in FAMILIES for method in FAMILIES[tasks].methods],
+)
 def test_a_run_gets_the_defaults_that_the_help_tells(tasks, method):
     settings = runs.resolve(tasks, method=method)
     for setting in SETTINGS:
@@ -93,7 +107,7 @@ def test_a_run_gets_the_defaults_that_the_help_tells(tasks, method):
             assert text == setting.metadata["none"]
         else:
             value = {"True": "yes", "False": "no"}.get(str(value), value)
-            assert text == str(value).strip("()").replace(" ", "")
+            assert text == str(value).strip("(),").replace(" ", "")
 
 
 def test_widths_that_are_no_widths_are_refused():

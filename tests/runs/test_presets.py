@@ -28,7 +28,12 @@ ANTONIOU = {
     "meta_lr": 0.001, "schedule": "cosine:0.01", "test_steps": 5, "validate_every": 500,
     "validation_episodes": 600,
 }  # fmt: skip
+FINN_NAVIGATION = {
+    "method": "maml", "shots": 20, "horizon": 100, "hidden": (100, 100), "inner_lr": 0.5, "inner_steps": 1,
+    "later_lr": 0.25, "iterations": 100, "meta_batch": 40, "test_steps": 3,
+}  # fmt: skip
 PUBLISHED = [
+    ("finn2017", "navigation", None, 20, FINN_NAVIGATION),
     ("finn2017", "sinusoids", None, 5, FINN_SINUSOIDS),
     ("finn2017", "sinusoids", None, 10, FINN_SINUSOIDS),
 ]
@@ -51,7 +56,7 @@ def test_a_preset_is_the_published_protocol_and_a_run_gets_all_of_it(
     settings = runs.resolve(tasks, name, ways=ways, shots=shots)
     for setting, value in expected.items():
         assert getattr(settings, setting) == value, setting
-        assert settings.origin[setting] == name
+        assert settings.origin[setting] == ("you" if setting == "shots" else name)
     assert (settings.ways, settings.shots) == (ways, shots)
 
 
@@ -73,11 +78,21 @@ def test_the_defaults_of_each_kind_of_tasks():
         "sinusoids": {"shots": 10, "inner_lr": 0.01},
         "omniglot": ON_IMAGES | {"rotations": True, "resize": "nearest"},
         "glyphs": ON_IMAGES | {"rotations": False, "alphabets": 100},
-    }
+        "intents": {
+            "ways": 5, "shots": 1, "queries": 5, "test_queries": 10, "source": "course", "hold_out": "domains",
+            "hidden": (64,), "inner_lr": 3.0, "inner_steps": 3, "iterations": 300, "meta_batch": 16,
+            "meta_lr": 0.003, "validate_every": 100, "test_steps": 10,
+        },
+        "navigation": {
+            "shots": 20, "horizon": 100, "hidden": (32, 32), "inner_lr": 0.5, "later_lr": 0.125,
+            "iterations": 100, "meta_batch": 20, "meta_lr": 0.01, "schedule": "cosine:0.1", "clip": "1",
+            "validate_every": 25, "validation_episodes": 100, "episodes": 100, "test_steps": 3,
+        },
+    }  # fmt: skip
 
 
-def test_the_defaults_of_each_method_on_images():
-    assert presets.OF_METHOD == {
+def test_the_defaults_of_each_method():
+    on_images = {
         "fomaml": {"inner_lr": 0.4},
         "reptile": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
         "meta-sgd": {"inner_lr": 0.4, "test_steps": 1},
@@ -85,15 +100,30 @@ def test_the_defaults_of_each_method_on_images():
         "imaml": {"inner_lr": 0.4, "inner_steps": 5, "test_steps": 5},
         "protonet": {"test_steps": 0},
     }
+    assert presets.OF_METHOD == {
+        "sinusoids": {},
+        "omniglot": on_images,
+        "glyphs": on_images,
+        "intents": {
+            "fomaml": {"inner_lr": 1.0},
+            "boil": {"inner_lr": 1.0},
+            "maml++": {"inner_lr": 1.0, "test_steps": None},
+            "imaml": {"inner_lr": 0.3, "inner_steps": 5, "test_steps": 5},
+            "protonet": {"meta_lr": 0.01, "test_steps": 0},
+        },
+        "navigation": {"fine-tuning": {"inner_lr": 0.35, "later_lr": 0.09}},
+    }
 
 
 def test_the_defaults_of_everything_else():
     assert runs.Settings().as_json() == {
         "tasks": "sinusoids", "ways": None, "shots": 10, "queries": None, "test_queries": None,
-        "rotations": None, "resize": None, "alphabets": None, "net": "mlp", "hidden": [40, 40], "init": None,
+        "rotations": None, "resize": None, "alphabets": None, "source": None, "hold_out": None, "mixed": None,
+        "horizon": None, "net": "mlp", "hidden": [40, 40], "init": None,
         "filters": 64, "pool": "stride", "dtype": "float32", "method": "maml", "inner_lr": 0.01,
-        "inner_steps": 1, "engine": "auto", "precision": "float32", "iterations": 2000, "meta_batch": 25,
-        "meta_lr": 0.001, "optimiser": "adam", "schedule": "constant", "clip": None, "seed": 0,
+        "inner_steps": 1, "later_lr": None, "engine": "auto", "precision": "float32",
+        "iterations": 2000, "meta_batch": 25, "meta_lr": 0.001, "optimiser": "adam",
+        "schedule": "constant", "clip": None, "seed": 0,
         "validate_every": 1000, "validation_episodes": 200, "episodes": 600, "test_steps": None, "origin": {},
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from maml_edu import runs
+from maml_edu.runs.families import FAMILIES
 from maml_edu.runs.problems import make_learner, make_problem
 from maml_edu.runs.settings import from_json
 
@@ -34,7 +35,7 @@ def test_a_preset_without_settings_for_these_tasks_is_refused():
         runs.resolve("omniglot", "finn")
 
 
-@pytest.mark.parametrize("tasks", ["sinusoids", "omniglot", "glyphs"])
+@pytest.mark.parametrize("tasks", FAMILIES)
 def test_settings_survive_json(tasks):
     settings = runs.resolve(tasks, shots=3, seed=4)
     again = from_json(json.loads(json.dumps(settings.as_json())))
@@ -74,9 +75,11 @@ def test_a_perceptron_can_be_trained_on_images_and_conv4_only_on_them():
     settings = runs.resolve("glyphs", net="mlp", hidden=(4,), ways=3, alphabets=1)
     learner = make_learner(settings)
     assert sum(p.numel() for p in learner.model.parameters()) == 784 * 4 + 4 + 4 * 3 + 3
-    settings = runs.resolve("sinusoids", net="conv4")
-    with pytest.raises(ValueError, match="conv4 is for images"):
-        make_learner(settings)
+    for tasks in ("sinusoids", "intents", "navigation"):
+        with pytest.raises(ValueError, match=f"conv4 is for images; {tasks} needs --net mlp"):
+            runs.resolve(tasks, net="conv4")
+        with pytest.raises(ValueError, match="conv4 is for images"):
+            make_learner(runs.Settings(tasks=tasks, net="conv4"))
 
 
 def test_methods_begin_with_rates_and_steps_that_suit_them():
