@@ -34,7 +34,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     first, second = (run("--methods", "MAML", "--runs", str(tmp_path)) for _ in range(2))
     assert first[0].startswith("MAML, seed 0: ") and first[1:] == second[1:]
     rows = [line.split("|")[1:-1] for line in first if line.startswith("| ")]
-    assert [row[1].strip() for row in rows] == ["published rate 0.1", "own rate 0.1"]
+    assert [row[1].strip() for row in rows] == ["0.1", "its own, 0.1"]
     assert all(len(row) == 2 + 4 for row in rows)  # returns after 0 to 3 steps
 
 
