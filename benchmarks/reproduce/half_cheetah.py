@@ -261,7 +261,7 @@ def arguments():
     add("--hidden", type=at_least(1), nargs="+", default=(100, 100), help="layers of the policy")
     add("--log-std", type=float, default=0.0, help="log σ of the first actions (0)")
     add("--inner-lr", type=float, default=0.1, help="α in training (0.1)")
-    add("--meta-lr", type=float, default=0.01, help="of Adam, falling to a tenth (0.01)")
+    add("--meta-lr", type=float, default=0.001, help="of Adam, falling to a tenth (0.001)")
     add("--tried", type=float, nargs="+", default=TRIED, help="rates to choose a method's own from")
     add("--threads", type=at_least(1), default=1, help="threads that simulate (1)")
     add("--runs", type=Path, help="a folder for checkpoints: a later call goes on from them")

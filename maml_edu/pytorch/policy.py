@@ -108,7 +108,7 @@ def baseline(trajectories, targets):
     s = trajectories.positions.double().clamp(-10, 10)
     t = (torch.arange(s.shape[1], device=s.device) / 100).expand(targets.shape)[..., None]
     features = torch.cat([s, s**2, t, t**2, t**3, torch.ones_like(t)], dim=-1)
-    rows = (features * trajectories.alive[..., None]).flatten(0, 1)  # (steps, features); dead ones are 0
+    rows = (features * trajectories.alive[..., None]).flatten(0, 1)  # (steps, features); dead: 0
     squares = rows.mT @ rows + RIDGE * torch.eye(rows.shape[1], device=s.device)
     weights = torch.linalg.solve(squares, rows.mT @ targets.flatten().double())
     return (features @ weights).to(targets.dtype)
