@@ -6,7 +6,8 @@ the policy walks by itself, and the query set is what the adapted policy walks (
 
 Every function from `roll_out` to `surrogate` is written for ONE task; `roll_out` takes many at once, too.
 The task, `maml_edu.tasks.Navigation`, draws goals and noise. Nothing else is random, so that a trajectory is a
-function of the policy, the goal and the noise.
+function of the policy, the goal and the noise. For another world a subclass of `PolicyGradient` overrides `walk`,
+as benchmarks/reproduce/half_cheetah.py does.
 """
 
 from __future__ import annotations
@@ -38,18 +39,20 @@ class Policy(nn.Module):
 
     An action of 1 is the largest move of an axis, 0.1. The network has two layers of 32 here, 100 in the paper.
     Its biases start at 0, as there: one at the output would be a drift that carries every trajectory away.
-    Parameters may have an axis of tasks in front, each task its own; positions then have it, too.
+    Parameters may have an axis of tasks in front, each task its own; positions then have it, too. inputs, outputs:
+    how many numbers a position and an action have, 2 and 2 in navigation; in another world a position is
+    whatever the policy sees.
     """
 
-    def __init__(self, hidden=(32, 32), log_std=-1.0):
+    def __init__(self, hidden=(32, 32), log_std=-1.0, inputs=2, outputs=2):
         super().__init__()
-        layers = [nn.Linear(*sizes) for sizes in itertools.pairwise((2, *hidden, 2))]
+        layers = [nn.Linear(*sizes) for sizes in itertools.pairwise((inputs, *hidden, outputs))]
         self.weights = nn.ParameterList(layer.weight.detach().T.clone() for layer in layers)
         self.biases = nn.ParameterList(torch.zeros(1, layer.out_features) for layer in layers)
-        self.log_std = nn.Parameter(torch.full((1, 2), float(log_std)))
+        self.log_std = nn.Parameter(torch.full((1, outputs), float(log_std)))
 
     def forward(self, positions):
-        """(μ, log σ) at positions (…, steps, 2): (…, steps, 2) and (…, 1, 2)."""
+        """(μ, log σ) at positions (…, steps, inputs): (…, steps, outputs) and (…, 1, outputs)."""
         layers = list(zip(self.weights, self.biases, strict=True))
         for weight, bias in layers[:-1]:
             positions = torch.tanh(positions @ weight + bias)
@@ -101,12 +104,13 @@ def returns_to_go(rewards, discount=DISCOUNT):
 def baseline(trajectories, targets):
     """The part of the returns to go that position and time predict, by least squares over the steps alive.
 
-    Linear in (s, s², t, t², t³, 1), as in the code of Finn et al. targets and result (trajectories, horizon).
+    Linear in (s, s², t, t², t³, 1), s clipped to −10 … 10, as in the code of Finn et al. targets and result
+    (trajectories, horizon).
     """
-    s = trajectories.positions.double()
+    s = trajectories.positions.double().clamp(-10, 10)
     t = (torch.arange(s.shape[1], device=s.device) / 100).expand(targets.shape)[..., None]
     features = torch.cat([s, s**2, t, t**2, t**3, torch.ones_like(t)], dim=-1)
-    rows = (features * trajectories.alive[..., None]).flatten(0, 1)  # (steps, 8); dead ones are 0
+    rows = (features * trajectories.alive[..., None]).flatten(0, 1)  # (steps, features); dead: 0
     squares = rows.mT @ rows + RIDGE * torch.eye(rows.shape[1], device=s.device)
     weights = torch.linalg.solve(squares, rows.mT @ targets.flatten().double())
     return (features @ weights).to(targets.dtype)
@@ -123,7 +127,7 @@ def advantages(trajectories, discount=DISCOUNT):
 def examples(trajectories):
     """Trajectories as examples of a loss: x, the positions, and y, the actions and how much each counts.
 
-    x (steps, 2); y (steps, 3): two of an action, then A divided by the number of steps alive.
+    x (steps, inputs); y (steps, outputs + 1): the action, then A divided by the number of steps alive.
     """
     counts = advantages(trajectories) / trajectories.alive.sum()
     y = torch.cat([trajectories.actions, counts[..., None]], dim=-1)
@@ -133,9 +137,9 @@ def examples(trajectories):
 def surrogate(prediction, target):
     """−mean log π(action | position) · A over the steps alive, of ONE task: its gradient is the policy gradient.
 
-    prediction: (μ, log σ), as a `Policy` gives them. target (steps, 3): the y of `examples`.
+    prediction: (μ, log σ), as a `Policy` gives them. target (steps, outputs + 1): the y of `examples`.
     """
-    (mean, log_std), actions, counts = prediction, target[:, :2], target[:, 2]
+    (mean, log_std), actions, counts = prediction, target[:, :-1], target[:, -1]
     density = -(((actions - mean) / log_std.exp()) ** 2) / 2 - log_std - math.log(2 * math.pi) / 2
     return -(density.sum(dim=1) * counts).sum()  # density: log π of each axis
 
@@ -234,7 +238,11 @@ class PolicyGradient(MAML):
         return {name: p.expand(tasks, *p.shape) for name, p in self.detached().items()}
 
     def walk(self, phi, noise, goals) -> Trajectories:
-        """The trajectories of each task's policy, (tasks, trajectories, horizon, …)."""
+        """The trajectories of each task's policy, (tasks, trajectories, horizon, …), without a graph.
+
+        A subclass for another world overrides this method alone. phi: parameters with an axis of tasks in front.
+        noise and goals: whatever its family of tasks has drawn, (tasks, trajectories, …).
+        """
         return roll_out(lambda x: functional_call(self.model, phi, (x,)), noise, goals)
 
     def improved(self, phi, support, rate):

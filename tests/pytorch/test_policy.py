@@ -10,6 +10,7 @@ from maml_edu.pytorch import policy
 from maml_edu.pytorch.policy import Policy, PolicyGradient, returns_after, roll_out, surrogate
 from maml_edu.pytorch.training.loop import VALIDATION_SEED
 from maml_edu.tasks import Navigation, Sinusoids
+from maml_edu.tasks.navigation import Trajectories
 
 HORIZON = 12
 NEAR = (0.09, 0.03)  # a goal that some trajectories of `learner` reach, and others miss
@@ -389,3 +390,39 @@ def test_the_surrogate_holds_the_whole_log_density_even_where_advantages_do_not_
     density = torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(dim=1)
     found = surrogate((mean, log_std), torch.cat([actions, counts[:, None]], dim=1))
     assert torch.allclose(found, -(density * counts).sum())
+
+
+# ------------------------------------------------------------------ another world
+
+
+def sights(trajectories=20, horizon=30, inputs=17, outputs=6):
+    """Trajectories of a policy that sees 17 numbers, some far beyond 10, and has six motors."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64)
+    scale = torch.logspace(-2, 2, inputs, dtype=torch.float64)
+    positions = scale * draw(trajectories, horizon, inputs)
+    rewards = draw(trajectories, horizon) + positions.clamp(-10, 10).sum(dim=-1)
+    alive = torch.ones(trajectories, horizon, dtype=torch.bool)
+    return Trajectories(positions, draw(trajectories, horizon, outputs), rewards, alive)
+
+
+def test_the_baseline_clips_what_is_beyond_10_and_is_least_squares_of_many_numbers_too():
+    seen = sights()
+    targets = policy.returns_to_go(seen.rewards)
+    s, steps = np.clip(seen.positions.numpy(), -10, 10), np.arange(30) / 100
+    t = np.broadcast_to(steps[:, None], (20, 30, 1))
+    features = np.concatenate([s, s**2, t, t**2, t**3, 1 + 0 * t], axis=-1).reshape(600, 38)
+    weights = np.linalg.lstsq(features, targets.numpy().ravel())[0]
+    error = lambda prediction: np.mean((targets.numpy().ravel() - prediction) ** 2)
+    best, ours = error(features @ weights), error(policy.baseline(seen, targets).numpy().ravel())
+    assert best <= ours < 1.001 * best < targets.numpy().var()
+
+
+def test_a_policy_of_another_size_has_the_same_surrogate():
+    seen, model = sights(), Policy((5,), 0.0, inputs=17, outputs=6).double()
+    x, y = policy.examples(seen)
+    assert x.shape == (600, 17) and y.shape == (600, 7)
+    mean, log_std = model(seen.positions)
+    density = torch.distributions.Normal(mean, log_std.exp()).log_prob(seen.actions).sum(dim=-1)
+    expected = -(density * policy.advantages(seen)).mean()
+    torch.testing.assert_close(surrogate(model(x), y), expected)
