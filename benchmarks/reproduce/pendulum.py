@@ -40,8 +40,8 @@ SHOTS, INNER_STEPS = 20, 3
 OWN_STEPS = (0, 1, 3, 10)  # steps of MAML with the rate that it has learned
 STEPS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)  # to choose from
 RULES = {
-    "SGD": (torch.optim.SGD, (0.01, 0.03, 0.1, 0.2, 0.3)),
-    "Adam": (torch.optim.Adam, (0.001, 0.003, 0.01, 0.03)),
+    "SGD": (torch.optim.SGD, (0.03, 0.1, 0.2, 0.3, 0.5)),
+    "Adam": (torch.optim.Adam, (0.003, 0.01, 0.03, 0.1)),
 }
 TEST, VALIDATION, PLANS = 1, 2, 3  # seeds of bodies and plans, each with that of the run
 
@@ -142,7 +142,7 @@ def ways_of(method, network, rate, batch, most):
     if method == "scratch":
         return {"from scratch, its best": best_way(network, batch, most)}
     if method == "pretrained":
-        few = {f"pretrained, {k} steps": best_way(network, batch, k) for k in (3, 10)}
+        few = {f"pretrained, at most {k} steps": best_way(network, batch, k) for k in (3, 10)}
         return few | {"pretrained, its best": best_way(network, batch, most)}
     own = {f"MAML, {k} step{'s' * (k != 1)}": Way("SGD", rate, k) for k in OWN_STEPS}
     return own | {"MAML, its best": best_way(network, batch, most, (rate,))}

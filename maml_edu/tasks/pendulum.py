@@ -205,8 +205,8 @@ def fit_law(x, y) -> Body:
     which is linear in a, b, c. The integral is Simpson's; θ in the middle of the step is that of a cubic with the
     right θ and ω at both ends. Transitions tell a, b and c but not m, so the bodies that are returned have 1 kg.
     If the squares want b below 0, it is 0, and a is at least LEAST_WEIGHT.
-    Raises ValueError if the shapes do not fit, if numbers are not finite, or if the transitions do not tell a, b and
-    c apart, as fewer than three never do.
+    Raises ValueError if the shapes do not fit, if numbers are not finite, or if the transitions do not tell a, b
+    and c apart, as fewer than three never do.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], 2):
@@ -233,7 +233,9 @@ def _integrated_law(x, y):
     start, end = state[..., 0], state[..., 0] + change[..., 0]
     middle = (start + end) / 2 - SECONDS / 8 * change[..., 1]
     area = SECONDS / 6 * (np.sin(start) + 4 * np.sin(middle) + np.sin(end))
-    return np.stack([area, -change[..., 0], SECONDS * np.clip(control, -1, 1)], axis=-1), change[..., 1]
+    return np.stack([area, -change[..., 0], SECONDS * np.clip(control, -1, 1)], axis=-1), change[
+        ..., 1
+    ]
 
 
 # ------------------------------------------------------------------ physics
