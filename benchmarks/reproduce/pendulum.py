@@ -131,7 +131,8 @@ def best_way(network, batch, most, also=()):
     for rule, (_, rates) in RULES.items():
         for rate in (*rates, *(also if rule == "SGD" else ())):
             for k, weights in adapted(network, batch, rule, rate, at).items():
-                scores[Way(rule, rate, k)] = np.nanmedian(errors_of(network_model(weights), batch))
+                errors = errors_of(network_model(weights), batch)
+                scores[Way(rule, rate, k)] = np.median(np.nan_to_num(errors, nan=np.inf))
     return min(scores, key=scores.get)
 
 

@@ -1,19 +1,20 @@
+# ruff: noqa: E402, E501, F821
 # %% [markdown]
 # # Part (b): a body that changes
 #
-# A robot that has lost a leg, or carries a load, moves as it never has before. It cannot be trained again for hours, but it can
-# move about for two seconds and see what happens. Nagabandi and others (2019) had a legged robot do that. Here it is a
-# pendulum: a mass $m$ on a rod of length $l$, turned by a motor at the pivot. θ in this part is its angle, 0 upright and π hanging; ω is how fast
-# it turns:
+# A robot that has lost a leg, or carries a load, moves as it never has before. It cannot be trained for hours again. But it can
+# move about for two seconds, and see what happens: Nagabandi and others (2019) did that with a small robot on legs. Here the robot is a
+# pendulum, a mass $m$ at the end of a rod of length $l$, turned by a motor at the pivot. In this part θ is its angle, 0 if it stands
+# upright and π if it hangs, and ω says how fast it turns:
 #
 # $$\frac{d\theta}{dt} = \omega, \qquad m\,l^2\,\frac{d\omega}{dt} = m\,g\,l\,\sin\theta - b\,\omega + \sigma\,q\,u .$$
 #
-# The control $u$ is between −1 and 1 and is held for 0.1 s. **A task is a body**: mass 0.5 to 1.5 kg, length 0.7 to 1.3 m, friction $b$ up to
-# 0.5, motor $q$ from 8 to 12 N m, and a sign σ. A coin decides whether the motor is connected the right way round. (The
-# network's parameters are called `network` here, since θ is taken.)
+# The control $u$ lies between −1 and 1 and is held for 0.1 s. **A task is a body**: a mass from 0.5 to 1.5 kg, a length from 0.7 to 1.3 m,
+# friction $b$ up to 0.5 N m s, a motor $q$ of 8 to 12 N m, and a sign σ, 1 or −1: a coin decides whether the motor is connected the
+# right way round.
 #
-# The support set is twenty **transitions**: a random state, a random control, and what came of it 0.1 s later. A network is to predict
-# that: from (cos θ, sin θ, ω/6, $u$) the changes of θ and ω.
+# The support set is twenty **shakes**: a random state, a random control, and what came of them 0.1 s later. A network is to predict
+# that. It gets (cos θ, sin θ, ω/6, $u$) and returns the changes of θ and ω, scaled so that both vary by about 1.
 
 # %%
 from maml_edu.figures import break_the_robot
@@ -29,8 +30,9 @@ batch = Pendulum(shots=20).sample(np.random.default_rng(0), tasks=5)
 print("x", batch.support_x.shape, " y", batch.support_y.shape)
 
 # %% [markdown]
-# The same control turns one body to one side and the other to the other side. Now train two networks on 2,000 batches of 16 bodies: by MAML, with
-# three inner steps and an inner rate that is learned with the network (chapter 06), and in the ordinary way.
+# The same control turns one body to one side and the other body to the other side. Now train two networks, each on 2,000 batches of 16
+# bodies: one by MAML, with three inner steps and an inner rate that is learned together with θ (chapter 06), the other in the ordinary
+# way. (If a fast engine has to be compiled first, this cell takes half a minute longer, once.)
 
 
 # %%
@@ -53,10 +55,12 @@ print(f"MAML's inner rate, learned: {rate:.3f}")
 # %% [markdown]
 # ## What one function can know of all bodies
 #
-# Chapter 03 said what pretraining learns: the average task. Gravity acts alike on all bodies, more or less. But for every body there is one with the
-# opposite sign, so **the average effect of the control is nothing**. Measure it: half the difference between what is predicted for
-# $u = 1$ and for $u = -1$, on average over states. First what adapts the networks. Each body gets its own copy of the weights, and
-# all copies take their steps together; the sum of the losses has the gradient of each loss in its own copy.
+# Chapter 03 said what pretraining learns: the average task. Gravity pulls at all bodies, more or less alike. But for every body there is an
+# equally likely one with the opposite sign, so **the average effect of the control is nothing**. Let us measure it: half the difference
+# between what is predicted for $u = 1$ and for $u = -1$, averaged over states.
+#
+# First, the inner loop. Each body gets its own copy of the weights, and all copies take their steps at once: the sum of all losses has, in
+# each copy, the gradient of that body's loss.
 
 
 # %%
@@ -99,27 +103,29 @@ def effect_of_control(model, batch):
     return (model(state, one) - model(state, -one))[..., 1].mean(1) / 2
 
 
-models = {"truth": lambda s, u: step(s, u, bodies), "pretrained": network_model(adapted(pretrained, test, 0.0, 0))}  # fmt: skip
+true_model = lambda state, control: step(state, control, bodies)
+effects = {"truth": true_model, "pretrained": network_model(adapted(pretrained, test, 0.0, 0))}
 for k in (0, 1, 3):
-    models[f"MAML, {k} steps"] = network_model(adapted(meta_trained, test, rate, k))
-print("effect of the control on the first six bodies")
-for name, model in models.items():
-    print(f"{name:14}", np.round(effect_of_control(model, test)[:6], 2) + 0.0)
+    effects[f"MAML, {k} steps"] = network_model(adapted(meta_trained, test, rate, k))
+effects = {name: effect_of_control(model, test) for name, model in effects.items()}
+for name, values in effects.items():
+    right = np.sum(np.sign(values) == bodies.sign)
+    print(f"{name:14} {right:2} of 15 signs right; the first six:", np.round(values[:6], 2) + 0.0)
 
 # %% [markdown]
-# The pretrained network predicts next to no effect: for it a motor is a thing that does nothing, and so it would be for *any* single
-# function. MAML's network believes the same before its first step. (It is one function, too.) The difference is where the first step
-# leads: twenty transitions, one step, and every sign is right.
+# To the pretrained network a motor is a thing that does nothing, and so it is to *any* single function that has learned from all bodies.
+# MAML's network believes the same before its first step. (It is one function, too.) The difference is where a step leads: after
+# twenty shakes and one step, every sign is right.
 #
-# ## Who knows the law
+# ## The opponent knows the law
 #
-# The opponent was told the two equations. Integrate the second one over 0.1 s and divide by $m l^2$:
+# Least squares is told the two equations, and looks for the numbers in them. Integrate the second one over 0.1 s and divide it by $m l^2$:
 #
 # $$\Delta\omega = a\int\!\sin\theta\,dt \;-\; \beta\,\Delta\theta \;+\; c\,u\,\Delta t,
 # \qquad a = \frac gl,\quad \beta = \frac{b}{ml^2},\quad c = \frac{\sigma q}{ml^2} ,$$
 #
-# for $\int\omega\,dt = \Delta\theta$. That is **linear in three unknown numbers**, and there are twenty equations. Least squares solves them; the
-# integral is Simpson's rule. (A mass by itself cannot be told from such data, nor need it be.)
+# since $\int\omega\,dt = \Delta\theta$. That is **linear in three unknown numbers**, and there are twenty equations. The integral that is left is
+# computed by Simpson's rule. (What $m$ is, such data cannot tell; $a$, β and $c$ are all that matters.)
 
 # %%
 show_source(fit_law)
@@ -130,11 +136,14 @@ print("length, true:   ", np.round(bodies.length[:6], 4))
 print("length, fitted: ", np.round(law.length[:6], 4))
 
 # %% [markdown]
+# Four digits, from twenty shakes.
+#
 # ## To control with a model
 #
-# What is a model good for? To choose. **Model-predictive control** draws 128 random plans of 12 controls, asks the model what each would lead to,
-# adds up the cost $1 - \cos\theta + 0.01\,\omega^2 + 0.001\,u^2$ (0 upright at rest), and takes the cheapest. It executes **the first control only**. Then
-# it looks where the body really is, and plans again. So the model has to be right for 1.2 s, and its errors never add up for longer.
+# What is a model good for? For choosing. **Model-predictive control** draws 128 random plans of 12 controls, asks the model where each
+# would lead, and adds up the cost of every step, $1 - \cos\theta + 0.01\,\omega^2 + 0.001\,u^2$, which is 0 for a rod that stands still, upright.
+# It executes **the first control of the cheapest plan, and no more**. Then it sees where the body really is, and plans again. So the
+# model must be right for 1.2 s at a time, and its errors never add up for longer ([exercise 13.6](../exercises/13_robots.ipynb)).
 
 
 # %%
@@ -155,7 +164,8 @@ def drive_with(model, bodies, rng, steps=80, plans=128, horizon=12):
 
 
 # %% [markdown]
-# The library's `plan` and `drive` do the same and keep the path:
+# At first the rod hangs. For nearly half of all bodies the motor is too weak to lift them in one go: they must be swung up. The
+# library's `plan` and `drive` do the same as this function, and keep the path:
 
 
 # %%
@@ -164,13 +174,15 @@ def driven(model, bodies, seed=0):
     return drive(lambda state: plan(model, state, rng)[:, 0], bodies)
 
 
-own = drive_with(models["truth"], bodies, np.random.default_rng((3, 0)))
-print("the same returns:", np.allclose(own, driven(models["truth"], bodies).returns))
+own = drive_with(true_model, bodies, np.random.default_rng((3, 0)))
+print("the same returns:", np.allclose(own, driven(true_model, bodies).returns))
+heavy = bodies.mass * 9.81 * bodies.length > bodies.gain
+print(f"too heavy for their motor: {heavy.sum()} of {len(bodies)}")
 
 # %% [markdown]
-# Now all models drive the same fifteen bodies with the same random plans. The pretrained network may have whatever suits it: of SGD and
-# Adam, nine rates and up to 1,000 steps, the best on thirty validation bodies
-# ([benchmarks/reproduce/pendulum.py](../benchmarks/reproduce/pendulum.py)). It is 500 steps of Adam.
+# Now every model drives the same fifteen bodies for eight seconds, with the same random plans. The *return* is minus the sum of the costs, and a body
+# is *upright* if θ is within 26 degrees of 0. The pretrained network gets what suits it best on validation bodies, of nine
+# rules and rates and up to 500 steps ([benchmarks/reproduce/pendulum.py](../benchmarks/reproduce/pendulum.py)): PRE_BEST.
 
 
 # %%
@@ -184,7 +196,7 @@ def table(models, bodies, batch):
         print("{:26} {:.4f} {:8.1f} {:6.0%}".format(name, *values))
 
 
-models = {"true model": models["truth"], "least squares, law known": lambda s, u: step(s, u, law)}
+models = {"true model": true_model, "least squares, law known": lambda s, u: step(s, u, law)}
 for k in (0, 1, 3, 10):
     name = f"MAML, {k} step{'s' * (k != 1)}"
     models[name] = network_model(adapted(meta_trained, test, rate, k))
@@ -198,10 +210,10 @@ table(models, bodies, test)
 #
 # ## Take the physics away
 #
-# The law above has no springs in it. Hang one onto the mass: a rubber band to a nail at the height of the pivot, which pulls only when it is
-# longer than the rod. And let the motor have a **dead zone**: a control up to 0.3 does nothing. Least squares fits its three numbers to this
-# body as well as it can. Nobody tells the networks, either. But MAML can be trained again, on *such* bodies, and never needs to be told what is
-# special about them.
+# There is no spring in the law above. Now there is one on the body: a rubber band from the mass to a nail at the height of the pivot, which
+# pulls whenever it is longer than the rod. The motor, too, has something of its own, a **dead zone**: a control up to 0.3 does nothing. Least squares
+# fits its three numbers to such bodies as well as they will fit. MAML meets them in two states: trained on the usual bodies, as
+# above, and trained again on bodies with spring and dead zone. Nobody writes down an equation for it; it has only seen how they move.
 
 # %%
 strange = {"spring": 8.0, "dead_zone": 0.3}
@@ -210,7 +222,8 @@ draws, family = np.random.default_rng((1, 0)), Pendulum(20, queries=200, **stran
 robots = family.draw_bodies(draws, 15)  # the same masses, lengths, … as before
 shaken = family.sample_from(draws, robots)
 bent = fit_law(shaken.support_x, shaken.support_y)
-models = {"true model": lambda s, u: step(s, u, robots), "least squares, law known": lambda s, u: step(s, u, bent)}  # fmt: skip
+models = {"true model": lambda s, u: step(s, u, robots)}
+models["least squares, law known"] = lambda s, u: step(s, u, bent)
 for k in (3, 10):
     models[f"MAML on usual bodies, {k}"] = network_model(adapted(meta_trained, shaken, rate, k))
     models[f"MAML on such bodies, {k}"] = network_model(
@@ -223,7 +236,14 @@ table(models, robots, shaken)
 #
 # ## Break the robot
 #
-# TEXT_FIGURE
+# Now the body is yours: its mass, length, motor, friction, the sign, and a spring. Each body is shaken twenty times, the model that you
+# choose takes its steps, and the pendulum is driven with it, next to a drive with the true model. Press ▶ to watch.
+#
+# 1. Begin with MAML and 0 steps. What does it do with the motor, and why? Then go up to 1 step, and to 3.
+# 2. Choose the pretrained network with 10 steps, and try other shakes. Then do the same with MAML.
+# 3. Set the spring to 16 and compare least squares with the three networks.
+# 4. Build a body that breaks every network but not least squares.
+# 5. Build one that not even the true model can hold upright. What is it that fails then?
 
 # %%
 break_the_robot(
@@ -233,3 +253,57 @@ break_the_robot(
         "pretrained network": (pretrained.arrays(), 0.3),
     }
 )
+
+# %% [markdown]
+# <details><summary>What there is to find</summary>
+#
+# 1. It expects nothing of the motor, so to it all plans are nearly alike, and the mass hardly leaves the ground. After one step it swings up, and
+#    after three it is 2 behind the true model.
+# 2. It depends on the shakes: with number 0 the pretrained network is upright for 69 % of the time, with number 1 never. MAML is upright for 75 %
+#    with both.
+# 3. Least squares is upright for 19 % of the time, MAML from bodies without springs for 21 to 25 %, MAML that has seen springs for 70 % after three
+#    steps, as the true model. (It has seen springs of 8 N m, and none of 16.) The pretrained network gets 29 % after 3 steps and 69 % after 10, which again depends on the shakes.
+# 4. Very light and short with a strong motor (0.3 kg, 0.5 m, 16 N m): that is far from all bodies on which the networks were trained, and no number of
+#    steps helps. Least squares has no such limits: a law holds outside the range of the examples.
+# 5. Long, with a weak motor (1.8 m, 6 N m): it takes many swings. The plans look only 1.2 s ahead, so what fails is the planner.
+# </details>
+
+# %% [markdown]
+# PIECES FOR THE FRAME: not a cell of the lesson
+#
+# Answer to the third bet:
+#
+# ANSWER
+#
+# What you should have seen, of part (b):
+#
+# SEEN
+#
+# Summary:
+#
+# 5. A body that changes: $\hat s_{t+1} = s_t + f_\varphi(s_t, u_t)$ with $\varphi = \theta - \alpha\nabla L(\theta)$, three times, on twenty shakes; then the first
+#    control of the cheapest of 128 plans, again and again. Least squares on $\Delta\omega = a\int\sin\theta\,dt - \beta\Delta\theta + cu\Delta t$ is as good as the true
+#    model while that is the law, and MAML is ahead of it once the law lacks something that MAML has seen.
+#
+# Further reading:
+#
+# - Nagabandi, Clavera, Liu, Fearing, Abbeel, Levine & Finn (2019), *Learning to adapt in dynamic, real-world environments through
+#   meta-reinforcement learning*, arXiv 1803.11347: part (b) with simulated bodies and a real robot on legs, one of them lost; also with a recurrent network in place
+#   of gradient steps.
+#
+# A question:
+#
+# **3.** Before its first step MAML's network is one function, too: on average over states it predicts an effect of 0.01 rad/s of the control, for every body. Where,
+# then, is what meta-training has taught it about motors?
+#
+# <details><summary>A · In its predictions: they are better than those of the pretrained network.</summary>
+# No. Before any step both have about the same error, and both are of no use for control.
+# </details>
+# <details><summary>B · In its slope: a step on twenty shakes moves the effect of the control to where it belongs.</summary>
+# Right. $\nabla L(\theta)$ depends on the shakes, and meta-training has arranged θ so that this gradient, times α, turns the effect of the control to one side or
+# to the other. The pretrained network also has a slope, but nobody has asked where it leads.
+# </details>
+# <details><summary>C · In the inner rate, which was learned, too.</summary>
+# Part of it; but a rate is one number and says nothing of motors. The pretrained network could choose among nine rules and rates, and still needs
+# hundreds of steps.
+# </details>
