@@ -198,11 +198,16 @@ def results_of(world, seed, options):
 # ------------------------------------------------------------------ the table
 
 
+def write(value, places):
+    """A number with a minus sign as people write it, and nothing before a nought; below 1e-12 it is rounding."""
+    text = f"{0.0 if abs(value) < 1e-12 else value:{places}}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
 def middle(values, places):
     """The median and its 95 % interval over bodies, in words."""
     low, high = np.sort(values)[list(bootstrap_ranks(len(values)))]
-    write = lambda v: "0" if 0 < abs(v) < 1e-12 else f"{v:{places}}".replace("-", "−")
-    return f"{write(np.median(values))} ({write(low)} to {write(high)})"
+    return f"{write(np.median(values), places)} ({write(low, places)} to {write(high, places)})"
 
 
 def table(world, seeds):
