@@ -39,8 +39,9 @@ How to write a new figure
 
    Slider specs: (label, low, high, start, step) is a slider, whole numbers throughout make it
    an integer one; (label, [option, …]) a menu; (label, True) a tick box;
-   (label, "words") a box to type in. `drag` gives the first
-   places of draggable points: a pair, or an array (n, 2) for several; each name once a figure.
+   (label, "words") a box to type in; (label, low, high, start, step, "play") a slider that can
+   play by itself. `drag` gives the first places of draggable points: a pair, or an array (n, 2) for
+   several; each name once a figure.
    `more={"start": 12}` lets the reader add points to such an array, up to 12, and take them away, down
    to one: by a click on an empty place, a double click or Delete on a point, or two buttons. The
    function then gets an array (n, 2) whose n changes.
@@ -82,6 +83,7 @@ _WHERE = {  # module: its public names
     "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",
     "chapters.few_shot_images": "an_episode accuracies by_company be_the_classifier",
     "chapters.navigation": "return_against_rate reach_against_distance walk_to_a_goal",
+    "chapters.break_the_robot": "break_the_robot",
     "chapters.language": "five_boxes gained_or_lost",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}

@@ -17,7 +17,7 @@ def interactive(scene_of, sliders=None, drag=None, twin=None, press="", more=Non
 
     sliders: name → (label, low, high, start, step), a slider, integer when all four numbers are;
         (label, [option, …]), a menu whose first option is the start; (label, True or False); (label, "words"), a
-        box to type in.
+        box to type in; (label, low, high, start, step, "play"), of whole numbers, a slider that also plays.
     drag: name → first place (x, y), or places (n, 2), of the `Points` drawn with `drag=name`.
         Points whose `drag` names a slider, and whose axis is "x" or "y", move that slider.
     more: name in `drag` → how many points it may have at most: a click on an empty place adds one, a double
@@ -46,7 +46,11 @@ class Interactive:
                 raise ValueError(
                     f"more={{{name!r}: {most}}} wants drag={{{name!r}: places (n, 2)}}, n ≤ {most}"
                 )
-        self.controls = {name: _control(name, spec) for name, spec in sliders.items()}
+        self._plays = {name for name, spec in sliders.items() if _plays(spec)}
+        self.controls = {
+            name: _control(name, spec[:5] if name in self._plays else spec)
+            for name, spec in sliders.items()
+        }
         self.scenes = self._compute()
         pictures = [scene for changes in twin for scene in self._compute(**changes)]
         columns = len(self.scenes) if len(self.scenes) > 1 else None
@@ -106,7 +110,8 @@ class Interactive:
             plane.observe(self._pressed, "pressed")
         wrap = Layout(display="flex", flex_flow="row wrap", width="100%")
         buttons = [button for name in self._more for button in self._buttons(name)]
-        sliders = Box([*self.controls.values(), *buttons], layout=wrap)
+        shown = [_with_player(c) if name in self._plays else c for name, c in self.controls.items()]
+        sliders = Box([*shown, *buttons], layout=wrap)
         return VBox([sliders, Box(self.planes, layout=wrap)])
 
     def _buttons(self, name):
@@ -204,13 +209,32 @@ def _control(name, spec):
     if len(rest) != 4:
         raise ValueError(
             f"the slider {name!r} is {spec!r}: write (label, low, high, start, step), "
-            '(label, [option, …]), (label, True) or (label, "words")'
+            '(label, [option, …]), (label, True), (label, "words"), or a slider of whole numbers and "play"'
         )
     low, high, start, step = rest
     whole = all(isinstance(number, int) for number in rest)
     kind = widgets.IntSlider if whole else widgets.FloatSlider
     places = {} if whole else {"readout_format": f".{_decimals(step)}f"}
     return kind(value=start, min=low, max=high, step=step, **places, **shared)
+
+
+def _plays(spec):
+    """Whether a spec is that of a slider with a button to play it, which wants whole numbers."""
+    *numbers, last = spec[1:]
+    return len(numbers) == 4 and last == "play" and all(isinstance(n, int) for n in numbers)
+
+
+def _with_player(slider):
+    """A slider of whole numbers and buttons that move it on by themselves, ten steps a second at most.
+
+    They are tied together in the browser, and Python hears of the slider alone.
+    """
+    from ipywidgets import HBox, Layout, Play, jslink
+
+    ends = {name: getattr(slider, name) for name in ("value", "min", "max", "step")}
+    player = Play(interval=100, show_repeat=False, **ends)
+    jslink((player, "value"), (slider, "value"))
+    return HBox([player, slider], layout=Layout(margin="2px 4px"))
 
 
 def _decimals(step):

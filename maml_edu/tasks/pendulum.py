@@ -173,6 +173,12 @@ def inputs(state, control):
     return np.stack([np.cos(theta), np.sin(theta), omega / FASTEST, control], axis=-1)
 
 
+def states_of(x):
+    """States (…, 2), with θ in (−π, π], and controls (…), of inputs (…, 4): the inverse of `inputs`."""
+    theta = np.arctan2(x[..., 1], x[..., 0])
+    return np.stack([theta, FASTEST * x[..., 2]], axis=-1), x[..., 3]
+
+
 def outputs(state, after):
     """The change from a state (…, 2) to the one after a step, divided by SCALE: (…, 2)."""
     return (after - state) / SCALE
@@ -181,6 +187,55 @@ def outputs(state, after):
 def moved(state, predicted):
     """The state that predicted outputs (…, 2) lead to: the inverse of `outputs`."""
     return state + SCALE * predicted
+
+
+# ------------------------------------------------------------------ a fit for who knows the law
+
+LEAST_WEIGHT = 0.1  # 1/s²; a of what can be a pendulum is above 0
+
+
+def fit_law(x, y) -> Body:
+    """Bodies without spring and dead zone that fit transitions x (bodies, n, 4), y (bodies, n, 2) best.
+
+    The law is dω/dt = a sin θ − b ω + c u with a = g / l, b = damping / (m l²) and c = sign · gain / (m l²). Over a
+    step it becomes
+
+        Δω = a ∫ sin θ dt − b Δθ + c u Δt,
+
+    which is linear in a, b, c. The integral is Simpson's; θ in the middle of the step is that of a cubic with the
+    right θ and ω at both ends. Transitions tell a, b and c but not m, so the bodies that are returned have 1 kg.
+    If the squares want b below 0, it is 0, and a is at least LEAST_WEIGHT.
+    Raises ValueError if the shapes do not fit, if numbers are not finite, or if the transitions do not tell a, b
+    and c apart, as fewer than three never do.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if x.ndim != 3 or x.shape[2] != 4 or y.shape != (*x.shape[:2], 2):
+        raise ValueError(
+            f"x must be (bodies, n, 4) and y (bodies, n, 2); their shapes are {x.shape} and {y.shape}."
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x and y must be finite.")
+    columns, gained = _integrated_law(x, y)
+    if (np.linalg.matrix_rank(columns) < 3).any():
+        raise ValueError(
+            f"{x.shape[1]} transitions per body do not tell the law's three numbers apart: give more, from other "
+            "states and with other controls."
+        )
+    a, b, c = (np.linalg.pinv(columns) @ gained[..., None])[..., 0].T
+    length = GRAVITY / np.maximum(a, LEAST_WEIGHT)
+    damping, torque = length**2 * np.maximum(b, 0), length**2 * c
+    return Body(np.ones_like(a), length, damping, abs(torque), np.where(c < 0, -1.0, 1.0))
+
+
+def _integrated_law(x, y):
+    """∫ sin θ dt, −Δθ and u Δt, (bodies, n, 3), and Δω, (bodies, n)."""
+    (state, control), change = states_of(x), SCALE * y
+    start, end = state[..., 0], state[..., 0] + change[..., 0]
+    middle = (start + end) / 2 - SECONDS / 8 * change[..., 1]
+    area = SECONDS / 6 * (np.sin(start) + 4 * np.sin(middle) + np.sin(end))
+    return np.stack([area, -change[..., 0], SECONDS * np.clip(control, -1, 1)], axis=-1), change[
+        ..., 1
+    ]
 
 
 # ------------------------------------------------------------------ physics

@@ -19,6 +19,10 @@ def small_net(seed=0):
     return ref.mlp_init(np.random.default_rng(seed), (1, 8, 1))
 
 
+def robot_net():
+    return ref.mlp_init(np.random.default_rng(0), (4, 8, 2))
+
+
 def evaluation(last):
     """A stand-in for mt.evaluate's result: 50 tasks, 10 steps."""
     values = np.linspace(3, last, 11) * np.random.default_rng(0).gamma(4, 0.25, (50, 11))
@@ -140,6 +144,7 @@ FIGURES = {
     ),
     "reach_against_distance": lambda f: f([0.2, 0.4], {"maml": ("MAML", [0.4, 0.41])}),
     "walk_to_a_goal": lambda f: f(walker(0), walker(1), trajectories=3),
+    "break_the_robot": lambda f: f({"MAML": (robot_net(), 0.1)}, seconds=0.6, plans=3),
     # Chapter 14
     "five_boxes": lambda f: f(ref.mlp_init(np.random.default_rng(0), (64, 8, 5)), 1.0),
     "gained_or_lost": lambda f: f({"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains"),
@@ -165,12 +170,19 @@ def at_the_ends(figure):
     """The scenes of a live figure with each slider at either end and at 0, the others at their start."""
     scenes, start = [], getattr(figure, "values", {})
     for name, control in getattr(figure, "controls", {}).items():
-        ends = {control.min, control.max, 0} if hasattr(control, "max") else control.options
-        for value in ends:
+        for value in ends_of(control):
             figure.set(**{name: value})
             scenes += figure.scenes
         figure.set(**{name: start[name]})
     return scenes
+
+
+def ends_of(control):
+    """What a slider, a menu, a tick box or a box to type in may be set to."""
+    if hasattr(control, "max"):
+        return {control.min, control.max, 0}
+    both = (True, False) if isinstance(control.value, bool) else ("", control.value)
+    return getattr(control, "options", both)
 
 
 # ---- names

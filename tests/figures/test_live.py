@@ -98,6 +98,22 @@ def test_whole_numbers_make_an_integer_slider():
     assert type(live.controls["steps"]).__name__ == "IntSlider"
 
 
+def test_a_slider_with_a_player_is_tied_to_it_in_the_browser():
+    spec = ("time", 0, 80, 20, 2, "play")
+    live = interactive(lambda time: line_scene(slope=float(time)), {"time": spec})
+    player, slider = live.widget.children[0].children[0].children
+    assert slider is live.controls["time"] and type(slider).__name__ == "IntSlider"
+    assert type(player).__name__ == "Play"
+    assert (player.value, player.min, player.max, player.step) == (20, 0, 80, 2)
+    slider.value = 30
+    assert live.scenes[0].title.startswith("Slope 30.0")
+
+
+def test_only_a_slider_of_whole_numbers_plays():
+    with pytest.raises(ValueError, match="'time'.*a slider of whole numbers and \"play\""):
+        interactive(lambda time: line_scene(), {"time": ("time", 0.0, 8.0, 2.0, 0.5, "play")})
+
+
 def test_a_spec_that_is_no_slider_is_explained():
     with pytest.raises(ValueError, match="'slope'.*low, high, start, step"):
         interactive(line_scene, {"slope": ("slope", 0, 1)})

@@ -13,9 +13,11 @@ from maml_edu.tasks.pendulum import (
     MASS,
     Body,
     energy,
+    fit_law,
     inputs,
     moved,
     outputs,
+    states_of,
     step,
 )
 
@@ -44,6 +46,52 @@ def drift(substeps, monkeypatch, **parts):
         state = step(state, np.zeros(len(state)), body(**parts))
         changes.append(np.abs(energy(state, body(**parts)) - at_first).max())
     return max(changes)
+
+
+# ------------------------------------------------------------------ a fit for who knows the law
+
+
+def test_least_squares_finds_any_body_that_obeys_the_law_from_five_transitions():
+    bodies = Pendulum().draw_bodies(rng(), 30)
+    batch = Pendulum(shots=5, queries=50).sample_from(rng(1), bodies)
+    fitted = fit_law(batch.support_x, batch.support_y)
+    np.testing.assert_allclose(fitted.length, bodies.length, rtol=1e-3)
+    np.testing.assert_array_equal(fitted.sign, bodies.sign)
+    turned = bodies.mass * bodies.length**2
+    torque = fitted.gain / fitted.length**2
+    np.testing.assert_allclose(torque, bodies.gain / turned, rtol=1e-3)
+    state, control = states_of(batch.query_x)
+    says = outputs(state, step(state, control, fitted))
+    np.testing.assert_allclose(says, batch.query_y, atol=2e-3)
+
+
+def test_a_friction_below_nothing_and_a_weight_below_nothing_are_not_believed():
+    batch = Pendulum(shots=8, spring=8.0).sample(rng(2), 5)
+    fitted = fit_law(-batch.support_x, batch.support_y)
+    assert (fitted.damping >= 0).all() and (fitted.length > 0).all()
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda x, y: (x[0], y[0]), r"x must be \(bodies, n, 4\) and y \(bodies, n, 2\)"),
+        (lambda x, y: (x, y[:, :3]), r"their shapes are \(2, 6, 4\) and \(2, 3, 2\)"),
+        (lambda x, y: (x * np.nan, y), "must be finite"),
+        (lambda x, y: (x[:, :2], y[:, :2]), "2 transitions per body do not tell the law's three"),
+        (lambda x, y: (x[:, [0] * 6], y[:, [0] * 6]), "from other states and with other controls"),
+    ],
+)
+def test_transitions_that_tell_too_little_are_refused(change, says):
+    batch = Pendulum(shots=6).sample(rng(3), 2)
+    with pytest.raises(ValueError, match=says):
+        fit_law(*change(batch.support_x, batch.support_y))
+
+
+def test_states_are_read_back_from_inputs():
+    state, control = states(), np.linspace(-1, 1, 40)
+    again, same = states_of(inputs(state, control))
+    np.testing.assert_allclose(again, state, atol=1e-12)
+    np.testing.assert_array_equal(same, control)
 
 
 # ------------------------------------------------------------------ physics
