@@ -82,7 +82,7 @@ class PendulumEnv(gymnasium.Env):
     spring, dead_zone: of the bodies that are drawn.
     horizon: steps of 0.1 s after which an episode is truncated; there is no other end.
 
-    Observation: (cos θ, sin θ, ω / 6), float64. Action: the control u (1,), clipped to −1 … 1. Reward: minus
+    Observation: (cos ψ, sin ψ, ω / 6), float64. Action: the control u (1,), clipped to −1 … 1. Reward: minus
     `planning.cost` of the state after the step.
     Raises ValueError for anything but a single body; RuntimeError for a step before the first reset.
     """
@@ -122,7 +122,7 @@ class PendulumEnv(gymnasium.Env):
 
     @property
     def state(self) -> np.ndarray:
-        """(θ, ω), in rad and rad/s."""
+        """(ψ, ω), in rad and rad/s."""
         _refuse_unless_reset(self._state)
         return self._state.copy()
 

@@ -2,9 +2,9 @@
 
 A point mass on a rod without mass, turned by a motor at the pivot:
 
-    m l² dω/dt = m g l sin θ − b ω + sign · gain · u + torque of the spring,    dθ/dt = ω
+    m l² dω/dt = m g l sin ψ − b ω + sign · gain · u + torque of the spring,    dψ/dt = ω
 
-θ in rad, 0 when the mass is upright and π when it hangs; ω in rad/s; control u from −1 to 1, held for 0.1 s. The
+ψ in rad, 0 when the mass is upright and π when it hangs; ω in rad/s; control u from −1 to 1, held for 0.1 s. The
 integrator is the classical Runge-Kutta method of order 4 with two substeps of 0.05 s. A task is a body, to be
 learned from random transitions. Nagabandi et al. (2019) did this with robots. `planning.py` controls the pendulum
 with a model of it.
@@ -26,9 +26,9 @@ GAIN = (8.0, 12.0)  # N m at u = 1; gravity pulls with 3.4 … 19 N m when the r
 GRAVITY = 9.81  # m/s²
 SECONDS = 0.1  # of a step
 SUBSTEPS = 2
-# Random transitions start from states with θ ~ U[−π, π] and ω ~ U[−6, 6].
+# Random transitions start from states with ψ ~ U[−π, π] and ω ~ U[−6, 6].
 FASTEST = 6.0
-# What differences of θ and ω are divided by, so that both vary by about 1.
+# What differences of ψ and ω are divided by, so that both vary by about 1.
 SCALE = np.array([0.35, 1.0])
 
 
@@ -37,7 +37,7 @@ class Body:
     """One body, of numbers, or many, of arrays (bodies,). `bodies[2]` is one of them, `len` their number.
 
     mass (kg), length (m), damping (N m s), gain (torque in N m at full control), sign (1 or −1).
-    spring: N m. A rubber band from the mass to a nail at θ = π/2, as far from the pivot as the mass. It is slack
+    spring: N m. A rubber band from the mass to a nail at ψ = π/2, as far from the pivot as the mass. It is slack
         while it is shorter than the rod, and then pulls with spring / length² newtons per metre.
     dead_zone: 0 … 1. A control up to this size does nothing, and larger ones lose as much.
 
@@ -101,7 +101,7 @@ class Pendulum:
     queries: query transitions per body; None means as many as shots.
     spring, dead_zone: of every body, see `Body`; 0 leaves them out.
 
-    x is (cos θ, sin θ, ω / 6, u), y the change of θ in 0.1 s divided by 0.35 rad, and that of ω divided by 1 rad/s:
+    x is (cos ψ, sin ψ, ω / 6, u), y the change of ψ in 0.1 s divided by 0.35 rad, and that of ω divided by 1 rad/s:
     `inputs` and `outputs` make them, and `moved` gives the next state that a prediction stands for.
     Mass, length, damping and gain are uniform over MASS, LENGTH, DAMPING and GAIN; the sign is a coin's.
     Raises ValueError unless shots and queries are whole numbers ≥ 1 and the body can be.
@@ -151,8 +151,8 @@ class Pendulum:
         """Random transitions of these bodies. Each starts from a random state, with a random control."""
         rng = generator(rng)
         shape = (len(bodies), self.shots + self.queries)
-        theta, omega = rng.uniform(-np.pi, np.pi, shape), rng.uniform(-FASTEST, FASTEST, shape)
-        state, control = np.stack([theta, omega], axis=-1), rng.uniform(-1, 1, shape)
+        angle, omega = rng.uniform(-np.pi, np.pi, shape), rng.uniform(-FASTEST, FASTEST, shape)
+        state, control = np.stack([angle, omega], axis=-1), rng.uniform(-1, 1, shape)
         x, y = inputs(state, control), outputs(state, step(state, control, bodies))
         k = self.shots
         return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
@@ -168,15 +168,15 @@ class Pendulum:
 
 
 def inputs(state, control):
-    """(cos θ, sin θ, ω / 6, u), (…, 4), of states (…, 2) and controls (…)."""
-    theta, omega = state[..., 0], state[..., 1]
-    return np.stack([np.cos(theta), np.sin(theta), omega / FASTEST, control], axis=-1)
+    """(cos ψ, sin ψ, ω / 6, u), (…, 4), of states (…, 2) and controls (…)."""
+    angle, omega = state[..., 0], state[..., 1]
+    return np.stack([np.cos(angle), np.sin(angle), omega / FASTEST, control], axis=-1)
 
 
 def states_of(x):
-    """States (…, 2), with θ in (−π, π], and controls (…), of inputs (…, 4): the inverse of `inputs`."""
-    theta = np.arctan2(x[..., 1], x[..., 0])
-    return np.stack([theta, FASTEST * x[..., 2]], axis=-1), x[..., 3]
+    """States (…, 2), with ψ in (−π, π], and controls (…), of inputs (…, 4): the inverse of `inputs`."""
+    angle = np.arctan2(x[..., 1], x[..., 0])
+    return np.stack([angle, FASTEST * x[..., 2]], axis=-1), x[..., 3]
 
 
 def outputs(state, after):
@@ -197,13 +197,13 @@ LEAST_WEIGHT = 0.1  # 1/s²; a of what can be a pendulum is above 0
 def fit_law(x, y) -> Body:
     """Bodies without spring and dead zone that fit transitions x (bodies, n, 4), y (bodies, n, 2) best.
 
-    The law is dω/dt = a sin θ − b ω + c u with a = g / l, b = damping / (m l²) and c = sign · gain / (m l²). Over a
+    The law is dω/dt = a sin ψ − b ω + c u with a = g / l, b = damping / (m l²) and c = sign · gain / (m l²). Over a
     step it becomes
 
-        Δω = a ∫ sin θ dt − b Δθ + c u Δt,
+        Δω = a ∫ sin ψ dt − b Δψ + c u Δt,
 
-    which is linear in a, b, c. The integral is Simpson's; θ in the middle of the step is that of a cubic with the
-    right θ and ω at both ends. Transitions tell a, b and c but not m, so the bodies that are returned have 1 kg.
+    which is linear in a, b, c. The integral is Simpson's; ψ in the middle of the step is that of a cubic with the
+    right ψ and ω at both ends. Transitions tell a, b and c but not m, so the bodies that are returned have 1 kg.
     If the squares want b below 0, it is 0, and a is at least LEAST_WEIGHT.
     Raises ValueError if the shapes do not fit, if numbers are not finite, or if the transitions do not tell a, b
     and c apart, as fewer than three never do.
@@ -228,7 +228,7 @@ def fit_law(x, y) -> Body:
 
 
 def _integrated_law(x, y):
-    """∫ sin θ dt, −Δθ and u Δt, (bodies, n, 3), and Δω, (bodies, n)."""
+    """∫ sin ψ dt, −Δψ and u Δt, (bodies, n, 3), and Δω, (bodies, n)."""
     (state, control), change = states_of(x), SCALE * y
     start, end = state[..., 0], state[..., 0] + change[..., 0]
     middle = (start + end) / 2 - SECONDS / 8 * change[..., 1]
@@ -242,53 +242,53 @@ def _integrated_law(x, y):
 
 
 def step(state, control, body: Body):
-    """The state 0.1 s later, (…, 2), of states (θ, ω) and controls (…) that are held so long.
+    """The state 0.1 s later, (…, 2), of states (ψ, ω) and controls (…) that are held so long.
 
     body: one body, or many, whose axis is the first one of the state: (bodies, 2), (bodies, plans, 2), ….
-    The motor takes controls beyond −1 … 1 as −1 or 1. θ counts turns: it is not brought back to −π … π.
+    The motor takes controls beyond −1 … 1 as −1 or 1. ψ counts turns: it is not brought back to −π … π.
     Raises ValueError if the shapes do not fit together.
     """
     state, control = np.asarray(state, float), np.asarray(control, float)
     _check_shapes(state, control, body)
     rate = _acceleration(control, _along(body, control.ndim))
-    theta, omega = state[..., 0].copy(), state[..., 1].copy()
+    angle, omega = state[..., 0].copy(), state[..., 1].copy()
     for _ in range(SUBSTEPS):
-        theta, omega = _runge_kutta(theta, omega, rate, SECONDS / SUBSTEPS)
-    return np.stack([theta, omega], axis=-1)
+        angle, omega = _runge_kutta(angle, omega, rate, SECONDS / SUBSTEPS)
+    return np.stack([angle, omega], axis=-1)
 
 
 def energy(state, body: Body):
-    """Kinetic and potential energy in J, (…), 0 for a mass at rest at the nail of the spring (θ = π/2).
+    """Kinetic and potential energy in J, (…), 0 for a mass at rest at the nail of the spring (ψ = π/2).
 
     Without damping and control it stays the same, up to the error of the integrator.
     """
     state = np.asarray(state, float)
-    theta, omega = state[..., 0], state[..., 1]
-    parts = _along(body, theta.ndim)
+    angle, omega = state[..., 0], state[..., 1]
+    parts = _along(body, angle.ndim)
     kinetic = parts["mass"] * (parts["length"] * omega) ** 2 / 2
-    lifted = parts["mass"] * GRAVITY * parts["length"] * np.cos(theta)
-    return kinetic + lifted + parts["spring"] * _stretch(theta) ** 2 / 2
+    lifted = parts["mass"] * GRAVITY * parts["length"] * np.cos(angle)
+    return kinetic + lifted + parts["spring"] * _stretch(angle) ** 2 / 2
 
 
-def _runge_kutta(theta, omega, rate, dt):
-    """θ and ω after dt seconds, where rate(θ, ω) is dω/dt."""
-    v1, a1 = omega, rate(theta, omega)
-    v2, a2 = omega + dt / 2 * a1, rate(theta + dt / 2 * v1, omega + dt / 2 * a1)
-    v3, a3 = omega + dt / 2 * a2, rate(theta + dt / 2 * v2, omega + dt / 2 * a2)
-    v4, a4 = omega + dt * a3, rate(theta + dt * v3, omega + dt * a3)
-    theta = theta + dt / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-    return theta, omega + dt / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+def _runge_kutta(angle, omega, rate, dt):
+    """ψ and ω after dt seconds, where rate(ψ, ω) is dω/dt."""
+    v1, a1 = omega, rate(angle, omega)
+    v2, a2 = omega + dt / 2 * a1, rate(angle + dt / 2 * v1, omega + dt / 2 * a1)
+    v3, a3 = omega + dt / 2 * a2, rate(angle + dt / 2 * v2, omega + dt / 2 * a2)
+    v4, a4 = omega + dt * a3, rate(angle + dt * v3, omega + dt * a3)
+    angle = angle + dt / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
+    return angle, omega + dt / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
 
 
 def _acceleration(control, parts):
-    """dω/dt in rad/s², as a function of θ and ω, while a control is held."""
+    """dω/dt in rad/s², as a function of ψ and ω, while a control is held."""
     inertia = parts["mass"] * parts["length"] ** 2
     weight, friction = GRAVITY / parts["length"], parts["damping"] / inertia
     push, spring = _motor(control, parts) / inertia, parts["spring"] / inertia
-    free = lambda theta, omega: weight * np.sin(theta) - friction * omega + push
+    free = lambda angle, omega: weight * np.sin(angle) - friction * omega + push
     if not spring.any():
         return free
-    return lambda theta, omega: free(theta, omega) + spring * _pull(theta)
+    return lambda angle, omega: free(angle, omega) + spring * _pull(angle)
 
 
 def _motor(control, parts):
@@ -298,15 +298,15 @@ def _motor(control, parts):
     return parts["sign"] * parts["gain"] * control
 
 
-def _pull(theta):
+def _pull(angle):
     """The torque of a rubber band of 1 N m."""
-    half = (np.pi / 2 - theta) / 2
-    return _stretch(theta) * np.sign(np.sin(half)) * np.cos(half)
+    half = (np.pi / 2 - angle) / 2
+    return _stretch(angle) * np.sign(np.sin(half)) * np.cos(half)
 
 
-def _stretch(theta):
+def _stretch(angle):
     """By how many rods' lengths the band is stretched: it is 2 |sin(δ/2)| long, δ the angle to its nail."""
-    return np.maximum(2 * np.abs(np.sin((np.pi / 2 - theta) / 2)) - 1, 0)
+    return np.maximum(2 * np.abs(np.sin((np.pi / 2 - angle) / 2)) - 1, 0)
 
 
 def _along(body, axes):

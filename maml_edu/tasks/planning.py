@@ -21,8 +21,8 @@ import numpy as np
 from .batch import generator, whole
 from .pendulum import Body, step
 
-HANGING = (np.pi, 0.0)  # θ in rad, ω in rad/s
-UPRIGHT = 0.9  # the mass is upright where cos θ is above this, within 26 degrees
+HANGING = (np.pi, 0.0)  # ψ in rad, ω in rad/s
+UPRIGHT = 0.9  # the mass is upright where cos ψ is above this, within 26 degrees
 
 
 class Drive(NamedTuple):
@@ -47,12 +47,12 @@ class Drive(NamedTuple):
 
 
 def cost(state, control):
-    """1 − cos θ + 0.01 ω² + 0.001 u² of states (…, 2) and the controls (…) that led there: (…).
+    """1 − cos ψ + 0.01 ω² + 0.001 u² of states (…, 2) and the controls (…) that led there: (…).
 
-    0 for a mass that stands upright, 2 for one that hangs, and the same however many turns θ has counted.
+    0 for a mass that stands upright, 2 for one that hangs, and the same however many turns ψ has counted.
     """
-    theta, omega = state[..., 0], state[..., 1]
-    return 1 - np.cos(theta) + 0.01 * omega**2 + 0.001 * control**2
+    angle, omega = state[..., 0], state[..., 1]
+    return 1 - np.cos(angle) + 0.01 * omega**2 + 0.001 * control**2
 
 
 def plan(model, state, rng, plans: int = 128, horizon: int = 12, hold: int = 3, cost=cost):
@@ -72,7 +72,7 @@ def plan(model, state, rng, plans: int = 128, horizon: int = 12, hold: int = 3, 
     plans, horizon, hold = whole("plans", plans), whole("horizon", horizon), whole("hold", hold)
     state = np.asarray(state, float)
     if state.ndim != 2 or state.shape[1] != 2:
-        raise ValueError(f"state must be (bodies, 2): θ and ω; its shape is {state.shape}.")
+        raise ValueError(f"state must be (bodies, 2): ψ and ω; its shape is {state.shape}.")
     drawn = rng.uniform(-1, 1, (len(state), plans, -(-horizon // hold)))
     controls = np.repeat(drawn, hold, axis=2)[:, :, :horizon]  # (bodies, plans, horizon)
     best = _costs_of(model, state, controls, cost).argmin(axis=1)
@@ -99,7 +99,7 @@ def drive(controller, bodies: Body, steps: int = 80, start=HANGING, cost=cost) -
     """Let a controller drive real bodies for some steps of 0.1 s.
 
     controller: a function of states (bodies, 2) that returns controls (bodies,); beyond −1 … 1 they are clipped.
-    start: the state (θ, ω) of all bodies at first, or states (bodies, 2).
+    start: the state (ψ, ω) of all bodies at first, or states (bodies, 2).
     Raises ValueError unless steps is a whole number ≥ 1 and the controls have their shape and are finite.
     """
     state = np.array(np.broadcast_to(np.asarray(start, float), (len(bodies), 2)))

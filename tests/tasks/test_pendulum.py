@@ -159,11 +159,11 @@ def test_in_the_dead_zone_a_control_does_nothing_and_beyond_it_loses_as_much():
 
 
 def test_the_spring_pulls_to_its_side_and_is_slack_near_its_nail():
-    for theta in (0.0, np.pi, -1.0):
-        pulled, free = (step([theta, 0.0], 0.0, body(spring=k))[1] for k in (5.0, 0.0))
-        assert (pulled - free) * np.sin(np.pi / 2 - theta) > 0.01
-    for theta in (1.0, 2.0):  # within 60 degrees of π/2
-        near = np.array([theta, 0.0])
+    for angle in (0.0, np.pi, -1.0):
+        pulled, free = (step([angle, 0.0], 0.0, body(spring=k))[1] for k in (5.0, 0.0))
+        assert (pulled - free) * np.sin(np.pi / 2 - angle) > 0.01
+    for angle in (1.0, 2.0):  # within 60 degrees of π/2
+        near = np.array([angle, 0.0])
         assert np.array_equal(step(near, 0.0, body(spring=5.0)), step(near, 0.0, body()))
 
 

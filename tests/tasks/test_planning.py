@@ -84,8 +84,8 @@ def test_the_same_seed_gives_the_same_plan():
 @pytest.mark.filterwarnings("error")
 def test_plans_on_which_a_model_runs_away_are_left_out_without_a_warning():
     def model(state, control):
-        theta = np.where(control > 0.5, np.nan, state[..., 0])
-        return np.stack([theta, state[..., 1] + 1e200 * (control < -0.5)], axis=-1)
+        angle = np.where(control > 0.5, np.nan, state[..., 0])
+        return np.stack([angle, state[..., 1] + 1e200 * (control < -0.5)], axis=-1)
 
     best = plan(model, np.zeros((2, 2)), rng(), plans=400, horizon=2, hold=1)
     assert (np.abs(best) <= 0.5).all()
@@ -95,7 +95,7 @@ def test_plans_on_which_a_model_runs_away_are_left_out_without_a_warning():
 
 def test_what_cannot_be_planned_is_refused_with_words():
     stay = lambda state, control: state
-    with pytest.raises(ValueError, match=r"state must be \(bodies, 2\): θ and ω; its shape is \(2"):
+    with pytest.raises(ValueError, match=r"state must be \(bodies, 2\): ψ and ω; its shape is \(2"):
         plan(stay, np.zeros(2), rng())
     with pytest.raises(ValueError, match=r"model must return states .*\(1, 128, 2\); it returned"):
         plan(lambda state, control: state[..., 0], np.zeros((1, 2)), rng())

@@ -190,15 +190,15 @@ def _picture(robot, words, role, done, time):
     )
 
 
-def _trail(theta, length, role):
+def _trail(angle, length, role):
     """Where the mass was: arcs between its angles (steps,)."""
-    steps = np.arange(len(theta))
-    theta = np.interp(np.linspace(0, steps[-1], 8 * steps[-1] + 1), steps, theta)
-    return Curve(length * np.sin(theta), length * np.cos(theta), role, "where the mass was")
+    steps = np.arange(len(angle))
+    angle = np.interp(np.linspace(0, steps[-1], 8 * steps[-1] + 1), steps, angle)
+    return Curve(length * np.sin(angle), length * np.cos(angle), role, "where the mass was")
 
 
-def _where(theta):
-    height = np.cos(theta)
+def _where(angle):
+    height = np.cos(angle)
     return "upright" if height > UPRIGHT else "above the pivot" if height > 0 else "below the pivot"
 
 
@@ -223,7 +223,7 @@ def _heights(words, role, done, best, time):
             f"{number(UPRIGHT)} marks what counts as upright."
         ),
         xlabel="time in s",
-        ylabel="height of the mass in rods, cos θ",
+        ylabel="height of the mass in rods, cos ψ",
         xlim=(0, seconds[-1]),
         ylim=(-1.15, 1.3),
         curves=[
