@@ -371,8 +371,8 @@ for name, result in results.items():
 print(f"{'MAML, published':25} mean  ", *(f"{v:7.1f}" for v in (-40.41, -11.68, -3.33, -3.23)))
 lead = results["MAML"] - results["pretrained, its own rates"]
 print("\nMAML less pretrained, goal by goal, each at its own rates")
-for step in range(4):
-    print(f"   {step} steps: median {lead.cells(step)[0]}   mean {lead.cells(step)[1]}")
+for k in range(4):
+    print(f"   {k} steps: median {lead.cells(k)[0]}   mean {lead.cells(k)[1]}")
 
 # %% [markdown]
 # (A mean with ! is ruled by a few goals, as in chapter 03, and its ± may not hold.) That was one training of each. Three of each,
