@@ -190,7 +190,11 @@ def trained(learner, family, method, options):
     began, before = time.perf_counter(), time.process_time()
     history = mt.meta_train(learner, family, options.iterations, device="cpu", **how)
     if history.interrupted:
-        raise SystemExit("Stopped before the test." if folder else "Stopped: --runs keeps a run.")
+        raise SystemExit(
+            "Stopped before the test: the same command goes on."
+            if folder
+            else "Stopped before the test, and nothing is kept: with --runs a run can go on."
+        )
     wall, cpu = time.perf_counter() - began, time.process_time() - before
     print(f"{method}, seed {options.seed}: {wall:.0f} s, {cpu:.0f} s of CPU, this call")
     for first, returns in blocks(-np.array(history.loss)):
