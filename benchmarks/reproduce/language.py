@@ -332,6 +332,21 @@ def unseen(families):
     return {domain: float(np.mean(new)) for domain, new in shares.items()}
 
 
+def likeness(tasks):
+    """Mean cosine of two sentences of one intent, of two intents of one domain, and the spread of the latter.
+
+    Each is a mean over the domains; the spread is one standard deviation.
+    """
+    intent = np.repeat(np.arange(len(tasks.sizes)), tasks.sizes)
+    domain, rows = np.repeat(tasks.domains, tasks.sizes), []
+    for name in sorted(set(tasks.domains)):
+        x, own = tasks.features[domain == name], intent[domain == name]
+        cosines, same = x @ x.T, own[:, None] == own
+        within = cosines[same & ~np.eye(len(x), dtype=bool)]
+        rows.append((within.mean(), cosines[~same].mean(), cosines[~same].std()))
+    return np.mean(rows, axis=0)
+
+
 # ------------------------------------------------------------------ what is printed
 
 
@@ -366,13 +381,15 @@ def table(shots, options):
         cells = [*map(said, each), minus, middle, "; ".join(dict.fromkeys(chosen))]
         print(f"| {method} |", " | ".join(cells), "|", flush=True)
     by_domain(settings, base, rows, options)
+    alike(settings)
 
 
 def by_domain(settings, base, rows, options):
-    """What each held-out domain loses or gains, and its unseen letter groups; with mixed domains, per seed."""
-    shown = [method for method in ("MAML", "ProtoNet", "one weight per bin") if method in rows]
-    heads = [f"{method} − centroid" for method in shown]
-    print("\n| seed | domain | unseen letter groups | centroid |", " | ".join(heads), "|")
+    """Unseen letter groups, and what was gained or lost, per held-out domain; per seed where domains are mixed."""
+    compared = ("centroid, unseen groups left out", "one weight per bin", "ProtoNet", "MAML")
+    shown = [method for method in compared if method in rows]
+    heads = ["seed", "domain", "unseen letter groups", "centroid"]
+    print("\n|", " | ".join(heads + [f"{method} − centroid" for method in shown]), "|")
     print("| --- " * (len(shown) + 4) + "|")
     points = []  # unseen share, then each method's mean difference
     for k, setting in enumerate(settings):
@@ -384,9 +401,19 @@ def by_domain(settings, base, rows, options):
             cells = [said(base[k][mask]), *(difference(*pair) for pair in pairs)]
             points.append([share, *(np.mean(a - b) for a, b in pairs)])
             print(f"| {setting.seed} | {domain} | {100 * share:.1f} % |", " | ".join(cells), "|")
-    if not options.mixed and len(points) > 3:
+    if shown and len(points) > 3:
         for method, r in zip(shown, np.corrcoef(np.transpose(points))[0, 1:], strict=True):
             print(f"correlation of unseen groups with {method} − centroid: {r:.2f}")
+
+
+def alike(settings):
+    """How far apart the sentences of an intent and of other intents of its domain are, per seed."""
+    print("\n| seed | cosine within an intent | between intents of a domain | apart by |")
+    print("| --- " * 4 + "|")
+    for setting in settings:
+        within, between, spread = likeness(setting.families["test"])
+        apart = f"{(within - between) / spread:.2f} standard deviations"
+        print(f"| {setting.seed} | {within:.3f} | {between:.3f} | {apart} |", flush=True)
 
 
 def options_from(words=None):

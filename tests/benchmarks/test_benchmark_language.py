@@ -81,3 +81,16 @@ def test_a_difference_has_its_sign_and_nothing_has_none():
     assert language.difference(some, some) == "0.0 ± 0.0"
     assert language.difference(some + 0.01, some).startswith("+1.0")
     assert language.difference(some - 0.01, some).startswith("−1.0")
+
+
+def test_likeness_is_that_of_all_pairs():
+    sentences = [[f"{word} {n}" for n in ("one", "two", "three")] for word in ("abcd", "efgh")]
+    tasks = Intents(
+        "train", 2, 1, 1, source={"d": {"i": sentences[0], "j": sentences[1]}}, test=0, val=0
+    )
+    x = tasks.features
+    pairs = [(a, b) for a in range(6) for b in range(6) if a != b]
+    same = [x[a] @ x[b] for a, b in pairs if a // 3 == b // 3]
+    others = [x[a] @ x[b] for a, b in pairs if a // 3 != b // 3]
+    expected = np.mean(same), np.mean(others), np.std(others)
+    np.testing.assert_allclose(language.likeness(tasks), expected, rtol=1e-5)

@@ -142,11 +142,11 @@ def _answers_scene(sentences, cosines, chances, steps):
         xlim=(low, 1.05),
         ylim=(0.4, len(sentences) + 0.9),
         bars=[
-            Bar(heights + 0.1, cosines, "baseline", "nearest centroid: cosine", width=0.2),
-            Bar(heights - 0.15, chances, "maml", "network: probability", width=0.2),
+            Bar(heights + 0.05, cosines, "baseline", "nearest centroid: cosine", width=0.2),
+            Bar(heights - 0.18, chances, "maml", "network: probability", width=0.2),
         ],
         notes=[
-            Note(0.0, y + 0.33, f"{k}: {_short(text)}")
+            Note(0.0, y + 0.35, f"{k}: {_short(text)}")
             for k, (y, text) in enumerate(zip(heights, sentences, strict=True), start=1)
         ],
         rows=True,
@@ -164,9 +164,7 @@ def _letters_scene(asked, letters, first, second, gap):
     adds = letters[: len(text)] if len(letters) else np.zeros(1)
     far = max(0.01, 1.35 * float(np.abs(adds).max()))
     up, down = np.where(adds > 0, adds, 0), np.where(adds < 0, adds, 0)
-    title = (
-        f"Intent {first + 1} is ahead of intent {second + 1} by {number(gap, 2)}, letter by letter"
-    )
+    title = f"Intent {first + 1} is ahead of intent {second + 1} by {number(gap, 2)}"
     if not adds.any():
         title = f"No letter speaks for intent {first + 1} or for intent {second + 1}"
     place, sides = np.arange(len(text)), (f"for intent {first + 1}", f"for intent {second + 1}")
