@@ -127,7 +127,9 @@ FIGURES = {
     "be_the_classifier": lambda f: f(classifier(), images(), questions=3),
     # Chapter 14
     "five_boxes": lambda f: f(ref.mlp_init(np.random.default_rng(0), (64, 8, 5)), 1.0),
-    "gained_or_lost": lambda f: f({"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains"),
+    "gained_or_lost": lambda f: f(
+        {"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains, the other loses"
+    ),
 }
 
 
@@ -147,10 +149,15 @@ def test_every_figure_has_a_title_alt_text_a_modest_size_and_no_minus_nought(nam
 
 
 def at_the_ends(figure):
-    """The scenes of a live figure with each slider at either end and at 0, the others at their start."""
+    """The scenes of a live figure with each slider at either end and at 0, the others at their start.
+
+    A menu has all its options, a box to type in nothing and much.
+    """
     scenes, start = [], getattr(figure, "values", {})
     for name, control in getattr(figure, "controls", {}).items():
-        ends = {control.min, control.max, 0} if hasattr(control, "max") else control.options
+        words = ("", "many words " * 30)
+        ends = {control.min, control.max, 0} if hasattr(control, "max") else words
+        ends = getattr(control, "options", ends)
         for value in ends:
             figure.set(**{name: value})
             scenes += figure.scenes

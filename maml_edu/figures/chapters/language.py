@@ -25,24 +25,25 @@ def gained_or_lost(rows, title):
 
 
 def difference_scene(rows, title):
-    """Marks and intervals, in points of a per cent, beside the line of no difference."""
+    """Marks and intervals, in per cent, left or right of a line at 0; the names stand in a column on the left."""
     values = {name: tuple(100 * v for v in row) for name, row in rows.items()}
-    least = min(middle - half for middle, half in values.values())
-    most = max(middle + half for middle, half in values.values())
-    far = max(1.0, 1.15 * abs(least), 1.15 * abs(most))
-    top, points, intervals, notes = len(rows), [], [], []
+    least = min(0.0, *(middle - half for middle, half in values.values()))
+    most = max(0.0, *(middle + half for middle, half in values.values()))
+    span = max(1.0, most - least)
+    left, top = least - 1.25 * span, len(rows)  # where the column of names begins
+    points, intervals, notes = [], [], []
     for y, (name, (middle, half)) in zip(range(top, 0, -1), values.items(), strict=True):
         points.append(Points(middle, y, "maml" if middle > 0 else "first_order"))
         intervals.append(Interval(middle - half, middle + half, y, label="95 % interval"))
-        notes.append(Note(-0.98 * far, y + 0.4, f"{name}: {_signed(middle)} ± {half:.1f}"))
+        notes.append(Note(left + 0.02 * span, y, f"{name}: {_signed(middle)} ± {half:.1f}"))
     said = "; ".join(f"{name}, {_signed(m)} ± {h:.1f}" for name, (m, h) in values.items())
     return Scene(
         title=title,
         alt=f"A mark with its 95 % interval in each row, left or right of a dotted line at 0: {said}.",
         xlabel="accuracy minus the nearest centroid's, on the same episodes [points]",
-        xlim=(-far, far),
-        ylim=(0.4, top + 0.8),
-        curves=[Curve([0, 0], [0.4, top + 0.8], "neutral", "no difference")],
+        xlim=(left, most + 0.08 * span),
+        ylim=(0.3, top + 0.7),
+        curves=[Curve([0, 0], [0.3, top + 0.7], "neutral", "no difference")],
         intervals=intervals,
         points=points,
         notes=notes,

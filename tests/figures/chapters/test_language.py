@@ -65,3 +65,12 @@ def test_differences_stand_on_their_side_of_nothing():
     assert [point.x for point in scene.points] == [3.0, -2.0]
     assert [point.role for point in scene.points] == ["maml", "first_order"]
     assert scene.xlim[0] < -3 and scene.xlim[1] > 4
+
+
+def test_names_stand_left_of_every_interval():
+    rows = {"even": (0.0, 0.003), "loses much": (-0.14, 0.009), "gains": (0.05, 0.007)}
+    scene = shown.difference_scene(rows, "title")
+    left, right = scene.xlim
+    ends = min(interval.low for interval in scene.intervals)
+    assert all(note.x < left + (right - left) / 20 for note in scene.notes)
+    assert ends > left + (right - left) / 2  # a name takes up to half the width
