@@ -33,7 +33,7 @@ HIDDEN, META_BATCH = 64, 16
 STOPS = (50, 100, 200, 300)  # iterations after which training may stop
 INNER_STEPS, TEST_STEPS = 3, 20
 INNER_RATES, OUTER_RATES, OUTER_RATE = (0.3, 1.0, 3.0, 10.0), (1e-3, 3e-3, 1e-2), 3e-3
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION, AT_ONCE = 200, 50  # episodes
 
 
@@ -203,7 +203,7 @@ def copied(theta):
 def best_of_embeddings(kind, setting):
     """As `best_of_gradients`, for ProtoNet and the weights."""
     tasks, best = setting.families["train"], (-1.0, None, "")
-    for rate in OUTER_RATES:
+    for rate in setting.outer_rates:
         params, embed = embedding(kind, tasks.features.shape[1], setting.seed)
         run = partial(prototypes, embed, ways=tasks.ways)
         loss_of = lambda batch, run=run: query_loss(run(batch), batch.query_y)
@@ -293,13 +293,14 @@ class Setting:
             split: Intents(split, options.ways, shots, number, **same)
             for split, number in queries.items()
         }
-        self.seed, self.rates = seed, options.rates
+        self.seed, self.rates, self.outer_rates = seed, options.rates, options.outer_rates
         self.val, _ = episodes(self.families["val"], VALIDATION, 2_000 + seed)
         self.test, self.domains = episodes(self.families["test"], options.episodes, 3_000 + seed)
         parts = (options.source, options.hold_out, "mixed" if options.mixed else "one")
         numbers = (options.ways, shots, options.queries, options.episodes, seed)
-        rates = () if options.rates == INNER_RATES else ("rates", *options.rates)
-        self.name = "-".join(map(str, parts + numbers + rates))
+        lists = {"rates": (self.rates, INNER_RATES), "outer": (self.outer_rates, OUTER_RATES)}
+        changed = [(name, *own) for name, (own, usual) in lists.items() if tuple(own) != usual]
+        self.name = "-".join(map(str, parts + numbers + sum(changed, ())))
 
     def row(self, method, folder):
         """(accuracies of the test episodes, settings), measured or read from where it is kept."""
@@ -437,6 +438,7 @@ def options_from(words=None):
     parser.add_argument(
         "--rates", type=float, nargs="+", default=INNER_RATES, help="of inner steps"
     )
+    parser.add_argument("--outer-rates", type=float, nargs="+", default=OUTER_RATES)
     parser.add_argument("--keep", help="a folder in which each measured row is stored")
     parser.add_argument("--data-dir", help="where CLINC150 is, as for maml-edu data")
     options = parser.parse_args(words)
