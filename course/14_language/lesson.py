@@ -245,7 +245,7 @@ print(f"meta-loss {float(loss):.6f} and {mine.item():.6f}; gradients differ by {
 # %% [markdown]
 # They are equal up to single precision. Now train: 300 outer steps of 16 tasks each. The inner rate 3 was the best of 0.3,
 # 1, 3 and 10 on the validation domains, with each of three seeds
-# ([benchmarks/reproduce/language.py](../benchmarks/reproduce/language.py)). How many steps the test takes is chosen
+# (`benchmarks/reproduce/language.py`). How many steps the test takes is chosen
 # here, on the validation domains as well. And the same network gets the same chance *before* it is trained.
 
 
@@ -346,7 +346,7 @@ gained_or_lost(rows, "On these sentences MAML gains 2.5 to 4.3 points")
 # | one weight per bin | 65.9 | 73.2 | 72.7 | +1.7 ± 0.4, +1.2 ± 0.5, +1.6 ± 0.4 |
 #
 # (`python benchmarks/reproduce/language.py --source clinc150`, after `maml-edu data get clinc150`; all tables are in
-# [docs/results.md](../docs/results.md).)
+# `docs/results.md`.)
 #
 # **The ranking is turned round.** MAML gains on the one collection and loses on the other. Now compare its row with the
 # one above, the same network with its random first weights. *That* one is level with the centroid. So it is not the
@@ -440,7 +440,7 @@ print(f"correlation {np.corrcoef(np.transpose(points))[0, 1]:.2f}")
 #
 # Other sentences have turned the ranking. What else does: more shots, more ways, other things held out? Differences from
 # the centroid on the same 600 episodes, seeds 0, 1 and 2 (intervals, settings and the other methods are in
-# [docs/results.md](../docs/results.md)). In a **mixed** episode the intents come from all held-out domains.
+# `docs/results.md`). In a **mixed** episode the intents come from all held-out domains.
 #
 # | CLINC150 | centroid | logistic regression | MAML | one weight per bin |
 # | :- | :-: | :-: | :-: | :-: |
@@ -467,8 +467,8 @@ print(f"correlation {np.corrcoef(np.transpose(points))[0, 1]:.2f}")
 #   11 %. In episodes of one domain MAML stays behind, by 0.5 to 1.1 points; but then only five intents of each domain are
 #   left for training.
 #
-# So meta-training pays where the test is like the training. And wherever it pays on CLINC150, a single weight per bin,
-# which costs nothing when a task arrives, pays more.
+# On CLINC150, then, meta-training the network clearly pays only where training has seen the domains of the test. A single
+# weight per bin is ahead of the centroid in every row, and ahead of MAML in 17 of the 18 comparisons.
 #
 # ## Five boxes
 #
