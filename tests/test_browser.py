@@ -1,5 +1,5 @@
 """The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, chapter 10's
-game counts clicks, and an exercise tells a stub from a right answer.
+game counts clicks, chapter 14's boxes are typed into, and an exercise tells a stub from a right answer.
 
 Needs Chromium (or Chrome) and Playwright; is skipped, with the reason, where one is missing.
 Screenshots go to pytest's temporary folder.
@@ -247,6 +247,39 @@ def test_be_the_classifier_counts_what_is_clicked(server, page, tmp_path):
     assert on.evaluate("(button) => button === document.activeElement"), (
         "the keyboard goes on there"
     )
+    assert errors(page) == []
+
+
+BOXES = """\
+import numpy as np
+import maml_edu.reference as ref
+from maml_edu.figures import five_boxes
+five_boxes(ref.mlp_init(np.random.default_rng(0), (1024, 8, 5)), 1.0)
+"""
+
+
+def test_a_typed_sentence_is_sorted_anew(server, page, tmp_path):
+    """Chapter 14's boxes, with an untrained network: the reader's own words, in another language."""
+    work, url = server
+    cells = [nbformat.v4.new_code_cell(BOXES)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNELSPEC})
+    nbformat.write(notebook, work / "notebooks" / "boxes.ipynb")
+    panel = open_notebook(page, url, "notebooks/boxes.ipynb")
+    run_all_cells(page, panel, seconds=120)
+    assert errors(page) == []
+    titles, boxes = panel.locator(".maml-edu-live .title"), panel.locator(".widget-text input")
+    boxes.last.wait_for(timeout=30 * SECONDS)
+    assert boxes.count() == 6
+    before = titles.first.inner_text(), titles.last.inner_text()
+    page.screenshot(path=tmp_path / "boxes.png")
+
+    boxes.nth(1).fill("Wann gibt es Frühstück?")
+    boxes.last.fill("Frühstück gibt es wann?")
+    said = titles.first.filter(has_text="Centroid: intent 2.")
+    said.wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "typed.png")
+    assert "Intent 2 is ahead of" in titles.last.inner_text()
+    assert (titles.first.inner_text(), titles.last.inner_text()) != before
     assert errors(page) == []
 
 

@@ -70,8 +70,6 @@ from maml_edu.tasks.navigation import step_all
 from maml_edu.tasks.pendulum import Body, Pendulum, fit_law, inputs, moved, outputs, states_of, step
 from maml_edu.tasks.planning import cost, drive, plan
 
-torch.set_num_threads(1)  # networks this small run no faster on several
-
 # %% [markdown]
 # ## Part (a): a goal that nobody shows
 #

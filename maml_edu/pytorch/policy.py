@@ -147,6 +147,17 @@ def surrogate(prediction, target):
 # ------------------------------------------------------------------ all tasks
 
 
+class _Walker(nn.Module):
+    """`roll_out` as a module: a policy's parameters are exchanged once for all its steps."""
+
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, noise, goals):
+        return roll_out(self.policy, noise, goals)
+
+
 class PolicyGradient(MAML):
     """MAML whose examples are the policy's own trajectories (Finn et al. 2017, Algorithm 3).
 
@@ -243,7 +254,8 @@ class PolicyGradient(MAML):
         A subclass for another world overrides this method alone. phi: parameters with an axis of tasks in front.
         noise and goals: whatever its family of tasks has drawn, (tasks, trajectories, …).
         """
-        return roll_out(lambda x: functional_call(self.model, phi, (x,)), noise, goals)
+        walker = _Walker(self.model)
+        return functional_call(walker, {f"policy.{n}": p for n, p in phi.items()}, (noise, goals))
 
     def improved(self, phi, support, rate):
         """Each task's policy after one step of policy gradient on its examples, (tasks, …)."""

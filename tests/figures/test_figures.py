@@ -147,7 +147,9 @@ FIGURES = {
     "break_the_robot": lambda f: f({"MAML": (robot_net(), 0.1)}, seconds=0.6, plans=3),
     # Chapter 14
     "five_boxes": lambda f: f(ref.mlp_init(np.random.default_rng(0), (64, 8, 5)), 1.0),
-    "gained_or_lost": lambda f: f({"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains"),
+    "gained_or_lost": lambda f: f(
+        {"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains, the other loses"
+    ),
 }
 
 
@@ -167,7 +169,10 @@ def test_every_figure_has_a_title_alt_text_a_modest_size_and_no_minus_nought(nam
 
 
 def at_the_ends(figure):
-    """The scenes of a live figure with each slider at either end and at 0, the others at their start."""
+    """The scenes of a live figure with each slider at either end and at 0, the others at their start.
+
+    A menu has all its options, a box to type in nothing and much.
+    """
     scenes, start = [], getattr(figure, "values", {})
     for name, control in getattr(figure, "controls", {}).items():
         for value in ends_of(control):
@@ -181,7 +186,7 @@ def ends_of(control):
     """What a slider, a menu, a tick box or a box to type in may be set to."""
     if hasattr(control, "max"):
         return {control.min, control.max, 0}
-    both = (True, False) if isinstance(control.value, bool) else ("", control.value)
+    both = (True, False) if isinstance(control.value, bool) else ("", "many words " * 30)
     return getattr(control, "options", both)
 
 

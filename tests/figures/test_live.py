@@ -47,6 +47,14 @@ def test_a_menu_and_a_tick_box_are_passed_by_name():
     assert live.scenes[0].title == "Slope 1.0, ray, faint"
 
 
+def test_what_is_typed_into_a_box_is_passed_by_name():
+    live = interactive(lambda words: line_scene(kind=words), {"words": ("say", "a line")})
+    live.widget  # noqa: B018
+    live.controls["words"].value = "Wörter"
+    assert live.values == {"words": "Wörter"}
+    assert "Wörter" in live.planes[0].scene["title"]
+
+
 def test_a_point_moved_in_the_browser_reaches_the_function():
     live = figure()
     live.widget  # noqa: B018

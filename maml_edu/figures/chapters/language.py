@@ -3,11 +3,13 @@
 Start from `five_boxes`, in which a reader types sentences of their own.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 import maml_edu.reference as ref
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Bar, Curve, Interval, Note, Points, Scene, number
+from maml_edu.figures.scene import Band, Bar, Curve, Interval, Note, Points, Scene, number
 from maml_edu.figures.static import draw
 from maml_edu.tasks import hashed_ngrams
 from maml_edu.tasks.text import folded, letter_groups
@@ -23,24 +25,25 @@ def gained_or_lost(rows, title):
 
 
 def difference_scene(rows, title):
-    """Marks and intervals, in points of a per cent, beside the line of no difference."""
+    """Marks and intervals, in per cent, left or right of a line at 0; the names stand in a column on the left."""
     values = {name: tuple(100 * v for v in row) for name, row in rows.items()}
-    least = min(middle - half for middle, half in values.values())
-    most = max(middle + half for middle, half in values.values())
-    far = max(1.0, 1.15 * abs(least), 1.15 * abs(most))
-    top, points, intervals, notes = len(rows), [], [], []
+    least = min(0.0, *(middle - half for middle, half in values.values()))
+    most = max(0.0, *(middle + half for middle, half in values.values()))
+    span = max(1.0, most - least)
+    left, top = least - 1.25 * span, len(rows)  # where the column of names begins
+    points, intervals, notes = [], [], []
     for y, (name, (middle, half)) in zip(range(top, 0, -1), values.items(), strict=True):
         points.append(Points(middle, y, "maml" if middle > 0 else "first_order"))
         intervals.append(Interval(middle - half, middle + half, y, label="95 % interval"))
-        notes.append(Note(-0.98 * far, y + 0.4, f"{name}: {_signed(middle)} ± {half:.1f}"))
+        notes.append(Note(left + 0.02 * span, y, f"{name}: {_signed(middle)} ± {half:.1f}"))
     said = "; ".join(f"{name}, {_signed(m)} ± {h:.1f}" for name, (m, h) in values.items())
     return Scene(
         title=title,
         alt=f"A mark with its 95 % interval in each row, left or right of a dotted line at 0: {said}.",
         xlabel="accuracy minus the nearest centroid's, on the same episodes [points]",
-        xlim=(-far, far),
-        ylim=(0.4, top + 0.8),
-        curves=[Curve([0, 0], [0.4, top + 0.8], "neutral", "no difference")],
+        xlim=(left, most + 0.08 * span),
+        ylim=(0.3, top + 0.7),
+        curves=[Curve([0, 0], [0.3, top + 0.7], "neutral", "no difference")],
         intervals=intervals,
         points=points,
         notes=notes,
@@ -140,11 +143,11 @@ def _answers_scene(sentences, cosines, chances, steps):
         xlim=(low, 1.05),
         ylim=(0.4, len(sentences) + 0.9),
         bars=[
-            Bar(heights + 0.1, cosines, "baseline", "nearest centroid: cosine", width=0.2),
-            Bar(heights - 0.15, chances, "maml", "network: probability", width=0.2),
+            Bar(heights + 0.05, cosines, "baseline", "nearest centroid: cosine", width=0.2),
+            Bar(heights - 0.18, chances, "maml", "network: probability", width=0.2),
         ],
         notes=[
-            Note(0.0, y + 0.33, f"{k}: {_short(text)}")
+            Note(0.0, y + 0.35, f"{k}: {_short(text)}")
             for k, (y, text) in enumerate(zip(heights, sentences, strict=True), start=1)
         ],
         rows=True,
@@ -157,32 +160,48 @@ def _short(text, most=42):
 
 
 def _letters_scene(asked, letters, first, second, gap):
+    """The letters of the asked sentence, each with a bar, and the words that decided on a coloured ground."""
     text = folded(asked)[:LONGEST] or " "
     adds = letters[: len(text)] if len(letters) else np.zeros(1)
-    place = np.arange(len(text))
-    far = max(0.01, 1.25 * float(np.abs(adds).max()))
-    most = " ".join(_strongest(text, adds)) or "nothing"
+    far = max(0.01, 1.35 * float(np.abs(adds).max()))
     up, down = np.where(adds > 0, adds, 0), np.where(adds < 0, adds, 0)
+    title = f"Intent {first + 1} is ahead of intent {second + 1} by {number(gap, 2)}"
+    if not adds.any():
+        title = f"No letter speaks for intent {first + 1} or for intent {second + 1}"
+    place, sides = np.arange(len(text)), (f"for intent {first + 1}", f"for intent {second + 1}")
     return Scene(
-        title=f"Ahead by {number(gap, 2)}: what speaks for intent {first + 1} and not for {second + 1}",
+        title=title,
         alt=f'The letters of "{text}" in a row, with an upright bar on each: upwards what it adds to the cosine '
         f"with intent {first + 1} more than to that with intent {second + 1}, downwards the reverse. "
-        f"Most in favour: {most}.",
+        f"{_most_in_favour(text, adds)}.",
         xlabel="the letters of the sixth sentence",
         ylabel="adds to the difference of cosines",
         xlim=(-1, len(text)),
         ylim=(-far, far),
+        bands=list(_grounds(adds, far)),
         bars=[
-            Bar(place, up, "after", f"for intent {first + 1}", axis="y", width=0.8),
-            Bar(place, down, "high", f"for intent {second + 1}", axis="y", width=0.8),
+            Bar(place, up, "after", sides[0], axis="y", width=0.8),
+            Bar(place, down, "high", sides[1], axis="y", width=0.8),
         ],
-        notes=[
-            Note(i, -0.93 * far, letter, "middle")
-            for i, letter in enumerate(text)
-            if letter.strip()
-        ],
+        notes=[Note(i, -0.93 * far, text[i], "middle") for i in place if text[i].strip()],
         legend="below",
     )
+
+
+def _grounds(adds, far):
+    """A coloured ground behind each run of letters that add at least a third of the most, on one side."""
+    strong = np.where(np.abs(adds) >= max(np.abs(adds).max() / 3, 1e-9), np.sign(adds), 0)
+    edges = np.flatnonzero(np.diff(strong, prepend=0, append=0))
+    for start, end in pairwise(edges):
+        if strong[start]:
+            role = "after" if strong[start] > 0 else "high"
+            x = np.array([start - 0.5, end - 0.5])
+            yield Band(x, np.full(2, -far), np.full(2, -0.83 * far), role)
+
+
+def _most_in_favour(text, adds):
+    words = _strongest(text, adds)
+    return f"Most in favour: {' '.join(words)}" if words else "Nothing speaks in favour"
 
 
 def _strongest(text, adds, count=2):

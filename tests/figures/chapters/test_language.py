@@ -26,7 +26,7 @@ def test_letters_between_words_add_nothing():
 def test_the_title_names_the_sentence_that_is_asked_again():
     answers, letters = shown.box_scenes(THETA, 1.0, 0, shown.SENTENCES, shown.SENTENCES[3], 256)
     assert "Centroid: intent 4" in answers.title
-    assert "for intent 4 and not" in letters.title
+    assert letters.title.startswith("Intent 4 is ahead of")
 
 
 def test_the_network_takes_gradient_steps_on_the_five_sentences():
@@ -38,9 +38,20 @@ def test_the_network_takes_gradient_steps_on_the_five_sentences():
     np.testing.assert_allclose(chances, np.exp(scores) / np.exp(scores).sum(), rtol=1e-6)
 
 
+def test_the_letters_that_decided_stand_on_a_coloured_ground():
+    asked = "qqqq where"  # the first word is in no box
+    theta = ref.mlp_init(np.random.default_rng(0), (4096, 8, 5))
+    letters = shown.box_scenes(theta, 1.0, 0, ["where", "x", "y", "z", "w"], asked, 4096)[1]
+    [ground] = letters.bands
+    assert ground.role == "after"
+    assert 4.5 <= ground.x[0] < ground.x[1] <= len(asked) - 0.5
+    assert "where" in letters.alt.split("Most in favour")[1]
+
+
 def test_empty_boxes_and_an_empty_question_are_drawn():
-    answers, _ = shown.box_scenes(THETA, 1.0, 1, [""] * 5, "", 256)
+    answers, letters = shown.box_scenes(THETA, 1.0, 1, [""] * 5, "", 256)
     assert "No letter group in common" in answers.title
+    assert "No letter speaks for" in letters.title
 
 
 def test_a_typed_sentence_is_answered_at_once():
@@ -54,3 +65,12 @@ def test_differences_stand_on_their_side_of_nothing():
     assert [point.x for point in scene.points] == [3.0, -2.0]
     assert [point.role for point in scene.points] == ["maml", "first_order"]
     assert scene.xlim[0] < -3 and scene.xlim[1] > 4
+
+
+def test_names_stand_left_of_every_interval():
+    rows = {"even": (0.0, 0.003), "loses much": (-0.14, 0.009), "gains": (0.05, 0.007)}
+    scene = shown.difference_scene(rows, "title")
+    left, right = scene.xlim
+    ends = min(interval.low for interval in scene.intervals)
+    assert all(note.x < left + (right - left) / 20 for note in scene.notes)
+    assert ends > left + (right - left) / 2  # a name takes up to half the width
