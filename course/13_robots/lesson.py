@@ -576,7 +576,7 @@ for alpha in (0.25, 0.75):
 # meta-gradient does see, and it beat FOMAML above. How much better the full gradient would be, we have not measured.
 
 # %% [markdown]
-# # Part (b): a body that changes
+# ## Part (b): a body that changes
 #
 # A robot that has lost a leg, or carries a load, moves as it never has before. It cannot be trained for hours again. But it can
 # move about for two seconds, and see what happens: Nagabandi and others (2019) did that with a small robot on legs. Here the robot is a
@@ -756,7 +756,7 @@ print(f"too heavy for their motor: {heavy.sum()} of {len(bodies)}")
 # and a body counts as **upright** while ψ is within 26 degrees of 0.
 #
 # Two more learners get what suits *them*, of nine rules and rates and up to 500 steps, chosen by the error on validation bodies
-# ([benchmarks/reproduce/pendulum.py](../benchmarks/reproduce/pendulum.py)): the pretrained network, and one **from scratch** that has never
+# (`benchmarks/reproduce/pendulum.py`): the pretrained network, and one **from scratch** that has never
 # seen a pendulum and has twenty shakes, no more. Both take 500 steps of Adam.
 
 
@@ -791,7 +791,7 @@ table(models, bodies, test)
 # **And the body can be learned without any of this.** A network from scratch is nearly as good, if it may take 500 steps. In this
 # experiment the pretrained start is no better than a random one. Three steps of it are worth much less than MAML's; nobody asked where its
 # slope leads. So what MAML buys is three steps in place of 500, and predictions with about a third of the error. The same for three seeds
-# with fifteen bodies each, medians with 95 % intervals ([docs/results.md](../docs/results.md) has all rows):
+# with fifteen bodies each, medians with 95 % intervals (`docs/results.md` has all rows):
 #
 # | | error | return | upright | return − that of least squares |
 # | :- | :- | :- | :- | :- |

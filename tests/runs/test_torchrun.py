@@ -116,7 +116,7 @@ def test_the_module_loads_torch_only_when_it_trains():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["cosines"], "tasks must be one of sinusoids, omniglot, glyphs; got 'cosines'"),
+    (["cosines"], "tasks must be one of sinusoids, omniglot, glyphs, intents, navigation; got 'cosines'"),
     (["--meta-lr", "1e9", "--iterations", "50"], "training diverged at iteration"),
 ])  # fmt: skip
 def test_a_mistake_is_one_message_and_exit_code_1(
