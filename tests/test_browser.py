@@ -1,5 +1,6 @@
 """The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, chapter 10's
-game counts clicks, chapter 14's boxes are typed into, and an exercise tells a stub from a right answer.
+game counts clicks, chapter 13's pendulum swings, chapter 14's boxes are typed into, and an
+exercise tells a stub from a right answer.
 
 Needs Chromium (or Chrome) and Playwright; is skipped, with the reason, where one is missing.
 Screenshots go to pytest's temporary folder.
@@ -247,6 +248,41 @@ def test_be_the_classifier_counts_what_is_clicked(server, page, tmp_path):
     assert on.evaluate("(button) => button === document.activeElement"), (
         "the keyboard goes on there"
     )
+    assert errors(page) == []
+
+
+ROBOT = """\
+import numpy as np
+import maml_edu.reference as ref
+from maml_edu.figures import break_the_robot
+network = ref.mlp_init(np.random.default_rng(0), (4, 8, 2))
+break_the_robot({"MAML": (network, 0.1)}, seconds=3.0, plans=16)
+"""
+
+
+def test_the_pendulum_swings_when_play_is_pressed(server, page, tmp_path):
+    """Chapter 13's animation, with an untrained network; then another model, and a step by the keyboard."""
+    work, url = server
+    cells = [nbformat.v4.new_code_cell(ROBOT)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNELSPEC})
+    nbformat.write(notebook, work / "notebooks" / "robot.ipynb")
+    panel = open_notebook(page, url, "notebooks/robot.ipynb")
+    run_all_cells(page, panel, seconds=120)
+    assert errors(page) == []
+    swing, titles = panel.locator(".maml-edu-live").first, panel.locator(".maml-edu-live .title")
+    play = panel.locator(".jupyter-widget-play button, .widget-play button").first
+    play.wait_for(timeout=30 * SECONDS)
+    swing.get_by_text("1.6 s", exact=True).wait_for(timeout=30 * SECONDS)  # where it starts
+    page.screenshot(path=tmp_path / "robot.png")
+
+    play.click()
+    swing.get_by_text("3.0 s", exact=True).wait_for(timeout=60 * SECONDS)  # it played to the end
+    page.screenshot(path=tmp_path / "swung.png")
+    before = titles.first.inner_text()
+    assert before.startswith("MAML after 3 steps")
+    panel.locator(".widget-dropdown select").first.select_option("the true model")
+    titles.first.filter(has_text="The true model").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "true_model.png")
     assert errors(page) == []
 
 

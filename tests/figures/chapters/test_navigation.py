@@ -58,7 +58,7 @@ def test_titles_tell_the_mean_returns_of_the_walks(both):
     maml, pretrained = shown.walk_scenes(rounds, GOAL, (0.5, 0.1), 2)
     for i, scene in enumerate((maml, pretrained)):
         before, after = (shown.number(rounds[k].returns[i].mean(), places=1) for k in (0, 2))
-        assert scene.title.endswith(f"α = 0.5, 0.1: return {before}\u00a0→\u00a0{after}")
+        assert scene.title.endswith(f"0.5, 0.1: return {before}\u00a0→\u00a0{after}")
     assert [curve.role for curve in pretrained.curves] == ["neutral", "path", "baseline"]
     none = shown.walk_scenes(rounds, GOAL, (0.5, 0.1), 0)
     assert "knows no goal" in none[0].title and len(none[0].curves) == 2
