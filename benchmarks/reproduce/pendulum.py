@@ -6,7 +6,8 @@ prints a table per world: bodies as chapter 13's law has them, bodies with a spr
 least squares does not know, and bodies with both. MAML and the pretrained network learn from bodies of that world;
 "trained without" is MAML that has learned from bodies as the law says. Rules, rates and numbers of steps are chosen
 on validation bodies, for every network from the same grid. MAML also takes 0, 1, 3 and 10 steps of the rate that it
-has learned. With --runs an interrupted run goes on where it stopped.
+has learned. With --shakes run the twenty transitions are one run of two seconds from hanging, with random controls,
+in place of twenty random states (training is as before). With --runs an interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch.intervals import bootstrap_ranks
+from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.pendulum import (
     Pendulum,
     fit_law,
@@ -28,7 +30,7 @@ from maml_edu.tasks.pendulum import (
     states_of,
     step,
 )
-from maml_edu.tasks.planning import drive, plan
+from maml_edu.tasks.planning import HANGING, drive, plan
 
 WORLDS = {
     "as the law says": {},
@@ -140,16 +142,26 @@ def ways_of(method, network, rate, batch, most):
     """{name of the row: Way} of one network."""
     if method == "MAML, trained without":
         return {f"MAML, trained without, {k} steps": Way("SGD", rate, k) for k in (3, 10)}
-    if method == "scratch":
-        return {"from scratch, its best": best_way(network, batch, most)}
-    if method == "pretrained":
-        few = {f"pretrained, at most {k} steps": best_way(network, batch, k) for k in (3, 10)}
-        return few | {"pretrained, its best": best_way(network, batch, most)}
+    if method in ("scratch", "pretrained"):
+        name = {"scratch": "from scratch"}.get(method, method)
+        few = {f"{name}, at most {k} steps": best_way(network, batch, k) for k in (3, 10)}
+        return few | {f"{name}, its best": best_way(network, batch, most)}
     own = {f"MAML, {k} step{'s' * (k != 1)}": Way("SGD", rate, k) for k in OWN_STEPS}
     return own | {"MAML, its best": best_way(network, batch, most, (rate,))}
 
 
 # ------------------------------------------------------------------ judging
+
+
+def shaken(family, rng, bodies, shakes):
+    """A batch of these bodies: support of random states, or of one run from hanging; query of random states."""
+    batch = family.sample_from(rng, bodies)
+    if shakes == "states":
+        return batch
+    run = drive(lambda state: rng.uniform(-1, 1, len(bodies)), bodies, SHOTS, HANGING)
+    before, after = run.states[:, :-1], run.states[:, 1:]
+    x, y = inputs(before, run.controls), outputs(before, after)
+    return TaskBatch(x, y, batch.query_x, batch.query_y)
 
 
 def errors_of(model, batch):
@@ -177,7 +189,8 @@ def results_of(world, seed, options):
     family = Pendulum(SHOTS, 200, **WORLDS[world])
     test, validation = (np.random.default_rng((k, seed)) for k in (TEST, VALIDATION))
     bodies = family.draw_bodies(test, options.bodies)
-    batch, chosen_on = family.sample_from(test, bodies), family.sample(validation, 20)
+    batch = shaken(family, test, bodies, options.shakes)
+    chosen_on = shaken(family, validation, family.draw_bodies(validation, 20), options.shakes)
     on = lambda name, way, model: judged(name, way, model, batch, bodies, seed)
     print(f"{world}, seed {seed}")
     fitted, results = fit_law(batch.support_x, batch.support_y), {}
@@ -213,15 +226,16 @@ def middle(values, places):
 def table(world, seeds):
     """Lines of markdown: medians over all bodies of all seeds."""
     lines = [
-        f"| {world} | settings | error | return | upright | return − that of least squares |",
-        "| :- | :- | :- | :- | :- | :- |",
+        f"| {world} | settings | error | return | upright | return − least squares' | − that from scratch |",
+        "| :- | :- | :- | :- | :- | :- | :- |",
     ]
-    yardstick = np.concatenate([results["least squares"][1][1] for results in seeds])
+    yardsticks = "least squares", "from scratch, its best"
+    returns = {y: np.concatenate([results[y][1][1] for results in seeds]) for y in yardsticks}
     for name in seeds[0]:
         error, reward, upright = np.concatenate([results[name][1] for results in seeds], axis=1)
         ways = "; ".join(dict.fromkeys(str(results[name][0]) for results in seeds))
         cells = [middle(error, ".2g"), middle(reward, ".1f"), middle(upright, ".2f")]
-        cells.append(middle(reward - yardstick, "+.1f") if name != "least squares" else "")
+        cells += [middle(reward - returns[y], "+.1f") if name != y else "" for y in yardsticks]
         lines.append(f"| {name} | {ways} | {' | '.join(cells)} |")
     return lines
 
@@ -233,6 +247,7 @@ def main():
     parser.add_argument("--most", type=int, default=max(STEPS), help="steps that may be chosen")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
+    parser.add_argument("--shakes", choices=["states", "run"], default="states")
     parser.add_argument("--runs", type=Path, help="folder for checkpoints")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -214,12 +214,14 @@ class PolicyGradient(MAML):
         batch: noise (tasks, trajectories, horizon, 2) and goals (tasks, trajectories, 2), of both sets.
         """
         noise, goals, query_noise, query_goals = maml.tensors_of(TaskBatch.of(batch), self.params)
-        phi = self.for_each_task(len(goals))
-        support = vmap(examples)(self.walk(phi, noise, goals))
+        phi, support = self.for_each_task(len(goals)), None
         if self.inner_steps:
+            support = vmap(examples)(self.walk(phi, noise, goals))
             phi = self.improved(phi, support, self.inner_lr)
         walked = self.walk(phi, query_noise, query_goals)
-        return (*support, *vmap(examples)(walked)), walked.returns
+        query = vmap(examples)(walked)
+        # Without inner steps nobody reads the support set.
+        return (*(support or query), *query), walked.returns
 
     def explain(self, batch):
         """As `MAML.explain`, of what a batch of goals and noise leads to."""

@@ -55,6 +55,18 @@ def test_the_best_way_is_the_best_of_those_that_may_be_chosen(script):
     assert np.median(script.errors_of(script.network_model(own), batch)) <= min(errors.values())
 
 
+def test_one_run_is_twenty_transitions_that_follow_each_other_from_hanging(script):
+    family, rng = Pendulum(20, 5), np.random.default_rng(0)
+    bodies = family.draw_bodies(rng, 3)
+    batch = script.shaken(family, rng, bodies, "run")
+    assert batch.support_x.shape == (3, 20, 4) and batch.query_x.shape == (3, 5, 4)
+    states, controls = script.states_of(batch.support_x)
+    after = script.step(states, controls, bodies)
+    np.testing.assert_allclose(np.cos(states[:, 0, 0]), -1.0)
+    np.testing.assert_allclose(np.cos(after[:, :-1, 0]), np.cos(states[:, 1:, 0]), atol=1e-9)
+    np.testing.assert_allclose(after[:, :-1, 1], states[:, 1:, 1], atol=1e-9)
+
+
 def test_a_small_table_has_all_rows_and_keeps_what_was_trained(tmp_path):
     small = ["--iterations", "1", "--bodies", "6", "--most", "2", "--seeds", "0"]
     small += ["--worlds", "with a spring", "--runs", str(tmp_path)]
@@ -66,7 +78,7 @@ def test_a_small_table_has_all_rows_and_keeps_what_was_trained(tmp_path):
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert all(row.count("|") == rows[0].count("|") for row in rows)
     names = [row.split("|")[1].strip() for row in rows[2:]]
-    assert names[:2] == ["true model", "least squares"] and len(names) == 13
+    assert names[:2] == ["true model", "least squares"] and len(names) == 15
     assert sum(name.startswith("MAML, trained without") for name in names) == 2
     kept = ["MAML-as-the-law-says-0", "MAML-with-a-spring-0", "pretrained-with-a-spring-0"]
     assert sorted(folder.name for folder in tmp_path.iterdir()) == kept

@@ -239,8 +239,8 @@ def _heights(words, role, done, best, time):
 def _verdict(behind, best):
     """What a return is beside that of the true model, in words."""
     if abs(behind) < 0.005:
-        return f"The true model gets {number(best)}, just the same"
+        return f"With the true model {number(best)}, just the same"
     more = number(abs(behind), 2)
     if behind < 0:
-        return f"The true model gets {number(best)}: {more} less, by the luck of the plans"
-    return f"The true model gets {number(best)}: {more} more"
+        return f"With the true model {number(best)}: worse by {more}, by the luck of the plans"
+    return f"With the true model {number(best)}: better by {more}"

@@ -127,7 +127,9 @@ def _what_the_steps_did(name, rates, steps, before, after):
     if not steps:
         return f"{name}'s θ knows no goal: mean return {number(before, places=1)}"
     took = ", ".join(number(rates[min(k, 1)]) for k in range(steps))
-    return f"{name}, {took}: return {number(before, places=1)}\u00a0→\u00a0{number(after, places=1)}"
+    return (
+        f"{name}, {took}: return {number(before, places=1)}\u00a0→\u00a0{number(after, places=1)}"
+    )
 
 
 def _what_is_seen_after(steps, after, arrived):
