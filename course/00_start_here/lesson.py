@@ -353,8 +353,8 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # - Some letters have a second meaning. In "N-way K-shot" (10, 14) $K$ is the number of shots, as in the papers. In 05 $N$ is the number of
 #   points. In 07 $\varphi_i$ is the $\varphi$ of task $i$. In 10 $\beta_\text{offset}$ is no step size. In 13 $r$ is a
 #   reward, $R$ a return, $A_t$ an advantage (above, $A$ is the height of a wave), $b$ a baseline, $\gamma$ the discount, $\pi_\theta$ a policy, $\tau$ a
-#   trajectory, $\sigma$ a standard deviation and $H$ a horizon. In its part (b) $\theta$ is an angle, $\omega$ how fast it changes, $u$ the control and
-#   $\sigma$ the sign of a motor.
+#   trajectory, $\sigma$ a standard deviation and $H$ a horizon. In its part (b) $\psi$ is an angle, $\omega$ how fast it changes, $u$ the control and
+#   $s$ the sign of a motor.
 
 # %% [markdown]
 # ## How exercises and checks work

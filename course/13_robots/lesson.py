@@ -70,7 +70,8 @@ from maml_edu.tasks.navigation import step_all
 from maml_edu.tasks.pendulum import Body, Pendulum, fit_law, inputs, moved, outputs, states_of, step
 from maml_edu.tasks.planning import cost, drive, plan
 
-torch.set_num_threads(1)  # networks this small hardly run faster on several
+threads = torch.get_num_threads()
+torch.set_num_threads(1)  # walks of policies this small run no faster on several
 
 # %% [markdown]
 # ## Part (a): a goal that nobody shows
@@ -316,7 +317,9 @@ def trained(inner_steps):
 
 
 print("σ of the two axes at the start:", Policy().log_std.exp().detach().numpy().round(2))
+torch.set_num_threads(threads)  # a meta-gradient is large enough for them
 learned, pretrained = trained(inner_steps=1), trained(inner_steps=0)
+torch.set_num_threads(1)
 for name, learner in (("MAML", learned), ("pretrained", pretrained)):
     print(f"{name:10} σ of the two axes:", learner.model.log_std.exp().detach().numpy().round(2))
 
@@ -642,6 +645,7 @@ for words, weight in WEIGHTS.items():
 # that. It gets (cos ψ, sin ψ, ω/6, $u$) and returns the changes of ψ and ω, scaled so that both vary by about 1.
 
 # %%
+torch.set_num_threads(threads)
 two = Body(mass=[1.0, 1.4], length=[1.0, 0.8], damping=[0.1, 0.1], gain=[10.0, 9.0], sign=[1, -1])
 level = np.tile([np.pi / 2, 0.0], (2, 1))  # ψ and ω of both: the rod is level, at rest
 for u in (-1.0, 0.0, 1.0):
