@@ -27,11 +27,11 @@
 #
 # <details><summary>Answer</summary>
 #
-# It depends on where the sentences come from. On CLINC150, a well-known collection, the counts win by 0.5 to 2.6 points
-# with three seeds, at 64 to 72 % correct; @PREDICT@. On the
-# sentences of this course the network wins, by 2.5 to 4.3 points. Yet it is right in hardly more than a quarter of all
-# cases, where guessing is right in a fifth. Either result alone would have misled you. This chapter looks for what makes
-# the difference.
+# It depends on where the sentences come from. On the sentences of this course the network wins, by 2.5 to 4.3 points with
+# three seeds. Yet it is right in hardly more than a quarter of all cases, where guessing is right in a fifth. On CLINC150,
+# a well-known collection, a network trained in the same way *loses* to the counts, by 0.5 to 2.6 points, at 64 to 72 %
+# correct; trained at a rate ten times lower it is level with them, as it was before any training. Either result alone
+# would have misled you. This chapter looks for what makes the difference.
 #
 # </details>
 
@@ -307,12 +307,12 @@ for seed in SEEDS:
 # %% [markdown]
 # (The interval is that of chapter 03: one difference for each episode, both methods on the same episodes.) With each
 # seed MAML is ahead, by 2.5 to 4.3 points. Untrained, the same network is level with the centroid. So here the gain comes
-# from meta-training. How many steps the test takes hardly matters: the 18 of seed 2 are 0.9 ± 0.8 above a single one,
-# and are the best of twenty.
+# from meta-training. To MAML it hardly matters how many steps the test takes: the 18 of seed 2 are 0.9 ± 0.8 above a
+# single one on the validation domains, and they are the best of twenty.
 #
 # Two more methods take no inner steps: a prototypical network with a linear map to 64 numbers, and one that learns a
-# **single weight per bin**, that is, makes a bin louder or quieter. The map is also tested with its first, random
-# weights.
+# **single weight per bin**, that is, makes a bin louder or quieter. The map is also tested with its first,
+# random weights.
 
 
 # %%
@@ -326,19 +326,19 @@ def prototypes(embed, batch, ways=5):
 def embedding(name, seed):
     """(what is trained, x → f(x))."""
     torch.manual_seed(seed)
-    if name.startswith("ProtoNet"):
+    if name != "one weight per bin":
         w = (10 * torch.nn.Linear(1024, 64, bias=False).weight.detach()).requires_grad_()
         return [w], lambda x: x @ w.T
     w, scale = torch.ones(1024, requires_grad=True), torch.ones((), requires_grad=True)
     return [w, scale], lambda x: 3 * scale * F.normalize(x * w, dim=-1)
 
 
-for name in ("ProtoNet, untrained", "ProtoNet", "one weight per bin"):
+for name in ("untrained map", "ProtoNet", "one weight per bin"):
     results[name] = {}
     for seed in SEEDS:
         params, embed = embedding(name, seed)
         scores_of = lambda b, embed=embed: prototypes(embed, b)
-        if "untrained" not in name:
+        if name != "untrained map":
             train(params, lambda b, scores_of=scores_of: query_loss(scores_of(b), b), seed, 1e-2)
         results[name][seed] = right(scores_of, tests[seed])
 
@@ -366,7 +366,7 @@ gained_or_lost(rows, "On these sentences MAML gains 2.5 to 4.3 points")
 # | logistic regression | 64.1 | 71.9 | 71.3 | 0.0 ± 0.1, 0.0 ± 0.1, +0.2 ± 0.1 |
 # | untrained network | 64.5 | 71.8 | 70.9 | +0.4 ± 0.2, −0.1 ± 0.2, −0.2 ± 0.3 |
 # | MAML | 63.6 | 70.2 | 68.5 | −0.5 ± 0.4, −1.8 ± 0.4, −2.6 ± 0.4 |
-# | MAML, outer rate chosen | @OUTER@ |
+# | MAML, outer rate chosen | 64.6 | 71.6 | 71.2 | +0.5 ± 0.3, −0.4 ± 0.3, +0.1 ± 0.3 |
 # | FOMAML | 62.4 | 69.2 | 67.7 | −1.8 ± 0.4, −2.8 ± 0.5, −3.5 ± 0.5 |
 # | ANIL | 54.9 | 58.8 | 58.4 | −9.2 ± 0.9, −13.2 ± 1.0, −12.7 ± 0.9 |
 # | ProtoNet | 57.9 | 61.3 | 61.5 | −6.2 ± 0.8, −10.7 ± 0.9, −9.6 ± 0.9 |
@@ -378,9 +378,10 @@ gained_or_lost(rows, "On these sentences MAML gains 2.5 to 4.3 points")
 # **The ranking is reversed.** MAML, trained as on the course's sentences, gains on the one collection and loses on the
 # other. Now compare its row with the one above, the same network with its random first weights. *That* one is level with
 # the centroid. So it is not the network that loses, nor the inner loop, but the training: MAML chose to stop as early as
-# it could, after 50 outer steps, and was already behind. @CHOSEN@
-# Of the trained methods with a network, none is ahead of the centroid by more than that; one weight per bin, which can
-# do nothing but make bins louder or quieter, gains with every seed.
+# it could, after 50 outer steps, and was already behind. Offered lower outer rates, it takes the lowest, with each seed,
+# and is level with the centroid and with its own first weights. (On the course's sentences it takes 0.003, the highest.)
+# So the fair verdict on CLINC150 is this: **meta-training the network gains nothing.** Of all that is trained on other
+# domains, only one weight per bin, which can do nothing but make bins louder or quieter, gains with every seed.
 #
 # The script has all methods on the course's sentences, too. MAML, which there also chooses when to stop, gains 5.0, 2.8
 # and 2.8 points; ANIL is level with it (4.6, 2.7, 2.8), FOMAML a little behind (3.5, 1.5, 2.8).
@@ -435,7 +436,7 @@ for seed in SEEDS:
 # ANIL. A random map to 512 numbers loses only 2. Training does the same on the course's sentences; there the narrow layer
 # has but 2 to 3 points to lose, and what training gives is more than that. So for these two methods training helps on
 # both collections, and the sign against the centroid depends on what the counts were worth before. MAML is another case: its
-# inner steps change the layer, and untrained it loses nothing. What its training takes away on CLINC150, this table
+# inner steps change the layer, and untrained it loses nothing. What training at the rate 0.003 takes away on CLINC150, this table
 # does not say. Nor do we know what training finds that domains share: words that tell what *kind* of request it is,
 # perhaps. That is a guess; nothing here has tested it.
 #
@@ -573,9 +574,12 @@ five_boxes({name: value.T if name[0] == "w" else value for name, value in traine
 # | :- | :- | :-: |
 # | first lists: α up to 3, ten inner steps, no stop before 100 outer steps | the end of each | −1.7, −3.4, −4.8 |
 # | lengthened: α up to 10, twenty steps, a stop after 50 | α = 3, 19 or 20 steps, the first stop | −0.5, −1.8, −2.6 |
-# | outer rates 0.0003 and 0.001 besides 0.003 | @TRAPCHOSE@ | @TRAPDIFF@ |
+# | outer rates 0.0003 and 0.001 besides 0.003 | α = 3, 18 to 20 steps, 0.0003; the stop after 50, 300, 50 | +0.5, −0.4, +0.1 |
 #
-# A choice at the end of a list means that the list is too short. @TRAP@
+# A choice at the end of a list means that the list is too short. The first change halved the gap, the second closed it.
+# 0.0003 is again the end of its list; there the network hardly moves (it is within 0.3 points of its first weights), and
+# beyond it lies no training at all. Each row could have been printed as the verdict, and it was the *validation* domains
+# that asked for the next. FOMAML, ANIL and the other rows of the tables above have not had that chance.
 # The course's sentences were not touched after a result was seen.
 #
 # **Believing one collection.** Each of the two gives a clear verdict with small intervals, and the verdicts contradict
@@ -593,8 +597,8 @@ five_boxes({name: value.T if name[0] == "w" else value for name, value in traine
 # - The nearest centroid giving the answers of a zero head after one gradient step.
 # - MAML's meta-gradient from inner products, equal to the library's up to single precision.
 # - On the course's sentences: the centroid 2 to 3 points above guessing, and MAML another 2.5 to 4.3 points above that.
-# - On CLINC150: MAML 0.5 to 2.6 points *below* the centroid@SEEN@, the same network untrained level with it, ProtoNet 6
-#   to 11 points below, and one weight per bin 1 to 2 above.
+# - On CLINC150: MAML 0.5 to 2.6 points *below* the centroid at the outer rate 0.003, level with it at a rate ten times lower; the same
+#   network untrained level with it, ProtoNet 6 to 11 points below, and one weight per bin 1 to 2 above.
 # - ProtoNet and ANIL losing *more* on CLINC150 before training than after: the width loses, training gives some back.
 # - Unseen letter groups: worth 1.0 to 1.6 points to the centroid on CLINC150, and no guide to where MAML loses.
 # - Where the ranking turns: when intents are held out in place of domains, and episodes mix domains, MAML is 0.6 to 1.5
@@ -680,10 +684,9 @@ five_boxes({name: value.T if name[0] == "w" else value for name, value in traine
 # 1. Signed counts of hashed letter groups, scaled to length 1, need neither a vocabulary nor training.
 # 2. One step from a zero head gives $\tfrac\alpha N(m_k - m)\cdot x$: the nearest class mean is an untrained ANIL.
 # 3. $W_1x - \alpha(\sum\delta)^\top Xx$: the inner loop needs inner products only.
-# 4. **On CLINC150, domains held out, one shot, no meta-trained network gained more than a trace over the untrained centroid,
-#    and most lost; one weight per bin gained.** A narrow layer loses what the counts say, and training gives some of it
-#    back. On the course's sentences, where no word runs through an intent, MAML and ANIL win by a little, and everything is
-#    close to guessing.
+# 4. **On CLINC150, domains held out, one shot, no meta-trained network beats the untrained centroid with every seed; one
+#    weight per bin does.** A narrow layer loses what the counts say, and training gives some of it back. On the course's sentences, where
+#    no word runs through an intent, MAML and ANIL win by a little, and everything is close to guessing.
 # 5. The verdict belongs to the collection as much as to the method. Compare on the same episodes, on more than one
 #    collection, with the centroid *and* your own network untrained in the table.
 #
