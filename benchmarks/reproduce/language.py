@@ -6,11 +6,12 @@
 
 A seed draws what is held out, the first weights and all episodes. Whatever has a setting chooses it on the
 validation classes: logistic regression its penalty; MAML, FOMAML and ANIL their inner rate, the number of steps
-and when to stop training; ProtoNet and the weights their outer rate and when to stop. The networks are
-1024-64-ways; each trains up to 300 iterations of 16 episodes with 3 inner steps. Accuracies are means over episodes
-with 1.96 standard errors, which numbers between 0 and 1 allow; then come the differences from the nearest
-centroid, episode by episode, and the median of the seeds. A row is printed as soon as it is measured; with
---keep FOLDER it is also stored, and a run that was interrupted goes on from there.
+and when to stop training (their outer rate is 0.003; "MAML, outer rate chosen" chooses among three); ProtoNet and
+the weights their outer rate and when to stop. The networks are 1024-64-ways; each trains up to 300 iterations of
+16 episodes with 3 inner steps. Accuracies are means over episodes with 1.96 standard errors, which numbers between
+0 and 1 allow; then come the differences from the nearest centroid, episode by episode, and the median of the seeds.
+A row is printed as soon as it is measured; with --keep FOLDER it is also stored, and a run that was interrupted
+goes on from there.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import json
 import os
 from copy import copy
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,6 +35,7 @@ HIDDEN, META_BATCH = 64, 16
 STOPS = (50, 100, 200, 300)  # iterations after which training may stop
 INNER_STEPS, TEST_STEPS = 3, 20
 INNER_RATES, OUTER_RATES, OUTER_RATE = (0.3, 1.0, 3.0, 10.0), (1e-3, 3e-3, 1e-2), 3e-3
+LOWER_RATES = (3e-4, 1e-3, 3e-3)  # outer, for MAML that may choose
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION, AT_ONCE = 200, 50  # episodes
 
@@ -126,11 +129,11 @@ def prototypes(embed, batch, ways):
     return -torch.cdist(queries, keys).square()
 
 
-def embedding(kind, size, seed):
-    """(what is trained, x → f(x)): a linear map to 64 numbers, or one weight per bin."""
+def embedding(kind, size, seed, width=HIDDEN):
+    """(what is trained, x → f(x)): a linear map to `width` numbers, or one weight per bin."""
     torch.manual_seed(seed)
     if kind == "ProtoNet":
-        weight = torch.nn.Linear(size, HIDDEN, bias=False).weight
+        weight = torch.nn.Linear(size, width, bias=False).weight
         start = weight.detach() * 10  # so that distances are not all 0
         weight = start.clone().requires_grad_()
         return [weight], lambda x: x @ weight.T
@@ -173,17 +176,17 @@ def train(params, loss_of, tasks, rate, seed, stops=STOPS):
             yield iteration
 
 
-def best_of_gradients(method, setting):
+def best_of_gradients(method, setting, outer_rates=(OUTER_RATE,)):
     """Test accuracies (episodes,) at the settings that are best on the validation episodes, and which."""
     tasks, best = setting.families["train"], (-1.0, None, None, "")
-    for rate in setting.rates:
+    for rate, outer in product(setting.rates, outer_rates):
         theta = first_weights(tasks.ways, tasks.features.shape[1], setting.seed)
 
         def loss_of(batch, theta=theta, rate=rate):
             scores = scores_per_step(theta, batch, rate, INNER_STEPS, method)
             return query_loss(scores[-1], batch.query_y)
 
-        for iteration in train(list(theta.values()), loss_of, tasks, OUTER_RATE, setting.seed):
+        for iteration in train(list(theta.values()), loss_of, tasks, outer, setting.seed):
             run = partial(
                 scores_per_step, copied(theta), rate=rate, steps=TEST_STEPS, method=method
             )
@@ -191,6 +194,7 @@ def best_of_gradients(method, setting):
             steps = int(on_val.argmax()) + 1
             if on_val.max() > best[0]:
                 settings = f"α {rate:g}, {steps} steps, iteration {iteration}"
+                settings += f", outer rate {outer:g}" * (len(outer_rates) > 1)
                 best = (on_val.max(), run, steps, settings)
     _, run, steps, settings = best
     return right(run, setting.test)[steps], settings
@@ -226,7 +230,14 @@ def best_penalty(setting):
     ), f"penalty {penalty:g}"
 
 
-def best_of_no_training(setting):
+def untrained_prototypes(width, setting):
+    """ProtoNet's map with its first weights; their scale does not matter, so there is nothing to choose."""
+    tasks = setting.families["train"]
+    _, embed = embedding("ProtoNet", tasks.features.shape[1], setting.seed, width)
+    return right(partial(prototypes, embed, ways=tasks.ways), setting.test), "nothing to set"
+
+
+def best_of_no_training(setting, method="MAML"):
     """As `best_of_gradients`, with the first weights: only the inner rate and the steps are chosen."""
     tasks = setting.families["train"]
     theta, best = (
@@ -234,7 +245,7 @@ def best_of_no_training(setting):
         (-1.0, 0, ""),
     )
     for rate in setting.rates:
-        run = partial(scores_per_step, theta, rate=rate, steps=TEST_STEPS, method="MAML")
+        run = partial(scores_per_step, theta, rate=rate, steps=TEST_STEPS, method=method)
         on_val = right(run, setting.val).mean(axis=1)[1:]
         steps = int(on_val.argmax()) + 1
         if on_val.max() > best[0]:
@@ -272,10 +283,14 @@ METHODS = {
     "logistic regression": best_penalty,
     "one weight per bin": partial(best_of_embeddings, "one weight per bin"),
     "ProtoNet": partial(best_of_embeddings, "ProtoNet"),
+    "ProtoNet, untrained": partial(untrained_prototypes, HIDDEN),
+    "ProtoNet, untrained, 512 numbers": partial(untrained_prototypes, 512),
     "untrained network": best_of_no_training,
     "MAML": partial(best_of_gradients, "MAML"),
+    "MAML, outer rate chosen": partial(best_of_gradients, "MAML", outer_rates=LOWER_RATES),
     "FOMAML": partial(best_of_gradients, "FOMAML"),
     "ANIL": partial(best_of_gradients, "ANIL"),
+    "ANIL, untrained": partial(best_of_no_training, method="ANIL"),
 }
 
 

@@ -1,5 +1,6 @@
 """Intents: what is held out never appears, no sentence is on both sides, the same seed gives the same episodes."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -268,3 +269,10 @@ def test_a_family_says_what_it_is():
     assert repr(family("test")) == (
         "Intents('test', ways=3, shots=2, queries=3, source='your own', domains=2, intents=12, sentences=126)"
     )
+
+
+def test_no_word_runs_through_the_sentences_of_an_intent_of_the_course():
+    for intent in intents.read("course"):
+        words = [set(re.findall(r"\w{4,}", text.lower())) for text in intent.sentences]
+        most = Counter(word for sentence in words for word in sentence).most_common(1)
+        assert most[0][1] <= 6 < len(words), (intent.name, most)

@@ -33,7 +33,7 @@ def difference_scene(rows, title):
     left, top = least - 1.25 * span, len(rows)  # where the column of names begins
     points, intervals, notes = [], [], []
     for y, (name, (middle, half)) in zip(range(top, 0, -1), values.items(), strict=True):
-        points.append(Points(middle, y, "maml" if middle > 0 else "first_order"))
+        points.append(Points(middle, y, "theta", "mean difference"))
         intervals.append(Interval(middle - half, middle + half, y, label="95 % interval"))
         notes.append(Note(left + 0.02 * span, y, f"{name}: {_signed(middle)} ± {half:.1f}"))
     said = "; ".join(f"{name}, {_signed(m)} ± {h:.1f}" for name, (m, h) in values.items())
