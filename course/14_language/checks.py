@@ -531,9 +531,8 @@ def _some_of_each(domains, intents, test, val, seed):
 
 SHARP = ("straße", "weiß", "groß")  # in capitals STRASSE, and casefold() makes strasse of both
 EPISODES = 8  # of each collection
-FIRST_LETTERS = (
-    "tbdfgklmn"  # of all names and texts: one spelling for each episode, and another to begin with
-)
+FIRST_LETTER = "t"  # of all names and texts
+OTHER_LETTERS = "bdfgklmn"  # one for each episode
 MANY = 500  # episodes, in which a right answer draws everything, as good as always; 100 do mostly
 
 
@@ -542,15 +541,12 @@ def episode_of_text(answer, rng):
     """An episode of sentences"""
     repeats, regular = set(), []
     for ways, shots, queries in draw(rng, ways=(3, 4), shots=(1, 2), queries=(3, 4)):
-        state, wanted = int(rng.integers(2**32)), (ways, shots, queries)
-        spelt = lambda letter, state=state, wanted=wanted: _pool(
-            np.random.default_rng(state), sum(wanted[1:]), letter
-        )
-        pool = spelt(FIRST_LETTERS[0])
+        wanted = ways, shots, queries
+        pool = _pool(rng, shots + queries)
         looks, seeds = list(_looks(pool)), [int(s) for s in rng.integers(10**6, size=EPISODES)]
         many = [_asked(answer, pool, wanted, seed) for seed in seeds]
         _judge_seed(answer, pool, wanted, seeds[-1], many[-1])
-        _judge_spelling(answer, spelt, wanted, seeds, many)
+        _judge_spelling(answer, pool, wanted, seeds, many)
         for parts in many:
             repeats |= _repeats(np.concatenate(parts[::2]).tolist(), pool[2], looks)
         regular.append(_regular(many, pool))
@@ -578,18 +574,30 @@ def _judge_seed(answer, pool, wanted, seed, parts):
         )
 
 
-def _judge_spelling(answer, spelt, wanted, seeds, many):
+def _judge_spelling(answer, pool, wanted, seeds, many):
     """The order of a set is that of hash(), which differs from process to process, and with the spelling too.
 
     The collections differ in one letter, with which all names and texts begin: their order stays as it is.
     """
-    for letter, seed, parts in zip(FIRST_LETTERS[1:], seeds, many, strict=True):
-        if not _same_parts(parts, _episode(answer(*spelt(letter), *wanted, seed))):
+    for letter, seed, parts in zip(OTHER_LETTERS, seeds, many, strict=True):
+        if not _same_parts(parts, _episode(answer(*_respelt(pool, letter), *wanted, seed))):
             raise WrongAnswer(
                 "the same seed gives another episode where all names and texts begin with another letter, in the "
                 "same order: does a set's order decide, or hash()? Both differ in each new process. Sort the "
                 "names before you draw"
             )
+
+
+def _respelt(pool, letter):
+    """The collection with another first letter, as large or small as that which was there."""
+    other = lambda name, at: letter.upper() if name[at].isupper() else letter
+    return tuple(
+        [
+            name[: (at := len(name) - len(name.lstrip()))] + other(name, at) + name[at + 1 :]
+            for name in column
+        ]
+        for column in pool
+    )
 
 
 def _same_parts(parts, others):
@@ -674,15 +682,15 @@ def _told_of_reach(no_support, no_query, no_pair, usable, keys, pool):
     )
 
 
-def _pool(rng, least, letter="t", domains=3, intents=5, spare=None):
+def _pool(rng, least, domains=3, intents=5, spare=None):
     """(texts, domains, intents): many sentences twice, written in another way, and some in two intents.
 
     Each intent has at least `least` sentences of its own without a copy, and three with one.
     """
-    sentence = lambda: letter + _sentence(rng)
+    sentence = lambda: FIRST_LETTER + _sentence(rng)
     rows, everywhere = [], f"{sentence()} {_word(rng)}"
     for d in range(domains):
-        domain, both = f"{letter}{_word(rng)}{d}", [sentence() for _ in range(3)]
+        domain, both = f"{FIRST_LETTER}{_word(rng)}{d}", [sentence() for _ in range(3)]
         for k in range(intents):
             intent = f"{domain}_{k}"
             more = int(rng.integers(0, 2)) if spare is None else spare
@@ -1070,7 +1078,7 @@ def _without_offset(x, queries, labels, ways, alpha, penalty, steps):
 @exercise("14.logistic_baseline", points=3, minutes=8, difficulty=2)
 def logistic_baseline(answer, rng):
     """A baseline that is tuned as hard"""
-    for sizes in draw(rng, val=(6, 8), test=(9, 11), queries=(9, 13), ways=(3, 5)):
+    for sizes in draw(rng, val=(6, 8), test=(9, 11), queries=(12, 16), ways=(3, 5)):
         case = _grid(rng, *sizes)
         got = answer(*case)
         _judge_pair(got)
@@ -1091,7 +1099,7 @@ def _judge_pair(got):
 # What each of eight settings is good for, on validation and on the test: best on the one (see _hits), best on the
 # other, best on both together, worst; where the test lists the first, and best in most episodes; best in one;
 # lowest loss; highest median.
-LEAN = np.array([(-1, -2), (-2, 2), (0, 1), (-3, 0), (-2, 0), (-1, 0), (-1, 0), (1, -2)])
+LEAN = np.array([(0, -3), (-3, 2), (0, 1), (-5, 0), (-3, -1), (-2, -1), (-2, -1), (1, -3)])
 
 
 def _grid(rng, val, test, queries, ways):
@@ -1116,7 +1124,7 @@ def _hits(rng, val, test, queries):
     while True:
         lean = np.repeat(LEAN, (val, test), axis=1) + rng.integers(-1, 2, (8, val + test))
         lean[0] += 7 * (place < 2)  # very good in some episodes: the highest mean, and no other
-        lean[4] += 5 * ((place >= 2) & (place < 5))
+        lean[4] += 7 * ((place >= 2) & (place < 2 + val // 2))
         hits = np.clip(queries // 2 + lean, 1, queries - 1)
         hits[5, rng.integers(val)] = queries  # no error
         if _choices(hits, val) == [0, 1, 2, 5, 3, 7, 4]:
@@ -1127,11 +1135,13 @@ def _hits(rng, val, test, queries):
 def _choices(hits, val):
     """Which is best on validation, test, both, in one episode, the worst, by median, by wins; [] if not clear."""
     means = [part.mean(axis=1) for part in (hits[:, :val], hits[:, val:], hits)]
-    wins = (hits[:, :val] == hits[:, :val].max(axis=0)).sum(axis=1)
+    top = hits[:, :val] == hits[:, :val].max(axis=0)
+    wins, alone = top.sum(axis=1), (top & (top.sum(axis=0) == 1)).sum(axis=1)
     best = [*means, hits[:, :val].max(axis=1), -means[0], np.median(hits[:, :val], axis=1), wins]
     steady = means[0] - hits[:, :val].std(axis=1)
     clear = all(np.sum(values > values.max() - 1e-9) == 1 for values in best)
     apart = steady.argmax() != means[0].argmax()
+    apart &= alone.max() > np.sort(wins)[-2]  # however a win that is shared is counted
     return [int(values.argmax()) for values in best] if clear and apart else []
 
 

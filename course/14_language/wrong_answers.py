@@ -57,7 +57,7 @@ def a_border_in_front(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, " ", "")))
 
 
-@wrong_answer("14.letter_counts", says="groups reach from one word into the next")
+@wrong_answer("14.letter_counts", says="with a border at each end")
 def across_words(texts, size, lengths):
     whole = lambda t: _of_word(" " + " ".join(t.casefold().split()) + " ", lengths)
     return _length_one(_counted(texts, size, whole))
@@ -163,12 +163,6 @@ def indexed_plus(texts, size, lengths):
 def another_hash(texts, size, lengths):
     code = lambda group: int(hashlib.md5(group.encode()).hexdigest()[:8], 16)
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
-
-
-@wrong_answer("14.letter_counts", says="with a border at each end")
-def one_border_for_all(texts, size, lengths):
-    whole = lambda t: _of_word(f" {' '.join(t.casefold().split())} ", lengths)
-    return [row / max(np.linalg.norm(row), 1e-9) for row in _counted(texts, size, whole)]
 
 
 @wrong_answer("14.letter_counts", says="the ends have no borders)")
