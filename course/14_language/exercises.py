@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 14 · Exercises: language
 #
-# Six functions and one question to answer in words; about 105 minutes, of which 14.4 takes the most. Replace
-# `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if not,
-# which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/14_language.ipynb).
+# Six functions and one question to answer in words; about 110 minutes, of which 14.3 and 14.4 take the most.
+# Replace `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if
+# not, which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/14_language.ipynb).
 
 # %%
 import zlib
@@ -92,7 +92,7 @@ def hold_out_domains(domains, intents, test, val, seed):
     """{"train": …, "val": …, "test": …}: the numbers of the sentences that belong to each, ascending, as lists.
 
     domains, intents: lists with one name for each sentence, in the order of a file; sentences are numbered from 0.
-    test, val: how many domains are held out for each. seed: a whole number.
+    test, val: how many domains are held out for each, at least 1. seed: a whole number.
     """
     ### BEGIN SOLUTION
     names = sorted(set(domains))
@@ -132,7 +132,7 @@ check("14.hold_out_domains", hold_out_domains, hidden=True)
 # %% [markdown]
 # ## 14.3 An episode of sentences
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 3/5 · 25 minutes · 4 points*
 #
 # People repeat themselves, and collections of what they type hold the same sentence twice, or in two intents. If one copy is in
 # the support set and another among the queries, the test asks for what it has just told.
@@ -140,6 +140,10 @@ check("14.hold_out_domains", hold_out_domains, hidden=True)
 # Two sentences are **the same** if they are equal after case-folding and with every run of spaces written as one:
 # `" ".join(text.casefold().split())`. Draw an episode in which no sentence occurs twice. Of several copies within one intent, keep one. A sentence
 # that stands in two different intents belongs to neither: never draw it.
+#
+# The same seed gives the same episode, on every machine. So of the names and texts nothing may count but which are equal, and
+# their order: not how they are spelt. And everything else can be drawn: each domain, each of its intents, each sentence of these,
+# for the support set as well as for the query set.
 
 
 # %% nbgrader={"grade": false, "grade_id": "episode_of_text", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -148,7 +152,7 @@ def episode_of_text(texts, domains, intents, ways, shots, queries, seed):
 
     texts, domains, intents: lists with one entry for each sentence; no intent is in two domains. Draw a domain, then
     `ways` different intents of it, and of each `shots` sentences for the support set and `queries` others for the
-    query set, all at random; the same seed gives the same episode. support (ways · shots,), query (ways · queries,):
+    query set, all at random. support (ways · shots,), query (ways · queries,):
     the sentences' numbers, from 0; support_y, query_y: their classes, 0 … ways − 1, in rising order. Every intent has
     enough different sentences.
     """
@@ -224,8 +228,8 @@ def dual_scores(gram, cross, labels, ways, alpha, penalty, steps):
     """Scores (queries, ways), before any softmax, after `steps` gradient steps from W = 0, b = 0.
 
     gram (n, n): inner products of the support sentences with each other. cross (queries, n): of each query with each
-    support sentence. labels (n,): whole numbers 0 … ways − 1, not each equally often. alpha: the rate; penalty: λ.
-    steps: at least 1.
+    support sentence. labels (n,): whole numbers 0 … ways − 1, not each equally often, some perhaps never. alpha: the
+    rate; penalty: λ. steps: at least 1.
     """
     ### BEGIN SOLUTION
     n = len(labels)
@@ -256,7 +260,7 @@ check("14.dual_scores", dual_scores, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # With $E = (P - Y)/n$, where $P$ holds the probabilities and $Y$ ones and zeros, the gradient with respect to $W$ is
-# $E^\top X + \lambda W = (E + \lambda A)^\top X$. So take the step in $A$.
+# $E^\top X + \lambda W$. Put $W = A^\top X$ into the step of $W$: which step of $A$ makes it?
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
@@ -267,7 +271,7 @@ check("14.dual_scores", dual_scores, hidden=True)
 # %% [markdown]
 # ## 14.5 A baseline that is tuned as hard
 #
-# *difficulty 2/5 · 10 minutes · 3 points*
+# *difficulty 2/5 · 8 minutes · 3 points*
 #
 # A network that was tuned for a week beats any baseline that had to take the first settings at hand, and such a table says nothing about
 # the methods. So logistic regression gets a grid of settings as well, and chooses on the same validation domains as the network.
@@ -305,18 +309,17 @@ check("14.logistic_baseline", logistic_baseline, hidden=True)
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# The runner with the best mean time in the trials, and that runner's time in the race:
+# The name of the tallest, from a dict of names and heights:
 #
 # ```python
-# chosen = min(trials, key=lambda name: np.mean(trials[name]))
-# chosen, race[chosen]
+# max(heights, key=lambda name: heights[name])
 # ```
 # </details>
 
 # %% [markdown]
 # ## 14.6 A table that compares
 #
-# *difficulty 3/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 8 minutes · 3 points*
 #
 # Several methods were tested on episodes of several kinds, "5-way 1-shot" and so on. Each episode has a number. The runs list the episodes in
 # different orders, and some runs broke off early. Compare each method with a baseline *on the same episodes*: some are hard for every
@@ -372,7 +375,7 @@ check("14.paired_table", paired_table, hidden=True)
 # %% [markdown]
 # ## 14.7 In your own words
 #
-# *difficulty 3/5 · 10 minutes · 2 points, read by a person*
+# *difficulty 3/5 · 15 minutes · 2 points, read by a person*
 #
 # A help desk wants to add new intents itself, with five example sentences for each. They will belong to departments that do not exist
 # yet. Somebody proposes to meta-train a network on the intents of the present departments. When would you say yes, when would you say no, and

@@ -57,7 +57,7 @@ def a_border_in_front(texts, size, lengths):
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths, " ", "")))
 
 
-@wrong_answer("14.letter_counts", says="groups reach from one word into the next")
+@wrong_answer("14.letter_counts", says="with a border at each end")
 def across_words(texts, size, lengths):
     whole = lambda t: _of_word(" " + " ".join(t.casefold().split()) + " ", lengths)
     return _length_one(_counted(texts, size, whole))
@@ -163,6 +163,75 @@ def indexed_plus(texts, size, lengths):
 def another_hash(texts, size, lengths):
     code = lambda group: int(hashlib.md5(group.encode()).hexdigest()[:8], 16)
     return _length_one(_counted(texts, size, lambda t: _groups(t, lengths), code))
+
+
+@wrong_answer("14.letter_counts", says="the ends have no borders)")
+def joined_by_spaces(texts, size, lengths):
+    whole = lambda t: _of_word(" ".join(t.casefold().split()), lengths)
+    return _length_one(_counted(texts, size, whole))
+
+
+@wrong_answer("14.letter_counts", says="the borders of all words are in one string")
+def borders_in_one_string(texts, size, lengths):
+    whole = lambda t: _of_word("".join(f" {w} " for w in t.casefold().split()), lengths)
+    return _length_one(_counted(texts, size, whole))
+
+
+@wrong_answer("14.letter_counts", says="joined without a space")
+def without_spaces(texts, size, lengths):
+    whole = lambda t: _of_word("".join(t.casefold().split()), lengths)
+    return _length_one(_counted(texts, size, whole))
+
+
+@wrong_answer("14.letter_counts", says="one border for the whole text")
+def a_border_around_the_text(texts, size, lengths):
+    return _length_one(_counted(texts, size, lambda t: _of_word(f" {t.casefold()} ", lengths)))
+
+
+@wrong_answer("14.letter_counts", says="a group that occurs twice in a word")
+def once_in_each_word(texts, size, lengths):
+    words = lambda t: t.casefold().split()
+    groups_of = lambda t: [g for w in words(t) for g in set(_of_word(f" {w} ", lengths))]
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="a word that occurs twice in a text")
+def each_word_once(texts, size, lengths):
+    groups_of = lambda t: [
+        g for w in set(t.casefold().split()) for g in _of_word(f" {w} ", lengths)
+    ]
+    return _length_one(_counted(texts, size, groups_of))
+
+
+@wrong_answer("14.letter_counts", says="each bin is +1, −1 or 0")
+def signs_alone(texts, size, lengths):
+    return _length_one(np.sign(raw_counts(texts, size, lengths)))
+
+
+def _unit_words(text, size, lengths):
+    return _length_one(raw_counts(text.casefold().split(), size, lengths)).sum(axis=0)
+
+
+@wrong_answer("14.letter_counts", says="and they add up: scale the sum")
+def words_of_length_1(texts, size, lengths):
+    return np.array([_unit_words(text, size, lengths) for text in texts])
+
+
+@wrong_answer("14.letter_counts", says="only the sum is to be scaled")
+def words_scaled_first(texts, size, lengths):
+    return _length_one(np.array([_unit_words(text, size, lengths) for text in texts]))
+
+
+@wrong_answer("14.letter_counts", says="the columns have length 1")
+def columns_of_length_1(texts, size, lengths):
+    return _length_one(raw_counts(texts, size, lengths).T).T
+
+
+@wrong_answer("14.letter_counts", says="the columns are scaled, and one of zeros")
+def columns_by_nothing(texts, size, lengths):
+    counts = raw_counts(texts, size, lengths)
+    with np.errstate(all="ignore"):
+        return counts / np.linalg.norm(counts, axis=0)
 
 
 @right_answer("14.letter_counts", why="the library's own function, which the lesson uses")
@@ -349,6 +418,86 @@ def some_intents_of_each(domains, intents, test, val, seed):
         order["val"] += there[test : test + val]
         order["train"] += there[test + val :]
     return _by(intents, order["test"], order["val"], order["train"])
+
+
+@wrong_answer("14.hold_out_domains", says="and training begins after test + val names")
+def validation_overlaps(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[:val], order[test + val :])
+
+
+@wrong_answer("14.hold_out_domains", says="it ends at test + val")
+def validation_too_short(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[test:val], order[max(test, val) :])
+
+
+@wrong_answer(
+    "14.hold_out_domains", says="it ends at test + val; and training begins after test + val"
+)
+def validation_too_short_alone(domains, intents, test, val, seed):
+    order = _shuffled(sorted(set(domains)), seed)
+    return _by(domains, order[:test], order[test:val], order[test + val :])
+
+
+@wrong_answer("14.hold_out_domains", says="the domains: return the numbers")
+def a_name_for_each_sentence(domains, intents, test, val, seed):
+    parts = _cut(domains, _shuffled(sorted(set(domains)), seed), test, val)
+    return {split: np.array([domains[i] for i in part]) for split, part in parts.items()}
+
+
+@wrong_answer("14.hold_out_domains", says="these are the names of the intents")
+def names_of_intents(domains, intents, test, val, seed):
+    parts = _cut(domains, _shuffled(sorted(set(domains)), seed), test, val)
+    return {split: [intents[i] for i in part] for split, part in parts.items()}
+
+
+@wrong_answer("14.hold_out_domains", says="these are numbers of domains")
+def numbers_of_domains(domains, intents, test, val, seed):
+    order = np.random.default_rng(seed).permutation(len(set(domains)))
+    return {
+        "train": order[test + val :],
+        "val": order[test : test + val],
+        "test": order[:test],
+    }
+
+
+@wrong_answer("14.hold_out_domains", says="numbered from 1")
+def counted_from_1(domains, intents, test, val, seed):
+    parts = _cut(domains, _shuffled(sorted(set(domains)), seed), test, val)
+    return {split: [i + 1 for i in part] for split, part in parts.items()}
+
+
+@wrong_answer("14.hold_out_domains", says="as often as it has sentences: take set()")
+def without_a_set(domains, intents, test, val, seed):
+    return _cut(domains, _shuffled(sorted(domains), seed), test, val)
+
+
+@wrong_answer("14.hold_out_domains", says="Training has what is left")
+def without_a_set_and_the_rest(domains, intents, test, val, seed):
+    order = _shuffled(sorted(domains), seed)
+    held = order[: test + val]
+    return _by(domains, held[:test], held[test:], set(domains) - set(held))
+
+
+@wrong_answer("14.hold_out_domains", says="The last part of a name counts")
+def without_a_set_the_last(domains, intents, test, val, seed):
+    split_of = {}
+    for place, name in enumerate(_shuffled(sorted(domains), seed)):
+        split_of[name] = "test" if place < test else "val" if place < test + val else "train"
+    parts = {"train": [], "val": [], "test": []}
+    for number, domain in enumerate(domains):
+        parts[split_of[domain]].append(number)
+    return parts
+
+
+@wrong_answer("14.hold_out_domains", says="The first part of a name counts")
+def without_a_set_the_first(domains, intents, test, val, seed):
+    order = _shuffled(sorted(domains), seed)
+    first = {name: order.index(name) for name in domains}
+    val_names = {name for name, place in first.items() if test <= place < test + val}
+    train = {name for name, place in first.items() if place >= test + val}
+    return _by(domains, set(order[:test]), val_names, train)
 
 
 @right_answer("14.hold_out_domains", why="shuffles a list in place, which gives the same order")
@@ -561,6 +710,129 @@ def fixed_support(texts, domains, intents, ways, shots, queries, seed):
 def nothing_is_cleaned(texts, domains, intents, ways, shots, queries, seed):
     pool = _pool(texts, intents, both=False, copies=True)
     return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+def _from_order(pool, chosen, orders, ways, shots, queries):
+    """The episode of the chosen intents, whose sentences come in the order of `orders`."""
+    drawn = [[pool[intent][j] for j in order] for intent, order in zip(chosen, orders, strict=True)]
+    support = [found[:shots] for found in drawn]
+    return _out(support, [found[shots : shots + queries] for found in drawn], ways, shots, queries)
+
+
+def _intents_of(domain, domains, intents, order=sorted):
+    return order(dict.fromkeys(i for i, d in zip(intents, domains, strict=True) if d == domain))
+
+
+def _each_permuted(pool, chosen, rng):
+    return [rng.permutation(len(pool[intent])) for intent in chosen]
+
+
+@wrong_answer("14.episode_of_text", says="does a set's order decide, or hash()?")
+def intents_of_a_set(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = list(_intents_of(rng.choice(sorted(set(domains))), domains, intents, set))
+    chosen = rng.choice(there, ways, replace=False)
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="or hash()? Both differ in each new process")
+def domains_of_a_set(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(list(set(domains))), domains, intents)
+    chosen = rng.choice(there, ways, replace=False)
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="Sort the names before you draw")
+def sentences_of_a_set(texts, domains, intents, ways, shots, queries, seed):
+    first = {}
+    for number, text in enumerate(texts):
+        first.setdefault(_same(text), number)
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    pool = {
+        intent: [first[key] for key in {_same(texts[i]) for i in pool[intent]}] for intent in pool
+    }
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents)
+    chosen = rng.choice(there, ways, replace=False)
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="To shuffle the first ones is not enough")
+def first_ones_shuffled(texts, domains, intents, ways, shots, queries, seed):
+    pool = {intent: found[: shots + queries] for intent, found in _pool(texts, intents).items()}
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="some sentences are never drawn")
+def not_the_last_sentence(texts, domains, intents, ways, shots, queries, seed):
+    pool = {intent: found[:-1] for intent, found in _pool(texts, intents).items()}
+    return _drawn(pool, domains, intents, ways, shots, queries, np.random.default_rng(seed))
+
+
+@wrong_answer("14.episode_of_text", says="some domain is never drawn")
+def not_the_last_domain(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng, names = _pool(texts, intents), np.random.default_rng(seed), sorted(set(domains))
+    there = _intents_of(names[rng.integers(len(names) - 1)], domains, intents)
+    chosen = rng.choice(there, ways, replace=False)
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="some intent is never drawn")
+def not_the_last_intent(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents)
+    there = there[:-1] if len(there) > ways else there
+    chosen = rng.choice(there, ways, replace=False)
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="some intents never meet in an episode")
+def a_block_of_intents(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents)
+    chosen = rng.permutation(np.roll(there, rng.integers(len(there)))[:ways])
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="a class number says something about the intent")
+def intents_in_the_file_s_order(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents, list)
+    chosen = [there[i] for i in sorted(rng.permutation(len(there))[:ways])]
+    return _from_order(pool, chosen, _each_permuted(pool, chosen, rng), ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="make one generator, before the loop")
+def seeded_for_each_intent(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents)
+    chosen = rng.choice(there, ways, replace=False)
+    orders = [np.random.default_rng(seed).permutation(len(pool[intent])) for intent in chosen]
+    return _from_order(pool, chosen, orders, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="always in the same of the two sets")
+def two_fixed_halves(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    there = _intents_of(rng.choice(sorted(set(domains))), domains, intents)
+    chosen = rng.choice(there, ways, replace=False)
+    support = [rng.permutation(pool[i][: shots + 1])[:shots] for i in chosen]
+    query = [rng.permutation(pool[i][shots + 1 :])[:queries] for i in chosen]
+    return _out(support, query, ways, shots, queries)
+
+
+@wrong_answer("14.episode_of_text", says="not their texts")
+def sentences_themselves(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    s, sy, q, qy = _drawn(pool, domains, intents, ways, shots, queries, rng)
+    return [texts[i] for i in s], sy, [texts[i] for i in q], qy
+
+
+@wrong_answer("14.episode_of_text", says="not the intents' names")
+def names_for_classes(texts, domains, intents, ways, shots, queries, seed):
+    pool, rng = _pool(texts, intents), np.random.default_rng(seed)
+    s, _, q, _ = _drawn(pool, domains, intents, ways, shots, queries, rng)
+    return s, np.array([intents[i] for i in s]), q, np.array([intents[i] for i in q])
 
 
 @right_answer(
@@ -778,6 +1050,36 @@ def log_probabilities(*case):
     return np.log(_softmax(_loop(*case)))
 
 
+@wrong_answer("14.dual_scores", says="A takes its step first")
+def b_last(gram, cross, labels, ways, alpha, penalty, steps):
+    a, b, target = np.zeros((len(labels), ways)), np.zeros(ways), np.eye(ways)[labels]
+    for _ in range(steps):
+        a = a - alpha * ((_softmax(gram @ a + b) - target) / len(labels) + penalty * a)
+        b = b - alpha * (_softmax(gram @ a + b) - target).mean(axis=0)
+    return cross @ a + b
+
+
+@wrong_answer("14.dual_scores", says="the labels are taken in rising order")
+def sorted_labels(gram, cross, labels, *rest):
+    return _loop(gram, cross, np.sort(labels), *rest)
+
+
+@wrong_answer("14.dual_scores", says="as many sentences of each class, class after class")
+def balanced_labels(gram, cross, labels, ways, *rest):
+    labels = np.repeat(np.arange(ways), len(labels) // ways)
+    return _loop(gram, cross, labels, ways, *rest)
+
+
+@wrong_answer("14.dual_scores", says="sentences of all classes in turn")
+def labels_in_turn(gram, cross, labels, ways, *rest):
+    return _loop(gram, cross, np.arange(len(labels)) % ways, ways, *rest)
+
+
+@wrong_answer("14.dual_scores", says="the number of classes is taken from the labels")
+def ways_from_labels(gram, cross, labels, ways, *rest):
+    return _loop(gram, cross, labels, max(labels) + 1, *rest)
+
+
 @right_answer("14.dual_scores", why="single precision throughout")
 def in_single_precision(gram, cross, labels, ways, alpha, penalty, steps):
     gram, cross = np.float32(gram), np.float32(cross)
@@ -923,6 +1225,45 @@ def mean_of_the_grid(val_scores, val_labels, test_scores, test_labels):
     return _best(val_scores, val_labels), np.mean(shares, axis=0)
 
 
+@wrong_answer("14.logistic_baseline", says="the highest median on validation")
+def by_the_median(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels, np.median)
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="best in most validation episodes")
+def by_wins(val_scores, val_labels, test_scores, test_labels):
+    names = list(val_scores)
+    shares = np.array([_share(val_scores[name], val_labels) for name in names])
+    best = names[np.bincount(shares.argmax(axis=0)).argmax()]
+    return best, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="the first of the two is a number")
+def place_of_the_setting(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return list(val_scores).index(best), _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="not its place or accuracy")
+def accuracy_for_a_name(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    mean = _share(val_scores[best], val_labels).mean()
+    return mean, _share(test_scores[best], test_labels)
+
+
+@wrong_answer("14.logistic_baseline", says="the second of the two is a name")
+def name_at_the_end(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return _share(test_scores[best], test_labels), best
+
+
+@wrong_answer("14.logistic_baseline", says="these are per cent")
+def per_cent_of_right_ones(val_scores, val_labels, test_scores, test_labels):
+    best = _best(val_scores, val_labels)
+    return best, 100 * _share(test_scores[best], test_labels)
+
+
 @right_answer("14.logistic_baseline", why="one array of all settings, sorted by name")
 def by_stacking(val_scores, val_labels, test_scores, test_labels):
     names = sorted(val_scores)
@@ -999,7 +1340,7 @@ def sorted_by_number(runs, baseline):
     return _made(runs, baseline, of_two)
 
 
-@wrong_answer("14.paired_table", says="two means and two standard errors")
+@wrong_answer("14.paired_table", says="two means, each over its own episodes)")
 def two_means(runs, baseline):
     def of_two(run, base):
         (a, half), (b, other) = _said(run[1]), _said(base[1])
@@ -1008,7 +1349,7 @@ def two_means(runs, baseline):
     return _made(runs, baseline, of_two)
 
 
-@wrong_answer("14.paired_table", says="added in squares, as for other episodes")
+@wrong_answer("14.paired_table", says="of the differences (of the shared episodes)")
 def errors_in_squares(runs, baseline):
     def of_two(run, base):
         (a, half), (b, other) = map(_said, _shared(run, base))
@@ -1110,6 +1451,82 @@ def ends_of_the_interval(runs, baseline):
 @wrong_answer("14.paired_table", says="the whole width of the interval")
 def whole_width(runs, baseline):
     return _made(runs, baseline, lambda run, base: _said(_minus(run, base), factor=2 * 1.96))
+
+
+@wrong_answer(
+    "14.paired_table",
+    says="two variances, as for other episodes: take that of the differences (of all",
+)
+def variances_of_all(runs, baseline):
+    def of_two(run, base):
+        half = 1.96 * np.sqrt(sum(values.var(ddof=1) / len(values) for _, values in (run, base)))
+        return _said(_minus(run, base))[0], float(half)
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="(of the shared episodes, with ddof=0)")
+def variances_with_ddof_0(runs, baseline):
+    def of_two(run, base):
+        ours, theirs = _shared(run, base)
+        half = 1.96 * np.sqrt((ours.var() + theirs.var()) / len(ours))
+        return _said(ours - theirs)[0], float(half)
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer(
+    "14.paired_table", says="(of the shared episodes, not divided by a number of episodes)"
+)
+def root_of_two_variances(runs, baseline):
+    def of_two(run, base):
+        ours, theirs = _shared(run, base)
+        half = 1.96 * np.sqrt(ours.var(ddof=1) + theirs.var(ddof=1))
+        return _said(ours - theirs)[0], float(half)
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="the number of all episodes of the baseline")
+def root_of_the_baseline_s(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(_minus(run, base), n=len(base[0])))
+
+
+@wrong_answer("14.paired_table", says="the shared episodes are compared place by place")
+def shared_but_unsorted(runs, baseline):
+    def of_two(run, base):
+        ours, theirs = np.isin(run[0], base[0]), np.isin(base[0], run[0])
+        return _said(run[1][ours] - base[1][theirs])
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="taken for its place in the baseline's run")
+def number_as_a_place(runs, baseline):
+    def of_two(run, base):
+        there = dict(enumerate(base[1]))
+        return _said([a - there[e] for e, a in zip(*run, strict=True) if e in there])
+
+    return _made(runs, baseline, of_two)
+
+
+@wrong_answer("14.paired_table", says="these are per cent")
+def per_cent(runs, baseline):
+    return _made(runs, baseline, lambda run, base: _said(100 * _minus(run, base)))
+
+
+@wrong_answer("14.paired_table", says="first the kinds, then the methods")
+def methods_first(runs, baseline):
+    table = {}
+    for kind, row in _made(runs, baseline, lambda run, base: _said(_minus(run, base))).items():
+        for name, pair in row.items():
+            table.setdefault(name, {})[kind] = pair
+    return table
+
+
+@right_answer("14.paired_table", why="an array of two in place of a tuple")
+def arrays_of_two(runs, baseline):
+    return _made(runs, baseline, lambda run, base: np.array(_said(_minus(run, base))))
 
 
 @right_answer("14.paired_table", why="np.intersect1d with the places of the shared episodes")
