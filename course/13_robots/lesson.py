@@ -597,6 +597,7 @@ for alpha in (0.25, 0.75):
     for words, weight in WEIGHTS.items():
         phi, slope = slope_of_phi(alpha, weight)
         print(f"   {words:30} φ = {phi:.2f}, dφ/dθ = {slope:+.2f}")
+# %%
 for words, weight in WEIGHTS.items():
     few = [slope_of_phi(0.25, weight, count=20, seed=seed)[1] for seed in range(1000)]
     print(

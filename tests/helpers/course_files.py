@@ -12,7 +12,7 @@ SHORTENED = (
     ("notebooks/07_maml_in_numpy.ipynb", "ITERATIONS = 70_000", "ITERATIONS = 2_100"),
     ("notebooks/10_few_shot_images.ipynb", "train, iterations,", "train, iterations // 10,"),
     ("notebooks/13_robots.ipynb", "family, 100,", "family, 4,"),
-    ("notebooks/13_robots.ipynb", "2_000, device", "100, device"),
+    ("notebooks/13_robots.ipynb", "tasks, 2_000,", "tasks, 100,"),
     ("notebooks/14_language.ipynb", "rate, iterations=300", "rate, iterations=20"),
     ("solutions/07_maml_in_numpy.ipynb", "iterations=300,", "iterations=60,"),
     ("solutions/08_maml_in_pytorch.ipynb", "iterations=300,", "iterations=60,"),
