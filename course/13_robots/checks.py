@@ -9,17 +9,18 @@ from maml_edu.checks.exercise import draw, exercise, expect
 # ------------------------------------------------------------------ 13.1
 
 
-@exercise("13.step_all", points=3, minutes=12, difficulty=2)
+@exercise("13.step_all", points=3, minutes=10, difficulty=2)
 def step_all(answer, rng):
     """One step of all points"""
-    for largest, near in draw(rng, largest=(0.1, 0.3), near=(0.01, 0.03)):
+    for n, m in draw(rng, n=(7, 19), m=(11, 30)):
+        largest, near = n / 64, m / 1024  # few binary digits: a distance can be `near` exactly
         case = (*_points(rng, largest, near), largest, near)
         expect(answer(*case), _stepped(*case), partial(_wrong_steps, *case))
 
 
 def _points(rng, largest, near, tasks=3):
     """(positions, actions, goals, alive): in each task a point of every kind, in random order."""
-    goals = rng.uniform(-0.5, 0.5, (tasks, 2))
+    goals = rng.integers(-32, 33, (tasks, 2)) / 64
     kinds = [[_a_point(rng, kind, largest, near) for kind in KINDS] for _ in range(tasks)]
     kinds = [[row[i] for i in rng.permutation(len(row))] for row in kinds]
     after, actions = (np.array([[point[i] for point in row] for row in kinds]) for i in (0, 1))
@@ -29,7 +30,7 @@ def _points(rng, largest, near, tasks=3):
 
 
 KINDS = (
-    "far", "diagonal", "steep", "corner", "arrives", "one axis", "leaves", "over", "over at goal"
+    "far", "diagonal", "steep", "corner", "limit", "arrives", "one axis", "leaves", "over", "over at goal"
 )  # fmt: skip
 
 
@@ -46,6 +47,9 @@ def _a_point(rng, kind, largest, near):
         return far, sign() * rng.permutation([rng.uniform(1.5, 2.5), rng.uniform(0.2, 0.5)]), True
     if kind == "corner":  # arrives, though its distance is larger than `near`
         return near * size(0.75, 0.95), size(0.5, 1.5), True
+    if kind == "limit":  # exactly `near` away on one axis; a whole move brings it there
+        inside = rng.integers(2, 9) / 16
+        return near * sign() * rng.permutation([1.0, inside]), size(1.2, 2.5), True
     if kind == "arrives":
         return near * size(0.1, 0.6), size(0.5, 1.5), True
     if kind == "one axis":
@@ -133,6 +137,9 @@ def _wrong_steps(positions, actions, goals, alive, largest, near):
         ),
         "arrival is decided by the distance: a point has arrived when both axes are nearer than `near`, even if "
         "the distance is not": made(arrived=lambda away, before: _distance(away) < near),
+        "a point that is exactly `near` away counts as arrived: less than `near` is asked for": made(
+            arrived=lambda away, before: (np.abs(away) <= near).all(axis=2)
+        ),
         "one axis is enough for an arrival here: both must be near": made(
             arrived=lambda away, before: (np.abs(away) < near).any(axis=2)
         ),
@@ -245,7 +252,7 @@ def _wrong_returns(rewards, alive, discount):
 # ------------------------------------------------------------------ 13.3
 
 
-@exercise("13.advantages", points=5, minutes=25, difficulty=4)
+@exercise("13.advantages", points=4, minutes=20, difficulty=3)
 def advantages(answer, rng):
     """Advantages"""
     for trajectories, horizon, ridge in draw(
@@ -273,13 +280,15 @@ def _walked(rng, trajectories, horizon):
     return returns, features, alive
 
 
-def _weights(returns, features, steps, ridge):
+def _weights(returns, features, steps, ridge, penalty=1.0):
     x = features[steps]
-    return np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ returns[steps])
+    penalty = ridge * penalty * np.eye(x.shape[1])
+    return np.linalg.solve(x.T @ x + penalty, x.T @ returns[steps])
 
 
-def _surprise(returns, features, alive, ridge, fit=None):
-    return returns - features @ _weights(returns, features, alive if fit is None else fit, ridge)
+def _surprise(returns, features, alive, ridge, fit=None, penalty=1.0):
+    steps = alive if fit is None else fit
+    return returns - features @ _weights(returns, features, steps, ridge, penalty)
 
 
 def _advantages(returns, features, alive, ridge):
@@ -310,7 +319,15 @@ def _wrong_advantages(returns, features, alive, ridge):
     masked_x, masked_y = features * alive[..., None], np.where(alive, returns, 0.0)
     later = _scaled(_surprise(normal, features, alive, ridge), alive, shift=0.0, scale=1.0)
     held = own.std()
+    slopes_only = np.append(np.ones(features.shape[2] - 1), 0.0)
+    more = np.concatenate([features, np.ones((*alive.shape, 1))], axis=2)
     return {
+        "the weight of the 1 is not penalised: ρ‖w‖² has every weight in it": _scaled(
+            off(ridge, penalty=slopes_only), alive
+        ),
+        "a 1 was added to the features: it is among them": _scaled(
+            _surprise(returns, more, alive, ridge), alive
+        ),
         "the baseline is fitted to dead steps as well": _scaled(fitted_to_all, alive),
         "dead steps are in the baseline as well as in the mean and the deviation": _scaled(
             fitted_to_all, alive, over=every
@@ -435,7 +452,39 @@ def _wrong_surrogates(*case):
     error = np.where(alive[..., None], actions - positions @ weights, 0.0) * worth[..., None]
     slope_by = lambda scale: -np.einsum("nti,ntj->ij", positions, error * scale) / n
     no_worth = _surrogate(weights, log_std, positions, actions, np.ones(alive.shape), alive)
+    worths = lambda other: _surrogate(weights, log_std, positions, actions, other, alive)
+    own = worth[alive]
+    of_log_std = {"sigma": log_std, "log_sigma": np.log(np.abs(log_std))}
+    in_one_alone = {
+        "log_std is used as σ: σ is its exponential": made(**of_log_std),
+        "σ² stands where σ should: log_std is log σ": made(sigma=sigma**2),
+        "this is a sum over the steps: the mean is asked for": made(counts=alive * 1.0),
+        "dead steps are left out of the sum, but not out of the number it is divided by": made(
+            counts=alive / alive.size
+        ),
+        "dead steps are counted": made(counts=every / alive.size),
+        "this is the mean over the axes as well: logarithms of densities add up": made(axes=0.5),
+        "A is missing: this makes all actions likelier, good ones and bad ones": no_worth,
+    }
     return {
+        **{f"in the loss, {message}": (wrong, gradient) for message, (wrong, _) in in_one_alone.items()},
+        **{f"in the gradient, {message}": (loss, wrong) for message, (_, wrong) in in_one_alone.items()},
+        "log_std is used as σ, and as log σ as well: σ is its exponential": made(sigma=log_std),
+        "in the loss, log_std is used as σ, and as log σ as well: σ is its exponential": (
+            made(sigma=log_std)[0], gradient
+        ),
+        "in the loss, log_std is taken for the logarithm of the variance": (
+            made(sigma=np.sqrt(sigma), log_sigma=log_std / 2)[0], gradient
+        ),
+        "the mean of A is subtracted: take A as it is given": worths(worth - mean),
+        "A is shifted and scaled: take it as it is given": worths((worth - mean) / own.std()),
+        "A is scaled: take it as it is given": worths(worth / own.std()),
+        "the mean of A over all steps, dead ones too, is subtracted: take A as it is given": worths(
+            worth - worth.mean()
+        ),
+        "A is shifted and scaled by all steps, dead ones too: take it as it is given": worths(
+            (worth - worth.mean()) / worth.std()
+        ),
         "the sign is the wrong one: a loss falls where rewards rise, so both have a minus": (-loss, -gradient),
         "the loss has the right sign, the gradient the wrong one": (loss, -gradient),
         "the gradient has the right sign, the loss the wrong one": (-loss, gradient),
@@ -550,6 +599,27 @@ def _through_the_walk(theta, gain, starts, noise, alpha, sigma):
     return far.real, far.imag / 1e-30
 
 
+def _pooled(theta, gains, support, query, alpha, sigma, where):
+    """(φ, gradient) with the mean reward of all tasks, as `walk` takes it of all at once, in one set or both."""
+
+    def walked(who, starts, noise, pooled):
+        rows = zip(who, starts, noise, gains, strict=True)
+        actions = who[:, None] * starts + sigma * noise
+        if pooled:
+            return actions, _walk(who[:, None], starts, noise, gains[:, None], sigma)[1]
+        return actions, np.array([_walk(*row, sigma)[1] for row in rows])
+
+    def slopes(who, starts, noise, pooled):
+        actions, worth = walked(who, starts, noise, pooled)
+        each = zip(who, starts, actions, worth, strict=True)
+        return np.array([_slope(*row, sigma) for row in each]), worth
+
+    down, worth = slopes(np.full(len(gains), theta), *support, where != "query")
+    phi = theta - alpha * down
+    factor = 1 - alpha * np.mean(support[0] ** 2 * worth, axis=1) / sigma**2
+    return phi, float(np.mean(factor * slopes(phi, *query, where != "support")[0]))
+
+
 def _wrong_samples(theta, gains, support, query, alpha, sigma):
     case = (theta, gains, support, query, alpha, sigma)
     made, walk, slope = (
@@ -591,8 +661,19 @@ def _wrong_samples(theta, gains, support, query, alpha, sigma):
         actions, worth = walk(phi, *start, gain)
         return factor * slope(phi, start[0], actions, worth)
 
-    def uphill(gain, starts, noise, alpha, sigma):
-        return _step_of(theta, gain, starts, noise, -alpha, sigma)
+    def uphill(gain, starts, noise, alpha, sigma, factor_too=True):
+        phi, factor = _step_of(theta, gain, starts, noise, -alpha, sigma)
+        return phi, factor if factor_too else 2 - factor
+
+    def factor_of(second):
+        """With 1 − α · second(starts, advantages) in the place of dφ/dθ."""
+
+        def step(gain, starts, noise, alpha, sigma):
+            worth = walk(theta, starts, noise, gain)[1]
+            phi, _ = _step_of(theta, gain, starts, noise, alpha, sigma)
+            return phi, 1 - alpha * second(starts, worth)
+
+        return made(step=step)
 
     def together(gain, starts, noise, alpha, sigma):
         return shared, np.mean([f for _, f in steps])
@@ -624,12 +705,35 @@ def _wrong_samples(theta, gains, support, query, alpha, sigma):
         "dφ/dθ is taken of the query set: the step was made on the support set": made(
             with_factor(lambda f, s, a: 1 - alpha * _hessian(s, a, sigma))
         ),
+        "1/σ² is missing in dφ/dθ: it stands before the slope, and so before its derivative": factor_of(
+            lambda s, a: np.mean(s**2 * a)
+        ),
+        "dφ/dθ has 1/σ in it: the slope has 1/σ²": factor_of(lambda s, a: np.mean(s**2 * a) / sigma),
+        "A is missing in dφ/dθ: each s² is multiplied by its advantage": factor_of(
+            lambda s, a: np.mean(s**2) / sigma**2
+        ),
+        "A and 1/σ² are missing in dφ/dθ": factor_of(lambda s, a: np.mean(s**2)),
+        "s is not squared in dφ/dθ: one s is in the slope, and one comes out of the bracket": factor_of(
+            lambda s, a: np.mean(s * a) / sigma**2
+        ),
         "dφ/dθ is there twice": made(with_factor(lambda f, s, a: f**2)),
         "dφ/dθ also goes through the actions and advantages of the support set: take the trajectories as given": (
             made(step=partial(_through_the_walk, theta))
         ),
         "the advantages of the query set are those of the support set": made(old_worth),
         "the inner step goes uphill: it goes down on the loss": made(step=uphill),
+        "the inner step goes uphill, and dφ/dθ is that of a step down": made(
+            step=partial(uphill, factor_too=False)
+        ),
+        "the walks of all tasks have one mean reward: each task's advantages are about its own mean": _pooled(
+            *case, "both"
+        ),
+        "in the support set, the walks of all tasks have one mean reward: take each task's own": _pooled(
+            *case, "support"
+        ),
+        "in the query set, the walks of all tasks have one mean reward: take each task's own": _pooled(
+            *case, "query"
+        ),
         "all tasks have the same φ, from the mean of their slopes: each task adapts by itself": made(step=together),
         "this is a sum over the tasks: the mean is asked for": made(mean=np.sum),
         "this is the median of the tasks: the mean is asked for": (made()[0], made(mean=np.median)[1]),
@@ -645,9 +749,9 @@ def _wrong_samples(theta, gains, support, query, alpha, sigma):
 # ------------------------------------------------------------------ 13.6
 
 
-@exercise("13.mpc", points=4, minutes=20, difficulty=3)
+@exercise("13.mpc", points=4, minutes=25, difficulty=3)
 def mpc(answer, rng):
-    """Adapt, plan, act, plan again"""
+    """Adapt once, then plan at every step"""
     for steps, inner_steps in draw(rng, steps=(4, 5), inner_steps=(3, 4)):
         case = _cart(rng, steps, inner_steps)
         expect(answer(*case), _driven(*case), partial(_wrong_drives, *case))
@@ -670,14 +774,20 @@ def _cart(rng, steps, inner_steps):
 
 
 def _clear(case):
-    """Whether no two plans are nearly level, and no two known mistakes give the same controls."""
+    """Whether no two plans are nearly level, and no two known mistakes in the choosing give the same controls.
+
+    Who adapts again only has to choose otherwise than is right: it shows in φ, too.
+    """
     gaps, ways = [], []
     ways.append(_driven(*case, gaps=gaps)[1])
+    apart = lambda controls, others: min(np.abs(controls - o).max() for o in others) > 1e-3
     if min(gaps) < 1e-3:
+        return False
+    if not all(apart(_learning(*case, **again)[1], ways) for again in AGAIN.values()):
         return False
     for how in CHOICES.values():
         controls = _driven(*case, **how)[1]
-        if min(np.abs(controls - other).max() for other in ways) < 1e-3:
+        if not apart(controls, ways):
             return False
         ways.append(controls)
     return True
@@ -712,9 +822,7 @@ def _driven(
     model = phi = adapt(theta, support, alpha, inner_steps)
     model = {"theta": theta, "body": body}.get(how.get("model", ""), model)
     state, controls = start, []
-    for t, tried in enumerate(plans):
-        if how.get("again") and t:
-            model = adapt(model, support, alpha, inner_steps)
+    for tried in plans:
         if how.get("same_plans"):
             tried = plans[0]
         planned_from = start if how.get("from_start") else state
@@ -725,10 +833,62 @@ def _driven(
         best = total.argmax() if how.get("dearest") else total.argmin()
         if how.get("open_loop"):
             return phi, tried[best, : len(plans)]
-        controls.append(tried[best, how.get("which", lambda t: 0)(t)])
+        controls.append(tried[best, how.get("which", lambda t: 0)(len(controls))])
         mover = model if how.get("dreams") else body
-        state = state + np.append(state, controls[-1]) @ mover
+        moved = np.append(state, controls[-1]) @ mover
+        if how.get("to_the_end"):
+            state = _end(model, state, tried[best])
+        else:
+            state = moved if how.get("body_is_state") else state + moved
     return phi, np.array(controls)
+
+
+def _learning(theta, support, alpha, inner_steps, body, start, plans, grows=True, anew=False):
+    """(models, controls) of a drive that adapts after every step too: the models in order, one more than steps.
+
+    grows: on the support set and all that the cart has done since, or on the support set as it was; anew: from θ
+    each time, or from the model that it has.
+    """
+    models, state, controls = [_adapted(theta, support, alpha, inner_steps)], start, []
+    for tried in plans:
+        cheapest = _imagined(models[-1], state, tried).sum(axis=1).argmin()
+        controls.append(tried[cheapest, 0])
+        done = np.append(state, controls[-1])
+        if grows:
+            support = tuple(
+                np.vstack(pair) for pair in zip(support, (done, done @ body), strict=True)
+            )
+        state = state + done @ body
+        models.append(_adapted(theta if anew else models[-1], support, alpha, inner_steps))
+    return models, np.array(controls)
+
+
+AGAIN = {
+    "again at every step, from φ": {"grows": False},
+    "again at every step, from φ, with what the cart has done": {},
+    "again at every step, from θ, with what the cart has done": {"anew": True},
+}
+RETURNED = {"": 0, ", and the last φ returned": -2, ", and once more after the last": -1}
+
+
+def _learning_on(*case):
+    """Adapted again at every step, in each way and with each φ that may be returned of it."""
+    drives = {words: _learning(*case, **again) for words, again in AGAIN.items()}
+    return {
+        f"the model is adapted {words}{told}: adapt once, before the first step": (
+            models[which],
+            controls,
+        )
+        for words, (models, controls) in drives.items()
+        for told, which in RETURNED.items()
+    }
+
+
+def _end(model, state, plan):
+    """Where a plan ends in a model."""
+    for control in plan:
+        state = state + np.append(state, control) @ model
+    return state
 
 
 CHOICES = {  # those that often choose what another one does come first
@@ -739,7 +899,6 @@ CHOICES = {  # those that often choose what another one does come first
     },
     "every plan is made from the first state, though the cart has moved": {"from_start": True},
     "the cart moves as the model says: it moves as `body` says, whatever the model expects": {"dreams": True},
-    "the model is adapted once more at every step: φ stays as it is": {"again": True},
     "the plans are made with θ, the model before it was adapted": {"model": "theta"},
     "the plans are made with the real cart's own numbers, which nobody knows: plan with φ": {"model": "body"},
     "one plan is executed to its end: after its first control look where the cart is, and plan again": {
@@ -760,6 +919,13 @@ CHOICES = {  # those that often choose what another one does come first
     "what the model predicts is taken for the next state: it is the change of the state": {
         "imagined": {"change": False}
     },
+    "what `body` gives is taken for the cart's next state: it is the change of the state": {"body_is_state": True},
+    "what model and `body` give is taken for the next state, in the plans and for the cart: it is the change": {
+        "imagined": {"change": False}, "body_is_state": True
+    },
+    "the cart is put where the plan would have ended: it has made one step, and moves as `body` says": {
+        "to_the_end": True
+    },
 }  # fmt: skip
 
 
@@ -775,6 +941,7 @@ def _wrong_drives(*case):
     next_state = (inputs, changes + inputs[:, :2])
     return {
         **{message: made(**how) for message, how in CHOICES.items()},
+        **_learning_on(*case),
         "nothing is adapted: φ is θ": made(adapt=lambda theta, *rest: theta),
         "the inner steps go uphill": made(adapt=uphill),
         "this is one inner step, however many are asked for": made(adapt=once),

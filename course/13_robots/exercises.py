@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 · Exercises: robots
 #
-# Six functions and a question to answer in words; about two hours, of which 13.3, 13.5 and 13.6 take the most. Replace
+# Six functions and a question to answer in words; about two hours, of which 13.5 and 13.6 take the most. Replace
 # `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if not,
 # which mistake it was. Everything is NumPy, and no network is trained. The lesson is [here](../notebooks/13_robots.ipynb).
 #
@@ -15,7 +15,7 @@ from maml_edu.checks import check
 # %% [markdown]
 # ## 13.1 One step of all points
 #
-# *difficulty 2/5 · 12 minutes · 3 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
 # A simulator that is slightly wrong raises no error; it trains a policy for another world. Here all points of all tasks move at
 # once, so there is no loop, and what is over has to be kept apart by a mask. The largest move of an axis and the distance that
@@ -79,7 +79,7 @@ check("13.step_all", step_all, hidden=True)
 # $$G_t = \sum_{t' \ge t} \gamma^{\,t'-t}\, r_{t'}.$$
 #
 # Episodes end at different steps. The arrays go on to the horizon, and what the simulator has written into them after the end is
-# rubbish.
+# rubbish: numbers that mean nothing, though never NaN.
 
 
 # %% nbgrader={"grade": false, "grade_id": "returns_to_go", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -125,7 +125,7 @@ check("13.returns_to_go", returns_to_go, hidden=True)
 # %% [markdown]
 # ## 13.3 Advantages
 #
-# *difficulty 4/5 · 25 minutes · 5 points*
+# *difficulty 3/5 · 20 minutes · 4 points*
 #
 # A return of −30 says little: far from the goal it is good, close to it bad. So a **baseline** predicts the return to go
 # from the place and the time, and only the surprise counts. The baseline is linear in given features $f$ (the position, its
@@ -133,9 +133,9 @@ check("13.returns_to_go", returns_to_go, hidden=True)
 #
 # $$\sum (G - f \cdot w)^2 + \rho \lVert w\rVert^2,$$
 #
-# a sum over the steps that are alive. Then the surprises $G - f\cdot w$ are shifted and scaled, so that over the steps alive of
-# *all* trajectories together their mean is 0 and their standard deviation 1. (With ρ > 0 the mean is not 0 by itself.) Dead steps
-# hold rubbish in every array, and 0 in the result.
+# a sum over the steps that are alive; ρ holds back all weights, that of the 1 as well. Then the surprises $G - f\cdot w$ are
+# shifted and scaled, so that over the steps alive of *all* trajectories together their mean is 0 and their standard deviation 1. (With
+# ρ > 0 the mean is not 0 by itself.) Dead steps hold rubbish in every array, as in 13.2, and 0 in the result.
 
 
 # %% nbgrader={"grade": false, "grade_id": "advantages", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -156,7 +156,7 @@ def advantages(returns, features, alive, ridge):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_advantages", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "check_advantages", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("13.advantages", advantages)
 ### BEGIN HIDDEN TESTS
 check("13.advantages", advantages, hidden=True)
@@ -206,7 +206,7 @@ def surrogate(weights, log_std, positions, actions, advantages, alive):
 
     weights (2, 2): W; the mean action at a position s, a row of two numbers, is s @ W. log_std (2,): log σ of each
     axis. positions, actions (trajectories, horizon, 2): s and a. advantages (trajectories, horizon): A, fixed numbers of
-    any mean. alive (trajectories, horizon): True for steps that count; all other steps hold rubbish.
+    any mean, taken as they are. alive (trajectories, horizon): True for steps that count; all other steps hold rubbish, never NaN.
     log π is the logarithm of the density of both axes together, constants included. Returns a number and (2, 2).
     """
     ### BEGIN SOLUTION
@@ -322,13 +322,13 @@ check("13.which_samples", which_samples, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 13.6 Adapt, plan, act, plan again
+# ## 13.6 Adapt once, then plan at every step
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 3/5 · 25 minutes · 4 points*
 #
 # A cart has lost a wheel, and its model has to be learned again before it can be driven. The state is (position, velocity). A
 # model is an array $W$ of the shape (3, 2). It predicts by how much the state *changes* in a step, as
-# `[position, velocity, control] @ W`. First adapt the model on a few transitions. Then control the cart: at every step try the
+# `[position, velocity, control] @ W`. First adapt the model, once, on a few transitions. Then control the cart: at every step try the
 # given plans in the model, execute the first control of the cheapest one on the real cart, and look where it has got to.
 
 
@@ -397,30 +397,46 @@ check("13.mpc", mpc, hidden=True)
 # *difficulty 4/5 · 15 minutes · 2 points, read by a person*
 #
 # In 13.5, and in the lesson, the meta-gradient takes the exploring trajectories of θ as given. But θ decided where they went.
-# What is missing from the gradient? Describe a task where that matters, and one where it hardly does, and say what the missing
-# part costs if you put it in.
+# What is missing from the gradient? Tell apart what would be missing with infinitely many trajectories, too, and what is there only
+# because they are few. Describe a task where the missing part matters, and one where you expect it hardly to, and say what it costs
+# to put it in.
+#
+# <details><summary>Hint</summary>
+#
+# The lesson has the first part. For the second, think of a maze that pays only at its exit, and of two policies that explore it
+# with twenty walks each.
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_13", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** φ depends on θ in two ways: through the step that starts at θ, and through the trajectories $\tau$ that θ
-# walks. What is wanted is the gradient of $\mathbb E_{\tau\sim\pi_\theta}[J(\varphi(\theta, \tau))]$, where $J$ is the return of
-# the adapted policy. It has two terms:
+# **Model answer.** φ depends on θ in two ways: through $\log\pi_\theta$, in the step that starts at θ, and through the
+# trajectories $\tau$ that θ walks. The published gradient has the first way alone,
 #
-# $$\mathbb E\Big[\Big(\tfrac{\partial\varphi}{\partial\theta}\Big)^{\!\top}\nabla J(\varphi)\Big]
-# \;+\; \mathbb E\big[\nabla_\theta\log\pi_\theta(\tau)\; J(\varphi)\big].$$
+# $$\mathbb E\Big[\Big(\tfrac{\partial\varphi}{\partial\theta}\Big)^{\!\top}\nabla J(\varphi)\Big],$$
 #
-# The published gradient is the first alone. The second gives θ credit for *where it explored*: trajectories after which the
-# adapted policy does well become more likely. E-MAML (Stadie and others, 2018) adds it; Al-Shedivat and others (2018) have it as
-# well. (For the same reason the second derivative of a loss such as that of 13.4, at fixed trajectories, is not the Hessian of
-# the expected return; DiCE, Foerster and others 2018, and ProMP, Rothfuss and others 2019, repair this, too.)
+# where $J$ is the return of the adapted policy and $\tau$ is held fixed. Two things are missing.
 #
-# It matters where the first trajectories can succeed or fail in finding out what the task is: rewards only close to the goal, a
-# sign that hangs in one corner, a robot whose motor must be tried before one knows which way it turns. Then a θ that looks in the
-# right place is worth a lot, and the first term alone never rewards it for looking. It hardly matters in the lesson's navigation:
-# every step is paid minus the distance, so whichever way one walks, the rewards tell where the goal is. The cost is variance: one
-# number, how well φ did, is shared out among all actions of the exploration, and many trajectories are needed until the noise
-# averages out. (ProMP accepts a small bias for that reason.)
+# *The step that is expected.* Even with infinitely many trajectories, another θ makes another step, because it walks elsewhere. With
+# trajectories held fixed, $\partial\varphi/\partial\theta$ is not the derivative of the mean φ: of the curvature of the
+# return, the part with $\nabla\log\pi_\theta(\tau)$ twice is left out. DiCE (Foerster and others, 2018) and ProMP (Rothfuss and
+# others, 2019) put it in.
 #
-# **Rubric.** 1 point: names the missing dependence, of the exploring trajectories on θ, and what the term does (credit to θ for
-# where it explored, by $\nabla\log\pi_\theta$ of the exploring actions times how well φ did); a formula is not needed, and
-# neither are names. 1 point: one task where exploration decides (sparse or hidden rewards) and one where it does not (dense
-# rewards), each with its reason, and the cost (variance, more trajectories).
+# *The few trajectories.* φ is a matter of chance as long as they are few, and θ decides which are likely. The gradient of
+# $\mathbb E_{\tau\sim\pi_\theta}[J(\varphi(\theta, \tau))]$ has a second term,
+# $\mathbb E[\nabla_\theta\log\pi_\theta(\tau)\,J(\varphi)]$: trajectories after which the adapted policy does well become
+# more likely. So θ gets credit for exploring where *a few walks teach much*. E-MAML (Stadie and others, 2018) and Al-Shedivat and
+# others (2018) have this term. (It holds the first part as well, as what remains of it with infinitely many trajectories.)
+#
+# It matters where the first trajectories can succeed or fail in finding out what the task is: rewards only close to the goal, a sign
+# that hangs in one corner, a robot whose motor must be tried before one knows which way it turns. A θ that looks in the
+# right place is worth a lot there, and the published gradient does not reward it for looking. The second part should be small where
+# every step is paid minus the distance, as in the lesson's navigation, because the rewards of any walk tell where the goal is; that
+# was not measured. The first part is multiplied by α, so it hardly matters with a small inner step; in the lesson's
+# problem with one action a large one gives the gradient the wrong sign without it. The price of both is noise: products of
+# $\nabla\log\pi$, or one number, how well φ did, shared out among all actions of the exploration. It takes many trajectories until that
+# averages out.
+#
+# **Rubric.** 1 point: names the missing dependence, of the exploring trajectories on θ, and tells its two parts apart: the
+# derivative of the expected step, which is missing however many trajectories there are, and credit to θ for few trajectories that
+# teach more. A formula is not needed, and neither are names; half a point for the dependence with one part only. 1 point: one
+# task where it matters and one where it is expected not to, each with a reason that fits (such as sparse or hidden rewards, against
+# rewards at every step or a small α), and the cost (variance, more trajectories).

@@ -108,6 +108,13 @@ def arrives_by_distance(positions, actions, goals, alive, largest, near):
     return after, rewards, alive & (np.linalg.norm(after - goals[:, None], axis=2) >= near)
 
 
+@wrong_answer("13.step_all", says="exactly `near` away counts as arrived")
+def arrives_on_the_limit(positions, actions, goals, alive, largest, near):
+    after = _moved(positions, actions, alive, largest)
+    rewards, away = _paid(after, goals, alive)
+    return after, rewards, alive & ~(away <= near).all(axis=2)
+
+
 @wrong_answer("13.step_all", says="one axis is enough for an arrival here")
 def arrives_on_one_axis(positions, actions, goals, alive, largest, near):
     after = _moved(positions, actions, alive, largest)
@@ -380,6 +387,28 @@ def averaged_squares(returns, features, alive, ridge):
     return _normal(returns - features @ weights, alive)
 
 
+@wrong_answer("13.advantages", says="the weight of the 1 is not penalised")
+def free_constant(returns, features, alive, ridge):
+    x, penalty = features[alive], ridge * np.eye(features.shape[2])
+    penalty[-1, -1] = 0.0
+    return _normal(
+        returns - features @ np.linalg.solve(x.T @ x + penalty, x.T @ returns[alive]), alive
+    )
+
+
+@wrong_answer("13.advantages", says="the weight of the 1 is not penalised")
+def centred_before_the_fit(returns, features, alive, ridge):
+    features = (features - features[alive].mean(axis=0))[..., :-1]
+    off = returns - returns[alive].mean()
+    return _normal(_surprise(off, features, alive, ridge), alive)
+
+
+@wrong_answer("13.advantages", says="a 1 was added to the features")
+def one_more_feature(returns, features, alive, ridge):
+    features = np.concatenate([features, np.ones((*alive.shape, 1))], axis=2)
+    return _normal(_surprise(returns, features, alive, ridge), alive)
+
+
 @wrong_answer("13.advantages", says="it is return minus baseline")
 def the_other_sign(returns, features, alive, ridge):
     return _normal(-_surprise(returns, features, alive, ridge), alive)
@@ -456,6 +485,53 @@ def square_for_sigma(weights, log_std, positions, actions, advantages, alive):
 def logarithm_for_sigma(weights, log_std, positions, actions, advantages, alive):
     case = (weights, np.log(np.abs(log_std)), positions, actions, advantages, alive)
     return _both(*case)
+
+
+@wrong_answer("13.surrogate", says="log_std is used as σ, and as log σ as well: σ is")
+def logarithm_for_both(weights, log_std, positions, actions, advantages, alive):
+    s, z = positions[alive], (actions[alive] - positions[alive] @ weights) / log_std
+    log_pi = (-(z**2) / 2 - log_std - np.log(2 * np.pi) / 2).sum(axis=1)
+    slope = (s * advantages[alive][:, None]).T @ (z / log_std)
+    return -np.mean(log_pi * advantages[alive]), -slope / len(s)
+
+
+@wrong_answer("13.surrogate", says="in the gradient, log_std is used as σ")
+def logarithm_for_sigma_in_the_gradient(weights, log_std, positions, actions, advantages, alive):
+    loss, _ = _both(weights, log_std, positions, actions, advantages, alive)
+    s, error = positions[alive], actions[alive] - positions[alive] @ weights
+    return loss, -(s * advantages[alive][:, None]).T @ (error / log_std**2) / len(s)
+
+
+@wrong_answer("13.surrogate", says="in the loss, this is the mean over the axes as well")
+def mean_over_the_axes(weights, log_std, positions, actions, advantages, alive):
+    s, z, worth, _ = _parts(weights, log_std, positions, actions, advantages, alive)
+    log_pi = (-(z**2) / 2 - log_std - np.log(2 * np.pi) / 2).mean(axis=1)
+    slope = (s * worth[:, None]).T @ (z / np.exp(log_std))
+    return -np.mean(log_pi * worth), -slope / len(s)
+
+
+@wrong_answer("13.surrogate", says="in the gradient, this is a sum over the steps")
+def gradient_of_the_sum(weights, log_std, positions, actions, advantages, alive):
+    loss, slope = _both(weights, log_std, positions, actions, advantages, alive)
+    return loss, slope * alive.sum()
+
+
+@wrong_answer("13.surrogate", says="in the gradient, A is missing")
+def gradient_without_advantages(weights, log_std, positions, actions, advantages, alive):
+    loss, _ = _both(weights, log_std, positions, actions, advantages, alive)
+    ones = np.ones_like(advantages)
+    return loss, _both(weights, log_std, positions, actions, ones, alive)[1]
+
+
+@wrong_answer("13.surrogate", says="the mean of A is subtracted: take A as it is")
+def centred_advantages(weights, log_std, positions, actions, advantages, alive):
+    advantages = advantages - advantages[alive].mean()
+    return _both(weights, log_std, positions, actions, advantages, alive)
+
+
+@wrong_answer("13.surrogate", says="A is shifted and scaled: take it as it is")
+def normal_advantages(weights, log_std, positions, actions, advantages, alive):
+    return _both(weights, log_std, positions, actions, _normal(advantages, alive), alive)
 
 
 @wrong_answer("13.surrogate", says="log_std is taken for the logarithm of the variance")
@@ -715,6 +791,69 @@ def uphill(theta, gains, support, query, alpha, sigma):
     return _gathered(pairs)
 
 
+@wrong_answer("13.which_samples", says="goes uphill, and dφ/dθ is that of a step down")
+def phi_alone_uphill(theta, gains, support, query, alpha, sigma):
+    pairs = []
+    for gain, own, others in _each(gains, support, query):
+        phi, _ = _adapt(theta, gain, *own, -alpha, sigma)
+        factor = _adapt(theta, gain, *own, alpha, sigma)[1]
+        pairs.append((phi, factor * _judged(phi, *others, gain, sigma)))
+    return _gathered(pairs)
+
+
+def _with_second(case, second):
+    """With 1 − α · second(s, A) in the place of dφ/dθ."""
+    theta, gains, support, query, alpha, sigma = case
+    pairs = []
+    for gain, own, others in _each(gains, support, query):
+        phi, _ = _adapt(theta, gain, *own, alpha, sigma)
+        factor = 1 - alpha * np.mean(second(own[0], _walk(theta, *own, gain, sigma)[1]))
+        pairs.append((phi, factor * _judged(phi, *others, gain, sigma)))
+    return _gathered(pairs)
+
+
+@wrong_answer("13.which_samples", says="1/σ² is missing in dφ/dθ")
+def factor_without_sigma(theta, gains, support, query, alpha, sigma):
+    return _with_second((theta, gains, support, query, alpha, sigma), lambda s, a: s**2 * a)
+
+
+@wrong_answer("13.which_samples", says="dφ/dθ has 1/σ in it")
+def factor_with_sigma_once(theta, gains, support, query, alpha, sigma):
+    case = (theta, gains, support, query, alpha, sigma)
+    return _with_second(case, lambda s, a: s**2 * a / sigma)
+
+
+@wrong_answer("13.which_samples", says="A is missing in dφ/dθ")
+def factor_without_advantages(theta, gains, support, query, alpha, sigma):
+    return _with_second((theta, gains, support, query, alpha, sigma), lambda s, a: s**2 / sigma**2)
+
+
+@wrong_answer("13.which_samples", says="A and 1/σ² are missing in dφ/dθ")
+def factor_of_squares(theta, gains, support, query, alpha, sigma):
+    return _with_second((theta, gains, support, query, alpha, sigma), lambda s, a: s**2)
+
+
+@wrong_answer("13.which_samples", says="s is not squared in dφ/dθ")
+def factor_without_a_square(theta, gains, support, query, alpha, sigma):
+    case = (theta, gains, support, query, alpha, sigma)
+    return _with_second(case, lambda s, a: s * a / sigma**2)
+
+
+def _in_one_walk(who, starts, noise, gains, sigma):
+    """Actions and advantages of all tasks from one call of `walk`, and the slope of each task."""
+    actions, worth = _walk(who[:, None], starts, noise, gains[:, None], sigma)
+    slopes = -((actions - who[:, None] * starts) * starts * worth).mean(axis=1) / sigma**2
+    return worth, slopes
+
+
+@wrong_answer("13.which_samples", says="each task's advantages are about its own mean")
+def one_mean_for_all_tasks(theta, gains, support, query, alpha, sigma):
+    worth, slopes = _in_one_walk(np.full(len(gains), theta), *support, gains, sigma)
+    phi = theta - alpha * slopes
+    factor = 1 - alpha * (support[0] ** 2 * worth).mean(axis=1) / sigma**2
+    return phi, np.mean(factor * _in_one_walk(phi, *query, gains, sigma)[1])
+
+
 @wrong_answer("13.which_samples", says="all tasks have the same φ")
 def one_phi_for_all(theta, gains, support, query, alpha, sigma):
     steps = [
@@ -869,7 +1008,38 @@ def change_for_state(theta, support, alpha, inner_steps, body, start, plans):
     return phi, _drive(body, start, plans, lambda t, s, tried: _cheapest(phi, s, tried, costs)[0])
 
 
-@wrong_answer("13.mpc", says="adapted once more at every step")
+@wrong_answer("13.mpc", says="what `body` gives is taken for the cart's next state")
+def body_for_state(theta, support, alpha, inner_steps, body, start, plans):
+    phi, state, controls = _learned(theta, support, alpha, inner_steps), start, []
+    for tried in plans:
+        controls.append(_cheapest(phi, state, tried)[0])
+        state = np.append(state, controls[-1]) @ body
+    return phi, np.array(controls)
+
+
+@wrong_answer("13.mpc", says="what model and `body` give is taken for the next state")
+def both_for_state(theta, support, alpha, inner_steps, body, start, plans):
+    ahead = lambda model, states, control: np.column_stack([states, control]) @ model
+    phi, state, controls = _learned(theta, support, alpha, inner_steps), start, []
+    for tried in plans:
+        costs = _costs(phi, state, tried, ahead).sum(axis=1)
+        controls.append(tried[costs.argmin(), 0])
+        state = ahead(body, state[None], controls[-1:])[0]
+    return phi, np.array(controls)
+
+
+@wrong_answer("13.mpc", says="the cart is put where the plan would have ended")
+def at_the_end_of_the_plan(theta, support, alpha, inner_steps, body, start, plans):
+    phi, state, controls = _learned(theta, support, alpha, inner_steps), start, []
+    for tried in plans:
+        plan = _cheapest(phi, state, tried)
+        controls.append(plan[0])
+        for control in plan:
+            state = _next(phi, state[None], [control])[0]
+    return phi, np.array(controls)
+
+
+@wrong_answer("13.mpc", says="adapted again at every step, from φ: adapt once")
 def adapts_again(theta, support, alpha, inner_steps, body, start, plans):
     phi = model = _learned(theta, support, alpha, inner_steps)
     state, controls = start, []
@@ -879,6 +1049,46 @@ def adapts_again(theta, support, alpha, inner_steps, body, start, plans):
         controls.append(_cheapest(model, state, tried)[0])
         state = _next(body, state[None], controls[-1:])[0]
     return phi, np.array(controls)
+
+
+@wrong_answer("13.mpc", says="adapted again at every step, from φ, and once more after the last")
+def adapts_after_each_step(theta, support, alpha, inner_steps, body, start, plans):
+    phi, state, controls = _learned(theta, support, alpha, inner_steps), start, []
+    for tried in plans:
+        controls.append(_cheapest(phi, state, tried)[0])
+        state = _next(body, state[None], controls[-1:])[0]
+        phi = _learned(phi, support, alpha, inner_steps)
+    return phi, np.array(controls)
+
+
+def _learning(case, anew):
+    """(models, controls) of who adds what the cart has done to the support set, and adapts to it."""
+    theta, support, alpha, inner_steps, body, state, plans = case
+    (inputs, changes), models, controls = support, [], []
+    for tried in plans:
+        before = theta if anew or not models else models[-1]
+        models.append(_learned(before, (inputs, changes), alpha, inner_steps))
+        controls.append(_cheapest(models[-1], state, tried)[0])
+        after = _next(body, state[None], controls[-1:])[0]
+        inputs = np.vstack([inputs, [*state, controls[-1]]])
+        changes, state = np.vstack([changes, after - state]), after
+    return models, np.array(controls)
+
+
+@wrong_answer(
+    "13.mpc", says="again at every step, from θ, with what the cart has done, and the last"
+)
+def learns_on_from_theta(theta, support, alpha, inner_steps, body, start, plans):
+    case = (theta, support, alpha, inner_steps, body, start, plans)
+    models, controls = _learning(case, anew=True)
+    return models[-1], controls
+
+
+@wrong_answer("13.mpc", says="again at every step, from φ, with what the cart has done: adapt")
+def learns_on_from_phi(theta, support, alpha, inner_steps, body, start, plans):
+    case = (theta, support, alpha, inner_steps, body, start, plans)
+    models, controls = _learning(case, anew=False)
+    return models[0], controls
 
 
 @wrong_answer("13.mpc", says="nothing is adapted: φ is θ")
