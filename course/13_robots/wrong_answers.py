@@ -396,7 +396,7 @@ def free_constant(returns, features, alive, ridge):
     )
 
 
-@wrong_answer("13.advantages", says="the weight of the 1 is not penalised")
+@wrong_answer("13.advantages", says="ρ‖w‖² has every weight in it")
 def centred_before_the_fit(returns, features, alive, ridge):
     features = (features - features[alive].mean(axis=0))[..., :-1]
     off = returns - returns[alive].mean()
