@@ -528,7 +528,7 @@ print(f"correlation {np.corrcoef(np.transpose(points))[0, 1]:.2f}")
 #   0.3 with one seed, −1.1 ± 0.4 with another. But now logistic regression, which has not been meta-trained either, is
 #   ahead of both. On the course's sentences MAML's lead grows.
 # - **More ways** harm MAML on CLINC150 at the rate 0.003: among ten intents it is further behind than among five. With the
-#   lowest rate it is where the untrained network is.
+#   lowest rate it is about where the untrained network is.
 # - **Intents held out, not domains.** Now training sees every domain's words, in other intents. Compare the two mixed rows
 #   of CLINC150, where there are about as many intents to train on (75 and 70). The untrained network is level in both. MAML
 #   with its rate chosen is level in the one and *ahead* in the other, by +2.1 ± 0.6, +1.5 ± 0.7 and +1.3 ± 0.3. Here the

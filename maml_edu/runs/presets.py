@@ -156,11 +156,11 @@ PRESETS = {
             "loss that is used here.",
             _finn2017,
             {
-                "navigation": "Goals, moves, trajectories, rates and the number of iterations are those of their code (the "
-                "paper's appendix has 20 goals and rates of 0.1, then 0.05). Here "
-                "Adam takes the outer steps (their TRPO keeps within a divergence of 0.01, which has no "
-                "counterpart), and the policy has tanh in place of ReLU. Half the rate from the second step on, "
-                "as in their test, is too much here: see --later-lr 0.125."
+                "navigation": "Goals, moves, trajectories, rates and the number of iterations are those of their "
+                "code (the paper's appendix has 20 goals and rates of 0.1, then 0.05). Here Adam takes the outer "
+                "steps (their TRPO keeps within a divergence of 0.01, which has no counterpart), and the policy "
+                "has tanh in place of ReLU. Half the rate from the second step on, as in their test, is too much "
+                "here: see --later-lr 0.125."
             },
         ),
         Preset(
