@@ -403,7 +403,7 @@ check("13.mpc", mpc, hidden=True)
 #
 # <details><summary>Hint</summary>
 #
-# The lesson has the first part. For the second, think of a maze that pays only at its exit, and of two policies that explore it
+# The lesson has the first part as a number and the second as a formula. For the second, think of a maze that pays only at its exit, and of two policies that explore it
 # with twenty walks each.
 # </details>
 
