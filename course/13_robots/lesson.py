@@ -308,7 +308,7 @@ HOW = {"meta_batch": 20, "meta_lr": 0.01, "schedule": ("cosine", 0.1), "clip": 1
 
 def trained(inner_steps):
     torch.manual_seed(0)
-    learner = PolicyGradient(Policy(), inner_lr=0.5, inner_steps=inner_steps, engine="textbook")
+    learner = PolicyGradient(Policy(), inner_lr=0.5, inner_steps=inner_steps, engine="threads")
     history = mt.meta_train(learner, family, 100, device="cpu", progress=False, **HOW)
     returns = -np.array(history.loss)
     print(f"inner steps {inner_steps}: mean return of the first ten outer steps {returns[:10].mean():.1f}, "
@@ -317,7 +317,7 @@ def trained(inner_steps):
 
 
 print("σ of the two axes at the start:", Policy().log_std.exp().detach().numpy().round(2))
-torch.set_num_threads(threads)  # a meta-gradient is large enough for them
+torch.set_num_threads(threads)  # the engine gives each a task at a time
 learned, pretrained = trained(inner_steps=1), trained(inner_steps=0)
 torch.set_num_threads(1)
 for name, learner in (("MAML", learned), ("pretrained", pretrained)):
