@@ -24,6 +24,7 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.navigation import ARRIVED, LARGEST_MOVE, Trajectories
 
 from . import maml
+from .arguments import is_count
 from .intervals import Evaluation
 from .learner import MAML
 from .precision import in_own_precision
@@ -147,6 +148,16 @@ def surrogate(prediction, target):
 # ------------------------------------------------------------------ all tasks
 
 
+def _refuse_other_inner_loops(options):
+    """ValueError for what would change the inner loop that the examples are collected with."""
+    known = {"learn_inner_lr", "engine", "precision"}
+    if unknown := sorted(name for name in options if name not in known):
+        raise ValueError(
+            f"PolicyGradient has no {', '.join(unknown)}: its inner loop is plain gradient descent on all "
+            f"parameters, in the walks as in the meta-gradient. It takes {', '.join(sorted(known))}."
+        )
+
+
 class _Walker(nn.Module):
     """`roll_out` as a module: a policy's parameters are exchanged once for all its steps."""
 
@@ -166,9 +177,10 @@ class PolicyGradient(MAML):
     given: that θ also decides where they go is left out, in the paper, too.
 
     policy: a `Policy`. inner_steps: 1, or 0 for a policy that is trained on all goals without adapting. later_lr:
-    the rate of the second inner step in the test, and of all later ones; the first has inner_lr. Other arguments as
-    for `MAML`. Trains with `meta_train` on `Navigation`; the meta-loss that is told is minus the mean return of φ.
-    `evaluate` scores it by its returns, as does `returns_after`, which takes a rate for each step.
+    the rate of the second inner step in the test, and of all later ones; the first has inner_lr. learn_inner_lr,
+    engine and precision as for `MAML`; the inner loop is plain gradient descent on all parameters, and other
+    options are refused. Trains with `meta_train` on `Navigation`; the meta-loss that is told is minus the mean
+    return of φ. `evaluate` scores it by its returns, as does `returns_after`, which takes a rate for each step.
 
         learner = PolicyGradient(Policy())
         mt.meta_train(learner, Navigation(trajectories=20), 100, meta_batch=20, meta_lr=0.01,
@@ -186,8 +198,10 @@ class PolicyGradient(MAML):
         later_lr=LATER_LR,
         **options,
     ):
+        _refuse_other_inner_loops(options)
         super().__init__(policy, surrogate, inner_lr, inner_steps, first_order, **options)
-        if not isinstance(later_lr, (int, float)) or not 0 <= later_lr < math.inf:
+        number = isinstance(later_lr, (int, float)) and not isinstance(later_lr, bool)
+        if not number or not 0 <= later_lr < math.inf:
             raise ValueError(f"later_lr must be a number ≥ 0; got {later_lr!r}.")
         self.later_lr = later_lr
         if self.inner_steps > 1:
@@ -237,8 +251,6 @@ class PolicyGradient(MAML):
 
         steps: None means one, also if training was without.
         """
-        if not hasattr(tasks, "draw_goals"):
-            raise ValueError(f"a policy walks to goals: tasks must be a Navigation; got {tasks!r}.")
         steps = max(1, self.inner_steps) if steps is None else self.check_steps(steps)
         return returns_after(self, tasks, self.rates(steps), episodes, seed)
 
@@ -270,15 +282,22 @@ def returns_after(learner, tasks, rates=(0.5, 0.125, 0.125), episodes=100, seed=
 
     Each policy walks, is judged by its trajectories, and learns from the same ones in the next step. rates: one
     for each step. The original code halves its rate after the first step, which is too large here: the third step
-    then makes many policies worse. tasks: a `Navigation`. seed: of goals and noise.
+    then makes many policies worse. tasks: a `Navigation`. seed: of goals and noise. A policy whose actions are no
+    numbers any more has the return −∞. Raises ValueError for tasks without goals and for fewer than two episodes.
     """
+    if not hasattr(tasks, "draw_goals"):
+        raise ValueError(f"a policy walks to goals: tasks must be a Navigation; got {tasks!r}.")
+    if not is_count(episodes, 2):
+        raise ValueError(
+            f"episodes must be a whole number ≥ 2 (for an interval); got {episodes!r}."
+        )
     rng, scores = np.random.default_rng(seed), []
     goals = np.repeat(tasks.draw_goals(rng, episodes)[:, None], tasks.trajectories, axis=1)
     goals, phi = maml.like_params(goals, learner.params), learner.for_each_task(episodes)
     for rate in (*rates, None):
         noise = maml.like_params(tasks.draw_noise(rng, episodes), learner.params)
         walked = learner.walk(phi, noise, goals)
-        scores.append(walked.returns.mean(dim=1))
+        scores.append(walked.returns.mean(dim=1).nan_to_num(nan=-math.inf, neginf=-math.inf))
         if rate is not None:
             phi = learner.improved(phi, vmap(examples)(walked), rate)
     values = torch.stack(scores, dim=1).double().cpu().numpy()  # (tasks, steps + 1)

@@ -426,3 +426,31 @@ def test_a_policy_of_another_size_has_the_same_surrogate():
     density = torch.distributions.Normal(mean, log_std.exp()).log_prob(seen.actions).sum(dim=-1)
     expected = -(density * policy.advantages(seen)).mean()
     torch.testing.assert_close(surrogate(model(x), y), expected)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"inner_optimiser": "adam"},
+        {"inner_clip": 0.1},
+        {"adapting": "weights*"},
+        {"inner_loss": surrogate},
+    ],
+)
+def test_an_inner_loop_that_the_walks_would_not_follow_is_refused(option):
+    with pytest.raises(ValueError, match=f"has no {next(iter(option))}: its inner loop is plain"):
+        PolicyGradient(Policy(), **option)
+
+
+def test_a_policy_that_has_left_the_numbers_is_the_worst_and_not_the_best():
+    result = returns_after(PolicyGradient(Policy()), Navigation(4, horizon=5), (1e38, 1.0), 20)
+    assert np.isneginf(result.values[:, 2]).any() and not np.isnan(result.values).any()
+    assert result.median[2] <= result.median[0]
+
+
+def test_returns_are_not_told_of_other_tasks_or_of_a_single_one():
+    learner = PolicyGradient(Policy())
+    with pytest.raises(ValueError, match="tasks must be a Navigation"):
+        returns_after(learner, Sinusoids())
+    with pytest.raises(ValueError, match="whole number ≥ 2"):
+        returns_after(learner, Navigation(4, horizon=5), episodes=1)
