@@ -201,6 +201,18 @@ def test_chapter_00_runs_and_its_slider_moves_the_figure(server, page, tmp_path)
     assert page.locator(".Toastify__toast").count() == 0, "nothing pops up over the lesson"
 
 
+def run_in_a_notebook(server, page, name, code):
+    """Run a cell in a notebook of its own, in JupyterLab; return the notebook's panel."""
+    work, url = server
+    cells = [nbformat.v4.new_code_cell(code)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNELSPEC})
+    nbformat.write(notebook, work / "notebooks" / f"{name}.ipynb")
+    panel = open_notebook(page, url, f"notebooks/{name}.ipynb")
+    run_all_cells(page, panel, seconds=120)
+    assert errors(page) == []
+    return panel
+
+
 QUIZ = """\
 import torch.nn.functional as F
 import maml_edu.pytorch as mt
@@ -213,14 +225,7 @@ be_the_classifier(learner, Glyphs("test", queries=1, alphabets=2), questions=4)
 
 def test_be_the_classifier_counts_what_is_clicked(server, page, tmp_path):
     """Chapter 10's game, with an untrained network: by mouse, then by keyboard."""
-    work, url = server
-    cells = [nbformat.v4.new_code_cell(QUIZ)]
-    kernel = {"kernelspec": build.KERNELSPEC}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(notebook, work / "notebooks" / "quiz.ipynb")
-    panel = open_notebook(page, url, "notebooks/quiz.ipynb")
-    run_all_cells(page, panel, seconds=120)
-    assert errors(page) == []
+    panel = run_in_a_notebook(server, page, "quiz", QUIZ)
     title = panel.locator(".maml-edu-live .title")
     third = panel.locator('.maml-edu-live [data-press="2"]')
     third.wait_for(timeout=30 * SECONDS)
@@ -262,13 +267,7 @@ break_the_robot({"MAML": (network, 0.1)}, seconds=3.0, plans=16)
 
 def test_the_pendulum_swings_when_play_is_pressed(server, page, tmp_path):
     """Chapter 13's animation, with an untrained network; then another model, and a step by the keyboard."""
-    work, url = server
-    cells = [nbformat.v4.new_code_cell(ROBOT)]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNELSPEC})
-    nbformat.write(notebook, work / "notebooks" / "robot.ipynb")
-    panel = open_notebook(page, url, "notebooks/robot.ipynb")
-    run_all_cells(page, panel, seconds=120)
-    assert errors(page) == []
+    panel = run_in_a_notebook(server, page, "robot", ROBOT)
     swing, titles = panel.locator(".maml-edu-live").first, panel.locator(".maml-edu-live .title")
     play = panel.locator(".jupyter-widget-play button, .widget-play button").first
     play.wait_for(timeout=30 * SECONDS)
@@ -296,13 +295,7 @@ five_boxes(ref.mlp_init(np.random.default_rng(0), (1024, 8, 5)), 1.0)
 
 def test_a_typed_sentence_is_sorted_anew(server, page, tmp_path):
     """Chapter 14's boxes, with an untrained network: the reader's own words, in another language."""
-    work, url = server
-    cells = [nbformat.v4.new_code_cell(BOXES)]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNELSPEC})
-    nbformat.write(notebook, work / "notebooks" / "boxes.ipynb")
-    panel = open_notebook(page, url, "notebooks/boxes.ipynb")
-    run_all_cells(page, panel, seconds=120)
-    assert errors(page) == []
+    panel = run_in_a_notebook(server, page, "boxes", BOXES)
     titles, boxes = panel.locator(".maml-edu-live .title"), panel.locator(".widget-text input")
     boxes.last.wait_for(timeout=30 * SECONDS)
     assert boxes.count() == 6
