@@ -377,9 +377,8 @@ for name, learner, other in (
 # With the other's σ each does best at the other's rate. So a good part of what looks like a better start is a better length of step, and the
 # noise sets it.
 #
-# The later
-# steps get a rate of their own, as in the original code, which halves it after the first step. For MAML's policies 0.125 was the best
-# of six when this chapter was made (`docs/results.md`). For the pretrained one we look here, on validation goals again:
+# The later steps get a rate of their own, as in the original code, which halves it after the first step. For MAML's policies 0.125
+# was the best of six when this chapter was made (`docs/results.md`). For the pretrained one we look here, on validation goals again:
 
 # %%
 MAMLS = (0.5, 0.125, 0.125)
@@ -409,7 +408,7 @@ print(f"{'MAML, published':25} mean  ", *(f"{v:7.1f}" for v in (-40.41, -11.68, 
 lead = results["MAML"] - results["pretrained, its own rates"]
 print("\nMAML less pretrained, goal by goal, each at its own rates")
 for k in range(4):
-    print(f"   {k} steps: median {lead.cells(k)[0]}   mean {lead.cells(k)[1]}")
+    print(f"   steps {k}: median {lead.cells(k)[0]}   mean {lead.cells(k)[1]}")
 
 # %% [markdown]
 # (A mean with ! is ruled by a few goals, as in chapter 03, and its ± may not hold.) That was one training of each. Three of each,
@@ -732,7 +731,7 @@ def effect_of_control(model, batch):
 true_model = lambda state, control: step(state, control, bodies)
 effects = {"truth": true_model, "pretrained": network_model(adapted(average_net, test, 0.0, 0))}
 for k in (0, 1, 3):
-    effects[f"MAML, {k} steps"] = network_model(adapted(meta_trained, test, rate, k))
+    effects[f"MAML, K = {k}"] = network_model(adapted(meta_trained, test, rate, k))
 effects = {name: effect_of_control(model, test) for name, model in effects.items()}
 for name, values in effects.items():
     right = np.sum(np.sign(values) == bodies.sign)
