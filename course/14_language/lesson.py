@@ -705,5 +705,5 @@ five_boxes({name: value.T if name[0] == "w" else value for name, value in traine
 # - Bansal, Jha & McCallum (2020), *Learning to Few-Shot Learn Across Diverse Natural Language Classification Tasks*,
 #   arXiv 1911.03863. LEOPARD: MAML with a head that is made from the support set, for changing numbers of ways.
 #
-# **Next:** [the exercises of this chapter](../exercises/14_language.ipynb) · back to
-# [the map of the course](../notebooks/00_start_here.ipynb)
+# **Next:** [the exercises of this chapter](../exercises/14_language.ipynb), then
+# [15 · The same in other frameworks](15_other_frameworks.ipynb)

@@ -92,7 +92,7 @@ class Intents:
                 raise ValueError(
                     f"the domain {domain!r} has {there} intents in the split {self.split!r}; an episode takes "
                     f"{self.ways} of one domain: lower ways, hold out more or fewer, or draw the intents from all "
-                    f"domains with mixed=True."
+                    f"domains with mixed=True (on the command line: --mixed)."
                 )
         check_enough(self.sizes, self.names, self.ways, self.shots, self.queries)
 
