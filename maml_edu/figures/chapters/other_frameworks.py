@@ -19,6 +19,7 @@ QUERY = (np.array([-1.7, 0.7, 1.9]), np.array([0, 0, 1]))
 START, ALPHA = (0.6, 1.7), 0.6
 CLIP = 1e-7  # keras.config.epsilon()
 EDGE = 4.0  # of the plane of θ
+LINE, GAP = 0.5, 0.22  # heights of a line of words, and of the gap below a switch
 UNIT, LONGEST = 0.8, 3.0  # the wanted arrow is UNIT long; longer ones are cut at LONGEST times that
 
 SWITCHES = {  # name: (words beside its tick box, how frameworks say it)
@@ -221,7 +222,7 @@ def _length_of_a_cut_one(arrow, length, role):
         return []
     (x, y), side = arrow.head, 1 if arrow.head[0] >= arrow.tail[0] else -1
     x, y = np.clip([x + 0.15 * side, y], -0.93 * EDGE, 0.93 * EDGE)
-    return [Note(x, y, f"{number(length, 2)} ×", "left" if side > 0 else "right", role=role)]
+    return [Note(x, y, f"{number(length)} ×", "left" if side > 0 else "right", role=role)]
 
 
 def _said(gradient, wanted):
@@ -232,7 +233,7 @@ def _said(gradient, wanted):
         return "no length" if not length else "the wanted gradient is zero here"
     if abs(length - 1) < 1e-9 and angle < 1e-4:
         return "the meta-gradient itself"
-    return f"{number(length, 3)} times as long, {angle:.0f}° off"
+    return f"{number(length)} times as long, {angle:.0f}° off"
 
 
 # ---------------------------------------------------------------- the frameworks' words
@@ -245,13 +246,11 @@ def _words_scene(mine, hidden, case, answer, agree):
     for name, (title, *lines) in SWITCHES.items():
         state = "ON" if name in mine else "off"
         notes.append(Note(0.6, y, f"{title}: {state}", role="first_order" if name in mine else ""))
-        notes += [Note(0.6, y - 0.58 * (i + 1), line) for i, line in enumerate(lines)]
-        points += [Points(0.25, y, "first_order", "on")] * (name in mine)
+        notes += [Note(0.6, y - LINE * (i + 1), line) for i, line in enumerate(lines)]
+        points += [Points(0.25, y, "first_order")] * (name in mine)
         points += [Points(9.7, y, "goal", f"on in {case}")] * (name in shown)
-        y -= 0.58 * (len(lines) + 1) + 0.3
-    notes.append(
-        Note(0.6, y, "wanted: (I − αH) · slope of the query loss at φ; H: support loss at θ")
-    )
+        y -= LINE * (len(lines) + 1) + GAP
+    notes.append(Note(0.6, y, "wanted: (I − αH) · slope of the query loss at φ"))
     return Scene(
         title=_verdict(mine, hidden, case, answer, agree),
         alt=(
@@ -264,7 +263,7 @@ def _words_scene(mine, hidden, case, answer, agree):
             )
         ),
         xlim=(0, 10),
-        ylim=(y - 0.5, 0.5),
+        ylim=(y - 0.3, 0.4),
         diagram=True,
         equal=True,
         legend="below",
