@@ -18,8 +18,8 @@ SUPPORT = (np.array([-2.4, -1.6, -0.4]), np.array([0, 1, 1]))  # inputs (3,), cl
 QUERY = (np.array([-1.7, 0.7, 1.9]), np.array([0, 0, 1]))
 START, ALPHA = (0.6, 1.7), 0.6
 CLIP = 1e-7  # keras.config.epsilon()
-EDGE = 4.0  # of the plane of θ
-LINE, GAP = 0.5, 0.22  # heights of a line of words, and of the gap below a switch
+EDGE = np.array([4.0, 3.5])  # of the plane of θ: w, b
+LINE, GAP = 0.42, 0.16  # heights of a line of words, and of the gap below a switch
 UNIT, LONGEST = 0.8, 3.0  # the wanted arrow is UNIT long; longer ones are cut at LONGEST times that
 
 SWITCHES = {  # name: (words beside its tick box, how frameworks say it)
@@ -183,10 +183,8 @@ def _plane_scene(computed, alpha, theta):
         if gradient is not None:
             arrows.append(_push(theta, gradient, wanted, role, name))
             notes += _length_of_a_cut_one(arrows[-1], compare(gradient, wanted)[0], role)
-    levels = np.geomspace(0.02, 8, 14)
-    surface = contours(
-        lambda w, b: meta_loss(w, b, alpha), (-EDGE, EDGE), (-EDGE, EDGE), levels, 61
-    )
+    limits, levels = [(-edge, edge) for edge in EDGE], np.geomspace(0.02, 8, 14)
+    surface = contours(lambda w, b: meta_loss(w, b, alpha), *limits, levels, 61)
     said = "; ".join(f"{name}: {way}" for name, way in ways.items())
     return Scene(
         title=said[0].upper() + said[1:],
@@ -198,8 +196,8 @@ def _plane_scene(computed, alpha, theta):
         ),
         xlabel="parameter w",
         ylabel="parameter b",
-        xlim=(-EDGE, EDGE),
-        ylim=(-EDGE, EDGE),
+        xlim=limits[0],
+        ylim=limits[1],
         equal=True,
         legend="below",
         levels=[surface],
