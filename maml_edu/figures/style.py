@@ -66,6 +66,7 @@ ROLES = {
         width=2.4,
         means="a program whose fault is to be found",
     ),
+    "attention": Role("#CC79A7", width=1.0, means="what a transformer looks at"),
     "reader": Role(LINE, marker="^", means="what the reader answers"),
     "goal": Role(
         "#F0E442",

@@ -18,6 +18,7 @@ LINES = [
     ("baseline", "path", "neutral"),
     ("maml", "baseline", "after", "neutral"),
     ("maml", "first_order", "hidden", "surface"),
+    ("truth", "after", "attention"),
     ("stretched", "shrunk", "reversed", "runaway", "before", "maml", "path", "neutral"),
 ]
 MARKS = [
