@@ -253,7 +253,7 @@ def _percent(weight):
 def threads(query, points, weights):
     """Lines from the query (x, y) to the points, in proportion to their weights: x and y with gaps.
 
-    One line stands for 1/THREADS of the weights, rounded. All begin at the query; those to one point end side by side.
+    One line stands for 1/THREADS of the weights, rounded. All begin at the query, and end side by side at a point.
     """
     start, lines = np.asarray(query, float), [np.full((1, 2), np.nan)]
     for point, weight in zip(points, weights, strict=True):
