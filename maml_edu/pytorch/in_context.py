@@ -1,4 +1,4 @@
-"""Few-shot learning without a gradient step: a small transformer that reads the support set. Start with `InContext`.
+"""Few-shot learning without a gradient step: a transformer that reads the support set. Start with `InContext`.
 
 What MAML is compared with in chapter 16. `train_in_context` trains it on a family of tasks; after that its weights
 stay as they are, and a new task is only read. Regression only, with one set of points per task.
@@ -25,14 +25,13 @@ class InContext(nn.Module):
     a query's answer does not depend on the other queries. There is no position code: the order of the pairs does
     not matter, and their number may be any. Training decides which numbers it answers well.
 
-    inputs, outputs: how many numbers x and y have. layers, width, heads: of the transformer; the hidden layer after
-    each attention is hidden wide. unit: the size of one unit in x and y; values are divided by it on the way in, and
-    predictions multiplied on the way out, since a transformer learns more quickly from numbers of about 1.
-    The defaults have 113,313 parameters. In the manner of Garg et al. (2022, arXiv 2208.01066), who read x and y as
-    tokens of their own, in order. Raises ValueError for sizes that are no whole numbers ≥ 1 or do not fit.
+    inputs, outputs: how many numbers x and y have. layers, width, heads: of the transformer; hidden: the width of
+    the hidden layer after each attention. The defaults have 113,313 parameters. In the manner of Garg et al. (2022,
+    arXiv 2208.01066), whose tokens are x and y in turn, and in order. Raises ValueError for sizes that are no whole
+    numbers ≥ 1 or do not fit.
     """
 
-    def __init__(self, inputs=1, outputs=1, *, layers=3, width=64, heads=4, hidden=160, unit=2.5):
+    def __init__(self, inputs=1, outputs=1, *, layers=3, width=64, heads=4, hidden=160):
         super().__init__()
         sizes = {"inputs": inputs, "outputs": outputs, "layers": layers}
         for name, size in {**sizes, "width": width, "heads": heads, "hidden": hidden}.items():
@@ -40,9 +39,7 @@ class InContext(nn.Module):
                 raise ValueError(f"{name} must be a whole number ≥ 1; got {size!r}.")
         if width % heads:
             raise ValueError(f"width must be a multiple of heads: {heads} does not divide {width}.")
-        if not 0 < unit < math.inf:
-            raise ValueError(f"unit must be a number > 0; got {unit!r}.")
-        self.inputs, self.outputs, self.unit = inputs, outputs, float(unit)
+        self.inputs, self.outputs = inputs, outputs
         self.read_pair = nn.Linear(inputs + outputs, width)
         self.read_query = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(Layer(width, heads, hidden) for _ in range(layers))
@@ -52,11 +49,11 @@ class InContext(nn.Module):
     def forward(self, support_x, support_y, query_x):
         """Predictions (tasks, queries, outputs).
 
-        support_x (tasks, shots, inputs), support_y (tasks, shots, outputs), query_x (tasks, queries, inputs): tensors
-        or arrays, in the units of the task. Raises ValueError for other shapes, for NaN and for infinity.
+        support_x (tasks, shots, inputs), support_y (tasks, shots, outputs), query_x (tasks, queries, inputs):
+        tensors or arrays. Raises ValueError for other shapes, for NaN and for infinity.
         """
         tokens, _ = self._read(support_x, support_y, query_x)
-        return self.unit * self.answer(self.norm(tokens[:, len(support_x[0]) :]))
+        return self.answer(self.norm(tokens[:, len(support_x[0]) :]))
 
     def attention(self, support_x, support_y, query_x):
         """How much each query looks at each pair, in the last layer: (tasks, queries, shots), mean over heads.
@@ -69,8 +66,8 @@ class InContext(nn.Module):
     def _read(self, support_x, support_y, query_x):
         """(tokens (tasks, shots + queries, width) after all layers, the last layer's weights)."""
         x, y, asked = self._checked(support_x, support_y, query_x)
-        pairs = self.read_pair(torch.cat([x, y], dim=-1) / self.unit)  # (tasks, shots, width)
-        tokens = torch.cat([pairs, self.read_query(asked / self.unit)], dim=1)
+        pairs = self.read_pair(torch.cat([x, y], dim=-1))  # (tasks, shots, width)
+        tokens = torch.cat([pairs, self.read_query(asked)], dim=1)
         for layer in self.layers:
             tokens, weights = layer(tokens, shots=x.shape[1])
         return tokens, weights
@@ -122,18 +119,18 @@ class Layer(nn.Module):
 
 
 def train_in_context(
-    model, tasks, iterations, *, meta_batch=25, meta_lr=1e-3, seed=0, progress=True, callback=None
+    model, tasks, iterations, *, meta_batch=25, meta_lr=2e-3, seed=0, progress=True, callback=None
 ):
     """Train `model` to answer the query sets of a family after reading 1, 2, … or all points of the support sets.
 
-    Each iteration draws `meta_batch` tasks and how many points are read, evenly from 1 to the family's shots; the loss
-    is the mean squared error in units of the model, and Adam takes one step. Its rate rises to meta_lr in the first
-    100 iterations and then falls along a half cosine to 1 % of it.
+    Each iteration draws `meta_batch` tasks and how many points are read, evenly from 1 to the family's shots; the
+    loss is the mean squared error of the answers, and Adam takes one step. Its rate rises to meta_lr in the first
+    100 iterations, and falls along a half cosine to 1 % of that in the last one.
 
-    model: an `InContext`. tasks: a family with sample(rng, tasks=n), such as Sinusoids(shots=10). seed: of the tasks
-    and the numbers of points; the first weights are the model's own. callback(done, model): called after each
-    iteration. Returns the mean squared errors (iterations,), in the units of the task. Raises ValueError for bad
-    arguments, and when the loss is no longer a finite number.
+    model: an `InContext`. tasks: a family with sample(rng, tasks=n), such as Sinusoids(shots=10). seed: of the
+    tasks and of how many points are read; the first weights are the model's own. callback(done, model): called
+    after each iteration. Returns the losses (iterations,). Raises ValueError for bad arguments, and if the loss
+    becomes NaN or infinite.
     """
     _check_training(model, tasks, iterations, meta_batch, meta_lr)
     rng, losses = np.random.default_rng(seed), np.empty(iterations)
@@ -143,7 +140,7 @@ def train_in_context(
         for group in optimiser.param_groups:
             group["lr"] = meta_lr * share_of_rate(done, iterations)
         loss = _loss_of(model, tasks, rng, meta_batch)
-        losses[done] = loss.item() * model.unit**2
+        losses[done] = loss.item()
         if not math.isfinite(losses[done]):
             raise ValueError(
                 f"the loss is {losses[done]} at iteration {done}: take a smaller meta_lr, and look at the tasks."
@@ -176,7 +173,7 @@ def _loss_of(model, tasks, rng, meta_batch):
         raise ValueError(
             f"query_y must have the shape of the predictions, {tuple(answers.shape)}; got {tuple(wanted.shape)}."
         )
-    return F.mse_loss(answers / model.unit, wanted / model.unit)
+    return F.mse_loss(answers, wanted)
 
 
 def _check_training(model, tasks, iterations, meta_batch, meta_lr):
