@@ -355,7 +355,7 @@ def test_three_learners_read_points_that_are_chosen_and_dragged(server, page, tm
     titles.last.filter(has_text="error 0 (at the points 0)").wait_for(timeout=30 * SECONDS)
     page.screenshot(path=tmp_path / "learners.png")
     panel.locator(".widget-dropdown select").first.select_option("one point")
-    titles.last.filter(has_text="many waves fit").wait_for(timeout=30 * SECONDS)
+    titles.last.filter(has_text="the lowest of many waves").wait_for(timeout=30 * SECONDS)
     page.screenshot(path=tmp_path / "one_point.png")
 
     before = titles.nth(1).inner_text()

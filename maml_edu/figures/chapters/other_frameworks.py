@@ -25,30 +25,30 @@ UNIT, LONGEST = 0.8, 3.0  # the wanted arrow is UNIT long; longer ones are cut a
 SWITCHES = {  # name: (words beside its tick box, how frameworks say it)
     "stopped": (
         "stop-gradient",
-        "TensorFlow   tf.stop_gradient(slope)",
-        "PyTorch   slope.detach(), or no create_graph",
-        "JAX   jax.lax.stop_gradient(slope)",
+        "TensorFlow: tf.stop_gradient(slope)",
+        "PyTorch: slope.detach(), or no create_graph",
+        "JAX: jax.lax.stop_gradient(slope)",
     ),
     "same": (
         "support = query",
-        "all of them   loss(φ, support_x, support_y) at the end",
+        "everywhere: loss(φ, support_x, support_y) at the end",
     ),
     "swapped": (
         "swapped arguments",
-        "Keras   categorical_crossentropy(p, y) for (y, p)",
-        "PyTorch, optax   the prediction comes first",
+        "Keras: categorical_crossentropy(p, y) for (y, p)",
+        "PyTorch, optax: the prediction comes first",
     ),
     "summed": (
         "sum instead of mean",
-        "TensorFlow   a vector of losses: the tape adds it up",
-        'PyTorch   reduction="sum"',
-        "JAX   jnp.sum for jnp.mean",
+        "TensorFlow: a vector of losses, which the tape adds up",
+        'PyTorch: reduction="sum"',
+        "JAX: jnp.sum for jnp.mean",
     ),
     "late": (
         "tape opened too late",
-        "TensorFlow   φ is there before the outer tape: None",
-        "PyTorch   φ comes from torch.no_grad(): an error",
-        "JAX   φ comes from outside grad's function: zeros",
+        "TensorFlow: φ is older than the outer tape, so None",
+        "PyTorch: φ comes from torch.no_grad(), so an error",
+        "JAX: φ comes from outside grad's function, so zeros",
     ),
 }
 FREE = "none: try the switches"
@@ -216,11 +216,12 @@ def _push(theta, gradient, wanted, role, name):
 
 
 def _length_of_a_cut_one(arrow, length, role):
+    """Beyond the head, up or down, and towards the middle from left or right: never off the panel."""
     if length <= LONGEST:
         return []
-    (x, y), side = arrow.head, 1 if arrow.head[0] >= arrow.tail[0] else -1
-    x, y = np.clip([x + 0.15 * side, y], -0.93 * EDGE, 0.93 * EDGE)
-    return [Note(x, y, f"{number(length)} ×", "left" if side > 0 else "right", role=role)]
+    up = 1 if arrow.head[1] >= arrow.tail[1] else -1
+    x, y = np.clip(np.add(arrow.head, (0, 0.35 * up)), -0.93 * EDGE, 0.93 * EDGE)
+    return [Note(x, y, f"{number(length)} ×", "right" if x > 0 else "left", role=role)]
 
 
 def _said(gradient, wanted):

@@ -200,7 +200,7 @@ def _least_squares_scene(points, truths):
     x = points[:, 0]
     who = "Least squares, two numbers"
     if decided < 2:
-        who = "Least squares: many waves fit, this is the lowest"
+        who = "Least squares (the lowest of many waves)"
     return _scene(
         who,
         f"Its wave is {number(p, 2)} sin x + ({number(q, 2)}) cos x.",
