@@ -135,8 +135,9 @@ def _misread(variables, events):
     return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()}
 
 
-# x, v: variables; k: a constant; in capitals: tapes. "y<x" computes y from x, "y<xk" from both; "g=A:y/x" asks tape
-# A for the gradient of y with respect to x; "+A" opens a tape, "*A" a persistent one, "-A" closes it; "A!k" watches.
+# x, v: variables; k: a constant; in capitals: tapes. "y<x" computes y from x, "y<xk" from both; "g=A:y/x" asks
+# tape A for the gradient of y with respect to x; "+A" opens a tape, "*A" a persistent one, "-A" closes it, and
+# "A!k" watches.
 BLOCKS = [
     "+A y<x z<y -A g=A:z/x",
     "+A y<x -A z<y g=A:z/x",
