@@ -572,17 +572,6 @@ def _changed(function, tree):
     return function(tree)
 
 
-@wrong_answer("15.pytree_step", says="in place, which belongs to whoever calls it")
-def arrays_in_place(params, grads, rates):
-    def leaf(p, g, r):
-        if isinstance(p, np.ndarray):
-            p -= r * g
-            return p
-        return p - r * g
-
-    return _tree(params, grads, rates, leaf)
-
-
 @wrong_answer("15.pytree_step", says="a tuple has become a list")
 def tuples_become_lists(params, grads, rates):
     tree = _tree(params, grads, rates)
@@ -599,6 +588,17 @@ def tuples_become_lists(params, grads, rates):
 @wrong_answer("15.pytree_step", says="the structure is gone")
 def flattened(params, grads, rates):
     return _all_leaves(_tree(params, grads, rates))
+
+
+@wrong_answer("15.pytree_step", says="in place, which belongs to whoever calls it")
+def arrays_in_place(params, grads, rates):
+    def leaf(p, g, r):
+        if isinstance(p, np.ndarray):
+            p -= r * g
+            return p
+        return p - r * g
+
+    return _tree(params, grads, rates, leaf)
 
 
 @wrong_answer("15.pytree_step", says="a leaf without a gradient becomes None")
