@@ -150,6 +150,8 @@ FIGURES = {
     "gained_or_lost": lambda f: f(
         {"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains, the other loses"
     ),
+    # Chapter 15
+    "find_the_factor": lambda f: f(),
 }
 
 
