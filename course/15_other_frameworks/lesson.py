@@ -35,7 +35,7 @@
 # %% [markdown]
 # ## Cells that need a framework
 #
-# TensorFlow, Keras and JAX together take 2.1 GB of disk, so the course does not install them. A cell that needs one of them begins
+# TensorFlow, Keras and JAX together take about 2 GB of disk, so the course does not install them. A cell that needs one of them begins
 # with `%%recorded`. If the framework is there, the cell runs as any other. If not, it says so and shows what it printed when it was
 # recorded, with the versions and the date. If you edit such a cell, its record no longer fits, and it says that too. To run them all:
 # `pip install "maml_edu[tensorflow,jax]"`, best in an environment of its own. All other cells run everywhere.
@@ -55,13 +55,13 @@ from maml_edu.tasks import Glyphs, Sinusoids, TaskBatch
 # ## Twenty pictures of noise
 #
 # The class wants pictures and classes. We give it the plainest there are: twenty pictures of noise, their five
-# classes drawn by lot. There is nothing in them to be found; there is something to be memorised. Every model below begins at the same
+# classes drawn at random. There is nothing in them to find, and much to memorise. Every model below begins at the same
 # weights, `start`.
 
 
 # %%
 def noise(seed, darkest=0.0):
-    """Pictures of noise (20, 28, 28), one-hot classes by lot (20, 5), and weights to start from."""
+    """Pictures of noise (20, 28, 28), random one-hot classes (20, 5), and weights to start from."""
     rng = np.random.default_rng(seed)
     images = darkest + rng.uniform(size=(20, 28, 28))
     labels = np.eye(5)[rng.integers(5, size=20)]
@@ -73,8 +73,7 @@ print("images", images.shape, " labels", labels.shape, " in each class", labels.
 
 # %% [markdown]
 # ## The class
-#
-# Here it is, written anew after the article's description: the same class, the same methods with the same arguments, the same faults,
+# Here it is, rewritten from the article's description: the same class, the same methods with the same arguments, the same faults,
 # in our own lines. (The article is in Chinese; its code stands under 项目实践, *project practice*. A page of the
 # documentation, `docs/seed_article.md`, goes through all of its claims.)
 
@@ -112,7 +111,7 @@ print("methods:", *(name for name in vars(MAML) if not name.startswith("_")))
 # - It is a proper Keras model, and a tape takes the gradient of a loss with respect to its variables.
 # - A softmax output goes with `categorical_crossentropy`, which expects probabilities unless told otherwise.
 # - `update` does not overwrite the variables. It returns *new* values, $\theta - 0.01\,\nabla L$, through which a derivative can
-#   lead back to θ. An inner step needs just that, and three of the nine suspects in chapter 08 got it wrong.
+#   lead back to θ. An inner step needs just that; suspects 3 and 9 of chapter 08 overwrite instead.
 #
 # Now run it.
 
@@ -208,7 +207,7 @@ print(f"cosine of the two directions: {cosine(*vectors.values()):.3f}")
 #
 # Both are smallest at $q = 1$, so training on the wrong one *falls*, and can even work; that is why nobody notices. The difference
 # is at the other end. At $q \approx 0$, where the network is sure and wrong, $-\log q$ is steep. The swapped loss has come to rest
-# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$, for $-(1-q)$.
+# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$; that of the right loss is $-(1-q)$.
 # A finite-difference check finds nothing: the gradient is the right one of the wrong loss.
 #
 # ## Repair 3: a loss for every example
@@ -297,13 +296,13 @@ for name, program in programs.items():
     print(f"{name:16}" + "".join(f"{text:>13}" for text in texts))
 
 # %% [markdown]
-# The first row is what repair 1 alone would have given you. Its steps are so long that the network becomes sure of wrong classes, and the swapped
-# loss is flat there: most of the pictures are never learned. Change the pixels, from 0 to 1 into −½ to ½, and the same program fits all twenty
-# perfectly: it trains, and is no MAML. Neither row is a proof of anything; the loss is wrong in both. And notice that
-# the sum is *quicker* than the mean here: on these pictures a rate of 0.2 for the mean is a good one. The fault is not that the
-# step is long, but that its length depends on how many examples there are, and that nobody chose it.
+# (The loss is always the right one.) The first row is what repair 1 alone would have given you. Its steps are so long that the
+# network becomes sure of wrong classes, and the swapped loss is flat there: most of the pictures are never learned. Change the
+# pixels, from 0 to 1 into −½ to ½, and the same program fits all twenty perfectly: it trains, and is no MAML. And notice that the sum
+# is *quicker* than the mean here: on these pictures a rate of 0.2 for the mean works. The fault is not that the step is long, but
+# that its length depends on how many examples there are, and that nobody chose it.
 #
-# ## Repair 5: look at the new values
+# ## Repair 5: a loss at the new values
 #
 # `update` returns $\varphi = \theta - 0.01\,\nabla L(\theta)$, and TensorFlow can differentiate through it: a second tape around both calls
 # records how φ came from θ. But nobody ever runs the network *at* φ. A Keras model holds its variables and runs at these. To run it at other
@@ -420,8 +419,9 @@ for iteration in range(1, 51):
 
 # %% [markdown]
 # On these glyphs, at this rate, the way through the step is worth little: α is small for their curvature (chapter 04's $\alpha a$). A
-# missing query set or three missing tasks turn the gradient by far more. On the twenty pictures of noise above it was the other way round: first-order was apart by half.
-# The loss of the last cell falls, but it is the same four tasks fifty times. A real outer loop draws new ones, as the one below does.
+# missing query set or three missing tasks turn the gradient by far more. On the twenty pictures of noise above it was the other way
+# round: first-order was apart by half. The loss of the last cell falls, but it is the same four tasks fifty times. A real outer loop
+# draws new ones, as the one below does.
 #
 # **What is it now?** Here is the whole way, with the seven things that MAML needs:
 #
@@ -436,9 +436,9 @@ for iteration in range(1, 51):
 # | repair 6, query set | ✓ | ✓ | ✓ | ✓ | ✓ | | | MAML's gradient of one task |
 # | repair 7, tasks and an optimiser | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | MAML with one inner step |
 #
-# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left in the class. `compute_gradients` takes the slope at the
-# model's own variables, so there can be no second inner step. For that the slope, too, has to be a function of the
-# values, and then little is left of the class: it becomes chapter 07.
+# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left in the class. `compute_gradients`
+# takes the slope at the model's own variables, so there can be no second inner step. For that the slope, too, has to be a function of
+# the values, and then little is left of the class: it becomes chapter 07.
 #
 # ## One problem for five frameworks
 #
@@ -481,11 +481,11 @@ print(f"first-order would be apart by {apart(first_order):.2f}")
 # ## TensorFlow: tapes in a tape
 #
 # Parameters are a dict of tensors, as in NumPy. A tape watches *variables* by itself and *tensors* only when told to: `watch`. Each inner step opens
-# a tape of its own, inside the outer one; so the outer tape records how each slope was computed. In PyTorch's words that is `create_graph=True`.
+# a tape of its own, inside the outer one; so the outer tape records how each slope was computed. In PyTorch that is `create_graph=True`.
 
 
 # %%
-# %%recorded tensorflow plain_tensorflow
+# %%recorded tensorflow tensorflow_adapt
 def tf_loss(params, x, y):
     hidden = tf.nn.relu(x @ params["w1"] + params["b1"])
     hidden = tf.nn.relu(hidden @ params["w2"] + params["b2"])
@@ -502,6 +502,14 @@ def tf_adapt(phi, x, y):
     return phi
 
 
+tf_theta = {name: tf.constant(value) for name, value in theta_0.items()}
+sx, sy, qx, qy = (tf.constant(array[0]) for array in waves.arrays)
+before, after = tf_loss(tf_theta, qx, qy), tf_loss(tf_adapt(tf_theta, sx, sy), qx, qy)
+print(f"query loss of the first wave {before:.4f}, after three steps {after:.4f}")
+
+
+# %%
+# %%recorded tensorflow tensorflow_meta_gradient
 def tf_meta_gradient(theta, batch):
     with tf.GradientTape() as outer:
         outer.watch(theta)
@@ -510,9 +518,6 @@ def tf_meta_gradient(theta, batch):
     return value, outer.gradient(value, theta)
 
 
-# %%
-# %%recorded tensorflow plain_tensorflow_result
-tf_theta = {name: tf.constant(value) for name, value in theta_0.items()}
 tf_value, tf_slopes = tf_meta_gradient(tf_theta, waves.map(tf.constant))
 print(f"meta-loss {tf_value:.12f}  apart by {apart(tf_slopes):.0e}")
 
@@ -544,7 +549,7 @@ def keras_loss(net, values, x, y):
 
 
 net = network("float64")
-print("variables:", *(variable.path.split("/", 1)[1] for variable in net.trainable_variables))
+print("variables:", *(tuple(variable.shape) for variable in net.trainable_variables))
 
 
 # %%
@@ -571,8 +576,8 @@ keras_value, keras_slopes = keras_meta_gradient(net, waves.map(tf.constant))
 print(f"meta-loss {keras_value:.12f}  apart by {apart(keras_slopes):.0e}")
 
 # %% [markdown]
-# That is the article's class with all of its repairs, for any number of steps. What is left is the outer loop. First in PyTorch, as in chapter 08: 200
-# iterations of 25 new waves, one inner step, plain gradient descent with β = 1/128, three seeds.
+# That is the article's class with all of its repairs, for any number of steps. What is left is the outer loop. First in PyTorch, as
+# in chapter 08: 200 iterations of 25 new waves, one inner step, plain gradient descent with β = 1/128, three seeds.
 
 
 # %%
@@ -624,22 +629,29 @@ def train_keras(seed, optimiser, iterations=200):
 for seed, losses in torch_curves.items():
     gap = np.abs(train_keras(seed, keras.optimizers.SGD(1 / 128)) - losses).max()
     print(f"seed {seed}: Keras and PyTorch, largest difference in 200 meta-losses {gap:.0e}")
+
+# %%
+# %%recorded tensorflow keras_adam
 gap = train_keras(15, keras.optimizers.Adam(0.005), 2) - train_torch(15, torch.optim.Adam, 0.005, 2)
-print("with Adam instead, difference after one outer step:", f"{abs(gap[1]):.0e}")
-print("dtype of Keras's learning rate:", keras.optimizers.SGD(1 / 128).learning_rate.dtype)
+print("with Adam: difference after one outer step:", f"{abs(gap[1]):.0e}")
+print(f"Keras's 0.999 in float64: {float(keras.ops.cast(0.999, 'float64')):.10f}")
+print("dtype of its learning rate:", keras.optimizers.SGD(1 / 128).learning_rate.dtype)
 
 # %% [markdown]
-# Two frameworks, 200 outer steps, the same curve to the last digits. With Adam that ends at the first step, at a few millionths, though both are in float64. Optimisers
-# of the same name differ in details: Keras keeps its learning rate in float32 (so does a β of 1/128 matter: it
-# has no rounding error), and divides by $\sqrt{v} + \varepsilon$ with another default ε, added before the bias correction instead of after it. For training this is nothing. For a *comparison* it is: compare gradients, or use plain
-# gradient descent. The whole of it, with comments, is `examples/keras_maml.py`, which you may copy.
+# Two frameworks, 200 outer steps, the same curve to the last digits. With Adam that ends at the first step, although everything is
+# said to be in float64. Keras makes its β₂ = 0.999 a float32 before it makes it a float64; so the bias correction $1 - \beta_2$ is
+# off by 13 millionths, and the first step by half of that. (Its default ε differs, too, and is added at another place.) The learning
+# rate is kept in float32, which is why β is 1/128 here: that has no rounding error. For training all this hardly matters. For a
+# *comparison* it does: compare gradients, or use plain gradient descent. The whole of it is in `examples/keras_maml.py`, which you
+# may copy.
 #
 # ## JAX: functions of functions
 #
-# JAX has no tapes. `jax.grad(f)` is the function that computes the gradient of `f` with respect to its first argument, and that function can be
-# differentiated again: nothing has to be switched on. `vmap` and `jit` take functions too, and all three compose. Parameters may be any
-# **pytree**, that is, dicts, lists and tuples of arrays, nested as you like; `jax.tree.map` does something to every leaf. First chapter 08's smallest example,
-# $L = \tfrac12 \theta^2$ with θ = 2.5 and α = 0.4: the meta-gradient is 0.9, the first-order one 1.5.
+# JAX has no tapes. `jax.grad(f)` is the function that computes the gradient of `f` with respect to its first argument, and that
+# function can be differentiated again: nothing has to be switched on. `vmap` and `jit` take functions too, and all three compose.
+# Parameters may be any **pytree**, that is, dicts, lists and tuples of arrays, nested as you like; `jax.tree.map` does something to
+# every leaf. First chapter 08's smallest example, $L = \tfrac12 \theta^2$ with θ = 2.5 and α = 0.4: the meta-gradient is 0.9, the
+# first-order one 1.5.
 
 # %%
 # %%recorded jax grad_in_grad
@@ -663,8 +675,9 @@ print(f"grad with grad inside   {jax.grad(after_a_step)(2.5):.2f}")
 print(f"with stop_gradient      {jax.grad(after_a_constant_step)(2.5):.2f}")
 
 # %% [markdown]
-# Now MAML. `in_axes` says for every argument which axis counts the tasks: none for θ, which all tasks share, the first for the data. Like
-# chapter 08's `functional` it takes each task's gradient, then the mean. `jit` runs the Python once, to see which operations it consists of, and compiles these.
+# Now MAML. `in_axes` says for every argument which axis counts the tasks: none for θ, which all tasks share, the first for the data.
+# Like chapter 08's `functional` it takes each task's gradient, then the mean. `jit` runs the Python once, to see which operations it
+# consists of, and compiles these.
 
 
 # %%
@@ -724,8 +737,9 @@ for name, (value, slopes) in rows.items():
     print(f"{name:27} {float(value):.12f}   {apart(slopes):.0e}")
 
 # %% [markdown]
-# All of them are right to the last of float64's sixteen digits; a wrong one, first-order, was apart by 0.54. `apart` compares by *name*: JAX has returned the dict sorted by key, `b1` before `w1`,
-# because that is how it walks through pytrees. Whoever lines up `values()` of two dicts finds a "difference" of 100 %.
+# All of them are right to the last of float64's sixteen digits; a wrong one, first-order, was apart by 0.54. `apart` compares by
+# *name*: JAX has returned the dict sorted by key, `b1` before `w1`, because that is how it walks through pytrees. Whoever lines up
+# `values()` of two dicts finds a "difference" of 100 %.
 #
 # What differs is the words:
 #
@@ -740,8 +754,8 @@ for name, (value, slopes) in rows.items():
 # | default type of a new network | float32 | float32 | float32, and of nearly everything else |
 #
 # Why not one of them for the whole course? PyTorch is what most people meet. JAX is the shortest, because MAML *is* a function of a
-# function. Its price is paid at the first call: when this chapter was designed, compiling the step above took about four seconds, and eager TensorFlow 0.4 seconds for
-# every call (one loaded machine, once; measure your own). Chapter 09 measures how fast PyTorch can be.
+# function. Its price is paid at the first call: on two busy cores that took 24 seconds for the step above, and each later call about a
+# millisecond; eager TensorFlow took 0.6 seconds for each call. (Measured once, so time your own. Chapter 09 measures how fast PyTorch can be.)
 #
 # ## Traps of TensorFlow
 #
@@ -749,7 +763,6 @@ for name, (value, slopes) in rows.items():
 
 # %%
 # %%recorded tensorflow tensorflow_traps
-sx, sy, qx, qy = (tf.constant(array[0]) for array in waves.arrays)
 with tf.GradientTape() as tape:
     tape.watch(tf_theta)
     value = tf_loss(tf_theta, sx, sy)
@@ -774,7 +787,7 @@ print("3 persistent, slope taken after it closed:", tape.gradient(slope["w1"], t
 # %%
 # %%recorded tensorflow tensorflow_assign
 one = waves.part(0, 1)
-net, theta = network("float64"), None
+net = network("float64")
 theta = [variable.value for variable in net.trainable_variables]
 with tf.GradientTape() as outer:
     with tf.GradientTape() as tape:
@@ -789,19 +802,23 @@ for name, first in (("the meta-gradient", False), ("first-order", True)):
 
 traces = []
 scale = tf.function(lambda x, rate: traces.append(rate) or x * rate)
-for rate in (0.01, 0.02, 0.03):
-    scale(sx, rate)
-print("5 traces for three rates: Python numbers", len(traces), end="")
-for rate in (0.01, 0.02, 0.03):
-    scale(sx, tf.constant(rate, sx.dtype))
-print(", tensors", len(traces) - 3)
+rates = 0.01, 0.02, 0.03
+counts = []
+for some in (rates, [tf.constant(rate, sx.dtype) for rate in rates]):
+    traces.clear()
+    for rate in some:
+        scale(sx, rate)
+    counts.append(len(traces))
+print("5 traces for three rates: Python numbers {}, tensors {}".format(*counts))
 
 # %% [markdown]
-# - **1 and 3.** A tape forgets what it has recorded after one use. TensorFlow's message does not say so, but its remedy `persistent=True` only keeps the record; it does not
-#   make the *slope* part of it. That was computed after the tape had closed, so its derivative is `None`. For second order the slope must
-#   be taken inside a tape that is still open: nest.
-# - **2.** An outer tape opened after the step sees φ fall from the sky. `None` is the better kind of failure; whoever replaces it by zeros has silenced it.
-# - **4.** `assign` inside gives first-order MAML, with no error. The tape notes each reading of a variable; that the second value was computed from the first one it does not know.
+# - **1 and 3.** A tape can be used once. The usual remedy, `persistent=True`, keeps its record, but the *slope* is no part of it: it
+#   was computed after the tape had closed, so its derivative is `None`. For second order the slope must be taken inside a tape that
+#   is still open: nest.
+# - **2.** An outer tape opened after the step sees φ come out of nowhere. `None` is a good failure, because it can be seen; whoever
+#   replaces it by zeros has silenced it.
+# - **4.** `assign` inside gives first-order MAML, with no error. The tape notes each reading of a variable; it does not know that the
+#   second value was computed from the first.
 # - **5.** `tf.function` traces again for every new Python number and for every new shape. Hand over what varies as a tensor: otherwise a
 #   schedule for α compiles at every step.
 #
@@ -824,15 +841,17 @@ print(
 normed = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
 values, state = normed.trainable_variables, normed.non_trainable_variables
 _, new_state = normed.stateless_call(values, state, sx, training=True)
-print("3 batch norm's running mean: before", *state[0].numpy(), " returned", end=" ")
-print(f"{float(new_state[0][0]):.4f}  in the layer afterwards", *state[0].numpy())
+in_layer, returned = float(state[0].numpy()[0]), float(new_state[0][0])
+print(f"3 batch norm's running mean: returned {returned:.4f}, in the layer afterwards {in_layer}")
 
 # %% [markdown]
-# - **1.** All layers in float64, slopes in float64, and right to seven digits only: `keras.Input` had its default, so the data went through float32 on the way in. A wrong algorithm would be apart by 0.5; an error
-#   near $10^{-7}$ always means single precision *somewhere*. `keras.config.set_floatx("float64")` before anything is built sets all of it.
+# - **1.** All layers in float64, slopes in float64, and right to seven digits only: `keras.Input` had its default, so the data went
+#   through float32 on the way in. A wrong algorithm would be apart by 0.5; an error near $10^{-7}$ always means single precision
+#   *somewhere*. `keras.config.set_floatx("float64")` before anything is built sets all of it.
 # - **2.** Without any dtype everything is in float32, and float64 data are cast without a word.
-# - **3.** `stateless_call` *returns* the new running mean and variance of a batch norm, and leaves the layer as it was. Throw them away, as `guess, _ =` does, and the layer never learns
-#   them. (With several tasks, whose should it keep? [Chapter 10](10_few_shot_images.ipynb).)
+# - **3.** `stateless_call` *returns* the new running mean and variance of a batch norm, and leaves the layer as it was. If you throw
+#   them away, as `guess, _ =` does, the layer never learns them. (With several tasks, whose should it keep? [Chapter
+#   10](10_few_shot_images.ipynb).)
 #
 # ## Traps of JAX
 
@@ -852,8 +871,8 @@ except ValueError as error:
 
 shared, per_task = jnp.array([1.0, 10.0]), jnp.array([[1.0, 2.0], [3.0, 4.0]])
 product = lambda theta, x: jnp.sum(theta * x)
-print("  two numbers, two tasks: no in_axes", jax.vmap(product)(shared, per_task), end="  ")
-print("in_axes=(None, 0)", jax.vmap(product, in_axes=(None, 0))(shared, per_task))
+print("  two numbers, two tasks, no in_axes:", jax.vmap(product)(shared, per_task))
+print("  with in_axes=(None, 0):", jax.vmap(product, in_axes=(None, 0))(shared, per_task))
 
 traces = []
 double = jax.jit(lambda x: traces.append(x.shape) or 2 * x)
@@ -862,28 +881,34 @@ for count in (5, 5, 10, 5):
 print("3 traces for 5, 5, 10 and 5 examples:", len(traces))
 
 # %% [markdown]
-# - **1.** Arrays are never changed in place: `x.at[i].set(v)` returns a new one. A *dict* of arrays can be changed in place, and a function that does so has changed its caller's θ.
-# - **2.** Without `in_axes` everything is mapped, θ too. Usually the sizes disagree, and the message says so. If they happen to agree, each task gets its own *slice* of θ, without an error: 3 and 70 instead of 21 and 43.
-# - **3.** `jit` compiles once for each shape and type, and prints, counters and random numbers of NumPy run only while it does. What changes from call to call must be an argument.
+# - **1.** Arrays are never changed in place: `x.at[i].set(v)` returns a new one. A *dict* of arrays can be changed in place, and a
+#   function that does so has changed its caller's θ.
+# - **2.** Without `in_axes` everything is mapped, θ too. Usually the sizes disagree, and the message says so. If they happen to
+#   agree, each task gets its own *slice* of θ, without an error: 3 and 70 instead of 21 and 43.
+# - **3.** `jit` compiles once for each shape and type, and prints, counters and random numbers of NumPy run only while it does. What
+#   changes from call to call must be an argument.
 #
 # The whole of it, with an outer loop, is `examples/jax_maml.py`.
 #
 # ## Find the factor
 #
-# *10 minutes, to play.* Logistic regression with two parameters, and a program with five switches, each a fault of this chapter: a stopped gradient, support used as query, swapped arguments, a sum, a tape opened too
-# late. On the right the words with which each framework makes that mistake. The blue arrow is minus the right meta-gradient. Try:
+# *10 minutes, to play.* Logistic regression with two parameters, and a program with five switches, each a fault of this chapter: a
+# stopped gradient, support used as query, swapped arguments, a sum, a tape opened too late. On the right the words with which each
+# framework makes that mistake. The blue arrow is minus the right meta-gradient. Try:
 #
-# 1. Switch on *sum* alone. What changes, the direction or only the length? Why both?
+# 1. Switch on *sum* alone. What changes, the direction or only the length? Why?
 # 2. *Stop-gradient* at α = 0, then with a growing α.
-# 3. *Swapped arguments*, and drag θ to where the model is sure and wrong.
-# 4. Choose a hidden program: find its switches from the arrow. One place θ is seldom enough: drag it.
+# 3. *Swapped arguments*, at the start and then with θ at the lower left, where the model is sure and wrong.
+# 4. Choose a hidden program, and find its switches from the arrow. Look at the length first, then at the direction.
 #
 # <details><summary>Answers</summary>
 #
-# 1. Both. The outer sum makes the gradient three times as long. The inner one makes α three times as large, so φ is another place and the factor another matrix.
-# 2. At α = 0 the arrows are the same: the missing term is proportional to α. Then they part.
-# 3. The arrow becomes short: the swapped loss is flat there, where the right one is steepest.
-# 4. Move θ until your switches and the hidden program agree everywhere. A *tape opened too late* hides everything else: there is no arrow.
+# 1. Both. The outer sum makes the gradient three times as long, as there are three examples. The inner one makes α three times as
+#    large, so φ is another place and the factor another matrix: at the start the arrow is 2.9 times as long and turned by 49°.
+# 2. At α = 0 the arrows are the same, because the missing term is proportional to α. Then they part.
+# 3. At the start the arrow is four times as long, and turned by 83°. At the lower left corner it has less than a tenth of the right
+#    length: there the swapped loss is flat, and the right one steepest.
+# 4. When your switches are the program's, the two arrows lie on each other. A *tape opened too late* hides everything else: there is no arrow.
 #
 # </details>
 
@@ -891,17 +916,20 @@ print("3 traces for 5, 5, 10 and 5 examples:", len(traces))
 find_the_factor()
 
 # %% [markdown]
-# ## The trap: 2.1 GB to read one page
+# ## The trap: 2 GB to read one page
 #
-# A course that needs four frameworks breaks four times as often. So this chapter stores what its cells printed, with versions and a date, and a test runs all of them for real in an environment of its own
-# and compares. If you publish code for a framework that not all of your readers have, do likewise: an output without a version is a rumour. And *text* can be compared by a machine; a screenshot cannot.
+# A course that needs five frameworks breaks when any of them changes. So this chapter stores what its cells printed, with versions
+# and a date, and a test runs all of them for real in an environment of its own and compares. If you publish code for a framework that
+# not all of your readers have, do likewise: an output without a version is a rumour.
 #
 # ## What you should have seen
 #
 # - The class stopped at `states`. That was the harmless fault; six others raised no error.
-# - As it stood behind the `TypeError`, its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its cosine with the right one was 0.71.
+# - As it stood behind the `TypeError`, its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its
+#   cosine with the right one was 0.71.
 # - 50 updates changed no bit of the weights. Put to use, they were gradient descent on one task: all 20 pictures of noise learned, and nothing else.
-# - The same update gave three gradients, depending on where the loss was taken and by what it was differentiated: plain, first-order, MAML's; each equal to NumPy's to single precision.
+# - The same update gave three gradients, depending on where the loss was taken and by what it was differentiated: plain, first-order,
+#   MAML's; each equal to NumPy's to single precision.
 # - Five frameworks, one meta-gradient, to $10^{-15}$; and 200 outer steps in Keras and PyTorch with the same losses.
 # - The quiet failures: `assign` inside is first-order; one default float32 costs eight digits; a missing `in_axes` splits θ.
 #
@@ -921,7 +949,8 @@ find_the_factor()
 # </details>
 # <details><summary>(b) First-order?</summary>
 #
-# No. That would be the answer if the tape watched φ. It watches θ, and from θ to φ it has seen nothing at all, not even the straight way $\varphi = \theta - \text{constant}$.
+# No. That would be the answer if the tape watched φ. It watches θ, and from θ to φ it has seen nothing at all, not even the straight
+# way $\varphi = \theta - \text{constant}$.
 #
 # </details>
 # <details><summary>(c) None?</summary>
@@ -930,7 +959,8 @@ find_the_factor()
 #
 # </details>
 #
-# **2.** Your Keras program's meta-gradient differs from the reference by $4\cdot10^{-8}$, relative to the largest slope. All of its layers are float64. What is wrong?
+# **2.** Your Keras program's meta-gradient differs from the reference by $4\cdot10^{-8}$, relative to the largest slope. All of its
+# layers are float64. What is wrong?
 #
 # - (a) The second order is missing.
 # - (b) Something on the way is float32.
@@ -952,7 +982,8 @@ find_the_factor()
 #
 # </details>
 #
-# **3.** `categorical_crossentropy(outputs, targets)` gives a loss that falls in training. A colleague concludes that the order of the arguments does not matter. What do you answer?
+# **3.** `categorical_crossentropy(outputs, targets)` gives a loss that falls in training. A colleague concludes that the order of the
+# arguments does not matter. What do you answer?
 #
 # - (a) It is symmetric, so it does not.
 # - (b) It is another loss with the same minimum; its slope vanishes where the network is sure and wrong.
@@ -965,29 +996,36 @@ find_the_factor()
 # </details>
 # <details><summary>(b) Another loss?</summary>
 #
-# Yes: $16.1\,(1 - q)$ in place of $-\log q$. With long steps it got stuck at 5, 7 and 7 of 20 pictures, at short ones it may train well. A falling loss says that *something* is being minimised.
+# Yes: $16.1\,(1 - q)$ in place of $-\log q$. With long steps it got stuck at 5, 7 and 7 of 20 pictures, at short ones it may train
+# well. A falling loss says that *something* is being minimised.
 #
 # </details>
 # <details><summary>(c) A gradient check?</summary>
 #
-# No. The gradient is exactly that of the swapped loss. What finds it is a *value* known beforehand: an untrained network with five classes has a loss near $\log 5 = 1.6$.
+# No. The gradient is exactly that of the swapped loss. What finds it is a *value* known beforehand: an untrained network with five
+# classes has a loss near $\log 5 = 1.6$.
 #
 # </details>
 #
 # ## Summary
 #
-# 1. Run it at the new values: $\varphi = \theta - \alpha\nabla L_{\text{S}}(\theta)$ is worth nothing until $L_{\text{Q}}(\varphi)$ is computed: `stateless_call`, `functional_call`, a function of a pytree.
-# 2. The meta-gradient, for one step, $g = \frac1n\sum_i (I - \alpha H_{\text{S},i}(\theta))\,\nabla L_{\text{Q},i}(\varphi_i)$, is the same in all frameworks. In TensorFlow it needs a tape inside a tape, in JAX `grad` of a function with `grad` in it.
+# 1. Run it at the new values: $\varphi = \theta - \alpha\nabla L_{\text{S}}(\theta)$ is worth nothing until $L_{\text{Q}}(\varphi)$
+#    is computed: `stateless_call`, `functional_call`, a function of a pytree.
+# 2. The meta-gradient, for one step, $g = \frac1n\sum_i (I - \alpha H_{\text{S},i}(\theta))\,\nabla L_{\text{Q},i}(\varphi_i)$, is
+#    the same in all frameworks. In TensorFlow it needs a tape inside a tape, in JAX `grad` of a function with `grad` in it.
 # 3. Cut ways: `assign`, `stop_gradient` give $\nabla L_{\text{Q}}(\varphi)$ with no error; an outer tape opened too late gives `None`.
 # 4. Check the loss before the gradient: truth first, one number, the mean; $-\log q$ and not $16.1\,(1-q)$.
 # 5. Compare in float64, *all* of it: right means $10^{-15}$; $10^{-7}$ means a float32 on the way; $10^{-1}$ means another algorithm.
 #
 # ## Further reading
 #
-# - Keras documentation, the [`Layer` and `Model` pages](https://keras.io/api/layers/base_layer/) (`stateless_call`). Short, and the only place where it says in which order the values go.
-# - TensorFlow guide, [*Advanced automatic differentiation*](https://www.tensorflow.org/guide/advanced_autodiff). Nested and persistent tapes, with the mistakes.
-# - JAX documentation, [*The sharp bits*](https://docs.jax.dev/en/latest/notebooks/Common_Gotchas_in_JAX.html). All of this chapter's JAX traps, and those that it left out.
-# - Grefenstette et al. (2019), *Generalized Inner Loop Meta-Learning*, arXiv 1910.01727. What "run it at the new values" means for any model and any inner optimiser.
+# - Keras documentation, [*The base Layer class*](https://keras.io/api/layers/base_layer/). `stateless_call`, and everything else that a layer has.
+# - TensorFlow guide, [*Advanced automatic differentiation*](https://www.tensorflow.org/guide/advanced_autodiff). Nested and
+#   persistent tapes, with the mistakes.
+# - JAX documentation, [*The sharp bits*](https://docs.jax.dev/en/latest/notebooks/Common_Gotchas_in_JAX.html). In-place updates,
+#   float32 and more, by those who made it.
+# - Grefenstette et al. (2019), *Generalized Inner Loop Meta-Learning*, arXiv 1910.01727. What "run it at the new values" means for
+#   any model and any inner optimiser.
 #
-# **Next:** [the exercises of this chapter](../exercises/15_other_frameworks.ipynb) (none of them needs TensorFlow or JAX), then [16 · Your own](../notebooks/16_your_own.ipynb) · back to
-# [the map of the course](../notebooks/00_start_here.ipynb)
+# **Next:** [the exercises of this chapter](../exercises/15_other_frameworks.ipynb) (none of them needs TensorFlow or JAX), then [16 ·
+# Your own](../notebooks/16_your_own.ipynb) · back to [the map of the course](../notebooks/00_start_here.ipynb)
