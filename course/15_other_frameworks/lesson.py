@@ -362,7 +362,7 @@ judge("loss at φ, by θ", outer.gradient(at_phi, theta), own)
 #
 # - **Loss of `model(x)`:** the update has left no trace, and differentiating by φ gives `None`. This is ordinary gradient descent, however often
 #   `update` has been called.
-# - **Loss at φ, by φ:** first-order MAML. A tape opened only *after* the step would give this one.
+# - **Loss at φ, by φ:** first-order MAML. A tape that is opened only *after* the step, and watches φ, would give this one.
 # - **Loss at φ, by θ:** MAML's gradient, $(I - \alpha H)\,\nabla L(\varphi)$, of one task that is judged on what it has been fitted to.
 #
 # ## Repairs 6 and 7: other pictures, and other tasks
@@ -421,7 +421,7 @@ for iteration in range(1, 51):
 # On these glyphs, at this rate, the way through the step is worth little: α is small for their curvature (chapter 04's $\alpha a$). A
 # missing query set or three missing tasks turn the gradient by far more. On the twenty pictures of noise above it was the other way
 # round: first-order was apart by half. The loss of the last cell falls, but it is the same four tasks fifty times. A real outer loop
-# draws new ones, as the one below does.
+# draws new ones, as the one further down does.
 #
 # **What is it now?** Here is the whole way, with the seven things that MAML needs:
 #
@@ -894,7 +894,8 @@ print("3 traces for 5, 5, 10 and 5 examples:", len(traces))
 #
 # *10 minutes, to play.* Logistic regression with two parameters, and a program with five switches, each a fault of this chapter: a
 # stopped gradient, support used as query, swapped arguments, a sum, a tape opened too late. On the right the words with which each
-# framework makes that mistake. The blue arrow is minus the right meta-gradient. Try:
+# framework makes that mistake. The blue arrow is minus the right meta-gradient, the other one minus that of the program with your
+# switches. Switch *stop-gradient*, which is on at first, off, and try:
 #
 # 1. Switch on *sum* alone. What changes, the direction or only the length? Why?
 # 2. *Stop-gradient* at α = 0, then with a growing α.
