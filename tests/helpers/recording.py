@@ -1,8 +1,9 @@
 """Lessons whose `%%recorded` cells are run for real: what a cell prints now, beside what its record says.
 
 Start at `run` (every cell of a lesson, in its own kernel), then `differences` or `as_file`. Words have to be the
-same; a number may differ by one in its last printed digit, by a thousandth of itself or by 1e-9, whichever is most,
-since another processor rounds differently; whole numbers are exact; versions and dates do not count.
+same, and whole numbers. Another processor rounds differently, so that another number may differ by one in its last
+printed digit, by a thousandth of itself or by 1e-6, whichever is most. Numbers below 1e-6 are rounding errors
+themselves: they have to be within a factor of 100, those below 1e-15 counting as it. Versions and dates are free.
 """
 
 import asyncio
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from maml_edu import places, recorded
 
-SHARE, LEAST = 1e-3, 1e-9
+SHARE, LEAST = 1e-3, 1e-6
+FACTOR, NOTHING = 100, 1e-15  # for numbers below LEAST
 APART = re.compile(r"\d+\.\d+\.\d+\w*|\d{4}-\d\d-\d\d")  # versions and dates
 NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
 SAFE = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
@@ -160,6 +162,9 @@ def near(then, now):
     if not re.search(r"[.eE]", then) and not re.search(r"[.eE]", now):
         return value(then) == value(now)
     a, b = value(then), value(now)
+    if max(abs(a), abs(b)) < LEAST:
+        small, large = sorted(max(abs(number), NOTHING) for number in (a, b))
+        return large <= FACTOR * small
     allowed = max(LEAST, SHARE * max(abs(a), abs(b)), last_digit(then), last_digit(now))
     return abs(a - b) <= allowed * (1 + 1e-9)
 

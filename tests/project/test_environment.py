@@ -1,5 +1,6 @@
 """environment.yml, pyproject.toml and constraints.txt say the same."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -169,6 +170,26 @@ def test_the_frameworks_are_pinned_within_pyprojects_ranges(project):
             assert need.specifier.contains(pin.version), need
     assert {"pytest", "jupytext", "nbclient", "ipykernel"} <= set(pins)
     assert pins["tensorflow"] == pins["tensorflow-cpu"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "called", "status"),
+    [
+        ("test", "test", 3),
+        ("test-frameworks", "test test-frameworks", 3),
+        ("no", "test test-frameworks", 0),
+    ],
+)
+def test_all_checks_fail_with_the_first_that_does(fails, called, status, tmp_path):
+    """`.ci/run` with a `make` that only notes what it is asked for."""
+    said = {"make": f'echo "$1" >> {tmp_path}/called; [ "$1" != {fails} ] || exit 3'}
+    for name in ("make", "chromium", "bwrap"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{said.get(name, ':')}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    run = subprocess.run([CLONE / ".ci" / "run"], env={**os.environ, "PATH": path})
+    assert run.returncode == status
+    assert (tmp_path / "called").read_text().split() == called.split()
 
 
 # ------------------------------------------------------------------ what `make lab` installs
