@@ -132,7 +132,12 @@ def persistent_or_nested(answer, rng):
 
 
 def _misread(variables, events):
-    return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()}
+    right = _asked(variables, events)
+    nothing = {NONE: None}
+    in_words = "a gradient that is None is told by the word none, as text"
+    return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()} | {
+        in_words: [nothing.get(word, word) for word in right]
+    }
 
 
 # x, v: variables; k: a constant; in capitals: tapes. "y<x" computes y from x, "y<xk" from both; "g=A:y/x" asks
