@@ -11,14 +11,17 @@ STAMP = $(VENV)/.maml_edu_installed
 BUSY = $(VENV)/.maml_edu_installing
 # The oldest packages that pyproject.toml admits.
 LOWEST = .lowest
+# TensorFlow, Keras and JAX, which no other command needs.
+FRAMEWORKS = .frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-lowest lint notebooks doctor bench bench-gpu reproduce clean
+.PHONY: help setup lab test test-lowest test-frameworks lint notebooks doctor bench bench-gpu reproduce clean
 
 help:
 	@echo "make lab          set up if needed, then open the course in JupyterLab"
 	@echo "make test         set up if needed, then run every check"
 	@echo "make test-lowest  the quick tests with the oldest packages that pyproject.toml admits"
+	@echo "make test-frameworks  chapter 15 and its examples with TensorFlow and JAX (3 GB, minutes at first)"
 	@echo "make notebooks    build the notebooks whose source in course/ has changed"
 	@echo "make lint         style and types only"
 	@echo "make doctor       is everything in place?"
@@ -63,6 +66,13 @@ test-lowest: $(LOWEST)/.installed
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -rs -n 2 \
 	--ignore tests/runs/test_torchrun.py $(USES_PACKAGES) $(ARGS)
 
+# What needs TensorFlow, Keras or JAX, on the CPU, in an environment of its own in which every version is pinned.
+# ARGS=--write records the output of the lessons' %%recorded cells again; ARGS="-k jax" runs a part.
+test-frameworks: $(FRAMEWORKS)/.installed
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 KERAS_BACKEND=tensorflow JAX_PLATFORMS=cpu \
+	CUDA_VISIBLE_DEVICES= $(FRAMEWORKS)/bin/python -m pytest -rs --durations=10 tests/frameworks $(ARGS)
+
 # Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/compare/bench.py $(ARGS)
@@ -76,7 +86,7 @@ reproduce: $(if $(PYTHON),,$(STAMP))
 	@$(or $(PYTHON),$(BIN)/python) benchmarks/reproduce/reproduce.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(FRAMEWORKS) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # After an installation that was interrupted nothing in $(VENV) is to be relied on.
@@ -108,6 +118,19 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt tests/helpers/lowest.py
 	$$found -m venv $(LOWEST) && $$found tests/helpers/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --disable-pip-version-check \
 	  -c constraints.txt -c $(LOWEST)/constraints.txt -e ".[dev]"
+	@touch $@
+
+# The stamp goes first and comes last, so that an interrupted set-up starts again. One that the registry does not
+# answer fails: nothing is skipped.
+$(FRAMEWORKS)/.installed: CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+$(FRAMEWORKS)/.installed: pyproject.toml constraints.txt constraints-frameworks.txt
+	@$(FIND_PYTHON) && rm -rf $(FRAMEWORKS) && echo "Setting up $(FRAMEWORKS) with $$found" && \
+	$$found -m venv $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/python -m pip install --disable-pip-version-check -c constraints.txt \
+	  -c constraints-frameworks.txt -e ".[tensorflow,jax]" jupytext pytest || { \
+	  echo "TensorFlow, Keras and JAX could not be installed into $(FRAMEWORKS) (pip says why, above): nothing"; \
+	  echo "of chapter 15 was tested with them. They need the network, 3 GB, and Python 3.11, 3.12 or 3.13."; exit 1; }
+	@TF_CPP_MIN_LOG_LEVEL=3 $(FRAMEWORKS)/bin/python -c "import tensorflow, keras, jax, torch, jupytext, pytest"
 	@touch $@
 
 # Any Python that can make a virtual environment; each candidate is run, since a name on the PATH

@@ -63,7 +63,7 @@ KERNELSPEC = {
 }
 # Folder of the built notebook -> sources that decide its content; the first one is its text.
 SOURCES = {
-    "notebooks": ("lesson.py",),
+    "notebooks": ("lesson.py", "recorded.json"),
     "exercises": ("exercises.py",),
     "solutions": ("exercises.py", "checks.py"),
 }

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 CLONE = Path(__file__).resolve().parents[2]
+# Extras of more than a gigabyte, which nothing but chapter 15 uses: not in dev, nor in conda's environment.
+FRAMEWORKS = {"tensorflow", "jax"}
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,7 @@ def conda():
 
 @pytest.fixture(scope="module")
 def pins():
-    lines = (CLONE / "constraints.txt").read_text().splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return pins_of("constraints.txt")
 
 
 def pip_lines(conda):
@@ -36,9 +37,15 @@ def pip_lines(conda):
     return part
 
 
-def all_requirements(project):
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+def all_requirements(project, without=()):
+    extras = project["optional-dependencies"]
+    groups = [project["dependencies"], *(extras[name] for name in extras if name not in without)]
     return [Requirement(line) for group in groups for line in group]
+
+
+def pins_of(name):
+    lines = (CLONE / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
 def test_conda_takes_python_in_the_range_of_pyproject(project, conda):
@@ -51,11 +58,13 @@ def test_conda_names_pip_and_leaves_the_packages_to_it(conda):
     assert names == {"python>=3.11", "pip"}, "a package named twice could differ twice"
 
 
-def test_conda_installs_the_clone_with_every_extra_under_the_constraints(project, conda):
+def test_conda_installs_the_clone_with_every_extra_but_the_frameworks_under_the_constraints(
+    project, conda
+):
     constraints, clone = pip_lines(conda)
     assert constraints == "-c constraints.txt"
     [extras] = re.fullmatch(r"-e \.\[(.*)\]", clone).groups()
-    assert set(extras.split(",")) == set(project["optional-dependencies"])
+    assert set(extras.split(",")) == set(project["optional-dependencies"]) - FRAMEWORKS
 
 
 def test_the_constraints_are_pins_within_pyprojects_ranges(project, pins):
@@ -78,7 +87,8 @@ def test_torch_is_a_range_for_users_and_one_version_for_us(project, pins):
 
 def test_the_lowest_of_every_direct_dependency_is_installed_but_of_torch(project):
     pins = [Requirement(line) for line in lowest.lower_bounds(project)]
-    direct = [need for need in all_requirements(project) if need.name not in ("maml_edu", "torch")]
+    needs = all_requirements(project, without=FRAMEWORKS)
+    direct = [need for need in needs if need.name not in ("maml_edu", "torch")]
     assert sorted(pin.name for pin in pins) == sorted(need.name for need in direct)
     for need in direct:
         [pin] = [str(pin.specifier) for pin in pins if pin.name == need.name]
@@ -104,7 +114,7 @@ def test_every_file_that_the_makefile_names_is_there():
 def makefile_paths():
     """The Makefile's commands as make would print them, without running one."""
     make = shutil.which("make") or pytest.skip("no make here")
-    listed = [make, "-n", "-B", "test-lowest", "bench", "bench-gpu", "reproduce"]
+    listed = [make, "-n", "-B", "test-lowest", "test-frameworks", "bench", "bench-gpu", "reproduce"]
     shown = subprocess.run(listed, cwd=CLONE, capture_output=True, text=True, check=True)
     return shown.stdout.splitlines()
 
@@ -117,6 +127,48 @@ def test_the_licence_files_and_the_citation_agree_with_pyproject(project):
     from maml_edu import __version__
 
     assert citation["version"] == __version__
+
+
+# ------------------------------------------------------------------ other frameworks
+
+
+def test_no_framework_comes_with_what_everybody_installs(project):
+    names = {Requirement(line).name for line in lowest.requirements(project)}
+    assert names & {"tensorflow", "tensorflow-cpu", "keras", "jax"} == set()
+    assert {"jupytext", "pytest"} <= names  # which make test-frameworks adds by name
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "expected"),
+    [
+        ("Linux", "x86_64", {"tensorflow-cpu", "keras"}),
+        ("Linux", "aarch64", {"tensorflow", "keras"}),
+        ("Darwin", "arm64", {"tensorflow", "keras"}),
+        ("Windows", "AMD64", {"tensorflow", "keras"}),
+    ],
+)
+def test_each_machine_gets_one_tensorflow(project, system, machine, expected):
+    needs = [Requirement(line) for line in project["optional-dependencies"]["tensorflow"]]
+    here = {"platform_system": system, "platform_machine": machine}
+    chosen = {need.name for need in needs if need.marker is None or need.marker.evaluate(here)}
+    assert chosen == expected
+
+
+def test_the_frameworks_are_pinned_within_pyprojects_ranges(project):
+    pins = {
+        pin.name.lower().replace("_", "-"): pin.specifier
+        for pin in pins_of("constraints-frameworks.txt")
+    }
+    assert all([one.operator for one in specifier] == ["=="] for specifier in pins.values())
+    assert "torch" not in pins and "maml-edu" not in pins
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["tensorflow"], *extras["jax"]]
+    for need in map(Requirement, lines):
+        if need.name != "torch":
+            [pin] = pins[need.name.lower().replace("_", "-")]
+            assert need.specifier.contains(pin.version), need
+    assert {"pytest", "jupytext", "nbclient", "ipykernel"} <= set(pins)
+    assert pins["tensorflow"] == pins["tensorflow-cpu"]
 
 
 # ------------------------------------------------------------------ what `make lab` installs

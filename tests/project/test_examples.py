@@ -6,6 +6,7 @@ import runpy
 import sys
 
 import pytest
+from frameworks import needs
 
 from maml_edu import places
 
@@ -16,8 +17,12 @@ SHOWN = {
     "own_outer_loop.py": r"by_torch_optim .*at first (\S+), at the end (\S+)\nby_outer_step .*at first \1, ",
     "frozen_backbone.py": r"Sequential, saved and loaded: \d+ of 25 right",
     "lstm.py": r"(lean|plain|textbook) +runs(.|\n)*accuracy on 100 new tasks",
+    "keras_maml.py": r"mean query error on 600 new waves(.|\n)*MAML(.|\n)*pretrained",
+    "jax_maml.py": r"mean query error on 600 new waves(.|\n)*MAML(.|\n)*pretrained",
     "colour_images.py": r"classes=16(.|\n)*classes=8(.|\n)*accuracy on 100 new tasks",
 }
+NEEDS = {"keras_maml.py": "tensorflow", "jax_maml.py": "jax"}
+CASES = [pytest.param(n, marks=needs(NEEDS[n]) if n in NEEDS else ()) for n in SHOWN]
 
 
 def test_every_example_is_run_here_and_says_what_it_shows():
@@ -27,7 +32,7 @@ def test_every_example_is_run_here_and_says_what_it_shows():
         assert ast.get_docstring(ast.parse(script.read_text("utf-8"))), script.name
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about speed
 def test_an_example_runs_and_prints_what_it_shows(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, "--iterations", "2"])

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "console": set(),
     "runs": {"tasks", "pytorch", "atomic", "console"},
     "train": {"runs", "console"},
+    "recorded": set(),
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {
@@ -33,6 +34,7 @@ OTHERS = {
     "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm", "gymnasium"},
     "places": {"platformdirs"},
     "atomic": set(),
+    "recorded": set(),
 }
 NOT_EVEN_PLACES = {"places", "atomic", "reference", "build"}
 PARTS = sorted({path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")})
