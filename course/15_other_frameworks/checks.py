@@ -64,7 +64,7 @@ def what_it_computes(answer, rng):
                 for other, value in values.items()
                 if other != name
             }
-            expect(got[letter], right[letter], mistakes, what=f"the value of listing {letter}")
+            expect(got[letter], right[letter], mistakes, what=f"your value for listing {letter}")
 
 
 def _gradients(theta, a, c, b, d, alpha):
@@ -128,11 +128,16 @@ def persistent_or_nested(answer, rng):
             variables, events = _program(rng, BLOCKS[block])
             right = _asked(variables, events)
             mistakes = partial(_misread, variables, events)
-            expect(answer(variables, events), right, mistakes, detail=_as_code(events))
+            expect(answer(variables, events), right, mistakes, detail=_as_code(variables, events))
 
 
 def _misread(variables, events):
-    return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()}
+    right = _asked(variables, events)
+    nothing = {NONE: None}
+    in_words = "a gradient that is None is told by the word none, as text"
+    return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()} | {
+        in_words: [nothing.get(word, word) for word in right]
+    }
 
 
 # x, v: variables; k: a constant; in capitals: tapes. "y<x" computes y from x, "y<xk" from both; "g=A:y/x" asks
@@ -189,7 +194,7 @@ def _program(rng, block):
     return sorted(names[letter] for letter in "xv" if letter in names), events
 
 
-def _as_code(events):
+def _as_code(variables, events):
     """The program as a learner would write it."""
     lines, depth = [], 0
     for kind, *rest in events:
@@ -203,7 +208,7 @@ def _as_code(events):
         }[kind](*rest)
         lines.append("    " * max(depth, 0) + line)
         depth += kind == "open"
-    return "program:\n" + "\n".join(lines)
+    return f"program, with the variables {', '.join(variables)}:\n" + "\n".join(lines)
 
 
 class _Tape:

@@ -1,11 +1,10 @@
 # %% [markdown]
 # # 15 · Exercises: the same in other frameworks
 #
-# Six functions and one review to write; about 145 minutes, of which 15.2 and 15.6 take the most.
-# Replace `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if
-# not, which mistake it was. No framework is needed: you write in NumPy what TensorFlow, Keras, JAX and PyTorch do, and the
-# checks were compared with TensorFlow 2.21, Keras 3.15, JAX 0.10 and PyTorch 2.13. The lesson is
-# [here](../notebooks/15_other_frameworks.ipynb).
+# Six functions and one review to write; about 145 minutes, of which 15.2 and 15.6 take the most. Replace `raise NotImplementedError()`,
+# run the cell, then run the check below it: it says whether your answer is right, and if not, which mistake it was. No framework is
+# needed: you write in NumPy what TensorFlow, Keras, JAX and PyTorch do, and the checks were compared with TensorFlow 2.21, Keras 3.15,
+# JAX 0.10 and PyTorch 2.13. The lesson is [here](../notebooks/15_other_frameworks.ipynb).
 
 # %%
 import numpy as np
@@ -26,8 +25,8 @@ from maml_edu.checks import check
 # def query(t):   return b * (t - d) ** 2 / 2
 # ```
 #
-# In the JAX listings `theta` is a number. In PyTorch it is a tensor with `requires_grad=True`, in TensorFlow a `tf.Variable`. In Keras
-# it is the only weight of `model`, whose output is that weight. Before each listing it holds the θ that you are given.
+# In the JAX listings `theta` is a number. In PyTorch it is a tensor with `requires_grad=True`, in TensorFlow a `tf.Variable`. In Keras it
+# is the only weight of `model`, whose output is that weight. Before each listing it holds the θ that you are given.
 #
 # ```python
 # # A · JAX
@@ -127,8 +126,9 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# With $\varphi = \theta - \alpha\,s(\theta)$ and the loss $\varphi^2$: both ways open, $2\varphi\,(1 - \alpha s'(\theta))$; the slope a constant,
-# $2\varphi$; both ways closed, nothing. How "nothing" is written differs: JAX always returns an array like θ, TensorFlow returns None.
+# With $\varphi = \theta - \alpha\,s(\theta)$ and the loss $\varphi^2$: both ways open, $2\varphi\,(1 - \alpha s'(\theta))$; the slope a
+# constant, $2\varphi$; both ways closed, nothing. How "nothing" is written differs: JAX always returns an array like θ, TensorFlow
+# returns None.
 # </details>
 
 # %% [markdown]
@@ -136,8 +136,8 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 #
 # *difficulty 3/5 · 25 minutes · 4 points*
 #
-# `None` is the error message that TensorFlow does not print. It comes from one rule: a tape knows what it has recorded, and
-# nothing else. Write that rule as a program: it reads what was done, and says of each gradient whether it is a number.
+# `None` is the error message that TensorFlow does not print. It comes from one rule: a tape knows what it has recorded, and nothing else.
+# Write that rule as a program: it reads what was done, and says of each gradient whether it is a number.
 #
 # The program is a list of events, in the order in which they happen:
 #
@@ -152,14 +152,15 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 # Tapes and values are names. What is not computed is there from the start, and is a variable or a constant. The rules:
 #
 # 1. A tape **follows** every variable, by itself; a constant, from the moment when it is watched; and the results that it has recorded.
-# 2. While a tape is open it **records** every operation of which it follows at least one input. (Several tapes may be open, one within the
-#    other: each records for itself.)
+# 2. While a tape is open it **records** every operation of which it follows at least one input. (Several tapes may be open, one within
+#    the other: each records for itself.)
 # 3. `gradient` finds a number if recorded operations of that tape lead from the source to the target. If not, it gives None.
-# 4. A gradient that is a number is computed *from the target* by an operation like any other, and the tapes that are open then may
-#    record it. (What it needs besides, the results on the way, leads to the target anyway.)
+# 4. A gradient that is a number is computed *from the target* by an operation like any other, and the tapes that are open then may record
+#    it. (What it needs besides, the results on the way, leads to the target anyway.)
 # 5. A tape that is not persistent may be asked once. The second time is an error, whatever the first gave.
 #
-# A tape that is not persistent is asked only when its block has ended. Where a gradient is None or an error, its result is not used again.
+# A tape that is not persistent is asked only when its block has ended. Where a gradient is None or an error, its result is not used
+# again.
 
 
 # %% nbgrader={"grade": false, "grade_id": "persistent_or_nested", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -215,8 +216,9 @@ check("15.persistent_or_nested", persistent_or_nested, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Keep four things for each tape: whether it is open, whether it was asked, the set of names that it follows, and the list of its operations as pairs
-# (result, inputs). "compute" and a gradient that is a number need the same function: go through the tapes, and let those record that should.
+# Keep four things for each tape: whether it is open, whether it was asked, the set of names that it follows, and the list of its
+# operations as pairs (result, inputs). "compute" and a gradient that is a number need the same function: go through the tapes, and let
+# those record that should.
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
@@ -236,8 +238,8 @@ check("15.persistent_or_nested", persistent_or_nested, hidden=True)
 #
 # *difficulty 3/5 · 15 minutes · 3 points*
 #
-# `categorical_crossentropy(y_true, y_pred)` takes two arrays of one shape and does not notice if they are exchanged. No error is raised, and
-# something is learned. What? Compute the value, and the gradient that a tape finds, of
+# `categorical_crossentropy(y_true, y_pred)` takes two arrays of one shape and does not notice if they are exchanged. No error is raised,
+# and something is learned. What? Compute the value, and the gradient that a tape finds, of
 #
 # ```python
 # keras.losses.categorical_crossentropy(keras.ops.softmax(logits), targets)      # the article's order
@@ -254,7 +256,8 @@ check("15.persistent_or_nested", persistent_or_nested, hidden=True)
 
 # %% nbgrader={"grade": false, "grade_id": "swapped", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def swapped(logits, targets):
-    """(losses, gradient): the loss of each example, (examples,), and the gradient of their sum by the logits, (examples, classes).
+    """(losses, gradient): the loss of each example, (examples,), and the gradient of their sum
+    with respect to the logits, (examples, classes).
 
     logits (examples, classes): scores, before the softmax. targets (examples, classes): at least 0, and not all 0 in
     a row; most rows are one-hot, some are smoothed, some have several ones.
@@ -279,12 +282,12 @@ check("15.swapped", swapped, hidden=True)
 # <details><summary>Hint 1</summary>
 #
 # The logarithms belong to the targets now, and are constants. So the loss is *linear* in the probabilities p, with a cost for each class.
-# The gradient by the logits is that of a linear function through a softmax.
+# The gradient with respect to the logits is that of a linear function through a softmax.
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# The mean of some values $v_j$ under $p = \text{softmax}(z)$ is $m = \sum_j p_j v_j$, and
-# $\partial m / \partial z_i = p_i (v_i - m)$: what is worth more than the mean gets more probability.
+# The mean of some values $v_j$ under $p = \text{softmax}(z)$ is $m = \sum_j p_j v_j$, and $\partial m / \partial z_i = p_i (v_i - m)$:
+# what is worth more than the mean gets more probability.
 # </details>
 
 # %% [markdown]
@@ -293,14 +296,13 @@ check("15.swapped", swapped, hidden=True)
 # *difficulty 3/5 · 20 minutes · 4 points*
 #
 # JAX takes parameters as they come: arrays in dicts, lists and tuples, one inside the other. It calls this a **pytree**, and arrays and
-# numbers its leaves.
-# Write one step of gradient descent for such a tree, $\theta - \alpha \nabla$ for each leaf.
+# numbers its leaves. Write one step of gradient descent for such a tree, $\theta - \alpha \nabla$ for each leaf.
 #
 # - `params` is made of dicts (from text to trees), lists, tuples, and leaves: arrays and numbers.
-# - `grads` is a tree like it. Names in a dict may stand in another order. Where there is **None**, be it for a leaf or for a whole part, no
-#   gradient has come back: that leaf or part stays as it is.
-# - `rates` is a tree like `params` too, or it ends sooner: a number in the place of a part is the rate of all leaves in it. (JAX calls such
-# a tree a prefix.)
+# - `grads` is a tree like it. Names in a dict may stand in another order. Where there is **None**, be it for a leaf or for a whole part,
+#   no gradient has come back: that leaf or part stays as it is.
+# - `rates` is a tree like `params` too, or it ends sooner: a number in the place of a part is the rate of all leaves in it. (JAX calls
+#   such a tree a prefix.)
 #
 # Return a new tree of the same structure: dicts stay dicts, lists lists, and tuples tuples. Change nothing in place.
 
@@ -352,21 +354,20 @@ check("15.pytree_step", pytree_step, hidden=True)
 #
 # *difficulty 3/5 · 20 minutes · 4 points*
 #
-# `jax.vmap(f, in_axes=axes)(*args)` is how MAML gets all tasks at once: along `axes` it takes the function apart into one call for each
-# task. In the inner
-# loop the tasks differ and θ is shared, after it φ has a task axis as well. Write what it returns, with an ordinary loop.
+# `jax.vmap(f, in_axes=axes)(*args)` is how MAML gets all tasks at once: it stands for one call for each task. The tasks come along an
+# axis; θ, at first, is shared; and after an inner step φ has an axis of tasks as well. Write what it returns, with an ordinary loop.
 #
 # `axes` has an entry for each argument:
 #
 # - a number: the argument is mapped along that axis. Call number $i$ gets its $i$-th slice along it. Negative numbers count from the end,
-# as in NumPy.
-#   If the argument is a dict of arrays, the number holds for each of them.
+#   as in NumPy. If the argument is a dict of arrays, the number holds for each of them.
 # - **None**: every call gets the whole argument.
 # - a dict, for an argument that is a dict: a number or None for each name.
 #
-# The results, arrays or numbers, are stacked along a new first axis. At least one array is mapped, and all mapped axes are of the same length.
+# The results, arrays or numbers, are stacked along a new first axis. At least one array is mapped, and all mapped axes are of the same
+# length.
 #
-# In the check *every* axis has that length. So a wrong axis raises no error here, as it may not in your own work.
+# In the check *every* axis has that length, so a wrong axis raises no error. In your own work, too, it may raise none.
 
 
 # %% nbgrader={"grade": false, "grade_id": "in_axes", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -421,9 +422,8 @@ check("15.in_axes", in_axes, hidden=True)
 # *difficulty 4/5 · 30 minutes · 5 points*
 #
 # This is what the article's class wanted to be. Its network is a softmax of $xW + b$, and for that the whole of MAML can be written by
-# hand, the second
-# order included: no tape, no state, no framework. The loss is the mean cross-entropy over the examples. Each task takes one inner step on
-# its support set,
+# hand, the second order included: no tape, no state, no framework. The loss is the mean cross-entropy over the examples. Each task takes
+# one inner step on its support set,
 #
 # $$\varphi = \theta - \alpha \nabla L_{\text{support}}(\theta), \qquad
 # \nabla_\theta L_{\text{query}}(\varphi) = u - \alpha H u, \qquad u = \nabla L_{\text{query}}(\varphi),$$
@@ -433,7 +433,8 @@ check("15.in_axes", in_axes, hidden=True)
 
 # %% nbgrader={"grade": false, "grade_id": "stateless_maml", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def stateless_maml(params, support_x, support_y, query_x, query_y, alpha):
-    """(meta_loss, gradient): the query loss after one inner step, mean over the tasks, and its full gradient by θ.
+    """(meta_loss, gradient): the query loss after one inner step, mean over the tasks, and its full gradient
+    with respect to θ.
 
     params: {"w": (features, classes), "b": (classes,)}; the gradient is a dict like it. support_x (tasks, shots, features);
     query_x (tasks, queries, features). support_y, query_y: one-hot, with an axis of classes in the last place. alpha: α.
@@ -445,7 +446,7 @@ def stateless_maml(params, support_x, support_y, query_x, query_y, alpha):
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
-    def pulled_back(x, error):  # error (examples, classes): derivative by the scores
+    def pulled_back(x, error):  # error (examples, classes): derivative with respect to the scores
         return {"w": x.T @ error / len(x), "b": error.sum(axis=0) / len(x)}
 
     losses, total = [], {name: np.zeros_like(value) for name, value in params.items()}
@@ -473,27 +474,26 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $Hu$ is the derivative of the gradient along $u$. The gradient of the mean cross-entropy by the scores is $(p - y)/n$, where y does not
-# change. So move θ a little along $u$: how do the scores
-# change, how p, and how the gradient, which is $x^\top (p-y)/n$ for $W$?
+# $Hu$ is the derivative of the gradient along $u$. The gradient of the mean cross-entropy with respect to the scores is $(p - y)/n$,
+# where y does not change. So move θ a little along $u$: how do the scores change, how p, and how the gradient, which is $x^\top (p-y)/n$
+# for $W$?
 # </details>
 # <details><summary>Hint 2</summary>
 #
 # The scores change by $dz = x\,u_W + u_b$. The probabilities change by $dp = p\,(dz - \sum_j p_j\,dz_j)$ (the sum for each example). And
-# $Hu$ is what the gradient is, with $dp$ in the
-# place of $p - y$.
+# $Hu$ is what the gradient is, with $dp$ in the place of $p - y$.
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
-# Least squares, $\tfrac{1}{2n}\lVert xw - y\rVert^2$: the gradient is $x^\top (xw - y)/n$. Along $u$ the outputs change by $xu$, so
-# `hu = x.T @ (x @ u) / n`.
+# Least squares, $\tfrac{1}{2n}\lVert xw - y\rVert^2$: the gradient is $x^\top (xw - y)/n$. Along $u$ the outputs change by $xu$, so `hu =
+# x.T @ (x @ u) / n`.
 # </details>
 
 # %% [markdown]
 # ## 15.7 In your own words
 #
-# *Written question, read by a person · difficulty 3/5 · 20 minutes · 4 points.* The author of the article asks you for a review of this class (the
-# lesson's, with the article's faults). They mean it to be MAML.
+# *Written question, read by a person · difficulty 3/5 · 20 minutes · 4 points.* The author of the article asks you for a review of this
+# class (the lesson's, with the article's faults). They mean it to be MAML.
 #
 # ```
 #  1  class MAML(tf.keras.Model):
@@ -515,41 +515,37 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # 17          return [variable - 0.01 * slope for variable, slope in pairs]
 # ```
 #
-# Write it so that they want to read on: say first what is right. Then go through the lines: what stops the program, what makes it compute something
-# else, and what is missing before it is MAML. For each, give the line and how to mend it. End with a test by which the author can see for themselves
-# that the second order is there.
+# Write it so that they want to read on: say first what is right. Then go through the lines: what stops the program, what makes it compute
+# something else, and what is missing before it is MAML. For each, give the line and how to mend it. End with a test by which the author
+# can see for themselves that the second order is there.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_15", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
-# **Model answer.** Thank you for a class that one can read in a minute. Its plan is right: a Keras model, a gradient from a tape, and above
-# all an `update` (lines 15–17) that
-# returns new values and assigns nothing. That is what MAML needs: a derivative can go through `variable - 0.01 * slope`, and could not go
-# through `assign`.
+# **Model answer.** Thank you for a class that one can read in a minute. Its plan is right: a Keras model, a gradient from a tape, and
+# above all an `update` (lines 15–17) that returns new values and assigns nothing. That is what MAML needs: a derivative can go through
+# `variable - 0.01 * slope`, and could not go through `assign`.
 #
-# *What stops it.* Line 7 asks for `states`, line 12 does not give it, and nothing uses it: the first call raises a TypeError. Remove the argument.
+# *What stops it.* Line 7 asks for `states`, line 12 does not give it, and nothing uses it: the first call raises a TypeError. Remove the
+# argument.
 #
-# *What computes something else.* Line 12: Keras wants `(y_true, y_pred)`, so write `categorical_crossentropy(targets, self(inputs))`. With
-# exchanged arguments the
-# logarithm is taken of the targets: no error, and another loss. The same line returns a loss for each example, and the tape on line 13
-# takes the gradient of their sum.
-# So the step grows with the number of examples: use `tf.reduce_mean`. The rate 0.01 on line 17 belongs in the arguments.
+# *What computes something else.* Line 12: Keras wants `(y_true, y_pred)`, so write `categorical_crossentropy(targets, self(inputs))`.
+# With exchanged arguments the logarithm is taken of the targets: no error, and another loss. The same line returns a loss for each
+# example, and the tape on line 13 takes the gradient of their sum. So the step grows with the number of examples: use `tf.reduce_mean`.
+# The rate 0.01 on line 17 belongs in the arguments.
 #
 # *What is missing.* (1) Nobody evaluates the network with the values that line 17 returns; the model keeps θ. In Keras 3,
-# `stateless_call(new, [], x)` does that (the
-# list is for variables that are not trained, of which this model has none).
-# (2) A loss on **query** examples at these values: `compute_gradients` knows one set only. (3) An outer tape that is opened *before* line
-# 11's and asked for the gradient of the query
-# loss by θ, with lines 11–17 inside it. If line 13 ran before it opened, the slope would be a constant, and the result first-order. (4)
-# Many tasks, and the mean of
-# their query losses. (5) An outer optimiser that changes θ with that gradient, and tests on new tasks.
+# `stateless_call(new, [], x)` does that (the list is for variables that are not trained, of which this model has none), and returns the
+# outputs together with that list. (2) A loss on **query** examples at these values: `compute_gradients` knows one set only. (3) An outer
+# tape that is opened *before* line 11's and asked for the gradient of the query loss with respect to θ, with lines 11–17 inside it. If
+# line 13 ran before it opened, the slope would be a constant, and the result first-order. (4) Many tasks, and the mean of their query
+# losses. (5) An outer optimiser that changes θ with that gradient, and tests on new tasks.
 #
-# *A test.* In float64 and with one task, move θ by a small ε along a random direction, both ways, and take the query loss *after the inner
-# step* both times. The difference over 2ε should be the gradient's
-# component along the direction. The first-order gradient fails that test. (The rate should not be tiny, or both agree.)
+# *A test.* In float64 and with one task, move θ by a small ε along a random direction, both ways, and take the query loss *after the
+# inner step* both times. The difference over 2ε should be the gradient's component along the direction. The first-order gradient fails
+# that test. (The rate should not be tiny, or both agree.)
 #
 # **Rubric.** 1 point: says what is right, and what is right about `update` (new values, differentiable), in a tone that one would like to
-# receive. 1 point: the lines
-# that are wrong, each with a mend: `states` (7, 12), exchanged arguments (12), sum for mean (12–13; or the fixed rate, 17). Half a point
-# for two of the three. 1 point: what is missing: evaluation at
-# the new values, a query set, an outer tape around the inner one, several tasks. Half a point for two or three of the four. 1 point: a test
-# that tells second from first order (finite differences of
-# the loss after adaptation; an independent implementation; a hand-computed case), with what it shows. "The loss falls" does not.
+# receive. 1 point: the lines that are wrong, each with a mend: `states` (7, 12), exchanged arguments (12), sum for mean (12–13; or the
+# fixed rate, 17). Half a point for two of the three. 1 point: what is missing: evaluation at the new values, a query set, an outer tape
+# around the inner one, several tasks. Half a point for two or three of the four. 1 point: a test that tells second from first order
+# (finite differences of the loss after adaptation; an independent implementation; a hand-computed case), with what it shows. "The loss
+# falls" does not.

@@ -303,6 +303,11 @@ def one_operation(variables, events):
     return _tapes(variables, events, found=direct)
 
 
+@wrong_answer("15.persistent_or_nested", says="is told by the word none, as text")
+def none_itself(variables, events):
+    return _tapes(variables, events, none=None)
+
+
 @wrong_answer(
     "15.persistent_or_nested", says="a tape is taken to know what was computed before it opened"
 )

@@ -316,9 +316,8 @@ def agrees(got, value, rtol):
     if isinstance(value, (list, tuple)):
         same = isinstance(got, (list, tuple)) and len(got) == len(value)
         return same and all(agrees(g, v, rtol) for g, v in zip(got, value, strict=True))
-    if isinstance(got, (dict, list, tuple, type(None))) or isinstance(
-        value, (str, bool, type(None))
-    ):
+    exact = isinstance(value, (str, bool, type(None)))
+    if exact or isinstance(got, (dict, list, tuple, type(None))):
         return type(got) is type(value) and got == value
     got, value = np.asarray(got), np.asarray(value)
     if got.shape != value.shape or (value.dtype.kind in "biu") != (got.dtype.kind in "biu"):
