@@ -754,8 +754,8 @@ for name, (value, slopes) in rows.items():
 # | default type of a new network | float32 | float32 | float32, and of nearly everything else |
 #
 # Why not one of them for the whole course? PyTorch is what most people meet. JAX is the shortest, because MAML *is* a function of a
-# function. Its price is paid at the first call: on two busy cores that took 24 seconds for the step above, and each later call about a
-# millisecond; eager TensorFlow took 0.6 seconds for each call. (Measured once, so time your own. Chapter 09 measures how fast PyTorch can be.)
+# function. Its price is paid at the first call, which compiles the step: you wait for seconds, where every later call is over before you
+# notice. ([Chapter 09](09_fast_maml.ipynb) measures how fast PyTorch can be.)
 #
 # ## Traps of TensorFlow
 #
