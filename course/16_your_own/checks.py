@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from maml_edu.checks.comparing import difference
-from maml_edu.checks.exercise import array_of, draw, exercise, expect
+from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expect
 
 
 def _apart(right, wrong):
@@ -578,8 +578,19 @@ def _wrong_waves(support_x, support_y, query_x, query_y, frequency):
 def mask(answer, rng):
     """Who may see whom"""
     for task, is_query in draw(rng, tokens=_tokens):
-        expect(
-            answer(task, is_query), _visible(task, is_query), partial(_wrong_masks, task, is_query)
+        got, right = answer(task, is_query), _visible(task, is_query)
+        _judge_added(got, right)
+        expect(got, right, partial(_wrong_masks, task, is_query))
+
+
+def _judge_added(got, right):
+    """A mask of the other kind: 0 where a token may look, −∞ where it may not."""
+    array = array_of(got)
+    if array is None or array.shape != right.shape or array.dtype.kind != "f":
+        return
+    if np.array_equal(array == 0, right) and (array[~right] < -1e3).all():
+        raise WrongAnswer(
+            "this is what is added to the scores (0 and −∞): True and False are asked for"
         )
 
 
@@ -603,11 +614,10 @@ def _wrong_masks(task, is_query):
     right, itself = _visible(task, is_query), np.eye(len(task), dtype=bool)
     same, pairs = task[:, None] == task[None], ~is_query
     earlier = np.tri(len(task), dtype=bool)
-    floats = np.where(right, 0.0, -np.inf)
     return {
         "queries see each other: the answer to one would depend on which others are asked (transduction)": same
         & (pairs[None] | (is_query[:, None] & is_query[None])),
-        "a query does not see itself: then its own x is lost": same & pairs[None],
+        "a query does not see itself: here it does": same & pairs[None],
         "pairs see the queries: the support set would be read differently for other questions": same
         & (itself | pairs[None] | pairs[:, None]),
         "everything of a task is visible, the queries to each other and to the pairs as well": same,
@@ -624,11 +634,7 @@ def _wrong_masks(task, is_query):
         "no token sees itself": right & ~itself,
         "True and False are exchanged: True means that it may be seen": ~right,
         "pairs see nothing: only the rows of the queries are filled": right & is_query[:, None],
-        "this is what is added to the scores (0 and −∞): True and False are asked for": floats,
         "these are 1 and 0: True and False are asked for (an array of bool)": right.astype(int),
-        "these are 1.0 and 0.0: True and False are asked for (an array of bool)": (
-            right.astype(float)
-        ),
     }
 
 
