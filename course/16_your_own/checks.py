@@ -579,16 +579,18 @@ def mask(answer, rng):
     """Who may see whom"""
     for task, is_query in draw(rng, tokens=_tokens):
         got, right = answer(task, is_query), _visible(task, is_query)
-        _judge_added(got, right)
+        _judge_kind(got, right)
         expect(got, right, partial(_wrong_masks, task, is_query))
 
 
-def _judge_added(got, right):
-    """A mask of the other kind: 0 where a token may look, −∞ where it may not."""
+def _judge_kind(got, right):
+    """A mask of another kind: 1 and 0, or 0 where a token may look and −∞ where it may not."""
     array = array_of(got)
-    if array is None or array.shape != right.shape or array.dtype.kind != "f":
+    if array is None or array.shape != right.shape or array.dtype.kind == "b":
         return
-    if np.array_equal(array == 0, right) and (array[~right] < -1e3).all():
+    if np.array_equal(array, right):
+        raise WrongAnswer("these are 1 and 0: True and False are asked for (an array of bool)")
+    if np.array_equal(array == 0, right) and (array.astype(float)[~right] < -1e3).all():
         raise WrongAnswer(
             "this is what is added to the scores (0 and −∞): True and False are asked for"
         )
@@ -634,7 +636,6 @@ def _wrong_masks(task, is_query):
         "no token sees itself": right & ~itself,
         "True and False are exchanged: True means that it may be seen": ~right,
         "pairs see nothing: only the rows of the queries are filled": right & is_query[:, None],
-        "these are 1 and 0: True and False are asked for (an array of bool)": right.astype(int),
     }
 
 
