@@ -5,7 +5,8 @@ Start with `check_family`; `compare` trains and tests, `write_report` makes the 
 """
 
 from .comparison import Comparison, compare
-from .family import Check, FamilyReport, check_family
+from .answers import Check
+from .family import FamilyReport, check_family
 from .page import write_report
 
 __all__ = ["Check", "Comparison", "FamilyReport", "check_family", "compare", "write_report"]
