@@ -36,7 +36,7 @@ class Comparison:
     family, description, kind, metric: as in a FamilyReport. rows: {name of a method: `Row`}, MAML first.
     settings: what all was done with, in plain values. notes: what has to be known, a line each.
     failure: the test task on which MAML does worst: its number, the four arrays, and {method: predictions, score}.
-    `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: a method against MAML by task.
+    `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: MAML against a method.
     """
 
     family: str
@@ -318,7 +318,8 @@ def _model_for(model, family, kind: Kind):
         inputs, shape = int(np.prod(row[0].shape[1:])), row[1].shape[1:]
         if len(shape) > 1 or not row[0].shape[1:]:
             raise ValueError(
-                f"for x {row[0].shape} and y {row[1].shape} of one task there is no network by default: give model=."
+                f"for x {row[0].shape} and y {row[1].shape} of one task there is no network by default: give "
+                "model=."
             )
         outputs = kind.ways or shape[0]
         network = lambda: mt.MLP(inputs, 40, 40, outputs)
@@ -327,7 +328,8 @@ def _model_for(model, family, kind: Kind):
         return lambda: nn.Sequential(nn.Flatten(), *network())
     if isinstance(model, nn.Module) or not callable(model):
         raise ValueError(
-            "model must be a function that makes a new network each time, such as lambda: mt.MLP(1, 40, 40, 1): every "
+            "model must be a function that makes a new network each time, such as lambda: mt.MLP(1, 40, 40, 1): "
+            "every "
             "seed and every method starts from one of its own."
         )
     return model
