@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch.arguments import is_count
-from maml_edu.pytorch.intervals import Evaluation
 
 from . import tables
 from .content import Kind, draw_tasks, kind_of
@@ -157,8 +156,8 @@ def compare(
     quick: True for a trial: one seed, a fifth of the iterations; the result says so.
 
     Methods: MAML; the pretrained network (of classes: with the body of a prototypical network) with its own α and
-    number of steps; a ridge head on its features; the same network from scratch; a plain learner on the support set;
-    the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
+    number of steps; a ridge head on its features; the same network from scratch; a plain learner on the
+    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
     errors, or accuracies.
 
     Raises ValueError for families without examples (of policies), for tasks that do not fit together, for models
@@ -178,8 +177,8 @@ def compare(
     with tqdm(total=pieces, disable=None if progress else True, desc="compare") as bar:
         bench = Bench(
             family, Fixed(validation or family, [VALIDATION_SEED], validation_episodes),
-            Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations, meta_batch,
-            inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
+            Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations,
+            meta_batch, inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
         )  # fmt: skip
         _try_model(bench)
         rows = _all_rows(bench, oracle_of(family, oracle))
@@ -356,6 +355,3 @@ def _try_model(bench: Bench):
         )
     if ways:
         body_of(model)  # pretraining needs it
-
-
-__all__ = ["Comparison", "Evaluation", "compare"]

@@ -1,4 +1,4 @@
-"""How hard a family is: what is known without this task, and what by whoever knows the law. Start with `measure`."""
+"""How hard a family is: what is known without this task, and by whoever knows the law. Start with `measure`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each method of a comparison is trained and tuned: start with `Bench`. `maml_edu.pytorch` does the learning."""
+"""How each method of a comparison is trained and tuned: start with `Bench`. `maml_edu.pytorch` does the work."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ class Bench:
 class Row:
     """One method on the test tasks.
 
-    values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps that was chosen
-    on validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: of each seed.
+    values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps, chosen on
+    validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: one a seed.
     """
 
     name: str
@@ -174,7 +174,7 @@ class Row:
 
     @property
     def scores(self) -> Evaluation:
-        """The score of each task at the chosen step, the median over seeds: (tasks, 1). NaN counts as the largest."""
+        """The score of each task at the chosen step, the median over seeds: (tasks, 1). NaN counts as largest."""
         ranked = np.sort(self.values[:, :, self.step], axis=0)
         middle = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
         return Evaluation(self.metric, middle[:, None], self.source)

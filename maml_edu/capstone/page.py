@@ -68,7 +68,7 @@ def write_report(
 ) -> tuple[Path, Path]:
     """One page, as HTML and as Markdown; returns the two paths, `path` with .html and .md.
 
-    comparison: of `compare`. family_report: of `check_family`; without it the page says that the checks are missing.
+    comparison: of `compare`. family_report: of `check_family`; without it the page says that checks are missing.
     author; question, expected, found, doubt: the author's own words; an empty one is marked as still to be written.
     overwrite: True replaces an earlier report; a file that is none stays in any case.
 

@@ -20,7 +20,8 @@ def curves_scene(comparison: Comparison) -> Scene:
     log = not comparison.rises
     limits = _limits(curves, log)
     steps = np.arange(len(curves["MAML"]))
-    drawn = {name: np.where(curve > 0, curve, np.nan) if log else curve for name, curve in curves.items()}  # fmt: skip
+    visible = lambda curve: np.where(curve > 0, curve, np.nan) if log else curve
+    drawn = {name: visible(curve) for name, curve in curves.items()}
     shown = {name: curve for name, curve in drawn.items() if np.isfinite(curve).any()}
     left_out = [f"{name} is at 0" for name in curves if name not in shown]
     step = comparison.rows["MAML"].step
@@ -30,8 +31,8 @@ def curves_scene(comparison: Comparison) -> Scene:
     )
     return Scene(
         title=f"MAML after {step} steps: {comparison.metric} {number(curves['MAML'][step])}",
-        alt=f"The {middle} {comparison.metric} of each method against the number of inner steps. At the chosen step: "
-        f"{words}.",
+        alt=f"The {middle} {comparison.metric} of each method against the number of inner steps. At the chosen "
+        f"step: {words}.",
         xlabel="inner steps" + (f" ({', '.join(left_out)})" if left_out else ""),
         ylabel=f"{comparison.metric}, {middle} over test tasks",
         xlim=(-0.3, len(steps) - 0.7),
@@ -80,8 +81,8 @@ def _line_scene(comparison, failure):
     order = np.argsort(x)
     return Scene(
         title=_title(comparison, failure),
-        alt=f"{len(known_x)} support points and {len(x)} queries of one task, with what MAML and the pretrained network "
-        "say at the queries.",
+        alt=f"{len(known_x)} support points and {len(x)} queries of one task, with what MAML and the pretrained "
+        "network say at the queries.",
         xlabel="x",
         ylabel="y",
         xlim=_around(x, known_x),
@@ -99,8 +100,8 @@ def _values_scene(comparison, failure):
     ends = _around(y)
     return Scene(
         title=_title(comparison, failure),
-        alt=f"What MAML and the pretrained network say of {len(y)} numbers of one task, against what is right; on the "
-        "diagonal both agree.",
+        alt=f"What MAML and the pretrained network say of {len(y)} numbers of one task, against what is right; on "
+        "the diagonal both agree.",
         xlabel="right y",
         ylabel="predicted y",
         xlim=ends,
@@ -121,13 +122,16 @@ def _classes_scene(comparison, failure):
     }
     return Scene(
         title=_title(comparison, failure),
-        alt=f"The share of right answers for each of {len(classes)} classes of one task, of MAML and of the pretrained "
-        "network.",
+        alt=f"The share of right answers for each of {len(classes)} classes of one task, of MAML and of the "
+        "pretrained network.",
         xlabel="class",
         ylabel="share of right answers",
         xlim=(classes[0] - 0.5, classes[-1] + 0.5),
         ylim=(-0.05, 1.05),
-        points=[Points(classes + (0.08 if name == "MAML" else -0.08), s, LOOKS[name], name) for name, s in shares.items()],
+        points=[
+            Points(classes + (0.08 if name == "MAML" else -0.08), share, LOOKS[name], name)
+            for name, share in shares.items()
+        ],
         legend="below",
     )  # fmt: skip
 

@@ -133,14 +133,16 @@ def test_joint_training_is_what_fine_tuning_does():
     batch = Sinusoids(shots=3, queries=3).sample(np.random.default_rng(0), tasks=4)
     joined = Joined(Sinusoids(shots=3, queries=3)).sample(np.random.default_rng(0), tasks=4)
     one = mt.FineTuning(model, F.mse_loss, 0.01, 1).meta_gradient(batch)
-    other = mt.MAML(model, F.mse_loss, 0.01, 0).meta_gradient(joined)
+    other = mt.MAML(model, F.mse_loss, 0.01, 0, engine="textbook").meta_gradient(joined)
     assert float(one[0]) == pytest.approx(float(other[0]), rel=1e-12)
     for name, slope in one[1].items():
         torch.testing.assert_close(slope, other[1][name], rtol=1e-10, atol=1e-12)
 
 
 def test_runaways_and_numbers_that_are_none_count_as_the_worst():
-    values = np.array([[[1.0, np.nan], [2.0, 0.5]], [[1.0, 50.0], [2.0, 0.25]], [[1.0, 2.0], [2.0, 0.125]]])  # fmt: skip
+    values = np.array(
+        [[[1.0, np.nan], [2.0, 0.5]], [[1.0, 50.0], [2.0, 0.25]], [[1.0, 2.0], [2.0, 0.125]]]
+    )
     row = Row("MAML", "mse", values, 1, "")
     np.testing.assert_array_equal(row.scores.values[:, 0], [50.0, 0.25])
     assert row.runaways == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
@@ -213,18 +215,23 @@ class Tags(html.parser.HTMLParser):
 
 def test_a_page_says_it_all_in_both_forms(slopes, tmp_path):
     report = check_family(Slopes(), tasks=20)
-    words = {"question": "Does <script>alert(1)</script> | MAML help?", "found": "1. Yes.\n\nAnd no."}
+    words = {
+        "question": "Does <script>alert(1)</script> | MAML help?",
+        "found": "1. Yes.\n\nAnd no.",
+    }
     page, text = write_report(slopes, tmp_path / "mine", author="A & B", family_report=report, **words)  # fmt: skip
     assert (page.name, text.name) == ("mine.html", "mine.md")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "mine.md"]
     as_html, as_markdown = page.read_text("utf-8"), text.read_text("utf-8")
     tags = Tags(as_html)
     assert not tags.open and tags.seen.count("img") == 2 and "script" not in tags.seen
-    assert "src=\"http" not in as_html and "A &amp; B" in as_html
+    assert 'src="http' not in as_html and "A &amp; B" in as_html
     for name in (*slopes.rows, *(check.name for check in report.checks), "PyTorch", "seeds"):
         assert name in as_html.replace("&#x27;", "'")
     assert as_html.count("to be written by the author") == 2  # expected, doubt
-    assert "<script" not in as_markdown and "&lt;script" in as_markdown and "\\| MAML" in as_markdown
+    assert (
+        "<script" not in as_markdown and "&lt;script" in as_markdown and "\\| MAML" in as_markdown
+    )
     assert "1\\. Yes" in as_markdown and as_markdown.count("data:image/png") == 2
 
 

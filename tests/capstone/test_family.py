@@ -77,9 +77,8 @@ class Padded(Slopes):
 
     def sample(self, rng, tasks=25):
         batch = super().sample(rng, tasks=tasks)
-        return TaskBatch.padded(
-            [(a[: n + 1], b[: n + 1], c, d) for n, (a, b, c, d) in zip(rng.integers(1, 3, tasks), batch, strict=True)]
-        )  # fmt: skip
+        pairs = zip(rng.integers(2, 4, tasks), batch, strict=True)
+        return TaskBatch.padded([(a[:n], b[:n], c, d) for n, (a, b, c, d) in pairs])
 
 
 class Tensors(Slopes):
