@@ -311,7 +311,7 @@ def _wrong_stuck(first, other):
 # ------------------------------------------------------------------ 16.2
 
 
-@exercise("16.attention_step", points=4, minutes=20, difficulty=3)
+@exercise("16.attention_step", points=3, minutes=15, difficulty=2)
 def attention_step(answer, rng):
     """Attention that is gradient descent"""
     inputs = {"shots": (5, 8), "more": (2, 4), "width": (2, 4), "alpha": (0.05, 0.15)}

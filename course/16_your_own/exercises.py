@@ -90,9 +90,10 @@ check("16.family_check", family_check, hidden=True)
 # %% [markdown]
 # ## 16.2 Attention that is gradient descent
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 2/5 · 15 minutes · 3 points*
 #
-# The lesson shows it for one layer; here are several. The task is linear regression without an intercept: $N$ support examples $(x_i, y_i)$ and the loss
+# In the lesson the layers are made of matrices that act on whole tokens. Write the same without them, so that one sees what moves. The
+# task is linear regression without an intercept: $N$ support examples $(x_i, y_i)$ and the loss
 #
 # $$L(w) = \frac1N \sum_{i=1}^{N} (x_i \cdot w - y_i)^2.$$
 #
@@ -121,7 +122,7 @@ def attention_step(support_x, support_y, query_x, alpha, layers):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_attention_step", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "check_attention_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("16.attention_step", attention_step)
 ### BEGIN HIDDEN TESTS
 check("16.attention_step", attention_step, hidden=True)
@@ -135,8 +136,8 @@ check("16.attention_step", attention_step, hidden=True)
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# With the loss $\tfrac12\sum_i (w_i - y_i)^2$, where there is no x at all, the residuals are $r = y - w$, and a step is $w \leftarrow w + \alpha r$. In terms
-# of residuals alone:
+# With the loss $\tfrac12\sum_i (w_i - y_i)^2$, where there is no x at all, the residuals are $r = y - w$, and a step is
+# $w \leftarrow w + \alpha r$. In terms of residuals alone:
 #
 # ```python
 # fitted, r = 0 * y, y
@@ -151,8 +152,8 @@ check("16.attention_step", attention_step, hidden=True)
 # *difficulty 3/5 · 20 minutes · 4 points*
 #
 # An oracle knows the law of a family, and nothing else that a learner does not know. Here the law is
-# $y = a\sin(\omega x) + b\cos(\omega x) + \text{noise}$. The frequency ω is known and the same for all tasks; each task has its own $a$ and $b$. For each
-# task, find them by least squares from the support set, predict the queries, and return the mean squared error of each task as well.
+# $y = a\sin(\omega x) + b\cos(\omega x) + \text{noise}$. The frequency ω is known and the same for all tasks; each task has its
+# own $a$ and $b$. For each task, find them by least squares from the support set, predict the queries, and return the mean squared error of each task as well.
 #
 # Points that all lie half periods apart do not tell $a$ and $b$: many pairs then fit equally well. Take the one with the
 # smallest $a^2 + b^2$. (`np.linalg.lstsq` and `np.linalg.pinv` do so; give them `rcond=1e-6`, for rounding hides that the points lie *exactly* half a
@@ -209,7 +210,8 @@ check("16.oracle", oracle, hidden=True)
 # - A query sees all pairs of its task, and itself. It sees no other query: the answer to one question must not depend on what else is asked.
 # - Nobody sees another task.
 #
-# (In the lesson's transformer a query does not see even itself. It keeps its own numbers all the same, because what attention finds is *added* to them.)
+# (In the lesson's transformer a query does not see even itself. It keeps its own numbers all the same, because what attention finds is
+# *added* to them.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "mask", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -330,8 +332,8 @@ check("16.difficulty", difficulty, hidden=True)
 # | `"level"` | "On test, the two are level." | the *whole* interval lies between −m and m, where m is a tenth of the rival's mean loss on test |
 # | `"chosen"` | "We would have chosen ours." | on *validation*, our mean over all seeds and tasks is lower |
 #
-# The **difference** on a task is the rival's loss minus ours, each averaged over the seeds first. Its **interval** is mean ± 1.96 standard errors over the
-# tasks: standard deviation of a sample (ddof=1) divided by the root of the number of *tasks*.
+# The **difference** on a task is the rival's loss minus ours, each averaged over the seeds first. Its **interval** is
+# mean ± 1.96 standard errors over the tasks: standard deviation of a sample (ddof=1) divided by the root of the number of *tasks*.
 
 
 # %% nbgrader={"grade": false, "grade_id": "claims", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -532,9 +534,10 @@ elif results:
 # to 2.1. MAML says 1.1 there. The oracle fits all five and is off by more, 0.92, and kernel ridge by 5.0. So the fault is not MAML's:
 # it is in the readings. Better spread readings would help every method.
 #
-# *Doubt.* MAML took the largest α (0.03) and the most steps (10) that it was offered, while the pretrained network could choose α up to 0.3; a wider
-# grid might separate the two. That oracle is least squares, and as sensor 25 shows it is no lower bound. One
-# architecture, and a law that I made up: real sensors may have another.
+# *Doubt.* MAML took the largest α (0.03) and the most steps (10) that it was offered, while the pretrained network could choose α up to
+# 0.3; a wider grid might separate the two. In the trial, with a fifth of the iterations and one seed, not even kernel ridge could be
+# told from MAML. The oracle is least squares, and as sensor 25 shows it is no lower bound. One architecture, and
+# a law that I made up: real sensors may have another.
 #
 # **Rubric**, 12 points, two for each part; one if it is there but incomplete. 1. *Family:* no check fails, or the failure is explained; the report
 # says what a new task brings, and that this is held out. 2. *Settings:* chosen on validation tasks, test tasks used once. 3. *Rivals:*
