@@ -153,7 +153,8 @@ check("16.attention_step", attention_step, hidden=True)
 #
 # An oracle knows the law of a family, and nothing else that a learner does not know. Here the law is
 # $y = a\sin(\omega x) + b\cos(\omega x) + \text{noise}$. The frequency ω is known and the same for all tasks; each task has its
-# own $a$ and $b$. For each task, find them by least squares from the support set, predict the queries, and return the mean squared error of each task as well.
+# own $a$ and $b$. For each task, find them by least squares from the support set, predict the queries, and return the mean squared
+# error of each task as well.
 #
 # Points that all lie half periods apart do not tell $a$ and $b$: many pairs then fit equally well. Take the one with the
 # smallest $a^2 + b^2$. (`np.linalg.lstsq` and `np.linalg.pinv` do so; give them `rcond=1e-6`, for rounding hides that the points lie *exactly* half a
