@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "runs": {"tasks", "pytorch", "atomic", "console"},
     "train": {"runs", "console"},
     "recorded": set(),
+    "capstone": {"tasks", "pytorch", "figures", "atomic"},
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {
