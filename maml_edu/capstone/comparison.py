@@ -157,8 +157,8 @@ def compare(
 
     Methods: MAML; the pretrained network (of classes: with the body of a prototypical network) with its own α and
     number of steps; a ridge head on its features; the same network from scratch; a plain learner on the
-    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
-    errors, or accuracies.
+    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores
+    are mean squared errors, or accuracies.
 
     Raises ValueError for families without examples (of policies), for tasks that do not fit together, for models
     that do not fit, and for arguments that make no sense.

@@ -67,7 +67,8 @@ class Scoring:
         if scores.metric.endswith("accuracy"):
             mean, half = scores.mean[step], scores.ci95[step]
             return float(mean), float(mean - half), float(mean + half)
-        return float(scores.median[step]), *map(float, scores.median_ci95[:, step])
+        low, high = scores.median_ci95[:, step]
+        return float(scores.median[step]), float(low), float(high)
 
     def gain(self, better: Evaluation, worse: Evaluation) -> tuple[float, float, float]:
         """By how much the first is better, task by task, with its 95 % interval."""
