@@ -34,8 +34,8 @@ class Comparison:
 
     family, description, kind, metric: as in a FamilyReport. rows: {name of a method: `Row`}, MAML first.
     settings: what all was done with, in plain values. notes: what has to be known, a line each.
-    failure: the test task on which MAML does worst: its number, the seed that does worst there, the four arrays, the
-    predictions of MAML and of the pretrained network with that seed, and the scores of all methods, over seeds.
+    failure: the test task on which MAML does worst: its number, the seed that does worst there, the four arrays,
+    the predictions of MAML and of the pretrained network with that seed, and the scores of all methods, over seeds.
     `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: MAML against a method.
     """
 

@@ -157,7 +157,7 @@ def _blocks(comparison, family_report, author, words) -> list[Any]:
         *comparison.notes,
         draw(curves_scene(comparison)),
         Heading("One failure"),
-        f"The test task on which MAML does worst, with the score of every method there (the median over seeds). The "
+        f"The test task on which MAML does worst, with the scores of all methods (medians over seeds). The "
         f"predictions drawn are those of seed {comparison.failure['seed']}, which does worst.",
         Table(
             ("method", comparison.metric),
