@@ -2,12 +2,12 @@
 
     python benchmarks/reproduce/in_context.py --seeds 0 1 2 --runs runs/in_context
 
-prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did not
-have. The learners: `InContext` after four lengths of training, each with a schedule of its own; MAML (70,000 outer
-steps) and the pretrained network, each with the α that was best on validation waves for that number of points and
-steps; the best line a sin x + b cos x. With --told MAML's α is also chosen in each of the other worlds.
-An interrupted run goes on where it stopped. `--linear` trains one layer of linear attention on linear regressions
-and compares it with one gradient step. Start reading at `main`.
+prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did
+not have. The learners: `InContext` after training of several lengths, each with a schedule of its own; MAML
+(70,000 outer steps) and the pretrained network, each with the α that was best on validation waves for that number
+of points and steps; least squares for a sin x + b cos x. With --told MAML's α is also chosen in each of the other
+worlds. An interrupted run goes on where it stopped. `--linear` trains one layer of linear attention on linear
+regressions and compares it with one gradient step. Start reading at `main`.
 """
 
 import argparse
@@ -33,14 +33,15 @@ STEPS = (0, 1, 5, 10, 50)
 SHOTS = (1, 2, 3, 5, 10, 20, 50)
 ITERATIONS = (6000, 2000, 1000, 4000)  # of the transformer
 EPISODES, VALIDATION, QUERIES = 600, 200, 100
+WIDTH = 16  # of keys, queries and values in linear attention
 
 
 class Waves(Sinusoids):
     """Sine waves with something changed; as they are, `Sinusoids` has the same tasks.
 
-    height multiplies all heights, stretch all x, frequency is that of all waves (1 in training), turn is added to all
-    phases; noise: the standard deviation of what is added to the support set's y; strangers: how many support points
-    belong to another wave. The query set is always without noise and of the task's own wave.
+    height multiplies all heights, stretch all x; frequency is that of all waves (1 in training); turn is added to
+    all phases. noise: the standard deviation of what is added to the support set's y. strangers: how many support
+    points belong to another wave. The query set is always without noise, and of the task's own wave.
     """
 
     def __init__(self, shots=10, *, height=1, turn=0, stretch=1, frequency=1, noise=0, strangers=0):
@@ -271,14 +272,20 @@ def costs():
 
 
 def regressions(rng, tasks, points=10, scales=(1.0,) * 5):
-    """Linear regressions y = w·x, w normal, x uniform in (−1, 1) times its scale: x (tasks, n, d), y (tasks, n, 1)."""
+    """Linear regressions y = w·x, w normal, x uniform in (−1, 1) times its scale.
+
+    Support x (tasks, points, d), y (tasks, points, 1); query x (tasks, 1, d), y (tasks, 1, 1).
+    """
     w = rng.normal(size=(tasks, len(scales), 1))
     x = rng.uniform(-1, 1, (tasks, points + 1, len(scales))) * scales
     return x[:, :points], (x @ w)[:, :points], x[:, points:], (x @ w)[:, points:]
 
 
 def read_linearly(weights, x, y, asked):
-    """One layer of linear attention: (tasks, queries, 1). weights: keys, queries, values, projection, (d+1, d+1)."""
+    """One layer of linear attention: predictions (tasks, queries, 1).
+
+    weights: keys, queries, values, each (WIDTH, d + 1), and projection (d + 1, WIDTH).
+    """
     keys, queries, values, projection = weights
     pairs = torch.cat([x, y], dim=-1)  # (tasks, points, d + 1)
     token = torch.cat([asked, torch.zeros_like(asked[..., :1])], dim=-1)  # (tasks, queries, d + 1)
@@ -291,11 +298,12 @@ def trained_attention(seed, scales, iterations=3000):
     """The four matrices of one layer after training by Adam on linear regressions."""
     torch.manual_seed(seed)
     rng, size = np.random.default_rng(seed), len(scales) + 1
-    weights = [(0.3 * torch.randn(size, size)).requires_grad_() for _ in range(4)]
+    shapes = [(WIDTH, size)] * 3 + [(size, WIDTH)]
+    weights = [(torch.randn(shape) / 4).requires_grad_() for shape in shapes]
     optimiser = torch.optim.Adam(weights, lr=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
     for _ in range(iterations):
-        *given, wanted = (tensor(v) for v in regressions(rng, 256, scales=scales))
+        *given, wanted = (tensor(v) for v in regressions(rng, 64, scales=scales))
         loss = (read_linearly(weights, *given) - wanted).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -309,7 +317,7 @@ def tensor(array):
 
 
 def best_steps(scales):
-    """(α, one rate for all; a matrix of rates): the best from many tasks, for a step from 0 on the mean squared error."""
+    """(α, a matrix of rates (d, d)): the best on many tasks, for a step from 0 on the mean squared error."""
     x, y, asked, wanted = regressions(
         np.random.default_rng(VALIDATION_SEED), 100_000, scales=scales
     )
@@ -328,25 +336,22 @@ def linear(seeds):
         alpha, matrix = best_steps(scales)
         test = regressions(np.random.default_rng(TEST_SEED), 20_000, scales=scales)
         x, y, asked, wanted = test
-        slope = 2 * x.transpose(0, 2, 1) @ y / x.shape[1]
-        steps = {"0": 0 * wanted, "α": alpha * asked @ slope, "matrix": asked @ matrix @ slope}
-        print(f"\nscales {scales}: best α {alpha:.3f}, rates {np.round(np.diag(matrix), 3)}")
-        for name, guess in steps.items():
-            print(f"   step, {name}: {np.mean((guess - wanted) ** 2):.4f}")
+        slope = 2 * x.transpose(0, 2, 1) @ y / x.shape[1]  # (tasks, d, 1)
+        steps = {"one α": alpha * asked @ slope, "a matrix of rates": asked @ matrix @ slope}
+        rates = np.round(np.diag(matrix), 2).tolist()
+        print(f"\nscales {scales}: best α {alpha:.3f}; best matrix, its diagonal: {rates}")
+        for name, answers in {"no step": 0 * wanted, **steps}.items():
+            print(f"   {name}: MSE {mse(answers, wanted):.4f}")
         for seed in seeds:
+            weights = trained_attention(seed, scales)
             with torch.no_grad():
-                guess = read_linearly(trained(seed, scales), *map(tensor, test[:3])).numpy()
-            error, apart = np.mean((guess - wanted) ** 2), np.mean((guess - steps["α"]) ** 2)
-            apart_matrix = np.mean((guess - steps["matrix"]) ** 2)
-            print(
-                f"   attention, seed {seed}: {error:.4f}; from the step with α {apart:.5f}, with the matrix "
-                f"{apart_matrix:.5f}"
-            )
+                answers = read_linearly(weights, *map(tensor, test[:3])).numpy()
+            apart = ", ".join(f"{mse(answers, other):.5f} from {n}" for n, other in steps.items())
+            print(f"   attention, seed {seed}: MSE {mse(answers, wanted):.4f}; {apart}", flush=True)
 
 
-def trained(seed, scales):
-    with torch.enable_grad():
-        return trained_attention(seed, scales)
+def mse(a, b):
+    return np.mean((a - b) ** 2)
 
 
 if __name__ == "__main__":
