@@ -39,14 +39,17 @@ WIDTH = 16  # of keys, queries and values in linear attention
 class Waves(Sinusoids):
     """Sine waves with something changed; as they are, `Sinusoids` has the same tasks.
 
-    height multiplies all heights, stretch all x; frequency is that of all waves (1 in training); turn is added to
-    all phases. noise: the standard deviation of what is added to the support set's y. strangers: how many support
-    points belong to another wave. The query set is always without noise, and of the task's own wave.
+    height multiplies all heights, and taller is added to them; stretch multiplies all x; frequency is that of all
+    waves (1 in training); turn is added to all phases. noise: the standard deviation of what is added to the
+    support set's y. strangers: how many support points belong to another wave. The query set is always without
+    noise, and of the task's own wave.
     """
 
-    def __init__(self, shots=10, *, height=1, turn=0, stretch=1, frequency=1, noise=0, strangers=0):
+    def __init__(
+        self, shots=10, *, height=1, taller=0, turn=0, stretch=1, frequency=1, noise=0, strangers=0
+    ):
         super().__init__(shots, QUERIES)
-        self.height, self.turn, self.stretch = height, turn, stretch
+        self.height, self.taller, self.turn, self.stretch = height, taller, turn, stretch
         self.frequency, self.noise, self.strangers = frequency, noise, strangers
 
     def sample(self, rng, tasks=25):
@@ -63,12 +66,14 @@ class Waves(Sinusoids):
 
     def wave(self, x, amplitude, phase):
         amplitude, phase = (v[:, None, None] for v in (amplitude, phase))
-        return self.height * amplitude * np.sin(self.frequency * x - phase - self.turn)
+        amplitude = self.height * amplitude + self.taller
+        return amplitude * np.sin(self.frequency * x - phase - self.turn)
 
 
 WORLDS = {f"{k} points": {"shots": k} for k in SHOTS} | {
     "heights × 1.5": {"height": 1.5},
     "heights × 2": {"height": 2},
+    "heights 5.1 to 10": {"taller": 5},
     "phases π to 2π": {"turn": np.pi},
     "x to ± 7.5": {"stretch": 1.5},
     "noise 0.5": {"noise": 0.5},
@@ -87,8 +92,7 @@ def main():
     options.runs.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         done = Results(options.runs / f"results-seed{seed}.json")
-        if "least squares" not in done.rows:
-            done.add("least squares", [least_squares_row(name) for name in WORLDS])
+        done.add("least squares", [least_squares_row(w) for w in done.missing("least squares")])
         transformer(seed, options, done, ITERATIONS[0])
         for method, inner_steps in (("MAML", 1), ("pretrained", 0)):
             stepping(method, inner_steps, seed, options, done)
@@ -119,8 +123,13 @@ class Results:
         self.path = path
         self.rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
+    def missing(self, learner, worlds=WORLDS):
+        """The worlds in which the learner has not been tested yet."""
+        tested = {row["world"] for row in self.rows.get(learner, [])}
+        return [world for world in worlds if world not in tested]
+
     def add(self, learner, rows):
-        self.rows[learner] = rows
+        self.rows.setdefault(learner, []).extend(rows)
         self.path.write_text(json.dumps(self.rows, indent=1, default=float), encoding="utf-8")
 
 
@@ -130,7 +139,7 @@ class Results:
 def transformer(seed, options, done, iterations):
     """Trains, keeps and tests an `InContext`."""
     name, kept = f"transformer {iterations}", options.runs / f"in_context-{iterations}-{seed}.pt"
-    if name in done.rows:
+    if not (worlds := done.missing(name)):
         return
     torch.manual_seed(seed)
     model, began = mt.InContext(), time.process_time()
@@ -140,7 +149,7 @@ def transformer(seed, options, done, iterations):
         mt.train_in_context(model, Sinusoids(10), iterations, seed=seed, progress=False)
         torch.save(model.state_dict(), kept)
     seconds = time.process_time() - began
-    rows = [row(world, answers_of(model, family(world)), seconds=seconds) for world in WORLDS]
+    rows = [row(world, answers_of(model, family(world)), seconds=seconds) for world in worlds]
     done.add(name, rows)
 
 
@@ -165,7 +174,9 @@ def test_batches(tasks):
 
 def stepping(method, inner_steps, seed, options, done):
     """Trains, keeps and tests a learner that takes gradient steps."""
-    if method in done.rows and (method != "MAML" or "MAML, told" in done.rows or not options.told):
+    others = [w for w in WORLDS if "points" not in w] if method == "MAML" and options.told else []
+    worlds, told = done.missing(method), done.missing("MAML, told", others)
+    if not worlds + told:
         return
     torch.manual_seed(seed)
     learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=inner_steps)
@@ -173,14 +184,12 @@ def stepping(method, inner_steps, seed, options, done):
     settings = {"device": "cpu", "seed": seed, "progress": False, "checkpoint": folder}
     mt.meta_train(learner, Sinusoids(10), options.maml_iterations, **settings)
     seconds = time.process_time() - began
-    if method not in done.rows:
-        rates = {k: best_rates(learner, Waves(shots=k)) for k in SHOTS}
-        rows = [r for w in WORLDS for r in steps_of(learner, w, rates[family(w).shots], seconds)]
-        done.add(method, rows)
-    if method == "MAML" and options.told and "MAML, told" not in done.rows:
-        others = [w for w in WORLDS if "points" not in w]
-        told = [steps_of(learner, w, best_rates(learner, family(w)), seconds) for w in others]
-        done.add("MAML, told", [r for rows in told for r in rows])
+    rates = {k: best_rates(learner, Waves(k)) for k in {family(w).shots for w in worlds}}
+    for world in worlds:
+        done.add(method, steps_of(learner, world, rates[family(world).shots], seconds))
+    for world in told:
+        rates = best_rates(learner, family(world))
+        done.add("MAML, told", steps_of(learner, world, rates, seconds))
 
 
 def best_rates(learner, tasks):

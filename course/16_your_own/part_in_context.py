@@ -36,8 +36,8 @@ with torch.no_grad():
     alone = transformer(x, y, asked[:, :1])
     turned = transformer(x[:, ::-1].copy(), y[:, ::-1].copy(), asked)
     weights = transformer.attention(x, y, asked)  # (1, 5, 10)
-print("a query asked alone differs by less than 1e-5:", bool((answers[:, :1] - alone).abs().max() < 1e-5))
-print("the pairs backwards differ by less than 1e-5: ", bool((answers - turned).abs().max() < 1e-5))
+print("a query asked alone gets the same answer:", torch.allclose(answers[:, :1], alone, atol=1e-5))
+print("so does each with the pairs backwards:", torch.allclose(answers, turned, atol=1e-5))
 print("attention of the first query:", np.round(weights[0, 0].numpy(), 2))
 
 # %% [markdown]
@@ -51,8 +51,8 @@ print("attention of the first query:", np.round(weights[0, 0].numpy(), 2))
 family = Sinusoids(shots=10)
 losses = mt.train_in_context(transformer, family, iterations=2_000, progress=False)
 mt.meta_train(learner, family, iterations=15_000, device="cpu", progress=False)
-for first in (0, 500, 1000, 1500):
-    print(f"transformer, iterations {first} to {first + 500}: loss {losses[first : first + 500].mean():.2f}")
+for k, loss in enumerate(losses.reshape(4, 500).mean(axis=1)):
+    print(f"transformer, iterations {500 * k} to {500 * k + 500}: mean loss {loss:.2f}")
 
 # %% [markdown]
 # ## The bet, first half: new waves
@@ -131,9 +131,10 @@ three_learners(learner, transformer)  # FIGURE
 class OtherWaves(Sinusoids):
     """`Sinusoids` of another height or frequency; some support points noisy, or of another wave."""
 
-    def __init__(self, shots=10, *, height=1.0, frequency=1.0, noise=0.0, strangers=0):
-        super().__init__(shots, queries=50)
-        self.height, self.frequency, self.noise, self.strangers = height, frequency, noise, strangers
+    def __init__(self, *, times=1.0, plus=0.0, frequency=1.0, noise=0.0, strangers=0):
+        super().__init__(shots=10, queries=50)
+        self.times, self.plus, self.frequency = times, plus, frequency
+        self.noise, self.strangers = noise, strangers
 
     def sample(self, rng, tasks=25):
         x = rng.uniform(-5, 5, (tasks, self.shots + 50, 1))
@@ -144,12 +145,14 @@ class OtherWaves(Sinusoids):
         return TaskBatch(x[:, :k], seen, x[:, k:], own[:, k:])
 
     def wave(self, x, height, phase):
-        return self.height * height[:, None, None] * np.sin(self.frequency * x - phase[:, None, None])
+        height, phase = height[:, None, None], phase[:, None, None]  # (tasks, 1, 1)
+        return (self.times * height + self.plus) * np.sin(self.frequency * x - phase)
 
 
 print("median error         transformer  MAML, 1   MAML, 10   two numbers")
 compared("as in training", OtherWaves())
-compared("twice as tall", OtherWaves(height=2.0))
+compared("heights times 2", OtherWaves(times=2.0))
+compared("heights plus 5", OtherWaves(plus=5.0))
 compared("frequency 1.5", OtherWaves(frequency=1.5))
 compared("noise 0.5", OtherWaves(noise=0.5))
 compared("3 of 10 strangers", OtherWaves(strangers=3))
@@ -228,7 +231,8 @@ for layer in range(1, 21):
     assert np.allclose(pairs[:, d:], y - x @ w, rtol=0, atol=1e-12)  # what is left to explain
     assert np.allclose(-tokens[:, d:], asked @ w, rtol=0, atol=1e-12)  # the answers
     if layer in (1, 5, 20):
-        print(f"{layer:2} layers, {layer:2} steps: first answer {-tokens[0, d]:.6f} and {(asked @ w)[0, 0]:.6f}")
+        both = f"{-tokens[0, d]:.6f} and {(asked @ w)[0, 0]:.6f}"
+        print(f"{layer:2} layers, {layer:2} steps: first answer {both}")
 
 # %% [markdown]
 # One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why do the later layers agree, when the
@@ -272,9 +276,10 @@ with torch.no_grad():
     learned = answers_of(matrices, pairs, asked)
     step = 2 / 10 * asked[..., :5] @ (pairs[..., :5].mT @ pairs[..., 5:])  # with α = 1
     best = (step * wanted).sum() / (step * step).sum()  # the best α, on these very tasks
-    for name, answers in (("no answer", 0 * step), ("one step", best * step), ("attention", learned)):
-        print(f"{name:<10} MSE {(answers - wanted).square().mean():.3f}")
-    print(f"best α {best:.2f}; attention and the step differ by {(learned - best * step).square().mean():.4f}")
+    mse = lambda a, b: (a - b).square().mean().item()
+    print(f"no step {mse(0 * step, wanted):.3f}, one step of the best α = {best:.2f}", end=" ")
+    print(f"{mse(best * step, wanted):.3f}, attention {mse(learned, wanted):.3f}")
+    print(f"attention and the step from each other: {mse(learned, best * step):.4f}")
 
 # %% [markdown]
 # @@LINEAR-TEXT@@
@@ -294,11 +299,12 @@ def softmax(scores):
 
 print(f"y from {y.min():.2f} to {y.max():.2f}")
 for sharpness in (1, 10, 100):
-    print(f"softmax, scores times {sharpness:3}:", np.round((softmax(sharpness * scores) @ y)[:, 0], 2))
+    answers = (softmax(sharpness * scores) @ y)[:, 0]
+    print(f"softmax, scores times {sharpness:3}:", np.round(answers, 2))
 small = 1e-4
 heads = (softmax(small * scores) @ y - softmax(-small * scores) @ y) / (2 * small)
 step = asked @ (x.T @ (y - y.mean())) / N
-print(f"two heads minus each other, and a step on y minus its mean: differ by {np.abs(heads - step).max():.0e}")
+print("two heads, one minus the other, are a step on y minus its mean:", np.allclose(heads, step))
 
 # %% [markdown]
 # Nothing is lost, though. For small scores the softmax is nearly linear, $a_i \approx \frac1N(1 + s_i - \bar s)$, and a second head with the
