@@ -12,11 +12,8 @@ regressions and compares it with one gradient step. Start reading at `main`.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small networks want one thread
 
 import numpy as np
 import torch
@@ -86,6 +83,7 @@ WORLDS = {f"{k} points": {"shots": k} for k in SHOTS} | {
 
 def main():
     options = arguments()
+    torch.set_num_threads(1)  # small networks want one thread
     if options.linear:
         linear(options.seeds)
         return
