@@ -2,17 +2,17 @@
 # ## A learner that never takes a step
 #
 # MAML meets the support points with gradient descent: its weights *change*. There is another way, the black box on the map of
-# chapter [00](00_start_here.ipynb): a network that takes the support points as its **input**, together with a query, and answers.
-# Its weights stay as they are. Whatever it makes of the points happens on the way through the network, in one pass. If the network is a
-# transformer, one speaks of **in-context learning**: the support set is the *context*.
+# chapter [00](00_start_here.ipynb): a network that takes the support points as its **input**, together with a query, and
+# answers. Its weights stay as they are. Whatever it makes of the points happens on the way through the network, in one pass.
+# If the network is a transformer, one speaks of **in-context learning**: the support set is the *context*.
 #
-# `mt.InContext` is a small one, with three layers. Each pair $(x_i, y_i)$ becomes a **token**, a vector of 64 numbers, and so does
-# each query $x$. In each layer every token looks at the pairs. For a token $t$, **attention** computes
+# `mt.InContext` is a small one, with three layers. Each pair $(x_i, y_i)$ becomes a **token**, a vector of 64 numbers, and so
+# does each query $x$. In each layer every token looks at the pairs. For a token $t$, **attention** computes
 #
 # $$\sum_i a_i\,V e_i , \qquad a_i = \frac{\exp s_i}{\sum_j \exp s_j} , \qquad s_i = \frac{(Q\,t)\cdot(K e_i)}{\sqrt{16}} ,$$
 #
-# where $e_i$ are the tokens of the pairs and $K$, $Q$ and $V$ are learned matrices ($K$ and $Q$ are their usual names here; in
-# the rest of the course $K$ counts shots or steps). The weights $a_i$ say how much it looks at which pair. The result is
+# where $e_i$ are the tokens of the pairs and $K$, $Q$ and $V$ are learned matrices ($K$ and $Q$ are their usual names here;
+# in the rest of the course $K$ counts shots or steps). The weights $a_i$ say how much it looks at which pair. The result is
 # added to $t$, and a small network of one hidden layer works on it. There are four such looks per layer, each in 16 of the 64
 # dimensions, and the 16 under the root is that number. In the end the query's token is turned into an answer.
 
@@ -41,11 +41,11 @@ print("so does each with the pairs backwards:", torch.allclose(answers, turned, 
 print("attention of the first query:", np.round(weights[0, 0].numpy(), 2))
 
 # %% [markdown]
-# Both learners now train on the same family. MAML trains as always: 10 points, one inner step. The transformer is given 25 waves per
-# iteration and a random number of points, from 1 to 10; it answers 10 queries of each wave, and Adam lowers the squared error of
-# the answers. That is all: **no inner loop, no derivative of a derivative**. Learning to learn has become ordinary
-# supervised learning, whose examples are whole tasks. (About 30 seconds for the transformer, and less than 10 for MAML, on an idle
-# core.)
+# Both learners now train on the same family. MAML trains as always: 10 points, one inner step. The transformer is given 25
+# waves per iteration and a random number of points, from 1 to 10; it answers 10 queries of each wave, and Adam lowers the
+# squared error of the answers. That is all: **no inner loop, no derivative of a derivative**. Learning to learn has become
+# ordinary supervised learning, whose examples are whole tasks. (About 30 seconds for the transformer, and less than 10 for
+# MAML, on an idle core.)
 
 # %%
 family = Sinusoids(shots=10)
@@ -58,8 +58,8 @@ for k, loss in enumerate(losses.reshape(4, 500).mean(axis=1)):
 # ## The bet, first half: new waves
 #
 # Now 600 waves that neither has seen. MAML may choose its α for each number of points and steps, on validation waves. The
-# transformer has nothing to choose. And least squares with two numbers, the **oracle** of chapter [03](03_many_tasks.ipynb), is
-# there to say how much there was to win.
+# transformer has nothing to choose. And least squares with two numbers, the **oracle** of chapter [03](03_many_tasks.ipynb),
+# is there to say how much there was to win.
 
 
 # %%
@@ -106,13 +106,13 @@ for shots in (1, 2, 5, 10, 20):
     compared(f"{shots} points", Sinusoids(shots, queries=50))
 
 # %% [markdown]
-# From two points on least squares is right up to rounding, and neither learner comes near. With a single point the transformer
-# is *below* it: it has learned which heights and phases are likely, while least squares takes the lowest wave. Between the two
-# learners, **reading beats stepping on the family that both were trained on**, and by most with few points. At 20 points,
-# which training never had, the transformer still gets better, and MAML's ten steps draw level.
+# From two points on least squares is right up to rounding, and neither learner comes near. With a single point the
+# transformer is *below* it: it has learned which heights and phases are likely, while least squares takes the lowest wave.
+# Between the two learners, **reading beats stepping on the family that both were trained on**, and by most with few points.
+# At 20 points, which training never had, the transformer still gets better, and MAML's ten steps draw level.
 #
-# Is it one lucky run, and did MAML train too little? `benchmarks/reproduce/in_context.py` has three seeds and takes the time: 70,000
-# iterations of MAML, and up to 6,000 of the transformer. Its median errors on ten points, a number per seed:
+# Is it one lucky run, and did MAML train too little? `benchmarks/reproduce/in_context.py` has three seeds and takes the time:
+# 70,000 iterations of MAML, and up to 6,000 of the transformer. Its median errors on ten points, a number per seed:
 #
 # | | 2 points | 5 points | 10 points | 50 points | training |
 # | :- | :- | :- | :- | :- | :- |
@@ -123,27 +123,28 @@ for shots in (1, 2, 5, 10, 20):
 # | MAML, 50 steps | {{MAML|2 points|50}} | {{MAML|5 points|50}} | {{MAML|10 points|50}} | {{MAML|50 points|50}} | the same |
 # | pretrained, 50 steps | {{pretrained|2 points|50}} | {{pretrained|5 points|50}} | {{pretrained|10 points|50}} | {{pretrained|50 points|50}} | |
 #
-# (Training in seconds of processor time on one busy core: read the ratios.) Two things speak for MAML in this comparison: it has 64 times fewer
-# parameters, and it was trained with ten points throughout, the transformer with 1 to 10. MAML trained with fewer points, or a larger network
-# in it, we have not measured.
+# (Training in seconds of processor time, one thread of a busy machine: only the ratio says something.) Two things speak for
+# MAML in this comparison: it has 64 times fewer parameters, and it was trained with ten points throughout, the transformer
+# with 1 to 10. MAML trained with fewer points, or a larger network in it, we have not measured.
 
 # %%
 three_learners(learner, transformer)  # FIGURE
 
 # %% [markdown]
-# Drag the points. On the left MAML takes steps; in the middle the transformer reads, and the lines say how much the query looks at which
-# pair; on the right least squares solves for two numbers. Try the four prompts:
+# Drag the points. On the left MAML takes steps; in the middle the transformer reads, and the lines say how much the query
+# looks at which pair; on the right least squares solves for two numbers. Try the four prompts:
 #
 # 1. **One point.** Nobody can know the wave. What does each answer far away from the point?
-# 2. **Two points half a period apart.** Their $y$ are opposite numbers, whatever the wave. Least squares finds the lowest wave; what do the
-#    others do?
+# 2. **Two points half a period apart.** Their $y$ are opposite numbers, whatever the wave. Least squares finds the lowest
+#    wave; what do the others do?
 # 3. **A wave twice as tall.** Who stops at the heights that training had?
 # 4. **Points of two waves.** There is no right answer. Whose answer is a compromise, and whose is a wave?
 #
 # ## The bet, second half: outside the family
 #
-# Training taught both learners what waves are like: heights from 0.1 to 5, phases from 0 to π, one frequency, no noise. What if that
-# changes afterwards, and nobody says so? α stays as it was chosen, since whoever uses the learner doesn't know either.
+# Training taught both learners what waves are like: heights from 0.1 to 5, phases from 0 to π, one frequency, no noise. What
+# if that changes afterwards, and nobody says so? α stays as it was chosen, since whoever uses the learner doesn't know
+# either.
 
 
 # %%
@@ -177,10 +178,10 @@ compared("noise 0.5", OtherWaves(noise=0.5))
 compared("3 of 10 strangers", OtherWaves(strangers=3))
 
 # %% [markdown]
-# The picture turns. Look at the phases from π to 2π: these are our waves upside down, no taller and no noisier than before. The
-# transformer was sure that it would not meet them. And a wave of another frequency it takes for one of *its* waves: its error
-# is larger than that of a learner that does nothing. MAML's steps go downhill on whatever loss they are given, so ten are better than one there, and least squares with two numbers, our
-# oracle so far, now knows the wrong law: MAML beats it.
+# The picture turns. Look at the phases from π to 2π: these are our waves upside down, no taller and no noisier than before,
+# but training never showed them. A wave of another frequency the transformer takes for one of *its* waves, and its error is
+# larger than that of a learner that does nothing. MAML's steps go downhill on whatever loss they are given: ten are better
+# than one in both. And least squares with two numbers, our oracle so far, now has the wrong law, and MAML beats it.
 #
 # Three seeds of the script, ten points, median errors (*before*: MAML's network before any step):
 #
@@ -196,19 +197,21 @@ compared("3 of 10 strangers", OtherWaves(strangers=3))
 # {{world:noise 0.5:noise 0.5}}
 # {{world:3 of 10 strangers:3 of 10 strangers}}
 #
-# *Heights times 2* is a trap for whoever reads medians alone. Half of the doubled waves are no taller than 5, and on them the transformer is as
-# exact as ever. The *means* are {{mean:transformer 6000|heights × 2|0}} for the transformer and {{mean:MAML|heights × 2|10}} for MAML after
-# ten steps. In the row below it all waves are taller than any in training, and nothing is left to hide behind.
-# Noise, and points of a stranger, hurt everybody.
+# *Heights times 2* is a trap for whoever reads medians alone. Half of the doubled waves are no taller than 5, and on them the
+# transformer is as exact as ever. Its *mean* error there is {{mean:transformer 6000|heights × 2|0}}. And MAML after ten steps
+# has no mean to speak of: with the α that suits ordinary waves, the steps ran away on {{away:MAML|heights × 2|10}} of the
+# tall ones, to infinity. In the next row all waves are taller than any in training, and nothing is left to hide behind.
+# Stretched $x$ is beyond both, and noise, and points of a stranger, hurt everybody.
 #
-# @@AFTER-WORLDS@@
+# Where the world has changed, α could be chosen anew, if somebody noticed: docs/results.md has that, too. There is nothing to
+# choose in the transformer.
 
 # %% [markdown]
 # ## What each of them costs
 #
-# A fair comparison also counts. One multiplication per weight and example is a good measure of a small network's work; a gradient step
-# on ten points costs about three passes of ten points (one forward, about two backward). An attention layer multiplies each token
-# by its matrices, and each token with each pair.
+# A fair comparison also counts the cost. Multiplications are a fair measure of a network's work; a gradient step on ten
+# points costs about three passes of ten points (one forward, about two backward). An attention layer multiplies each token by
+# its matrices, and each token with each pair.
 
 # %%
 points, width, hidden, layers = 10, 64, 160, 3
@@ -233,23 +236,24 @@ for steps in (1, 10):
 # | another loss at test time | any that has a gradient | none: the loss went into training |
 # | what limits it on the family | the number of steps, α, what the network can represent | how long it trains, and on what |
 #
-# (The milliseconds are processor time of one core, from the script's three seeds.) MAML pays for its steps only when a *task* is new: afterwards a query costs
-# one pass of the adapted network, 1,680 multiplications.
+# (The milliseconds are processor time of one core, from the script's three seeds.) MAML pays for its steps only when a *task*
+# is new: afterwards a query costs one pass of the adapted network, 1,680 multiplications.
 #
 # ## One layer of attention *is* one gradient step
 #
-# Reading and stepping look like opposites. They are not. Take away the softmax, so that the weight of pair $i$ is simply $s_i$.
-# That is **linear attention**. And take linear regression, $\hat y = w\cdot x$ with the loss $\frac1N\sum_i (w\cdot x_i - y_i)^2$. One
-# gradient step from $w = 0$ with the rate α leads to
+# Reading and stepping look like opposites. They are not. Take away the softmax, so that the weight of pair $i$ is simply
+# $s_i$. That is **linear attention**. And take linear regression, $\hat y = w\cdot x$ with the loss $\frac1N\sum_i (w\cdot
+# x_i - y_i)^2$. One gradient step from $w = 0$ with the rate α leads to
 #
 # $$w = \frac{2\alpha}{N}\sum_i y_i\,x_i , \qquad\text{so the answer at } x \text{ is}\qquad
 # w\cdot x = \frac{2\alpha}{N}\sum_i y_i\,(x_i\cdot x) .$$
 #
-# Read the last sum again. For each pair there is a scalar product with the query; it weighs the pair's $y$; the results are added.
-# That *is* linear attention, with $x_i$ as key, $x$ as query and $y_i$, times $2\alpha/N$, as value. Von Oswald et al. (2023) wrote down the
-# matrices. A token is $(x_i, y_i)$, and the query's is $(x, 0)$. $K$ and $Q$ pick out the $x$, and $V$ turns $y$ into $-\frac{2\alpha}N y$. Why
-# the minus? Because a layer *adds* to its tokens, and all of them look at the pairs. The pairs' $y_i$ thus become $y_i - w\cdot x_i$: **what the step has not yet
-# explained**. The query's 0 becomes $-w\cdot x$, and the answer is read with the opposite sign.
+# Read the last sum again. For each pair there is a scalar product with the query; it weighs the pair's $y$; the results are
+# added. That *is* linear attention, with $x_i$ as key, $x$ as query and $y_i$, times $2\alpha/N$, as value. Von Oswald et al.
+# (2023) wrote down the matrices. A token is $(x_i, y_i)$, and the query's is $(x, 0)$. $K$ and $Q$ pick out the $x$, and $V$
+# turns $y$ into $-\frac{2\alpha}N y$. Why the minus? Because a layer *adds* to its tokens, and all of them look at the pairs.
+# The pairs' $y_i$ thus become $y_i - w\cdot x_i$: **what the step has not yet explained**. The query's 0 becomes $-w\cdot x$,
+# and the answer is read with the opposite sign.
 
 
 # %%
@@ -277,14 +281,14 @@ for layer in range(1, 21):
         print(f"{layer:2} layers, {layer:2} steps: first answer {both}")
 
 # %% [markdown]
-# One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why do the later layers agree, when the
-# formula was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$. The gradient at $w$ is
-# that of a regression *on the residuals* at zero, so the next layer takes its step from zero on the new data, and the query's token adds the
-# steps up. (The article's GD++ also lets a layer change the $x_i$. That is no plain gradient descent any more: it changes the
-# conditioning of the problem, and goes faster.)
+# One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why do the later
+# layers agree, when the formula was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$.
+# The gradient at $w$ is that of a regression *on the residuals* at zero, so the next layer takes its step from zero on the
+# new data, and the query's token adds the steps up. (The article's GD++ also lets a layer change the $x_i$. That is no plain
+# gradient descent any more: it changes the conditioning of the problem, and goes faster.)
 #
-# So such a transformer *can* do gradient descent. **Does training find it?** Take random matrices, and train one layer on random linear regressions
-# in five dimensions, ten pairs each. Its rival is a single step with the best α.
+# So such a transformer *can* do gradient descent. **Does training find it?** Start from random matrices, and train one layer
+# on random linear regressions in five dimensions, ten pairs each. Its rival is a single step with the best α.
 
 
 # %%
@@ -324,15 +328,16 @@ with torch.no_grad():
     print(f"attention and the step from each other: {mse(learned, best * step):.4f}")
 
 # %% [markdown]
-# Training found the step. Its error is the step's, within half a percent, and the two give nearly the same answers. The script has three
-# seeds, and a longer training: {{lin1}} for attention, 0.5326 for the step. If the five inputs are scaled differently (by 2, 1, 1,
-# ½ and ½), a single α has to serve all of them, and its error is 0.7277. Attention does better there: {{lin2}}. That is the error of a step with a
-# *matrix* of rates, 0.5328; the matrix in $K$ and $Q$ has become a preconditioner, as in Meta-SGD, which learns a rate for each parameter.
-# So training does not find "gradient descent" as such. It finds the best that such a layer can do on its *family*; where all directions are alike, that is the plain step.
+# Training found the step. Its error is the step's, within half a percent, and the two give nearly the same answers. The
+# script has three seeds, and a longer training: {{lin1}} for attention, 0.5326 for the step. If the five inputs are scaled
+# differently (by 2, 1, 1, ½ and ½), a single α has to serve all of them, and its error is 0.7277. Attention does better
+# there: {{lin2}}. That is the error of a step with a *matrix* of rates, 0.5328; the matrix in $K$ and $Q$ has become a
+# preconditioner, as in Meta-SGD, which learns a rate for each parameter. So training does not find "gradient descent" as
+# such. It finds the best that such a layer can do on its *family*; where all directions are alike, that is the plain step.
 #
-# And the **softmax** that we took away? It makes the weights positive and lets them sum to 1. The answer then is a *weighted mean* of the
-# values, and with these matrices no answer can be above the largest $y$ or below the smallest. It looks for pairs that are like the
-# query, as a nearest neighbour does, only softly.
+# And the **softmax** that we took away? It makes the weights positive and lets them sum to 1. The answer then is a *weighted
+# mean* of the values, and with these matrices no answer can be above the largest $y$ or below the smallest. It looks for
+# pairs that are like the query, as a nearest neighbour does, only softly.
 
 # %%
 x, asked = rng.uniform(-1, 1, (N, d)), rng.uniform(-1, 1, (4, d))
@@ -353,48 +358,55 @@ step = asked @ (x.T @ (y - y.mean())) / N
 print("two heads, one minus the other, are a step on y minus its mean:", np.allclose(heads, step))
 
 # %% [markdown]
-# Nothing is lost, though. For small scores the softmax is nearly linear, $a_i \approx \frac1N(1 + s_i - \bar s)$, and a second head with the
-# opposite sign removes the constant. What remains is the gradient step again, with the mean of the $y$ taken off. Our
-# `InContext` has four heads per layer, a hidden layer after each, and three layers. What it computes on sine waves nobody has shown
-# here. That it *could* be steps of gradient descent on features that it has learned is what the construction says, and no more.
+# Nothing is lost, though. For small scores the softmax is nearly linear, $a_i \approx \frac1N(1 + s_i - \bar s)$, and a
+# second head with the opposite sign removes the constant. What remains is the gradient step again, with the mean of the $y$
+# taken off. Our `InContext` has four heads per layer, a hidden layer after each, and three layers. What it computes on sine
+# waves nobody has shown here. That it *could* be steps of gradient descent on features that it has learned is what the
+# construction says, and no more.
 #
 # ## What came after
 #
-# **In-context learning as the thing to explain.** Garg et al. (2022) trained transformers from scratch on pairs $(x, y)$ of linear functions, and
-# found them about as good as least squares on new ones; they also did it for sparse linear functions, two-layer networks and
-# decision trees. Akyürek et al. (2023) showed by construction that a transformer can carry out gradient descent or the
-# closed-form ridge solution of a linear regression, and found that trained ones change from one such algorithm to another with depth and noise.
-# Von Oswald et al. (2023) wrote the matrices above. Mahankali, Hashimoto and Ma (2023) proved for one layer of linear attention and normally distributed data that one step of
-# gradient descent is not only possible but *optimal*.
+# **In-context learning as the thing to explain.** Garg et al. (2022) trained transformers from scratch on pairs $(x, y)$ of
+# linear functions, and found them about as good as least squares on new ones; they also did it for sparse linear functions,
+# two-layer networks and decision trees. Akyürek et al. (2023) showed by construction that a transformer can carry out
+# gradient descent or the closed-form ridge solution of a linear regression, and found that trained ones change from one such
+# algorithm to another with depth and noise. Von Oswald et al. (2023) wrote the matrices above. Mahankali, Hashimoto and Ma
+# (2023) proved for one layer of linear attention and normally distributed data that one step of gradient descent is not only
+# possible but *optimal*.
 #
-# **Learned optimisers.** MAML learns where descent starts. One can also learn how it moves. The smallest learned optimiser of this course is
-# in chapter [06](06_many_inner_steps.ipynb), "The rate learns itself": an α for each step or parameter, trained by the same meta-gradient. Andrychowicz et al. (2016)
-# replaced the rule by a recurrent network that reads gradients and writes updates. VeLO (Metz et al. 2022) took that idea to a large scale: about four
-# thousand TPU-months of meta-training on many kinds of tasks, for an optimiser that needs no tuning of its rate. The authors say themselves where it
-# fails, among others on models much larger, and training much longer, than it was trained for. It is the lesson of the table above, once more: a
-# *learned* rule is good where its training tasks were.
+# **Learned optimisers.** MAML learns where descent starts. One can also learn how it moves. The smallest learned optimiser of
+# this course is in chapter [06](06_many_inner_steps.ipynb), "The rate learns itself": an α for each step or parameter,
+# trained by the same meta-gradient. Andrychowicz et al. (2016) replaced the rule by a recurrent network that reads gradients
+# and writes updates. VeLO (Metz et al. 2022) took that idea to a large scale: about four thousand TPU-months of meta-training
+# on many kinds of tasks, for an optimiser that needs no tuning of its rate. The authors say themselves where it fails, among
+# others on models much larger, and training much longer, than it was trained for. It is the lesson of the table above, once
+# more: a *learned* rule is good where its training tasks were.
 #
-# **Foundation models.** A large language model was trained on no family of tasks that anybody wrote down, and yet learns from a few examples in its
-# prompt (Brown et al. 2020). In the words of this course: the prompt is the support set, the answer the query, and pretraining on
-# text the outer loop, which nobody designed as one. Adapters such as LoRA (Hu et al. 2021) are the other half, a few gradient steps on
-# few numbers: an inner loop, whose start comes from ordinary pretraining. Both are strong where a model knows the domain. What they do not replace
-# is the way to *judge* them: tasks kept apart, a baseline that was tuned as hard, an interval over tasks, and a test outside the family.
+# **Foundation models.** A large language model was trained on no family of tasks that anybody wrote down, and yet learns from
+# a few examples in its prompt (Brown et al. 2020). In the words of this course: the prompt is the support set, the answer the
+# query, and pretraining on text the outer loop, which nobody designed as one. Adapters such as LoRA (Hu et al. 2021) are the
+# other half, a few gradient steps on few numbers: an inner loop, whose start comes from ordinary pretraining. Both are strong
+# where a model knows the domain. What they do not replace is the way to *judge* them: tasks kept apart, a baseline that was
+# tuned as hard, an interval over tasks, and a test outside the family.
 #
 # ## Which one, then?
 #
 # Not one of them wins everywhere, and the tables say where which is strong.
 #
-# - **Read**, if you can draw as many training tasks as you like, if those to come are like them, and if there is no time to choose
-#   an α. Then reading is more exact, most of all with few points. But the family is its prior: outside it, the transformer answers as
-#   if it were inside, and nothing in the answer tells.
-# - **Step**, if tasks may be of another kind than in training, if the loss may be another, or if it pays to compute longer for a better answer. MAML's
-#   inner loop accepts any loss that has a gradient and any number of steps; its α must be right.
+# - **Read**, if you can draw as many training tasks as you like, if those to come are like them, and if there is no time to
+#   choose an α. Then reading is more exact, most of all with few points. But the family is its prior: outside it, the
+#   transformer answers as if it were inside, and nothing in the answer tells.
+# - **Step**, if tasks may be of another kind than in training, if the loss may be another, or if it pays to compute longer
+#   for a better answer. MAML's inner loop accepts any loss that has a gradient and any number of steps; its α must be right.
 # - **Write it down**, if you know the law. Two numbers beat both, with no training, as long as the law is right.
 #
-# And these are sentences about two small learners on sine waves. A larger transformer, more families in its training, or a MAML that was
-# trained with noise would move the borders. Where to, one would have to measure: that is what the rest of this chapter is about.
+# And these are sentences about two small learners on sine waves. A larger transformer, more families in its training, or a
+# MAML that was trained with noise would move the borders. Where to, one would have to measure: that is what the rest of this
+# chapter is about.
 #
-# *Read more:* Garg et al. (2022), *What can transformers learn in-context?*, arXiv [2208.01066](https://arxiv.org/abs/2208.01066). Akyürek et al. (2023),
-# *What learning algorithm is in-context learning?*, arXiv [2211.15661](https://arxiv.org/abs/2211.15661). Von Oswald et al. (2023), *Transformers learn in-context by
-# gradient descent*, arXiv [2212.07677](https://arxiv.org/abs/2212.07677). Mahankali et al. (2023), arXiv [2307.03576](https://arxiv.org/abs/2307.03576). Metz et al. (2022), *VeLO*, arXiv
+# *Read more:* Garg et al. (2022), *What can transformers learn in-context?*, arXiv
+# [2208.01066](https://arxiv.org/abs/2208.01066). Akyürek et al. (2023), *What learning algorithm is in-context learning?*,
+# arXiv [2211.15661](https://arxiv.org/abs/2211.15661). Von Oswald et al. (2023), *Transformers learn in-context by gradient
+# descent*, arXiv [2212.07677](https://arxiv.org/abs/2212.07677). Mahankali et al. (2023), arXiv
+# [2307.03576](https://arxiv.org/abs/2307.03576). Metz et al. (2022), *VeLO*, arXiv
 # [2211.09760](https://arxiv.org/abs/2211.09760).
