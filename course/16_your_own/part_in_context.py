@@ -181,7 +181,8 @@ compared("3 of 10 strangers", OtherWaves(strangers=3))
 # The picture turns. Look at the phases from π to 2π: these are our waves upside down, no taller and no noisier than before,
 # but training never showed them. A wave of another frequency the transformer takes for one of *its* waves, and its error is
 # larger than that of a learner that does nothing. MAML's steps go downhill on whatever loss they are given: ten are better
-# than one in both. And least squares with two numbers, our oracle so far, now has the wrong law, and MAML beats it.
+# than one in both. And least squares with two numbers, our oracle so far, has the wrong law at another frequency: there MAML
+# beats it.
 #
 # Three seeds of the script, ten points, median errors (*before*: MAML's network before any step):
 #
@@ -197,8 +198,8 @@ compared("3 of 10 strangers", OtherWaves(strangers=3))
 # {{world:noise 0.5:noise 0.5}}
 # {{world:3 of 10 strangers:3 of 10 strangers}}
 #
-# *Heights times 2* is a trap for whoever reads medians alone. Half of the doubled waves are no taller than 5, and on them the
-# transformer is as exact as ever. Its *mean* error there is {{mean:transformer 6000|heights × 2|0}}. And MAML after ten steps
+# *Heights times 2* is a trap for whoever reads medians alone. About half of the doubled waves are no taller than 5, and
+# nothing about them is new to the transformer. Its *mean* error there is {{mean:transformer 6000|heights × 2|0}}. And MAML after ten steps
 # has no mean to speak of: with the α that suits ordinary waves, the steps ran away on {{away:MAML|heights × 2|10}} of the
 # tall ones, to infinity. In the next row all waves are taller than any in training, and nothing is left to hide behind.
 # Stretched $x$ is beyond both, and noise, and points of a stranger, hurt everybody.
@@ -237,7 +238,8 @@ for steps in (1, 10):
 # | what limits it on the family | the number of steps, α, what the network can represent | how long it trains, and on what |
 #
 # (The milliseconds are processor time of one core, from the script's three seeds.) MAML pays for its steps only when a *task*
-# is new: afterwards a query costs one pass of the adapted network, 1,680 multiplications.
+# is new: afterwards a query costs one pass of the adapted network, 1,680 multiplications. (A transformer that keeps what its
+# layers have made of the pairs saves on further queries, too; ours reads the pairs again.)
 #
 # ## One layer of attention *is* one gradient step
 #
