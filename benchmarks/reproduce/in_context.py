@@ -4,10 +4,10 @@
 
 prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did
 not have. The learners: `InContext` after training of several lengths, each with a schedule of its own; MAML
-(70,000 outer steps) and the pretrained network, each with the α that was best on validation waves for that number
-of points and steps; least squares for a sin x + b cos x. With --told MAML's α is also chosen in each of the other
-worlds. An interrupted run goes on where it stopped. `--linear` trains one layer of linear attention on linear
-regressions and compares it with one gradient step. Start reading at `main`.
+(70,000 outer steps) and, if asked for, the pretrained network, each with the α that was best on validation waves
+for that number of points and steps; least squares for a sin x + b cos x. With --told MAML's α is also chosen in
+each of the other worlds. An interrupted run goes on where it stopped. `--linear` trains one layer of linear
+attention on linear regressions and compares it with one gradient step. Start reading at `main`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ VALIDATION_SEED, TEST_SEED = 1_000_003, 1_000_033  # tasks of their own, never t
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # α to choose from
 STEPS = (0, 1, 5, 10, 50)
 SHOTS = (1, 2, 3, 5, 10, 20, 50)
-ITERATIONS = (6000, 2000, 1000, 4000)  # of the transformer
+INNER_STEPS = {"MAML": 1, "pretrained": 0}
 EPISODES, VALIDATION, QUERIES = 600, 200, 100
 WIDTH = 16  # of keys, queries and values in linear attention
 
@@ -91,11 +91,10 @@ def main():
     for seed in options.seeds:
         done = Results(options.runs / f"results-seed{seed}.json")
         done.add("least squares", [least_squares_row(w) for w in done.missing("least squares")])
-        transformer(seed, options, done, ITERATIONS[0])
-        for method, inner_steps in (("MAML", 1), ("pretrained", 0)):
-            stepping(method, inner_steps, seed, options, done)
-        for iterations in ITERATIONS[1:]:
+        for iterations in options.iterations if "transformer" in options.learners else ():
             transformer(seed, options, done, iterations)
+        for method in (m for m in INNER_STEPS if m in options.learners):
+            stepping(method, seed, options, done)
         show(seed, done)
     costs()
 
@@ -107,6 +106,9 @@ def arguments():
     )
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="first weights and training tasks")
+    learners = ["transformer", *INNER_STEPS]
+    add("--learners", nargs="+", choices=learners, default=learners[:2], help="to train and test")
+    add("--iterations", type=int, nargs="+", default=[2000, 6000], help="of the transformer")
     add("--maml-iterations", type=int, default=70_000, help="outer steps of MAML and pretraining")
     add("--runs", type=Path, default=Path("runs/in_context"), help="folder for weights and results")
     add("--told", action="store_true", help="MAML also with α chosen in each of the other worlds")
@@ -170,14 +172,14 @@ def test_batches(tasks):
     return [tasks.sample(rng, tasks=100) for _ in range(EPISODES // 100)]
 
 
-def stepping(method, inner_steps, seed, options, done):
+def stepping(method, seed, options, done):
     """Trains, keeps and tests a learner that takes gradient steps."""
     others = [w for w in WORLDS if "points" not in w] if method == "MAML" and options.told else []
     worlds, told = done.missing(method), done.missing("MAML, told", others)
     if not worlds + told:
         return
     torch.manual_seed(seed)
-    learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=inner_steps)
+    learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=INNER_STEPS[method])
     folder, began = options.runs / f"{method}-{seed}", time.process_time()
     settings = {"device": "cpu", "seed": seed, "progress": False, "checkpoint": folder}
     mt.meta_train(learner, Sinusoids(10), options.maml_iterations, **settings)
