@@ -381,8 +381,8 @@ print("two heads, one minus the other, are a step on y minus its mean:", np.allc
 # possible but *optimal*.
 #
 # **Learned optimisers.** MAML learns where descent starts. One can also learn how it moves. The smallest learned optimiser of
-# this course is in chapter [06](06_many_inner_steps.ipynb), "The rate learns itself": an α for each step or parameter,
-# trained by the same meta-gradient. Andrychowicz et al. (2016) replaced the rule by a recurrent network that reads gradients
+# this course is in chapter [06](06_many_inner_steps.ipynb), "The rate learns itself": one number, α, trained by
+# the meta-gradient together with θ. Andrychowicz et al. (2016) replaced the rule by a recurrent network that reads gradients
 # and writes updates. VeLO (Metz et al. 2022) took that idea to a large scale: about four thousand TPU-months of meta-training
 # on many kinds of tasks, for an optimiser that needs no tuning of its rate. The authors say themselves where it fails, among
 # others on models much larger, and training much longer, than it was trained for. It is the lesson of the table above, once
@@ -391,7 +391,7 @@ print("two heads, one minus the other, are a step on y minus its mean:", np.allc
 # **Foundation models.** A large language model was trained on no family of tasks that anybody wrote down, and yet learns from
 # a few examples in its prompt (Brown et al. 2020). In the words of this course: the prompt is the support set, the answer the
 # query, and pretraining on text the outer loop, which nobody designed as one. Adapters such as LoRA (Hu et al. 2021) are the
-# other half, a few gradient steps on few numbers: an inner loop, whose start comes from ordinary pretraining. Both are strong
+# other half, gradient steps on few numbers: an inner loop, whose start comes from ordinary pretraining. Both are strong
 # where a model knows the domain. What they do not replace is the way to *judge* them: tasks kept apart, a baseline that was
 # tuned as hard, an interval over tasks, and a test outside the family.
 #
@@ -404,10 +404,10 @@ print("two heads, one minus the other, are a step on y minus its mean:", np.allc
 #   transformer answers as if it were inside, and nothing in the answer tells.
 # - **Step**, if tasks may be of another kind than in training, if the loss may be another, or if it pays to compute longer
 #   for a better answer. MAML's inner loop accepts any loss that has a gradient and any number of steps; its α must be right.
-# - **Write it down**, if you know the law. Two numbers beat both, with no training, as long as the law is right.
+# - **Write it down**, if you know the law. From two points on, two numbers beat both, with no training, as long as the law is right.
 #
 # And these are sentences about two small learners on sine waves. A larger transformer, more families in its training, or a
-# MAML that was trained with noise would move the borders. Where to, one would have to measure: that is what the rest of this
+# MAML that was trained with noise may move the borders. Where to, one would have to measure: that is what the rest of this
 # chapter is about.
 #
 # *Read more:* Garg et al. (2022), *What can transformers learn in-context?*, arXiv
