@@ -172,6 +172,7 @@ class OtherWaves(Sinusoids):
         return self.times * height * np.sin(self.frequency * x - phase - self.turn)
 
 
+# %%
 print("median error         transformer  MAML, 1   MAML, 10   two numbers")
 compared("as in training", OtherWaves())
 compared("heights times 2", OtherWaves(times=2.0))
