@@ -2,21 +2,18 @@
 
     python benchmarks/reproduce/in_context.py --seeds 0 1 2 --runs runs/in_context
 
-prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did not
-have. The learners: `InContext` after four lengths of training, each with a schedule of its own; MAML (70,000 outer
-steps) and the pretrained network, each with the α that was best on validation waves for that number of points and
-steps; the best line a sin x + b cos x. With --told MAML's α is also chosen in each of the other worlds.
-An interrupted run goes on where it stopped. `--linear` trains one layer of linear attention on linear regressions
-and compares it with one gradient step. Start reading at `main`.
+prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did
+not have. The learners: `InContext` after training of several lengths, each with a schedule of its own; MAML
+(70,000 outer steps) and, if asked for, the pretrained network, each with the α that was best on validation waves
+for that number of points and steps; least squares for a sin x + b cos x. With --told MAML's α is also chosen in
+each of the other worlds. An interrupted run goes on where it stopped. `--linear` trains one layer of linear
+attention on linear regressions and compares it with one gradient step. Start reading at `main`.
 """
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small networks want one thread
 
 import numpy as np
 import torch
@@ -31,21 +28,25 @@ VALIDATION_SEED, TEST_SEED = 1_000_003, 1_000_033  # tasks of their own, never t
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # α to choose from
 STEPS = (0, 1, 5, 10, 50)
 SHOTS = (1, 2, 3, 5, 10, 20, 50)
-ITERATIONS = (6000, 2000, 1000, 4000)  # of the transformer
+INNER_STEPS = {"MAML": 1, "pretrained": 0}
 EPISODES, VALIDATION, QUERIES = 600, 200, 100
+WIDTH = 16  # of keys, queries and values in linear attention
 
 
 class Waves(Sinusoids):
     """Sine waves with something changed; as they are, `Sinusoids` has the same tasks.
 
-    height multiplies all heights, stretch all x, frequency is that of all waves (1 in training), turn is added to all
-    phases; noise: the standard deviation of what is added to the support set's y; strangers: how many support points
-    belong to another wave. The query set is always without noise and of the task's own wave.
+    height multiplies all heights, and taller is added to them; stretch multiplies all x; frequency is that of all
+    waves (1 in training); turn is added to all phases. noise: the standard deviation of what is added to the
+    support set's y. strangers: how many support points belong to another wave. The query set is always without
+    noise, and of the task's own wave.
     """
 
-    def __init__(self, shots=10, *, height=1, turn=0, stretch=1, frequency=1, noise=0, strangers=0):
+    def __init__(
+        self, shots=10, *, height=1, taller=0, turn=0, stretch=1, frequency=1, noise=0, strangers=0
+    ):
         super().__init__(shots, QUERIES)
-        self.height, self.turn, self.stretch = height, turn, stretch
+        self.height, self.taller, self.turn, self.stretch = height, taller, turn, stretch
         self.frequency, self.noise, self.strangers = frequency, noise, strangers
 
     def sample(self, rng, tasks=25):
@@ -62,12 +63,14 @@ class Waves(Sinusoids):
 
     def wave(self, x, amplitude, phase):
         amplitude, phase = (v[:, None, None] for v in (amplitude, phase))
-        return self.height * amplitude * np.sin(self.frequency * x - phase - self.turn)
+        amplitude = self.height * amplitude + self.taller
+        return amplitude * np.sin(self.frequency * x - phase - self.turn)
 
 
 WORLDS = {f"{k} points": {"shots": k} for k in SHOTS} | {
     "heights × 1.5": {"height": 1.5},
     "heights × 2": {"height": 2},
+    "heights 5.1 to 10": {"taller": 5},
     "phases π to 2π": {"turn": np.pi},
     "x to ± 7.5": {"stretch": 1.5},
     "noise 0.5": {"noise": 0.5},
@@ -80,19 +83,18 @@ WORLDS = {f"{k} points": {"shots": k} for k in SHOTS} | {
 
 def main():
     options = arguments()
+    torch.set_num_threads(1)  # small networks want one thread
     if options.linear:
         linear(options.seeds)
         return
     options.runs.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         done = Results(options.runs / f"results-seed{seed}.json")
-        if "least squares" not in done.rows:
-            done.add("least squares", [least_squares_row(name) for name in WORLDS])
-        transformer(seed, options, done, ITERATIONS[0])
-        for method, inner_steps in (("MAML", 1), ("pretrained", 0)):
-            stepping(method, inner_steps, seed, options, done)
-        for iterations in ITERATIONS[1:]:
+        done.add("least squares", [least_squares_row(w) for w in done.missing("least squares")])
+        for iterations in options.iterations if "transformer" in options.learners else ():
             transformer(seed, options, done, iterations)
+        for method in (m for m in INNER_STEPS if m in options.learners):
+            stepping(method, seed, options, done)
         show(seed, done)
     costs()
 
@@ -104,6 +106,9 @@ def arguments():
     )
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="first weights and training tasks")
+    learners = ["transformer", *INNER_STEPS]
+    add("--learners", nargs="+", choices=learners, default=learners[:2], help="to train and test")
+    add("--iterations", type=int, nargs="+", default=[2000, 6000], help="of the transformer")
     add("--maml-iterations", type=int, default=70_000, help="outer steps of MAML and pretraining")
     add("--runs", type=Path, default=Path("runs/in_context"), help="folder for weights and results")
     add("--told", action="store_true", help="MAML also with α chosen in each of the other worlds")
@@ -118,8 +123,13 @@ class Results:
         self.path = path
         self.rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
+    def missing(self, learner, worlds=WORLDS):
+        """The worlds in which the learner has not been tested yet."""
+        tested = {row["world"] for row in self.rows.get(learner, [])}
+        return [world for world in worlds if world not in tested]
+
     def add(self, learner, rows):
-        self.rows[learner] = rows
+        self.rows.setdefault(learner, []).extend(rows)
         self.path.write_text(json.dumps(self.rows, indent=1, default=float), encoding="utf-8")
 
 
@@ -129,7 +139,7 @@ class Results:
 def transformer(seed, options, done, iterations):
     """Trains, keeps and tests an `InContext`."""
     name, kept = f"transformer {iterations}", options.runs / f"in_context-{iterations}-{seed}.pt"
-    if name in done.rows:
+    if not (worlds := done.missing(name)):
         return
     torch.manual_seed(seed)
     model, began = mt.InContext(), time.process_time()
@@ -139,7 +149,7 @@ def transformer(seed, options, done, iterations):
         mt.train_in_context(model, Sinusoids(10), iterations, seed=seed, progress=False)
         torch.save(model.state_dict(), kept)
     seconds = time.process_time() - began
-    rows = [row(world, answers_of(model, family(world)), seconds=seconds) for world in WORLDS]
+    rows = [row(world, answers_of(model, family(world)), seconds=seconds) for world in worlds]
     done.add(name, rows)
 
 
@@ -162,24 +172,24 @@ def test_batches(tasks):
     return [tasks.sample(rng, tasks=100) for _ in range(EPISODES // 100)]
 
 
-def stepping(method, inner_steps, seed, options, done):
+def stepping(method, seed, options, done):
     """Trains, keeps and tests a learner that takes gradient steps."""
-    if method in done.rows and (method != "MAML" or "MAML, told" in done.rows or not options.told):
+    others = [w for w in WORLDS if "points" not in w] if method == "MAML" and options.told else []
+    worlds, told = done.missing(method), done.missing("MAML, told", others)
+    if not worlds + told:
         return
     torch.manual_seed(seed)
-    learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=inner_steps)
+    learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=INNER_STEPS[method])
     folder, began = options.runs / f"{method}-{seed}", time.process_time()
     settings = {"device": "cpu", "seed": seed, "progress": False, "checkpoint": folder}
     mt.meta_train(learner, Sinusoids(10), options.maml_iterations, **settings)
     seconds = time.process_time() - began
-    if method not in done.rows:
-        rates = {k: best_rates(learner, Waves(shots=k)) for k in SHOTS}
-        rows = [r for w in WORLDS for r in steps_of(learner, w, rates[family(w).shots], seconds)]
-        done.add(method, rows)
-    if method == "MAML" and options.told and "MAML, told" not in done.rows:
-        others = [w for w in WORLDS if "points" not in w]
-        told = [steps_of(learner, w, best_rates(learner, family(w)), seconds) for w in others]
-        done.add("MAML, told", [r for rows in told for r in rows])
+    rates = {k: best_rates(learner, Waves(k)) for k in {family(w).shots for w in worlds}}
+    for world in worlds:
+        done.add(method, steps_of(learner, world, rates[family(world).shots], seconds))
+    for world in told:
+        rates = best_rates(learner, family(world))
+        done.add("MAML, told", steps_of(learner, world, rates, seconds))
 
 
 def best_rates(learner, tasks):
@@ -271,14 +281,20 @@ def costs():
 
 
 def regressions(rng, tasks, points=10, scales=(1.0,) * 5):
-    """Linear regressions y = w·x, w normal, x uniform in (−1, 1) times its scale: x (tasks, n, d), y (tasks, n, 1)."""
+    """Linear regressions y = w·x, w normal, x uniform in (−1, 1) times its scale.
+
+    Support x (tasks, points, d), y (tasks, points, 1); query x (tasks, 1, d), y (tasks, 1, 1).
+    """
     w = rng.normal(size=(tasks, len(scales), 1))
     x = rng.uniform(-1, 1, (tasks, points + 1, len(scales))) * scales
     return x[:, :points], (x @ w)[:, :points], x[:, points:], (x @ w)[:, points:]
 
 
 def read_linearly(weights, x, y, asked):
-    """One layer of linear attention: (tasks, queries, 1). weights: keys, queries, values, projection, (d+1, d+1)."""
+    """One layer of linear attention: predictions (tasks, queries, 1).
+
+    weights: keys, queries, values, each (WIDTH, d + 1), and projection (d + 1, WIDTH).
+    """
     keys, queries, values, projection = weights
     pairs = torch.cat([x, y], dim=-1)  # (tasks, points, d + 1)
     token = torch.cat([asked, torch.zeros_like(asked[..., :1])], dim=-1)  # (tasks, queries, d + 1)
@@ -291,11 +307,12 @@ def trained_attention(seed, scales, iterations=3000):
     """The four matrices of one layer after training by Adam on linear regressions."""
     torch.manual_seed(seed)
     rng, size = np.random.default_rng(seed), len(scales) + 1
-    weights = [(0.3 * torch.randn(size, size)).requires_grad_() for _ in range(4)]
+    shapes = [(WIDTH, size)] * 3 + [(size, WIDTH)]
+    weights = [(torch.randn(shape) / 4).requires_grad_() for shape in shapes]
     optimiser = torch.optim.Adam(weights, lr=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
     for _ in range(iterations):
-        *given, wanted = (tensor(v) for v in regressions(rng, 256, scales=scales))
+        *given, wanted = (tensor(v) for v in regressions(rng, 64, scales=scales))
         loss = (read_linearly(weights, *given) - wanted).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -309,7 +326,7 @@ def tensor(array):
 
 
 def best_steps(scales):
-    """(α, one rate for all; a matrix of rates): the best from many tasks, for a step from 0 on the mean squared error."""
+    """(α, a matrix of rates (d, d)): the best on many tasks, for a step from 0 on the mean squared error."""
     x, y, asked, wanted = regressions(
         np.random.default_rng(VALIDATION_SEED), 100_000, scales=scales
     )
@@ -328,25 +345,22 @@ def linear(seeds):
         alpha, matrix = best_steps(scales)
         test = regressions(np.random.default_rng(TEST_SEED), 20_000, scales=scales)
         x, y, asked, wanted = test
-        slope = 2 * x.transpose(0, 2, 1) @ y / x.shape[1]
-        steps = {"0": 0 * wanted, "α": alpha * asked @ slope, "matrix": asked @ matrix @ slope}
-        print(f"\nscales {scales}: best α {alpha:.3f}, rates {np.round(np.diag(matrix), 3)}")
-        for name, guess in steps.items():
-            print(f"   step, {name}: {np.mean((guess - wanted) ** 2):.4f}")
+        slope = 2 * x.transpose(0, 2, 1) @ y / x.shape[1]  # (tasks, d, 1)
+        steps = {"one α": alpha * asked @ slope, "a matrix of rates": asked @ matrix @ slope}
+        rates = np.round(np.diag(matrix), 2).tolist()
+        print(f"\nscales {scales}: best α {alpha:.3f}; best matrix, its diagonal: {rates}")
+        for name, answers in {"no step": 0 * wanted, **steps}.items():
+            print(f"   {name}: MSE {mse(answers, wanted):.4f}")
         for seed in seeds:
+            weights = trained_attention(seed, scales)
             with torch.no_grad():
-                guess = read_linearly(trained(seed, scales), *map(tensor, test[:3])).numpy()
-            error, apart = np.mean((guess - wanted) ** 2), np.mean((guess - steps["α"]) ** 2)
-            apart_matrix = np.mean((guess - steps["matrix"]) ** 2)
-            print(
-                f"   attention, seed {seed}: {error:.4f}; from the step with α {apart:.5f}, with the matrix "
-                f"{apart_matrix:.5f}"
-            )
+                answers = read_linearly(weights, *map(tensor, test[:3])).numpy()
+            apart = ", ".join(f"{mse(answers, other):.5f} from {n}" for n, other in steps.items())
+            print(f"   attention, seed {seed}: MSE {mse(answers, wanted):.4f}; {apart}", flush=True)
 
 
-def trained(seed, scales):
-    with torch.enable_grad():
-        return trained_attention(seed, scales)
+def mse(a, b):
+    return np.mean((a - b) ** 2)
 
 
 if __name__ == "__main__":
