@@ -8,6 +8,7 @@ that predicts from the support set alone.
 import argparse
 
 import numpy as np
+from maml_edu.capstone import check_family, compare
 
 from maml_edu.tasks import Glyphs, TaskBatch
 from maml_edu.tasks.pendulum import Pendulum, fit_law, outputs, states_of, step
@@ -63,7 +64,9 @@ class NoisyGlyphs(Glyphs):
         labels = batch.support_y.reshape(tasks, self.ways, self.shots).copy()
         order = rng.random((tasks, self.ways)).argsort(axis=1)  # classes in a circle
         rows, place = np.arange(tasks)[:, None], rng.integers(self.shots, size=order.shape)
-        labels[rows, order, place] = np.roll(order, 1, axis=1)  # (tasks, ways): each its neighbour's
+        labels[rows, order, place] = np.roll(
+            order, 1, axis=1
+        )  # (tasks, ways): each its neighbour's
         return TaskBatch(batch.support_x, labels.reshape(tasks, -1), batch.query_x, batch.query_y)
 
 
@@ -78,3 +81,19 @@ class KnownPendulum(Pendulum):
 
 
 FAMILIES = {"waves": NuisanceWaves, "glyphs": NoisyGlyphs, "pendulum": KnownPendulum}
+
+
+def main(iterations, names):
+    for name in names:
+        family = FAMILIES[name]()
+        report = check_family(family, tasks=40)
+        print(f"{name}: {'sound' if report.ok else 'not sound: ' + ', '.join(report.failed)}")
+    print(compare(NuisanceWaves(), seeds=(0,), iterations=iterations, episodes=100, progress=False))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--iterations", type=int, default=2000, help="of training on the waves")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    options = parser.parse_args()
+    main(options.iterations, options.families)
