@@ -31,7 +31,7 @@
 # | | [13 · Robots](13_robots.ipynb) | Can a body that changes be learned again in seconds? | [13](../exercises/13_robots.ipynb) |
 # | | [14 · Language](14_language.ipynb) | How few examples make a new intent? | [14](../exercises/14_language.ipynb) |
 # | | 15 · Other frameworks | Keras and JAX: the same meta-gradient? | to come |
-# | | 16 · Your own | What will your tasks be? | to come |
+# | | [16 · Your own](16_your_own.ipynb) | What will your tasks be? | [16](../exercises/16_your_own.ipynb) |
 
 # %% [markdown]
 # **You will be able to**
@@ -315,7 +315,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # | family | what is learned | a new task is met by | what it costs | for instance |
 # | :- | :- | :- | :- | :- |
 # | **metric** | a space in which examples of one class lie close together | comparing: the query goes to the nearest support examples; nothing is trained | as cheap as ordinary training; made for classes, little else | matching networks, prototypical networks (chapter 10) |
-# | **black-box** | a network that reads the support set and answers the query | reading; the learning rule is hidden in the weights | many tasks, large networks; nobody promises that more examples than in training help | recurrent meta-learners, neural processes, in-context learning of language models (16, to come) |
+# | **black-box** | a network that reads the support set and answers the query | reading; the learning rule is hidden in the weights | many tasks, large networks; nobody promises that more examples than in training help | recurrent meta-learners, neural processes, in-context learning of language models (16) |
 # | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family (11, to come) |
 #
 # *Model-agnostic* means: MAML needs to know nothing about the network and the loss except their gradients. That **buys**

@@ -512,7 +512,7 @@ if IN_EARNEST:
 #
 # If such a model knows your domain, try it first; the course has not measured one. MAML is of interest where no such model
 # exists: a robot's body, a sensor, a family of simulations. And what one learns on the way outlives the method. Gradients through
-# a learning process serve learned step sizes, learned optimisers and hyper-parameters. The task as the unit of a test, and a
+# a learning process serve learned step sizes, learned optimisers and hyperparameters. The task as the unit of a test, and a
 # baseline tuned as hard, serve every few-shot claim, those about large models included.
 #
 # *Shown in* chapter [14](14_language.ipynb), "The traps"; chapters [03](03_many_tasks.ipynb) and [06](06_many_inner_steps.ipynb);
