@@ -1,0 +1,267 @@
+"""What is in the tasks of a family: numbers, labels, no answers in the questions. Start with `about_content`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .answers import Check, failed, noted, passed
+from .drawing import drawn, rows_of
+from .plain import Task, distances
+
+AT_ONCE = 25  # tasks that are drawn together
+RARE = (
+    0.005  # share of examples that may be there twice by chance, as two sentences of the same words
+)
+LARGE, SMALL = 30.0, 0.01  # numbers beyond these want to be scaled
+GIVEN_AWAY = 0.995  # share of y's variance that one entry of x may explain at most
+
+_TARGETS = (
+    "Real targets have shape (tasks, examples, outputs) and are floats; class numbers 0, 1, … have shape "
+    "(tasks, examples) and are integers"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the tasks are: kind "regression" or "classification"; ways: number of classes, 0 in regression."""
+
+    kind: str
+    ways: int = 0
+
+
+def draw_tasks(family, seed, tasks: int) -> list[Task]:
+    """So many tasks as plain float64, examples flattened; class numbers stay integers."""
+    rng, rows = np.random.default_rng(seed), []
+    while len(rows) < tasks:
+        rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(rows))))
+    return [as_task(row) for row in rows]
+
+
+def as_task(row) -> Task:
+    return Task(*(_flat(part) for part in row))
+
+
+def _flat(part) -> np.ndarray:
+    if part.ndim == 1:
+        return part if part.dtype.kind in "iu" else part.astype(float)
+    return part.reshape(len(part), -1).astype(float)
+
+
+def kind_of(rows) -> Kind:
+    """Regression or classification. rows: of `rows_of`. Raises ValueError for targets that are neither."""
+    support_x, support_y, _, query_y = rows[0]
+    shapes = support_y.shape[1:], query_y.shape[1:]
+    if support_x.dtype.kind == "c" or support_y.dtype.kind == "c":
+        raise ValueError(
+            "x or y holds complex numbers: give real and imaginary parts as entries of their own."
+        )
+    if support_x.dtype == np.uint8:
+        raise ValueError("x is uint8: networks take real numbers. Give images / 255 in float32.")
+    kinds = support_y.dtype.kind, query_y.dtype.kind
+    if shapes[0] != shapes[1] or kinds[0] != kinds[1]:
+        raise ValueError(
+            f"support_y and query_y differ: (…, {shapes[0]}) {support_y.dtype} and (…, {shapes[1]}) "
+            f"{query_y.dtype}. {_TARGETS}."
+        )
+    if kinds[0] == "f" and shapes[0]:
+        return Kind("regression")
+    if kinds[0] in "iu" and not shapes[0]:
+        ways = 1 + max(int(max(row[1].max(), row[3].max())) for row in rows)
+        return Kind("classification", ways)
+    raise ValueError(
+        f"y is {support_y.dtype} of shape {support_y.shape} for one task. {_TARGETS}: give y[..., None] for one real "
+        f"number each, or y.astype(np.int64) for class numbers."
+    )
+
+
+# ------------------------------------------------------------------ the checks
+
+
+def about_content(tasks: Sequence[Task], kind: Kind) -> list[Check]:
+    """All checks of what tasks hold; these need no learner."""
+    checks = [_of_usual_size(tasks, kind)]
+    if kind.ways:
+        checks += [_labels_count(tasks, kind), _classes_are_known(tasks)]
+    checks += [_query_is_new(tasks), _support_is_new(tasks), _no_task_twice(tasks)]
+    return [*checks, _nothing_given_away(tasks, kind)]
+
+
+def pooled(tasks: Sequence[Task], only_queries=False) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of all examples of many tasks, which then are not told apart."""
+    sets = [pair for t in tasks for pair in ((t.support_x, t.support_y), (t.query_x, t.query_y))]
+    sets = sets[1::2] if only_queries else sets
+    return np.concatenate([x for x, _ in sets]), np.concatenate([y for _, y in sets])
+
+
+def _of_usual_size(tasks, kind):
+    name, (x, y) = "numbers of a usual size", pooled(tasks)
+    length, size = float(np.median(np.linalg.norm(x, axis=1))), float(np.abs(x).max())
+    if np.ptp(x, axis=0).max() == 0:
+        return failed(name, "x is the same in every example: a question that is always the same.")
+    if size > LARGE or length < SMALL:
+        return failed(name, _rescale("x", size if size > LARGE else length), size)
+    if kind.ways:
+        return passed(name, f"the largest entry of x is {size:.3g}.", size)
+    spread = float(y.std(axis=0).max())
+    if spread == 0:
+        return failed(name, "y is the same in every example: there is nothing to predict.", 0.0)
+    if max(spread, np.abs(y).max() / 10) > LARGE or spread < SMALL:
+        value = spread if spread < SMALL else float(np.abs(y).max())
+        return failed(name, _rescale("y", value), spread)
+    return passed(name, f"the largest entry of x is {size:.3g}, y varies by {spread:.3g}.", spread)
+
+
+def _rescale(name, value):
+    return (
+        f"{name} has numbers of about {value:.3g}, with which gradient steps of usual rates diverge or stand still: divide "
+        f"{name} by a constant, the same for all tasks, so that it varies by about 1."
+    )
+
+
+def _labels_count(tasks, kind):
+    name = "labels are 0, 1, …, alike in all tasks"
+    sets = [set(task.support_y.tolist()) for task in tasks]
+    lowest, numbers = min(map(min, sets)), {len(found) for found in sets}
+    lowest = min(lowest, *(int(task.query_y.min()) for task in tasks))
+    if lowest < 0:
+        return failed(name, f"there is a label {lowest}: number the classes of a task 0, 1, ….")
+    if kind.ways < 2:
+        return failed(name, "every label is 0: one class leaves nothing to decide.")
+    if sets.count(set(range(kind.ways))) < len(sets):
+        few = min(numbers)
+        return failed(
+            name,
+            f"labels go up to {kind.ways - 1}, yet the support set of some task has {few} classes only, or leaves out a "
+            f"number: number the classes of each task 0 … N − 1, with an example of each.",
+            few,
+        )
+    counts = [np.bincount(t.support_y, minlength=kind.ways) for t in tasks]
+    if all(len(set(count.tolist())) == 1 for count in counts):
+        return passed(name, f"{kind.ways} classes, as many support examples of each.", kind.ways)
+    return noted(name, f"{kind.ways} classes with unequal numbers of support examples.", kind.ways)
+
+
+def _classes_are_known(tasks):
+    name = "query classes are those of the support set"
+    unknown = [t for t in tasks if not set(t.query_y.tolist()) <= set(t.support_y.tolist())]
+    if unknown:
+        return failed(
+            name,
+            f"in {len(unknown)} of {len(tasks)} tasks a query is of a class without a support example: nobody can know it. "
+            "Draw queries from the classes of the support set.",
+            len(unknown) / len(tasks),
+        )
+    partial = [t for t in tasks if set(t.query_y.tolist()) != set(t.support_y.tolist())]
+    if len(partial) == len(tasks):
+        return failed(
+            name,
+            "in every task a class of the support set is never asked for: whoever knows that guesses better. Ask for "
+            "all classes.",
+            1.0,
+        )
+    if partial:
+        return noted(
+            name,
+            f"in {len(partial)} of {len(tasks)} tasks some class is not asked for.",
+            len(partial) / len(tasks),
+        )
+    return passed(name, "every class is asked for, and every one has support examples.")
+
+
+def _query_is_new(tasks):
+    name = "no query is in the support set"
+    shares = [_repeated(task.query_x, task.support_x).mean() for task in tasks]
+    words = (
+        "of the queries stand in the support set of their task, too: memory answers them, and the score is too good. "
+        "Draw both sets at once, without replacement, and then divide them."
+    )
+    return _about_repeats(name, float(np.mean(shares)), words, "every query is new to its task.")
+
+
+def _support_is_new(tasks):
+    name = "no support example twice"
+    shares = []
+    for task in tasks:
+        twice = _repeated(task.support_x, task.support_x, but_itself=True)
+        shares.append(twice.mean())
+    words = (
+        "of the support examples stand in their support set twice: K shots are then fewer than they seem. Draw without "
+        "replacement."
+    )
+    return _about_repeats(
+        name, float(np.mean(shares)), words, "the examples of a support set all differ."
+    )
+
+
+def _about_repeats(name, share, words, fine):
+    if share == 0:
+        return passed(name, fine, share)
+    text = f"{100 * share:.2g} % {words}"
+    if share <= RARE:
+        return noted(name, f"{100 * share:.2g} % are there twice, perhaps by chance.", share)
+    return failed(name, text, share)
+
+
+def _repeated(x, others, but_itself=False):
+    """Which rows of x are, to rounding, rows of `others`: (n,) True or False."""
+    scale = max(float(np.abs(x).max()), float(np.abs(others).max()), 1e-300)
+    near = distances(x / scale, others / scale) <= 1e-6 * x.shape[1]  # then look closely
+    if but_itself:
+        np.fill_diagonal(near, False)
+    return np.array([
+        any(np.abs(row - others[j]).max() <= 1e-6 * scale for j in np.flatnonzero(places))
+        for row, places in zip(x, near, strict=True)
+    ])  # fmt: skip
+
+
+def _no_task_twice(tasks):
+    name = "no task twice"
+    texts = {b"".join(np.ascontiguousarray(part).tobytes() for part in task) for task in tasks}
+    twice = len(tasks) - len(texts)
+    if twice:
+        return failed(
+            name,
+            f"{twice} of {len(tasks)} tasks are copies of others, example by example: so few different tasks are learned "
+            "by heart. Draw examples anew for each task.",
+            twice / len(tasks),
+        )
+    return passed(name, f"{len(tasks)} tasks, all of them different.")
+
+
+def _nothing_given_away(tasks, kind):
+    """The share of y's variance that a single entry of a query's x explains, over all tasks; of each part of y."""
+    name = "x does not hold the answer"
+    x, y = pooled(tasks, only_queries=True)
+    explained = (
+        _of_classes(x, y, kind.ways) if kind.ways else _of_numbers(x, y)
+    )  # (features, parts)
+    part = int(
+        explained.max(axis=0).argmin()
+    )  # what is given away of all parts is given away of this one
+    place, share = int(explained[:, part].argmax()), float(explained[:, part].max())
+    if share <= GIVEN_AWAY:
+        return passed(name, f"one entry of x explains at most {100 * share:.0f} % of y.", share)
+    return failed(
+        name,
+        f"entry {place} of x explains {100 * share:.1f} % of y in all tasks alike: y seems to be written into x. Leave it "
+        "out; if it is meant, the tasks do not need their support sets.",
+        share,
+    )
+
+
+def _of_numbers(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    scale = np.outer(np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0))
+    return (x.T @ y / np.where(scale > 0, scale, 1)) ** 2
+
+
+def _of_classes(x, y, ways):
+    total = ((x - x.mean(0)) ** 2).sum(0)
+    within = sum(
+        ((x[y == k] - x[y == k].mean(0)) ** 2).sum(0) for k in range(ways) if (y == k).any()
+    )
+    varies = total > 1e-12 * total.max()
+    return np.where(varies, 1 - within / np.where(varies, total, 1), 0)[:, None]

@@ -1,0 +1,171 @@
+"""Is this a family of tasks worth meta-learning? Start with `check_family`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import tables
+from .answers import Check, failed, not_computed
+from .content import Kind, about_content, draw_tasks, kind_of
+from .difficulty import Measured, Pools, about_difficulty, measure
+from .drawing import about_drawing, drawn, rows_of
+from .plain import POINTS, Scoring
+
+TRAINING = 3  # times as many tasks to fit the average predictor to as to test on, at most
+LEAST = 20  # tasks that an interval wants
+_MARKS = {"pass": "yes", "fail": "NO", "note": "note", "not computed": "—"}
+_HEAD = ("", "check", "what it says")
+
+
+@dataclass(frozen=True)
+class FamilyReport:
+    """What `check_family` found. Printed, it is a table; in a notebook, too.
+
+    name, description: the family's repr and docstring. kind: "regression" or "classification", "" if unknown.
+    metric: what `scores` hold, "mse", "accuracy", or the name of a loss of one's own.
+    checks: every `Check`, in order. scores: `Evaluation` (tasks, 1) of "average", "plain", "stand-in" and, if one was
+    given, "oracle"; names: who that was.
+    `ok`: nothing failed. `failed`: the names of the checks that failed. `report["tasks differ"]`: one check.
+    """
+
+    name: str
+    description: str
+    kind: str
+    metric: str
+    checks: tuple[Check, ...]
+    scores: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed
+
+    @property
+    def failed(self) -> list[str]:
+        return [check.name for check in self.checks if check.status == "fail"]
+
+    def __getitem__(self, name: str) -> Check:
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(
+            f"no check is called {name!r}; there are: {', '.join(c.name for c in self.checks)}"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.ok:
+            return f"{self.name}: nothing speaks against meta-learning on this family."
+        number = len(self.failed)
+        return f"{self.name}: {number} check{'s' * (number > 1)} failed: {', '.join(self.failed)}."
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        return [(_MARKS[check.status], check.name, check.words) for check in self.checks]
+
+    def __repr__(self):
+        return f"{self.verdict}\n\n{tables.as_text(_HEAD, self.rows())}"
+
+    def _repr_html_(self):
+        return f"<p>{tables.escaped(self.verdict)}</p>\n{tables.as_html(_HEAD, self.rows())}"
+
+    def as_markdown(self) -> str:
+        return f"{tables.plain(self.verdict)}\n\n{tables.as_markdown(_HEAD, self.rows())}"
+
+
+def check_family(
+    family, *, oracle=None, loss=None, shared_labels=False, tasks=120, seed=0
+) -> FamilyReport:
+    """Ask a family of tasks all that can be asked before anything is trained; seconds for small examples.
+
+    family: has `sample(rng, tasks=n)` → TaskBatch (or a tuple of its four arrays). Targets are real numbers
+        (tasks, examples, outputs), or class numbers 0, 1, … as integers (tasks, examples).
+    oracle: function (support_x, support_y, query_x) of ONE task → predictions, as arrays: who knows the law of the
+        family, but neither this task nor query_y. x and y are (examples, entries), float64, or labels (examples,).
+        Of classes it says labels (queries,) or scores (queries, classes). None takes the method `family.oracle`;
+        without one, plain learners with more examples stand in.
+    loss: function (prediction, query_y) → one number for ONE task, less is better. None: mean squared error, or
+        accuracy.
+    shared_labels: True says that a class number means the same in all tasks, which then is no fault.
+    tasks: new tasks that scores are of; as many are used for choosing settings, and up to three times as many to
+        fit the average predictor. seed: of the tasks.
+
+    Raises ValueError for arguments that make no sense; what is wrong with the family is in the report.
+    """
+    _check_arguments(oracle, loss, tasks, seed)
+    oracle = oracle_of(family, oracle)
+    kind, checks = Kind(""), about_drawing(family, seed)
+    measured = Measured(Scoring())
+    if checks[0].status == "pass":
+        checks, kind = _about_its_kind(family, seed, checks)
+    if kind.kind:
+        try:
+            pools = pools_of(family, seed, tasks)
+            more, measured = _about_tasks(pools, kind, oracle, loss, shared_labels, seed)
+            checks += more
+        except ValueError as error:  # sample fails now and then
+            checks.append(failed("tasks of one kind", str(error)))
+    return FamilyReport(
+        short(family), inspect.getdoc(family) or "", kind.kind, measured.scoring.metric if kind.kind else "",
+        tuple(checks), measured.scores, measured.names,
+    )  # fmt: skip
+
+
+def _check_arguments(oracle, loss, tasks, seed):
+    for name, function in (("oracle", oracle), ("loss", loss)):
+        if function is not None and not callable(function):
+            raise ValueError(f"{name} must be a function or None; got {function!r}.")
+    for name, value, least in (("tasks", tasks, LEAST), ("seed", seed, 0)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
+
+
+def oracle_of(family, oracle) -> Callable | None:
+    """The oracle that was given, or the family's own; None without one."""
+    own = getattr(family, "oracle", None)
+    return oracle if oracle is not None else own if callable(own) else None
+
+
+def short(family, most=120) -> str:
+    """What a family is called: its repr, or the name of its class where that says nothing."""
+    text = type(family).__name__ if " object at 0x" in repr(family) else repr(family)
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def pools_of(family, seed, tasks, validation=None, test=None) -> Pools:
+    """Tasks to fit to, to choose settings on and to test on, each from a generator of its own."""
+    sizes = [len(part) for task in draw_tasks(family, [seed, 1], 1) for part in task[::2]]
+    enough = max(tasks, -(-2 * POINTS // sum(sizes)))  # the average predictor takes POINTS of them
+    return Pools(
+        draw_tasks(family, [seed, 1], min(TRAINING * tasks, enough)),
+        draw_tasks(validation or family, [seed, 2], tasks),
+        draw_tasks(test or family, [seed, 3], tasks),
+    )
+
+
+def _about_its_kind(family, seed, checks):
+    name = "x and y are questions and answers"
+    try:
+        kind = kind_of(rows_of(drawn(family, [seed, 3], 25)))
+    except ValueError as error:
+        return [*checks, failed(name, str(error))], Kind("")
+    words = f"{kind.kind}, {kind.ways} classes." if kind.ways else f"{kind.kind}."
+    return [*checks, Check(name, "pass", words)], kind
+
+
+def _about_tasks(pools, kind, oracle, loss, shared_labels, seed):
+    """The checks of what the tasks hold, and of how hard they are; what was measured."""
+    checks = about_content(pools.test, kind)
+    scoring = Scoring(kind.ways, loss)
+    fatal = {"labels are 0, 1, …, alike in all tasks", "numbers of a usual size"}
+    if any(check.status == "fail" and check.name in fatal for check in checks):
+        words = "asked once the faults above are mended."
+        return [*checks, not_computed("how hard it is", words)], Measured(scoring)
+    measured = measure(pools, scoring, oracle, seed)
+    return [*checks, *about_difficulty(measured, pools, kind, oracle, shared_labels)], measured
