@@ -23,6 +23,9 @@ class NuisanceWaves:
     def __init__(self, shots=10, queries=20):
         self.shots, self.queries = shots, queries
 
+    def __repr__(self):
+        return f"NuisanceWaves(shots={self.shots}, queries={self.queries})"
+
     def sample(self, rng, tasks=25):
         """A batch of new waves: support (tasks, shots, 1), query (tasks, queries, 1), x and y alike."""
         low, high = np.array([[0.1, 0, 0.7], [5, np.pi, 1.3]])
@@ -69,6 +72,9 @@ class NoisyGlyphs(Glyphs):
         )  # (tasks, ways): each its neighbour's
         return TaskBatch(batch.support_x, labels.reshape(tasks, -1), batch.query_x, batch.query_y)
 
+    def __repr__(self):
+        return f"Noisy{super().__repr__()}"
+
 
 class KnownPendulum(Pendulum):
     """Bodies of chapter 13's pendulum, from 20 random movements each; the oracle fits the law's three numbers."""
@@ -78,6 +84,9 @@ class KnownPendulum(Pendulum):
         body = fit_law(support_x[None], support_y[None])[0]
         state, control = states_of(query_x)
         return outputs(state, step(state, control, body))
+
+    def __repr__(self):
+        return f"Known{super().__repr__()}"
 
 
 FAMILIES = {"waves": NuisanceWaves, "glyphs": NoisyGlyphs, "pendulum": KnownPendulum}
