@@ -4,8 +4,8 @@ Start with `check_family`; `compare` trains and tests, `write_report` makes the 
 `sample(rng, tasks=n)` → TaskBatch, as in `maml_edu.tasks`. How the methods learn is not here: `maml_edu.pytorch` has it.
 """
 
-from .comparison import Comparison, compare
 from .answers import Check
+from .comparison import Comparison, compare
 from .family import FamilyReport, check_family
 from .page import write_report
 

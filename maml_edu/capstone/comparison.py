@@ -2,25 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import inspect
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from torch import nn
+from tqdm.auto import tqdm
+
+import maml_edu.pytorch as mt
+from maml_edu.pytorch.arguments import is_count
+from maml_edu.pytorch.intervals import Evaluation
+
+from . import tables
+from .content import Kind, draw_tasks, kind_of
+from .difficulty import Pools, ask, choose_average, choose_plain
+from .drawing import drawn, refuse_policies, rows_of
+from .family import oracle_of, short
+from .methods import Bench, Fixed, Row, body_of, fine_tuned, head_on_features, maml, pretrained
+from .plain import Scoring, on_support
+
+INNER_LRS = {"regression": (0.003, 0.01, 0.03), "classification": (0.03, 0.1, 0.4)}
+VALIDATION_SEED, TEST_SEED = 2, 3  # of tasks that training does not draw
+PRETRAINED, SCRATCH = "pretrained, fine-tuned", "from scratch"
+PLAIN, AVERAGE, ORACLE = "plain learner", "average predictor", "oracle"
+_QUICK = 5  # a trial takes this part of the iterations
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` measured, all methods on the same test tasks. Printed, it is a table; in a notebook, too.
 
-    family, kind, metric: as in a FamilyReport. settings: what was chosen, and between what, in plain values.
-    rows: {name of a method: Row}, MAML first. failure: the task on which MAML does worst, with predictions.
-    `curves()` gives the median score after each inner step; `difference(name)` MAML minus a method, by task.
+    family, description, kind, metric: as in a FamilyReport. rows: {name of a method: `Row`}, MAML first.
+    settings: what all was done with, in plain values. notes: what has to be known, a line each.
+    failure: the test task on which MAML does worst: its number, the four arrays, and {method: predictions, score}.
+    `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: a method against MAML by task.
     """
 
-    family: Any
+    family: str
+    description: str
     kind: str
     metric: str
-    rows: dict[str, Any]
+    rows: dict[str, Row]
     settings: dict[str, Any]
     failure: dict[str, Any]
+    scoring: Scoring
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rises(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.scoring.rises
+
+    def difference(self, name: str) -> tuple[float, float, float]:
+        """By how much MAML is better than this method, task by task: the middle, with its 95 % interval.
+
+        Below 0: the method is better. The median of the differences; of accuracies their mean.
+        """
+        return self.scoring.gain(self.rows["MAML"].scores, self.rows[name].scores)
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """{method: the middle score after 0, 1, … inner steps}; of a method without steps, one number for all."""
+        steps = self.rows["MAML"].values.shape[2]
+        return {name: _curve(row, self.scoring, steps) for name, row in self.rows.items()}
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """(head, rows) in words."""
+        middle = "mean" if self.rises else "median"
+        head = (
+            "method", f"{self.metric}, {middle} (95 %)", "of each seed", "MAML is better by", "ran away", "chosen",
+        )  # fmt: skip
+        return head, [self._cells(name, row) for name, row in self.rows.items()]
+
+    def _cells(self, name, row):
+        away = f"{100 * row.runaways:.1f} %" if row.runaways else "none"
+        seeds = [self.scoring.middle(one, row.step)[0] for one in row.by_seed]
+        return (
+            name,
+            _interval(self.scoring.middle(row.scores)),
+            ", ".join(f"{value:.3g}" for value in seeds) if len(seeds) > 1 else "—",
+            "—" if name == "MAML" else _interval(self.difference(name)),
+            away if row.values.shape[2] > 1 else "—",
+            row.chosen,
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What the table says of MAML, in one or two sentences; a method that wins is named."""
+        rivals = [name for name in self.rows if name not in ("MAML", ORACLE)]
+        gains = {name: self.difference(name) for name in rivals}
+        better = [name for name, (_, _, high) in gains.items() if high < 0]
+        open_ = [name for name, (_, low, high) in gains.items() if low <= 0 <= high]
+        if better:
+            words = f"better than MAML on these tasks: {', '.join(better)}"
+        elif open_:
+            words = f"not to be told from MAML on these tasks: {', '.join(open_)}"
+        else:
+            words = "MAML is better than every rival here"
+        return f"{words[0].upper()}{words[1:]}."
+
+    def __repr__(self):
+        s = self.settings
+        title = (
+            f"{self.family}: {self.metric} on {s['test tasks']} new tasks, {len(s['seeds'])} seeds"
+        )
+        return "\n".join([title, tables.as_text(*self.table()), self.verdict, *self.notes])
+
+    def _repr_html_(self):
+        lines = "".join(f"<p>{tables.escaped(line)}</p>" for line in (self.verdict, *self.notes))
+        return tables.as_html(*self.table()) + lines
+
+
+def _interval(values) -> str:
+    return "{:.3g} ({:.3g} to {:.3g})".format(*values)
+
+
+def _curve(row, scoring, steps):
+    """(steps,): the middle score of a row after each step, over seeds as `Row.scores` has it."""
+    columns = range(row.values.shape[2])
+    curve = np.array([scoring.middle(replace(row, step=step).scores)[0] for step in columns])
+    return curve if len(curve) == steps else np.full(steps, curve[0])
 
 
 def compare(
@@ -42,22 +143,217 @@ def compare(
     quick=False,
     progress=True,
 ) -> Comparison:
-    """Meta-train MAML and its rivals on a family, each with settings of its own, and test all on the same new tasks.
+    """Meta-train MAML and its rivals on a family, each with settings of its own; test all on the same new tasks.
 
     model: function of no arguments → a new nn.Module, x (examples, …) → predictions (examples, outputs) or class
         scores (examples, ways). None: an MLP with two layers of 40.
     validation, test: families to choose settings on and to test on, where classes are held out, such as
         Glyphs("val"), Glyphs("test"). None: `family` itself, with other seeds.
-    oracle: as in `check_family`. seeds: of initialisation and of training tasks; everything trained is trained once for
-        each. iterations, meta_batch: of MAML, and of pretraining. inner_steps: K in training; steps: most in the test.
-    inner_lrs, meta_lrs: α and β to choose between; the pretrained network and the one from scratch choose their own α.
+    oracle: as in `check_family`. seeds: of initialisation and of training tasks; what is trained is trained once
+        for each. iterations, meta_batch: of MAML, and of pretraining. inner_steps: K in training; steps: most in
+        the test. inner_lrs, meta_lrs: α and β to choose between; the pretrained network and the one from scratch
+        choose their own α among these and `ADAPT`.
     episodes, validation_episodes: test tasks, and tasks on which settings are chosen.
     quick: True for a trial: one seed, a fifth of the iterations; the result says so.
 
-    Methods: MAML; the pretrained network (of classes: a prototypical network) with its own α and number of steps; a
-    ridge head on its features; the same network from scratch; a plain learner on the support set; the average
-    predictor; the oracle, if there is one. Nothing is chosen on test tasks.
+    Methods: MAML; the pretrained network (of classes: with the body of a prototypical network) with its own α and
+    number of steps; a ridge head on its features; the same network from scratch; a plain learner on the support set;
+    the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
+    errors, or accuracies.
 
-    Raises ValueError for families without examples (of policies), and for models that do not fit.
+    Raises ValueError for families without examples (of policies), for tasks that do not fit together, for models
+    that do not fit, and for arguments that make no sense.
     """
-    raise NotImplementedError
+    counts = {
+        "iterations": iterations, "meta_batch": meta_batch, "inner_steps": inner_steps, "steps": steps,
+        "episodes": (episodes, 20), "validation_episodes": (validation_episodes, 20),
+    }  # fmt: skip
+    _check(counts, seeds, inner_lrs, meta_lrs)
+    if quick:
+        seeds, iterations = tuple(seeds)[:1], max(1, iterations // _QUICK)
+    kind = _kind_of_all(family, validation, test)
+    build = _model_for(model, family, kind)
+    rates = tuple(INNER_LRS[kind.kind] if inner_lrs is None else inner_lrs)
+    pieces = len(rates) * len(meta_lrs) + len(meta_lrs) + 2 * len(seeds) + 6
+    with tqdm(total=pieces, disable=None if progress else True, desc="compare") as bar:
+        bench = Bench(
+            family, Fixed(validation or family, [VALIDATION_SEED], validation_episodes),
+            Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations, meta_batch,
+            inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
+        )  # fmt: skip
+        _try_model(bench)
+        rows = _all_rows(bench, oracle_of(family, oracle))
+    return _compared(bench, kind, rows, quick)
+
+
+def _ticking(bar):
+    def tick(words):
+        bar.set_postfix_str(words)
+        bar.update()
+
+    return tick
+
+
+def _all_rows(bench: Bench, oracle) -> dict[str, Row]:
+    """The rows of all methods, MAML first."""
+    models = pretrained(bench)
+    rows = [maml(bench), fine_tuned(bench, PRETRAINED, models)]
+    try:
+        rows.append(head_on_features(bench, models))
+    except ValueError as error:  # of `body_of`
+        bench.notes.append(f"no head on features: {error}")
+    rows.append(fine_tuned(bench, SCRATCH, [bench.fresh(seed) for seed in bench.seeds]))
+    rows += _untrained(bench, oracle)
+    source = rows[0].source
+    return {row.name: replace(row, source=source, metric=rows[0].metric) for row in rows}
+
+
+def _untrained(bench: Bench, oracle) -> list[Row]:
+    """What takes no gradient steps: a plain learner, the average predictor, the oracle."""
+    train = draw_tasks(bench.family, [1], 3 * len(bench.validation))
+    pools = Pools(train, bench.validation.tasks, bench.test.tasks)
+    average = choose_average(pools, bench.scoring, 0)
+    plain = choose_plain(pools, bench.scoring, 0)
+    rows = [
+        _row(bench, PLAIN, [on_support(plain.learner, task) for task in pools.test], plain),
+        _row(bench, AVERAGE, [average.learner(task.query_x) for task in pools.test], average),
+    ]
+    if oracle is not None:
+        rows.append(_row(bench, ORACLE, [ask(oracle, task, bench.scoring) for task in pools.test]))
+    bench.tick("plain learners")
+    return rows
+
+
+def _row(bench, name, predictions, choice=None) -> Row:
+    values = bench.scoring.of(predictions, bench.test.tasks).values[None]  # (1, tasks, 1)
+    words, tried = (choice.name, choice.tried) if choice else ("who knows the law", {})
+    return Row(name, bench.scoring.metric, values, 0, words, tried)
+
+
+def _compared(bench, kind, rows, quick) -> Comparison:
+    settings = {
+        "seeds": list(bench.seeds), "iterations": bench.iterations, "meta-batch": bench.meta_batch,
+        "K in training": bench.inner_steps, "most steps in the test": bench.steps,
+        "α to choose from": list(bench.inner_lrs), "β to choose from": list(bench.meta_lrs),
+        "validation tasks": len(bench.validation), "test tasks": len(bench.test),
+        "model": " ".join(repr(bench.fresh(bench.seeds[0])).split()), "quick": quick,
+    }  # fmt: skip
+    notes = list(bench.notes)
+    if quick:
+        notes.append("quick=True: one seed and few iterations; a trial, not a result.")
+    elif len(bench.seeds) < 3:
+        notes.append(f"{len(bench.seeds)} seeds: three or more show how much depends on chance.")
+    description = inspect.getdoc(bench.family) or ""
+    return Comparison(
+        short(bench.family), description, kind.kind, bench.scoring.metric, rows, settings,
+        _failure(bench, rows), bench.scoring, tuple(notes),
+    )  # fmt: skip
+
+
+def _failure(bench, rows) -> dict[str, Any]:
+    """The test task on which MAML does worst, and what MAML and the pretrained network say there."""
+    values = rows["MAML"].scores.values[:, 0]
+    number = int(np.argmin(values) if bench.scoring.rises else np.argmax(values))
+    raw = bench.test.rows[number]
+    said = {}
+    for name in ("MAML", PRETRAINED):
+        row = rows[name]
+        output = row.learners[0].predictions(*raw[:3], row.step)[-1].detach().numpy()
+        said[name] = output.argmax(1) if bench.scoring.ways else output
+    names = ("support_x", "support_y", "query_x", "query_y")
+    scores = {name: float(row.scores.values[number, 0]) for name, row in rows.items()}
+    arrays = dict(zip(names, raw, strict=True))
+    return {"task": number, **arrays, "predictions": said, "scores": scores}
+
+
+# ------------------------------------------------------------------ checks of arguments
+
+
+def _check(counts, seeds, inner_lrs, meta_lrs):
+    for name, value in counts.items():
+        value, least = value if isinstance(value, tuple) else (value, 1)
+        if not is_count(value, least):
+            raise ValueError(f"{name} must be a whole number ≥ {least}; got {value!r}.")
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        seeds = []
+    if not seeds or len(set(seeds)) < len(seeds) or not all(is_count(seed, 0) for seed in seeds):
+        raise ValueError(
+            "seeds must be different whole numbers ≥ 0, such as (0, 1, 2); one of them at least."
+        )
+    for name, rates in (("inner_lrs", inner_lrs), ("meta_lrs", meta_lrs)):
+        if rates is None and name == "inner_lrs":
+            continue
+        try:
+            fine = len(rates) > 0 and all(0 < float(rate) < np.inf for rate in rates)
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            raise ValueError(f"{name} must hold numbers above 0, one at least; got {rates!r}.")
+
+
+def _kind_of_all(family, validation, test) -> Kind:
+    """What the tasks are; ValueError unless those of all three families are of one kind."""
+    kinds = {}
+    for name, one in (("family", family), ("validation", validation), ("test", test)):
+        if one is None:
+            continue
+        refuse_policies(one)
+        rows = rows_of(drawn(one, [0], 25))
+        kinds[name] = kind_of(rows), rows[0][0].shape[1:], rows[0][1].shape[1:]
+    for name, found in kinds.items():
+        if found != kinds["family"]:
+            raise ValueError(
+                f"{name} has {found[0]} with x {found[1]} and y {found[2]}, family {kinds['family'][0]} with x "
+                f"{kinds['family'][1]} and y {kinds['family'][2]}: tasks of one kind are compared."
+            )
+    return kinds["family"][0]
+
+
+def _model_for(model, family, kind: Kind):
+    """A function of no arguments → a new network."""
+    if model is None:
+        row = rows_of(drawn(family, [0], 1))[0]
+        inputs, shape = int(np.prod(row[0].shape[1:])), row[1].shape[1:]
+        if len(shape) > 1 or not row[0].shape[1:]:
+            raise ValueError(
+                f"for x {row[0].shape} and y {row[1].shape} of one task there is no network by default: give model=."
+            )
+        outputs = kind.ways or shape[0]
+        network = lambda: mt.MLP(inputs, 40, 40, outputs)
+        if row[0].ndim == 2:
+            return network
+        return lambda: nn.Sequential(nn.Flatten(), *network())
+    if isinstance(model, nn.Module) or not callable(model):
+        raise ValueError(
+            "model must be a function that makes a new network each time, such as lambda: mt.MLP(1, 40, 40, 1): every "
+            "seed and every method starts from one of its own."
+        )
+    return model
+
+
+def _try_model(bench: Bench):
+    """ValueError unless the model takes x and gives what is compared with y."""
+    model = bench.fresh(0)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model() must give an nn.Module; it gave {type(model).__name__}.")
+    learner = mt.MAML(model, bench.loss, bench.inner_lrs[0], 1)
+    support_x, support_y, query_x, query_y = bench.test.rows[0]
+    try:
+        output = learner.predictions(support_x, support_y, query_x, 0)[0]
+    except Exception as error:
+        raise ValueError(
+            f"the model does not take x of shape {support_x.shape}: {type(error).__name__}: {error}"
+        ) from error
+    ways = bench.scoring.ways
+    expected = (len(query_x), ways) if ways else query_y.shape
+    if tuple(output.shape) != tuple(expected):
+        raise ValueError(
+            f"the model gives {tuple(output.shape)} for a query set; it must give {tuple(expected)}."
+        )
+    if ways:
+        body_of(model)  # pretraining needs it
+
+
+__all__ = ["Comparison", "Evaluation", "compare"]

@@ -97,24 +97,29 @@ def choose(candidates: dict, predict: Callable, tasks: Sequence[Task], scoring: 
 # ------------------------------------------------------------------ of one task
 
 
-def learners(scoring: Scoring, scale: float) -> dict[str, Callable]:
-    """{name: learner(support_x, support_y, query_x) → predictions}; scale: the usual distance of two examples."""
+def learners(
+    scoring: Scoring, scale: float, strengths=(1e-4, 1e-2, 0.1, 1.0)
+) -> dict[str, Callable]:
+    """{name: learner(support_x, support_y, query_x) → predictions}.
+
+    scale: the usual distance of two examples. strengths: λ of ridge regression, in units of scale².
+    """
     if scoring.ways:
-        return _classifiers(scoring.ways, scale)
+        return _classifiers(scoring.ways, scale, strengths)
     kernels = {
         f"kernel ridge, width {width:g}, λ {strength:g}": _kernel_ridge(width * scale, strength)
         for width in (0.2, 0.4, 0.8, 1.6)
         for strength in (1e-4, 1e-2, 1e-1)
     }
-    lines = {f"ridge, λ {s:g}": _ridge(s * scale**2) for s in (1e-4, 1e-2, 1.0)}
+    lines = {f"ridge, λ {s:g}": _ridge(s * scale**2) for s in strengths}
     return {"mean of the support set": _mean, "nearest neighbour": _nearest} | lines | kernels
 
 
-def _classifiers(ways, scale):
+def _classifiers(ways, scale, strengths):
     def of_labels(regression):
         return lambda x, y, query: regression(x, one_hot(y, ways), query)
 
-    lines = {f"ridge, λ {s:g}": of_labels(_ridge(s * scale**2)) for s in (0.01, 0.1, 1.0)}
+    lines = {f"ridge, λ {s:g}": of_labels(_ridge(s * scale**2)) for s in strengths}
     return {
         "nearest centroid": lambda x, y, query: _centroids(x, y, query, ways),
         "nearest angle": lambda x, y, query: _centroids(_unit(x), y, _unit(query), ways, _unit),
@@ -163,9 +168,6 @@ def _ridge(strength):
         return (query - x_mean) @ weights + y_mean
 
     return predict
-
-
-ridge = _ridge  # a head on features takes it, too
 
 
 def _kernel_ridge(width, strength):
