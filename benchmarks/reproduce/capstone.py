@@ -30,58 +30,50 @@ def families():
     return module.FAMILIES
 
 
-class Perceptron(nn.Module):
+def perceptron():
     """Class scores (examples, 5) of images (examples, 1, 28, 28), by way of 64 and 64 numbers."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(784, 64),
-            nn.ReLU(),
-            nn.Linear(64, 64),
-            nn.ReLU(),
-            nn.Linear(64, 5),
-        )
-
-    def forward(self, x):
-        return self.layers(x)
+    return nn.Sequential(nn.Flatten(), *mt.MLP(784, 64, 64, 5))
 
 
 # What `compare` is told of each family: sizes, and the rates to choose between.
 SETTINGS = {
-    "waves": {"iterations": 5_000, "inner_lrs": (0.003, 0.01, 0.03, 0.1)},
-    "glyphs": {
-        "model": Perceptron,
-        "iterations": 600,
-        "meta_batch": 8,
-        "inner_lrs": (0.03, 0.1, 0.3, 1.0),
-    },
-    "pendulum": {"iterations": 2_000, "inner_steps": 3, "inner_lrs": (0.03, 0.1, 0.3)},
+    "waves": {"iterations": 2_000, "inner_lrs": (0.01, 0.03), "meta_lrs": (3e-3,)},
+    "glyphs": {"model": perceptron, "iterations": 300, "meta_batch": 8, "inner_lrs": (0.1, 0.3)},
+    "pendulum": {"iterations": 1_000, "inner_lrs": (0.1, 0.3), "meta_lrs": (3e-3,)},
 }
+SHOTS = {"waves": 5, "glyphs": 5, "pendulum": 20}
 
 
-def measured(name, seeds, quick):
+def measured(name, seeds, options):
     """The report and the comparison of one family."""
-    family = families()[name]
-    how = dict(SETTINGS[name], seeds=seeds, quick=quick, progress=False)
+    make, shots = families()[name], options.shots or SHOTS[name]
+    how = dict(SETTINGS[name], seeds=seeds, quick=options.quick, progress=False)
+    how |= {"episodes": options.episodes, "validation_episodes": options.episodes // 2}
     if name == "glyphs":
-        how |= {"validation": family("val"), "test": family("test")}
-    return check_family(family()), compare(family(), **how)
+        how |= {split: make(split, shots=shots) for split in ("val", "test")}
+        how["validation"] = how.pop("val")
+    family = make(shots=shots)
+    return check_family(family, tasks=60), compare(family, **how)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--shots", type=int, help="support examples; of glyphs per class")
+    parser.add_argument(
+        "--episodes", type=int, default=100, help="test tasks; half as many to choose on"
+    )
     parser.add_argument("--out", type=Path, help="a folder for the pages")
     parser.add_argument("--quick", action="store_true", help="one seed and a fifth of the training")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.family:
         began = time.process_time()
-        report, comparison = measured(name, tuple(options.seeds), options.quick)
+        report, comparison = measured(name, tuple(options.seeds), options)
         print(report, comparison, comparison.settings, sep="\n\n", flush=True)
+        for method, row in comparison.rows.items():
+            print(f"{method}: {row.tried}")
         print(f"{name}: {time.process_time() - began:.0f} s of CPU", flush=True)
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
