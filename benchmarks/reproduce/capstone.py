@@ -16,8 +16,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from maml_edu.capstone import check_family, compare, write_report
 from torch import nn
+
+import maml_edu.pytorch as mt
+from maml_edu.capstone import check_family, compare, write_report
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "own_families.py"
 
