@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch.arguments import is_count
-from maml_edu.pytorch.intervals import Evaluation
 
 from . import tables
 from .content import Kind, draw_tasks, kind_of
@@ -36,7 +35,7 @@ class Comparison:
     family, description, kind, metric: as in a FamilyReport. rows: {name of a method: `Row`}, MAML first.
     settings: what all was done with, in plain values. notes: what has to be known, a line each.
     failure: the test task on which MAML does worst: its number, the four arrays, and {method: predictions, score}.
-    `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: a method against MAML by task.
+    `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: MAML against a method.
     """
 
     family: str
@@ -157,8 +156,8 @@ def compare(
     quick: True for a trial: one seed, a fifth of the iterations; the result says so.
 
     Methods: MAML; the pretrained network (of classes: with the body of a prototypical network) with its own α and
-    number of steps; a ridge head on its features; the same network from scratch; a plain learner on the support set;
-    the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
+    number of steps; a ridge head on its features; the same network from scratch; a plain learner on the
+    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
     errors, or accuracies.
 
     Raises ValueError for families without examples (of policies), for tasks that do not fit together, for models
@@ -178,8 +177,8 @@ def compare(
     with tqdm(total=pieces, disable=None if progress else True, desc="compare") as bar:
         bench = Bench(
             family, Fixed(validation or family, [VALIDATION_SEED], validation_episodes),
-            Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations, meta_batch,
-            inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
+            Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations,
+            meta_batch, inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
         )  # fmt: skip
         _try_model(bench)
         rows = _all_rows(bench, oracle_of(family, oracle))
@@ -318,7 +317,8 @@ def _model_for(model, family, kind: Kind):
         inputs, shape = int(np.prod(row[0].shape[1:])), row[1].shape[1:]
         if len(shape) > 1 or not row[0].shape[1:]:
             raise ValueError(
-                f"for x {row[0].shape} and y {row[1].shape} of one task there is no network by default: give model=."
+                f"for x {row[0].shape} and y {row[1].shape} of one task there is no network by default: give "
+                "model=."
             )
         outputs = kind.ways or shape[0]
         network = lambda: mt.MLP(inputs, 40, 40, outputs)
@@ -327,7 +327,8 @@ def _model_for(model, family, kind: Kind):
         return lambda: nn.Sequential(nn.Flatten(), *network())
     if isinstance(model, nn.Module) or not callable(model):
         raise ValueError(
-            "model must be a function that makes a new network each time, such as lambda: mt.MLP(1, 40, 40, 1): every "
+            "model must be a function that makes a new network each time, such as lambda: mt.MLP(1, 40, 40, 1): "
+            "every "
             "seed and every method starts from one of its own."
         )
     return model
@@ -354,6 +355,3 @@ def _try_model(bench: Bench):
         )
     if ways:
         body_of(model)  # pretraining needs it
-
-
-__all__ = ["Comparison", "Evaluation", "compare"]

@@ -72,7 +72,8 @@ def kind_of(rows) -> Kind:
         ways = 1 + max(int(max(row[1].max(), row[3].max())) for row in rows)
         return Kind("classification", ways)
     raise ValueError(
-        f"y is {support_y.dtype} of shape {support_y.shape} for one task. {_TARGETS}: give y[..., None] for one real "
+        f"y is {support_y.dtype} of shape {support_y.shape} for one task. {_TARGETS}: give y[..., None] for one "
+        "real "
         f"number each, or y.astype(np.int64) for class numbers."
     )
 
@@ -116,7 +117,8 @@ def _of_usual_size(tasks, kind):
 
 def _rescale(name, value):
     return (
-        f"{name} has numbers of about {value:.3g}, with which gradient steps of usual rates diverge or stand still: divide "
+        f"{name} has numbers of about {value:.3g}, with which gradient steps of usual rates diverge or stand "
+        "still: divide "
         f"{name} by a constant, the same for all tasks, so that it varies by about 1."
     )
 
@@ -134,7 +136,8 @@ def _labels_count(tasks, kind):
         few = min(numbers)
         return failed(
             name,
-            f"labels go up to {kind.ways - 1}, yet the support set of some task has {few} classes only, or leaves out a "
+            f"labels go up to {kind.ways - 1}, yet the support set of some task has {few} classes only, or leaves "
+            "out a "
             f"number: number the classes of each task 0 … N − 1, with an example of each.",
             few,
         )
@@ -150,7 +153,8 @@ def _classes_are_known(tasks):
     if unknown:
         return failed(
             name,
-            f"in {len(unknown)} of {len(tasks)} tasks a query is of a class without a support example: nobody can know it. "
+            f"in {len(unknown)} of {len(tasks)} tasks a query is of a class without a support example: nobody can "
+            "know it. "
             "Draw queries from the classes of the support set.",
             len(unknown) / len(tasks),
         )
@@ -158,7 +162,8 @@ def _classes_are_known(tasks):
     if len(partial) == len(tasks):
         return failed(
             name,
-            "in every task a class of the support set is never asked for: whoever knows that guesses better. Ask for "
+            "in every task a class of the support set is never asked for: whoever knows that guesses better. Ask "
+            "for "
             "all classes.",
             1.0,
         )
@@ -175,7 +180,8 @@ def _query_is_new(tasks):
     name = "no query is in the support set"
     shares = [_repeated(task.query_x, task.support_x).mean() for task in tasks]
     words = (
-        "of the queries stand in the support set of their task, too: memory answers them, and the score is too good. "
+        "of the queries stand in the support set of their task, too: memory answers them, and the score is too "
+        "good. "
         "Draw both sets at once, without replacement, and then divide them."
     )
     return _about_repeats(name, float(np.mean(shares)), words, "every query is new to its task.")
@@ -188,7 +194,8 @@ def _support_is_new(tasks):
         twice = _repeated(task.support_x, task.support_x, but_itself=True)
         shares.append(twice.mean())
     words = (
-        "of the support examples stand in their support set twice: K shots are then fewer than they seem. Draw without "
+        "of the support examples stand in their support set twice: K shots are then fewer than they seem. Draw "
+        "without "
         "replacement."
     )
     return _about_repeats(
@@ -224,7 +231,8 @@ def _no_task_twice(tasks):
     if twice:
         return failed(
             name,
-            f"{twice} of {len(tasks)} tasks are copies of others, example by example: so few different tasks are learned "
+            f"{twice} of {len(tasks)} tasks are copies of others, example by example: so few different tasks are "
+            "learned "
             "by heart. Draw examples anew for each task.",
             twice / len(tasks),
         )
@@ -246,7 +254,8 @@ def _nothing_given_away(tasks, kind):
         return passed(name, f"one entry of x explains at most {100 * share:.0f} % of y.", share)
     return failed(
         name,
-        f"entry {place} of x explains {100 * share:.1f} % of y in all tasks alike: y seems to be written into x. Leave it "
+        f"entry {place} of x explains {100 * share:.1f} % of y in all tasks alike: y seems to be written into x. "
+        "Leave it "
         "out; if it is meant, the tasks do not need their support sets.",
         share,
     )

@@ -1,4 +1,4 @@
-"""How hard a family is: between who knows all tasks but not this one, and who knows the law. Start with `measure`."""
+"""How hard a family is: what is known without this task, and by whoever knows the law. Start with `measure`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def choose_average(pools: Pools, scoring: Scoring, seed) -> Choice:
 
 
 def choose_plain(pools: Pools, scoring: Scoring, seed, predict: Callable = on_support) -> Choice:
-    """The learner that does best on validation tasks with the support set alone, or with whatever `predict` gives."""
+    """The learner that does best on validation tasks, with the support set alone or what `predict` gives it."""
     scale = usual_distance(pools.train, np.random.default_rng(seed))
     return choose(learners(scoring, scale), predict, pools.validation, scoring)
 
@@ -148,7 +148,8 @@ def about_difficulty(measured: Measured, pools: Pools, kind: Kind, oracle, share
 
 def _average(measured):
     words = (
-        f"{measured.names['average']}: {measured.scoring.metric} {measured.told('average')}. So much is known without a "
+        f"{measured.names['average']}: {measured.scoring.metric} {measured.told('average')}. So much is known "
+        "without a "
         "support set."
     )
     return passed("average predictor", words, measured.value("average"))
@@ -170,7 +171,8 @@ def _labels_change(measured, kind, shared_labels):
         return noted(name, f"{words}: you said that labels are shared.", value)
     return failed(
         name,
-        f"{words}: a label means much the same in all tasks, which can be learned once and for all. Number the classes of "
+        f"{words}: a label means much the same in all tasks, which can be learned once and for all. Number the "
+        "classes of "
         "each task in random order, or say shared_labels=True if they are meant to be the same.",
         value,
     )
@@ -180,8 +182,10 @@ def _oracle(measured, pools, oracle):
     name = "oracle"
     if oracle is None:
         words = (
-            f"none was given. In its place: {measured.names['stand-in']}, which has seen the other queries as well: "
-            f"{measured.told('stand-in')}. That is no limit: give oracle=f(support_x, support_y, query_x) if you know the law."
+            f"none was given. In its place: {measured.names['stand-in']}, which has seen the other queries as "
+            "well: "
+            f"{measured.told('stand-in')}. That is no limit: give oracle=f(support_x, support_y, query_x) if you "
+            "know the law."
         )
         return not_computed(name, words)
     if measured.problem:
@@ -215,8 +219,10 @@ def _of_no_oracle(measured, pools, oracle) -> str:
     helps = measured.gain("oracle", "average")
     if helps[1] > 0 and _is_much(measured, "oracle", "average") and low <= 0:
         return (
-            f"it is as good ({measured.told('oracle')}) with the support set of another task: it knows this task from "
-            "elsewhere, perhaps from what the family keeps, or from query_x. An oracle knows the law of the family and the "
+            f"it is as good ({measured.told('oracle')}) with the support set of another task: it knows this task "
+            "from "
+            "elsewhere, perhaps from what the family keeps, or from query_x. An oracle knows the law of the "
+            "family and the "
             "support set, and no more."
         )
     return ""
@@ -247,13 +253,16 @@ def _tasks_differ(measured, pools, oracle):
     if low > 0:
         return passed(
             name,
-            f"with another task's examples {who} has {scoring.metric} {other:.3g}, better by {value:.3g} with the task's own.",
+            f"with another task's examples {who} has {scoring.metric} {other:.3g}, better by {value:.3g} with the "
+            "task's own.",
             value,
         )
     return failed(
         name,
-        f"another task's examples explain a task's queries as well as its own ({who}: {own:.3g} and {other:.3g}): the tasks "
-        "are one task, or so noisy that nobody sees how they differ. Let what is drawn for a task change how y follows "
+        f"another task's examples explain a task's queries as well as its own ({who}: {own:.3g} and {other:.3g}): "
+        "the tasks "
+        "are one task, or so noisy that nobody sees how they differ. Let what is drawn for a task change how y "
+        "follows "
         "from x.",
         value,
     )
@@ -267,17 +276,20 @@ def _support_helps(measured, pools, kind):
         return passed(name, f"{text}: this lies between, to be learned.", value)
     if _nothing_left(measured, pools, kind):
         why = (
-            "too easy. One function of x answers all tasks, and no support set is needed: let tasks differ more, and take "
+            "too easy. One function of x answers all tasks, and no support set is needed: let tasks differ more, "
+            "and take "
             "out of x what tells the answer"
         )
     elif best == "oracle":
         why = (
-            "impossible. Even the oracle gains nothing from the support set: more shots, less noise, or more in common "
+            "impossible. Even the oracle gains nothing from the support set: more shots, less noise, or more in "
+            "common "
             "between support and query"
         )
     else:
         why = (
-            "no plain learner gains anything from the examples, even with more of them: perhaps impossible, perhaps only "
+            "no plain learner gains anything from the examples, even with more of them: perhaps impossible, "
+            "perhaps only "
             "hard. If you know the law, give oracle=; else more shots and less noise"
         )
     return failed(name, f"{text}: {why}.", value)
@@ -304,7 +316,8 @@ def _room_for_maml(measured) -> Check:
         return passed(name, f"{text}; {best}: {measured.told(best)}.", value)
     return noted(
         name,
-        f"{text}; {best}: {measured.told(best)}. Less than {100 * ROOM:.0f} % of the way from the average predictor is left to "
+        f"{text}; {best}: {measured.told(best)}. Less than {100 * ROOM:.0f} % of the way from the average "
+        "predictor is left to "
         "whoever has seen other tasks: MAML is hardly needed here. Say so, or give fewer shots.",
         value,
     )

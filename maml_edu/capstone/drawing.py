@@ -16,7 +16,8 @@ from .answers import Check, failed, noted, passed
 
 FEW = 8  # tasks that are drawn where few will do
 _NO_EXAMPLES = (
-    "its tasks hold no examples: a policy makes its own by acting, and what x and y are to each other cannot be asked. "
+    "its tasks hold no examples: a policy makes its own by acting, and what x and y are to each other cannot be "
+    "asked. "
     "Bring a family of examples; how policies are compared is in chapter 13."
 )
 _IN_USE = "draw from the rng that sample is given, and from nothing else"
@@ -150,7 +151,8 @@ def _no_memory(family, seed):
         return passed(name, "what is drawn in between, by another generator, changes nothing.")
     return failed(
         name,
-        "what one generator draws changes with what was drawn before or in between: the family remembers. Keep nothing "
+        "what one generator draws changes with what was drawn before or in between: the family remembers. Keep "
+        "nothing "
         f"in `self` while sampling: {_IN_USE}.",
     )
 
@@ -175,7 +177,8 @@ def _another_seed(family, seed):
     if same(_tasks(family, seed), _tasks(family, seed + 1)):
         return failed(
             name,
-            f"seeds {seed} and {seed + 1} give the same tasks, so that a test would repeat the training: {_IN_USE}.",
+            f"seeds {seed} and {seed + 1} give the same tasks, so that a test would repeat the training: "
+            f"{_IN_USE}.",
         )
     return passed(name, "two seeds give two sets of tasks.")
 
@@ -186,7 +189,8 @@ def _goes_on(family, seed):
     if same(_tasks(family, rng), _tasks(family, rng)):
         return failed(
             name,
-            "two draws from one generator give the same tasks: training would see one batch for ever. Draw from rng "
+            "two draws from one generator give the same tasks: training would see one batch for ever. Draw from "
+            "rng "
             "itself, not from a copy, nor from a seed made of it.",
         )
     return passed(name, "a second draw from one generator gives other tasks.")
@@ -199,7 +203,8 @@ def _any_number(family, seed):
         return passed(name, "the first tasks of a larger batch are those of a smaller one.")
     return noted(
         name,
-        "the first tasks of a larger batch are not those of a smaller one: no fault, but compare with the same `tasks=`.",
+        "the first tasks of a larger batch are not those of a smaller one: no fault, but compare with the same "
+        "`tasks=`.",
     )
 
 

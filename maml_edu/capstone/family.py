@@ -28,8 +28,8 @@ class FamilyReport:
 
     name, description: the family's repr and docstring. kind: "regression" or "classification", "" if unknown.
     metric: what `scores` hold, "mse", "accuracy", or the name of a loss of one's own.
-    checks: every `Check`, in order. scores: `Evaluation` (tasks, 1) of "average", "plain", "stand-in" and, if one was
-    given, "oracle"; names: who that was.
+    checks: every `Check`, in order. scores: `Evaluation` (tasks, 1) of "average", "plain", "stand-in", and of
+    "oracle" if one was given; names: who that was.
     `ok`: nothing failed. `failed`: the names of the checks that failed. `report["tasks differ"]`: one check.
     """
 
@@ -56,6 +56,11 @@ class FamilyReport:
         raise KeyError(
             f"no check is called {name!r}; there are: {', '.join(c.name for c in self.checks)}"
         )
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """What the columns of `rows` are called."""
+        return _HEAD
 
     @property
     def verdict(self) -> str:

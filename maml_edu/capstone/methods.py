@@ -1,4 +1,4 @@
-"""How each method of a comparison is trained and tuned: start with `Bench`. The learning itself is `maml_edu.pytorch`'s."""
+"""How each method of a comparison is trained and tuned: start with `Bench`. `maml_edu.pytorch` does the work."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Bench:
         return -np.inf if self.scoring.rises else np.inf
 
     def best_step(self, evaluations: list[Evaluation], least: int = 0) -> tuple[int, float]:
-        """(number of steps ≥ `least` with the best validation score, the score); of several seeds the mean score."""
+        """(number of steps ≥ `least` with the best validation score, that score); of several seeds the mean."""
         scores = [
             np.mean([self.middle(scores, step) for scores in evaluations])
             for step in range(evaluations[0].values.shape[1])
@@ -159,8 +159,8 @@ class Bench:
 class Row:
     """One method on the test tasks.
 
-    values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps that was chosen
-    on validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: of each seed.
+    values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps, chosen on
+    validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: one a seed.
     """
 
     name: str
@@ -174,7 +174,7 @@ class Row:
 
     @property
     def scores(self) -> Evaluation:
-        """The score of each task at the chosen step, the median over seeds: (tasks, 1). NaN counts as the largest."""
+        """The score of each task at the chosen step, the median over seeds: (tasks, 1). NaN counts as largest."""
         ranked = np.sort(self.values[:, :, self.step], axis=0)
         middle = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
         return Evaluation(self.metric, middle[:, None], self.source)
@@ -286,7 +286,8 @@ def body_of(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
             body, head = body_of(parts[-1])
             return nn.Sequential(*parts[:-1], body), head
     raise ValueError(
-        "the model's last layer is not to be found: give an nn.Sequential that ends with nn.Linear, or a module with "
+        "the model's last layer is not to be found: give an nn.Sequential that ends with nn.Linear, or a module "
+        "with "
         "`features` and a linear `head`."
     )
 

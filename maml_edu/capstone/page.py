@@ -2,8 +2,56 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import html
 import os
+import platform
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import maml_edu
+from maml_edu.atomic import replacing
+from maml_edu.figures import draw
+
+from . import tables
+from .comparison import Comparison
+from .family import FamilyReport
+from .pictures import curves_scene, failure_scene
+
+MARK = "<!-- a report of maml_edu.capstone -->"
+EMPTY = "(to be written by the author)"
+_FIELDS = {
+    "question": "Question",
+    "expected": "What I expected",
+    "found": "What I found",
+    "doubt": "What I doubt",
+}
+_STYLE = (
+    "body { max-width: 60em; margin: 2em auto; padding: 0 1em; font-family: sans-serif; line-height: 1.4 } "
+    "table { border-collapse: collapse; font-size: 0.85em } td, th "
+    "{ border: 1px solid #999; padding: 0.2em 0.5em } "
+    ".empty { background: #fff3b0; color: #000 } "
+    "@media print { body { margin: 0; font-size: 9pt } }"
+)
+
+
+class Table(NamedTuple):
+    head: tuple
+    rows: list
+
+
+class Heading(NamedTuple):
+    text: str
+
+
+class Missing(NamedTuple):
+    """A field that the author has left empty."""
+
+    text: str
 
 
 def write_report(
@@ -20,11 +68,176 @@ def write_report(
 ) -> tuple[Path, Path]:
     """One page, as HTML and as Markdown; returns the two paths, `path` with .html and .md.
 
-    comparison: of `compare`. family_report: of `check_family`; None leaves the table of checks to be added.
-    author; question, expected, found, doubt: the author's own words; an empty field is marked as still to be written.
-    overwrite: True replaces files that are there. Pictures are inside the files. Files are written whole or not at all.
+    comparison: of `compare`. family_report: of `check_family`; without it the page says that checks are missing.
+    author; question, expected, found, doubt: the author's own words; an empty one is marked as still to be written.
+    overwrite: True replaces an earlier report; a file that is none stays in any case.
 
-    Raises FileExistsError if a file is there already, ValueError for an empty author, or if the report is of
-    another family than the comparison.
+    Pictures are inside the files. Everything is shown as it is: markup in names or words has no effect. Files are
+    written whole or not at all. Raises FileExistsError if a file is there already, ValueError if author is empty,
+    if the words are no text, or if family_report is of another family than the comparison.
     """
-    raise NotImplementedError
+    words = {"question": question, "expected": expected, "found": found, "doubt": doubt}
+    _check(comparison, family_report, author, words)
+    pages = _paths(path)
+    for page in pages:
+        _refuse_to_overwrite(page, overwrite)
+    blocks = _blocks(comparison, family_report, author.strip(), words)
+    for page, text in zip(pages, (_as_html(blocks), _as_markdown(blocks)), strict=True):
+        with replacing(page) as file:
+            file.write(text.encode("utf-8"))
+    return pages
+
+
+def _check(comparison, family_report, author, words):
+    if not isinstance(comparison, Comparison):
+        raise ValueError(
+            f"comparison must be what compare returns; got {type(comparison).__name__}."
+        )
+    if not isinstance(author, str) or not author.strip():
+        raise ValueError(f"author must be a name; got {author!r}.")
+    for name, text in words.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{name} must be text; got {type(text).__name__}.")
+    if family_report is None:
+        return
+    if not isinstance(family_report, FamilyReport):
+        raise ValueError(
+            f"family_report must be what check_family returns; got {type(family_report).__name__}."
+        )
+    if family_report.name != comparison.family:
+        raise ValueError(
+            f"family_report is of {family_report.name}, the comparison of {comparison.family}: give both of one "
+            "family."
+        )
+
+
+def _paths(path) -> tuple[Path, Path]:
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".html", ".md") else path
+    return stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.md")
+
+
+def _refuse_to_overwrite(page: Path, overwrite: bool):
+    if not page.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f"{page} is there already: choose another name, or say overwrite=True to replace your earlier report."
+        )
+    if not page.is_file() or MARK.encode() not in page.read_bytes():
+        raise FileExistsError(f"{page} is no report of ours, and stays: choose another name.")
+
+
+# ------------------------------------------------------------------ what is on the page
+
+
+def _blocks(comparison, family_report, author, words) -> list[Any]:
+    """The page from top to bottom: Heading, Missing, Table, Picture, or text."""
+    field = lambda name: [Heading(_FIELDS[name]), words[name].strip() or Missing(EMPTY)]
+    s = comparison.settings
+    middle = "mean" if comparison.rises else "median"
+    return [
+        f"{author}, {datetime.date.today().isoformat()}",
+        *field("question"),
+        *field("expected"),
+        Heading("The family"),
+        f"{comparison.family}: {comparison.kind}.",
+        comparison.description
+        or Missing("The class has no docstring: say there what a task is, in words."),
+        Heading("Is it worth meta-learning?"),
+        *_checks(family_report),
+        Heading("Who does best"),
+        f"{len(s['seeds'])} seeds. Scores are {comparison.metric} on {s['test tasks']} test tasks, the same for "
+        "all "
+        f"methods; settings were chosen on {s['validation tasks']} validation tasks. Of each task the median over "
+        "seeds; "
+        f"then the {middle} over tasks, with its 95 % interval.",
+        Table(*comparison.table()),
+        comparison.verdict,
+        *comparison.notes,
+        draw(curves_scene(comparison)),
+        Heading("One failure"),
+        "The test task on which MAML does worst, with the score of every method there.",
+        Table(
+            ("method", comparison.metric),
+            [(name, f"{score:.3g}") for name, score in comparison.failure["scores"].items()],
+        ),
+        draw(failure_scene(comparison)),
+        *field("found"),
+        *field("doubt"),
+        Heading("To do it again"),
+        Table(("setting", "value"), [*((k, str(v)) for k, v in s.items()), *_versions().items()]),
+    ]
+
+
+def _checks(family_report):
+    if family_report is None:
+        return [
+            Missing("(no check was given: write_report(…, family_report=check_family(family)))")
+        ]
+    return [family_report.verdict, Table(family_report.head, family_report.rows())]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "maml_edu": maml_edu.__version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "PyTorch": torch.__version__,
+    }
+
+
+def _title(blocks):
+    return "A family of tasks of my own"
+
+
+def _as_html(blocks) -> str:
+    body = "\n".join(map(_html_of, blocks))
+    title = _title(blocks)
+    return (
+        f'<!DOCTYPE html>\n{MARK}\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _html_of(block) -> str:
+    if isinstance(block, Heading):
+        return f"<h2>{html.escape(block.text)}</h2>"
+    if isinstance(block, Missing):
+        return f'<p class="empty">{html.escape(block.text)}</p>'
+    if isinstance(block, Table):
+        return tables.as_html(block.head, block.rows)
+    if isinstance(block, str):
+        return "\n".join(f"<p>{html.escape(part)}</p>" for part in _paragraphs(block))
+    return f"<p>{block.as_html()}</p>"
+
+
+def _as_markdown(blocks) -> str:
+    parts = [MARK, f"# {_title(blocks)}", *map(_markdown_of, blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_of(block) -> str:
+    if isinstance(block, Heading):
+        return f"## {block.text}"
+    if isinstance(block, Missing):
+        return f"**{tables.plain(block.text)}**"
+    if isinstance(block, Table):
+        return tables.as_markdown(block.head, block.rows)
+    if isinstance(block, str):
+        return "\n\n".join(map(_line, _paragraphs(block)))
+    return f"![{tables.plain(block.alt)}](data:image/png;base64,{base64.b64encode(block.png).decode()})"
+
+
+def _line(text) -> str:
+    """A paragraph that begins no list and no other thing."""
+    text = tables.plain(text)
+    head = text[:1]
+    if head in "-+=>":
+        return f"\\{text}"
+    number, dot, rest = text.partition(".")
+    return f"{number}\\.{rest}" if dot and number.isdigit() else text
+
+
+def _paragraphs(text):
+    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]

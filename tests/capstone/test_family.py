@@ -77,9 +77,8 @@ class Padded(Slopes):
 
     def sample(self, rng, tasks=25):
         batch = super().sample(rng, tasks=tasks)
-        return TaskBatch.padded(
-            [(a[: n + 1], b[: n + 1], c, d) for n, (a, b, c, d) in zip(rng.integers(1, 3, tasks), batch, strict=True)]
-        )  # fmt: skip
+        pairs = zip(rng.integers(2, 4, tasks), batch, strict=True)
+        return TaskBatch.padded([(a[:n], b[:n], c, d) for n, (a, b, c, d) in pairs])
 
 
 class Tensors(Slopes):
@@ -98,8 +97,10 @@ RIGHT = {
     "clouds, a plain tuple": Clouds,
     "unequal sizes": Padded,
     "float32 tensors": Tensors,
-    "int32 labels": lambda: changed(Clouds, lambda a, b, c, d, _: (a, b.astype("i4"), c, d.astype("i4"))),
-}  # fmt: skip
+    "int32 labels": lambda: changed(
+        Clouds, lambda a, b, c, d, _: (a, b.astype("i4"), c, d.astype("i4"))
+    ),
+}
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -326,8 +327,16 @@ FAULTS = {  # the family; the check that must fail; what it must say
     "NaN": (NotFinite, "sample gives a TaskBatch", "NaN"),
     "another keyword": (NoKeyword, "sample gives a TaskBatch", "unexpected keyword"),
     "too few tasks": (TooFew, "sample gives a TaskBatch", "gave 7 tasks"),
-    "three arrays": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, c)), "sample gives a TaskBatch", "tuple of 3"),
-    "shapes": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b[:, :2], c, d)), "sample gives a TaskBatch", "differ in examples"),
+    "three arrays": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, c)),
+        "sample gives a TaskBatch",
+        "tuple of 3",
+    ),
+    "shapes": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b[:, :2], c, d)),
+        "sample gives a TaskBatch",
+        "differ in examples",
+    ),
     "np.random": (FromGlobal, "same seed, same tasks", "draws from np.random"),
     "np.random, state": (FromGlobal, "no global random numbers", "of np.random"),
     "seeds np.random": (SeedsGlobal, "no global random numbers", "uses or seeds"),
@@ -338,37 +347,129 @@ FAULTS = {  # the family; the check that must fail; what it must say
     "the same arrays": (SameArrays, "drawing does not change the family", "fills the same arrays"),
     "one seed": (Fixed, "another seed, other tasks", "repeat the training"),
     "a generator that stays": (Stuck, "the generator moves on", "one batch for ever"),
-    "float labels": (lambda: changed(Clouds, lambda a, b, c, d, _: (a, b * 1.0, c, d * 1.0)), "x and y are questions and answers", "astype(np.int64)"),
-    "y without an axis": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b[..., 0], c, d[..., 0])), "x and y are questions and answers", "y[..., None]"),
-    "whole numbers as targets": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b.astype(int), c, d.astype(int))), "x and y are questions and answers", "floats"),
-    "bytes": (lambda: changed(Clouds, lambda a, b, c, d, _: (np.uint8(abs(a)), b, np.uint8(abs(c)), d)), "x and y are questions and answers", "/ 255"),
-    "complex": (lambda: changed(Slopes, lambda a, b, c, d, _: (a + 1j, b, c + 1j, d)), "x and y are questions and answers", "complex"),
-    "huge x": (lambda: changed(Slopes, lambda a, b, c, d, _: (1000 * a, b, 1000 * c, d)), "numbers of a usual size", "divide x"),
-    "huge y": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, 1e4 * b, c, 1e4 * d)), "numbers of a usual size", "divide y"),
-    "tiny y": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, 1e-4 * b, c, 1e-4 * d)), "numbers of a usual size", "stand still"),
-    "one y": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, 0 * b + 1, c, 0 * d + 1)), "numbers of a usual size", "nothing to predict"),
-    "one x": (lambda: changed(Slopes, lambda a, b, c, d, _: (0 * a + 1, b, 0 * c + 1, d)), "numbers of a usual size", "x is the same"),
-    "query from the support": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, a, b)), "no query is in the support set", "memory answers"),
-    "one query from it": (lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, np.concatenate([c[:, 1:], a[:, :1]], 1), np.concatenate([d[:, 1:], b[:, :1]], 1))), "no query is in the support set", "17 %"),
-    "to rounding": (lambda: changed(Clouds, lambda a, b, c, d, _: (a, b, np.float32(a), b)), "no query is in the support set", "memory"),
-    "a shot twice": (lambda: changed(Slopes, lambda a, b, c, d, _: (np.repeat(a, 2, 1), np.repeat(b, 2, 1), c, d)), "no support example twice", "fewer than"),
-    "one task, again and again": (lambda: changed(Slopes, lambda *parts: tuple(np.repeat(p[:1], len(p), 0) for p in parts[:4])), "no task twice", "by heart"),
+    "float labels": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, b * 1.0, c, d * 1.0)),
+        "x and y are questions and answers",
+        "astype(np.int64)",
+    ),
+    "y without an axis": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b[..., 0], c, d[..., 0])),
+        "x and y are questions and answers",
+        "y[..., None]",
+    ),
+    "whole numbers as targets": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b.astype(int), c, d.astype(int))),
+        "x and y are questions and answers",
+        "floats",
+    ),
+    "bytes": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (np.uint8(abs(a)), b, np.uint8(abs(c)), d)),
+        "x and y are questions and answers",
+        "/ 255",
+    ),
+    "complex": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a + 1j, b, c + 1j, d)),
+        "x and y are questions and answers",
+        "complex",
+    ),
+    "huge x": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (1000 * a, b, 1000 * c, d)),
+        "numbers of a usual size",
+        "divide x",
+    ),
+    "huge y": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, 1e4 * b, c, 1e4 * d)),
+        "numbers of a usual size",
+        "divide y",
+    ),
+    "tiny y": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, 1e-4 * b, c, 1e-4 * d)),
+        "numbers of a usual size",
+        "stand still",
+    ),
+    "one y": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, 0 * b + 1, c, 0 * d + 1)),
+        "numbers of a usual size",
+        "nothing to predict",
+    ),
+    "one x": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (0 * a + 1, b, 0 * c + 1, d)),
+        "numbers of a usual size",
+        "x is the same",
+    ),
+    "query from the support": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, a, b)),
+        "no query is in the support set",
+        "memory answers",
+    ),
+    "one query from it": (
+        lambda: changed(
+            Slopes,
+            lambda a, b, c, d, _: (
+                a,
+                b,
+                np.concatenate([c[:, 1:], a[:, :1]], 1),
+                np.concatenate([d[:, 1:], b[:, :1]], 1),
+            ),
+        ),
+        "no query is in the support set",
+        "17 %",
+    ),
+    "to rounding": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, b, np.float32(a), b)),
+        "no query is in the support set",
+        "memory",
+    ),
+    "a shot twice": (
+        lambda: changed(
+            Slopes, lambda a, b, c, d, _: (np.repeat(a, 2, 1), np.repeat(b, 2, 1), c, d)
+        ),
+        "no support example twice",
+        "fewer than",
+    ),
+    "one task, again and again": (
+        lambda: changed(
+            Slopes, lambda *parts: tuple(np.repeat(p[:1], len(p), 0) for p in parts[:4])
+        ),
+        "no task twice",
+        "by heart",
+    ),
     "equal tasks": (OneTask, "tasks differ", "are one task"),
     "impossible": (PureNoise, "the support set helps", "impossible"),
     "too easy": (NearlyOne, "the support set helps", "too easy"),
     "shared labels": (shared_labels, "a label means another class in each task", "random order"),
     "label in x": (lambda: changed(Clouds, leak), "x does not hold the answer", "entry 0"),
-    "y in the query's x": (lambda: changed(Slopes, in_the_query_alone), "x does not hold the answer", "entry 1"),
-    "unknown class": (lambda: changed(Clouds, without_a_class), "query classes are those of the support set", "nobody can know"),
-    "class never asked": (lambda: changed(Clouds, never_asked), "query classes are those of the support set", "never asked"),
-    "a number left out": (lambda: changed(Clouds, lambda a, b, c, d, _: (a, sometimes(b), c, sometimes(d))), "labels are 0, 1, …, alike in all tasks", "leaves out"),
-    "negative labels": (lambda: changed(Clouds, lambda a, b, c, d, _: (a, b - 1, c, d - 1)), "labels are 0, 1, …, alike in all tasks", "label -1"),
+    "y in the query's x": (
+        lambda: changed(Slopes, in_the_query_alone),
+        "x does not hold the answer",
+        "entry 1",
+    ),
+    "unknown class": (
+        lambda: changed(Clouds, without_a_class),
+        "query classes are those of the support set",
+        "nobody can know",
+    ),
+    "class never asked": (
+        lambda: changed(Clouds, never_asked),
+        "query classes are those of the support set",
+        "never asked",
+    ),
+    "a number left out": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, sometimes(b), c, sometimes(d))),
+        "labels are 0, 1, …, alike in all tasks",
+        "leaves out",
+    ),
+    "negative labels": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, b - 1, c, d - 1)),
+        "labels are 0, 1, …, alike in all tasks",
+        "label -1",
+    ),
     "oracle peeks": (Peeks, "oracle", "from elsewhere"),
     "oracle is worse": (Worse, "oracle", "worse"),
     "oracle's shape": (WrongShape, "oracle", "shape (3,)"),
     "oracle raises": (Raises, "oracle", "KeyError"),
     "oracle draws": (Guesses, "oracle", "two answers"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "console": set(),
     "runs": {"tasks", "pytorch", "atomic", "console"},
     "train": {"runs", "console"},
+    "capstone": {"tasks", "pytorch", "figures", "atomic"},
 }
 # What a part may import of others, beside the standard library; None: whatever is declared.
 OTHERS = {

@@ -1,0 +1,282 @@
+"""`compare` and `write_report`: on small families whose answers are known, with trainings of a second or so."""
+
+import html.parser
+import re
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import maml_edu.pytorch as mt
+from maml_edu.capstone import check_family, compare, curves_scene, failure_scene, write_report
+from maml_edu.capstone.methods import Fixed, Joined, Row, body_of
+from maml_edu.capstone.plain import Scoring
+from maml_edu.tasks import Navigation, Sinusoids, TaskBatch
+
+SMALL = {
+    "iterations": 200,
+    "steps": 4,
+    "seeds": (0, 1),
+    "inner_lrs": (0.05,),
+    "meta_lrs": (3e-3,),
+    "episodes": 60,
+    "validation_episodes": 30,
+    "progress": False,
+}
+
+
+class Slopes:
+    """y = a x without noise; <b>one</b> | slope per task."""
+
+    def sample(self, rng, tasks=25):
+        x = rng.uniform(-2, 2, (tasks, 7, 1))
+        y = rng.normal(size=(tasks, 1, 1)) * x
+        return TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+
+    def oracle(self, x, y, query):
+        return query * (x * y).sum() / (x**2).sum()
+
+
+class Clouds:
+    """Three clouds per task."""
+
+    def sample(self, rng, tasks=25):
+        x = rng.normal(size=(tasks, 3, 1, 4)) + 0.2 * rng.normal(size=(tasks, 3, 5, 4))
+        y = np.broadcast_to(np.arange(3)[:, None], (tasks, 3, 5))
+        parts = x[:, :, :2], y[:, :, :2], x[:, :, 2:], y[:, :, 2:]
+        return tuple(part.reshape(tasks, -1, *part.shape[3:]) for part in parts)
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    return compare(Slopes(), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def clouds():
+    return compare(Clouds(), lambda: mt.MLP(4, 16, 3), **SMALL)
+
+
+# ------------------------------------------------------------------ compare
+
+
+def test_all_methods_are_there_on_the_same_tasks(slopes):
+    assert [*slopes.rows] == [
+        "MAML", "pretrained, fine-tuned", "ridge head on its features", "from scratch", "plain learner",
+        "average predictor", "oracle",
+    ]  # fmt: skip
+    assert {row.scores.source for row in slopes.rows.values()} == {slopes.rows["MAML"].source}
+    assert slopes.rows["MAML"].values.shape == (2, 60, 5)
+
+
+def test_scores_are_those_of_evaluate_on_the_tasks_of_the_test(slopes):
+    row = slopes.rows["MAML"]
+    tasks = Fixed(Slopes(), [3], 60)
+    for learner, values in zip(row.learners, row.values, strict=True):
+        np.testing.assert_allclose(tasks.evaluated(learner, 4).values, values, rtol=1e-6)
+    task = tasks.rows[5]
+    said = row.learners[0].predictions(*task[:3], 4)[-1].detach().numpy()
+    assert row.values[0, 5, 4] == pytest.approx(np.mean((said - task[3]) ** 2), rel=1e-4)
+
+
+def test_who_knows_the_law_wins_and_the_words_say_so(slopes):
+    assert slopes.rows["oracle"].scores.values.max() < 1e-20
+    assert slopes.difference("oracle")[2] < 0
+    value, low, high = slopes.difference("average predictor")
+    assert 0 < low <= value <= high  # MAML learns something in 200 iterations
+    plain = slopes.difference("plain learner")
+    assert plain[2] < 0 and "Better than MAML on these tasks: " in slopes.verdict
+    assert "plain learner" in slopes.verdict and "oracle" not in slopes.verdict
+
+
+def test_differences_are_task_by_task(slopes):
+    mine, other = (slopes.rows[n].scores.values[:, 0] for n in ("MAML", "average predictor"))
+    assert slopes.difference("average predictor")[0] == pytest.approx(np.median(other - mine))
+
+
+def test_the_failure_is_the_worst_task(slopes):
+    scores = slopes.rows["MAML"].scores.values[:, 0]
+    assert slopes.failure["task"] == scores.argmax()
+    assert slopes.failure["scores"]["MAML"] == scores.max()
+    assert slopes.failure["predictions"]["MAML"].shape == slopes.failure["query_y"].shape
+
+
+def test_classes_are_scored_by_accuracy(clouds):
+    assert clouds.metric == "accuracy" and clouds.rises
+    assert clouds.rows["plain learner"].scores.mean[0] > 0.9
+    assert clouds.rows["ridge head on its features"].scores.mean[0] > 0.8
+    assert clouds.rows["average predictor"].scores.mean[0] == pytest.approx(1 / 3, abs=0.1)
+    value, low, high = clouds.difference("average predictor")
+    mine, other = (clouds.rows[n].scores.mean[0] for n in ("MAML", "average predictor"))
+    assert value == pytest.approx(mine - other) and low < value < high
+
+
+def test_the_same_seeds_give_the_same_table():
+    few = SMALL | {"iterations": 20, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
+    state = torch.get_rng_state()
+    assert repr(compare(Slopes(), **few)) == repr(compare(Slopes(), **few))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_trial_says_that_it_is_one():
+    few = SMALL | {"iterations": 20, "episodes": 20, "validation_episodes": 20}
+    trial = compare(Slopes(), quick=True, **few)
+    assert trial.settings["seeds"] == [0] and trial.settings["iterations"] == 4
+    assert "a trial, not a result" in repr(trial)
+
+
+def test_joint_training_is_what_fine_tuning_does():
+    """At K = 0, with the support set among the queries, the meta-gradient is that of `FineTuning`."""
+    model = mt.MLP(1, 8, 1).double()
+    batch = Sinusoids(shots=3, queries=3).sample(np.random.default_rng(0), tasks=4)
+    joined = Joined(Sinusoids(shots=3, queries=3)).sample(np.random.default_rng(0), tasks=4)
+    one = mt.FineTuning(model, F.mse_loss, 0.01, 1).meta_gradient(batch)
+    other = mt.MAML(model, F.mse_loss, 0.01, 0, engine="textbook").meta_gradient(joined)
+    assert float(one[0]) == pytest.approx(float(other[0]), rel=1e-12)
+    for name, slope in one[1].items():
+        torch.testing.assert_close(slope, other[1][name], rtol=1e-10, atol=1e-12)
+
+
+def test_runaways_and_numbers_that_are_none_count_as_the_worst():
+    values = np.array(
+        [[[1.0, np.nan], [2.0, 0.5]], [[1.0, 50.0], [2.0, 0.25]], [[1.0, 2.0], [2.0, 0.125]]]
+    )
+    row = Row("MAML", "mse", values, 1, "")
+    np.testing.assert_array_equal(row.scores.values[:, 0], [50.0, 0.25])
+    assert row.runaways == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+
+
+def test_the_body_of_a_network_is_what_comes_before_its_last_layer():
+    network = nn.Sequential(nn.Flatten(), mt.MLP(6, 5, 4, 2))
+    body, head = body_of(network)
+    x = torch.randn(3, 2, 3)
+    torch.testing.assert_close(head(body(x)), network(x))
+    assert body_of(mt.Conv4(5, filters=4))[1].out_features == 5
+    with pytest.raises(ValueError, match="last layer"):
+        body_of(nn.Linear(2, 1))
+
+
+def test_fixed_tasks_run_out():
+    tasks = Fixed(Slopes(), [0], 30)
+    tasks.sample(None, tasks=20)
+    with pytest.raises(ValueError, match="10 tasks are left"):
+        tasks.sample(None, tasks=20)
+
+
+WRONG = {
+    "policy": (lambda: compare(Navigation()), "no examples"),
+    "no sample": (lambda: compare(object()), "no method sample"),
+    "a module": (lambda: compare(Slopes(), mt.MLP(1, 1)), "a function that makes a new network"),
+    "no module": (lambda: compare(Slopes(), lambda: 3, **SMALL), "must give an nn.Module"),
+    "inputs": (lambda: compare(Slopes(), lambda: mt.MLP(2, 1), **SMALL), "does not take x"),
+    "outputs": (lambda: compare(Slopes(), lambda: mt.MLP(1, 2), **SMALL), "the model gives"),
+    "another kind": (lambda: compare(Slopes(), test=Clouds()), "tasks of one kind"),
+    "seeds": (lambda: compare(Slopes(), seeds=(0, 0)), "different whole numbers"),
+    "no seed": (lambda: compare(Slopes(), seeds=3), "seeds must be"),
+    "rates": (lambda: compare(Slopes(), inner_lrs=()), "inner_lrs must hold"),
+    "β": (lambda: compare(Slopes(), meta_lrs=(-1,)), "meta_lrs must hold"),
+    "iterations": (lambda: compare(Slopes(), iterations=0), "iterations must be"),
+    "episodes": (lambda: compare(Slopes(), episodes=5), "≥ 20"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_does_not_fit_is_refused(wrong):
+    with pytest.raises(ValueError, match=re.escape(WRONG[wrong][1])):
+        WRONG[wrong][0]()
+
+
+def test_scoring_counts_labels_and_scores_alike():
+    scores, labels = np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 0])
+    assert Scoring(2)(scores, labels) == Scoring(2)(labels, labels) == 1.0
+
+
+# ------------------------------------------------------------------ the page
+
+
+class Tags(html.parser.HTMLParser):
+    """Which tags are opened and closed, in order; all but void ones must match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_page_says_it_all_in_both_forms(slopes, tmp_path):
+    report = check_family(Slopes(), tasks=20)
+    words = {
+        "question": "Does <script>alert(1)</script> | MAML help?",
+        "found": "1. Yes.\n\nAnd no.",
+    }
+    page, text = write_report(slopes, tmp_path / "mine", author="A & B", family_report=report, **words)  # fmt: skip
+    assert (page.name, text.name) == ("mine.html", "mine.md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "mine.md"]
+    as_html, as_markdown = page.read_text("utf-8"), text.read_text("utf-8")
+    tags = Tags(as_html)
+    assert not tags.open and tags.seen.count("img") == 2 and "script" not in tags.seen
+    assert 'src="http' not in as_html and "A &amp; B" in as_html
+    for name in (*slopes.rows, *(check.name for check in report.checks), "PyTorch", "seeds"):
+        assert name in as_html.replace("&#x27;", "'")
+    assert as_html.count("to be written by the author") == 2  # expected, doubt
+    assert (
+        "<script" not in as_markdown and "&lt;script" in as_markdown and "\\| MAML" in as_markdown
+    )
+    assert "1\\. Yes" in as_markdown and as_markdown.count("data:image/png") == 2
+
+
+def test_an_earlier_report_is_replaced_only_if_asked_and_other_files_never(slopes, tmp_path):
+    write_report(slopes, tmp_path / "mine.html", author="A")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write_report(slopes, tmp_path / "mine", author="B")
+    page, _ = write_report(slopes, tmp_path / "mine.md", author="B", overwrite=True)
+    assert "<p>B, " in page.read_text("utf-8")
+    (tmp_path / "notes.md").write_text("mine")
+    with pytest.raises(FileExistsError, match="no report of ours"):
+        write_report(slopes, tmp_path / "notes", author="A", overwrite=True)
+    assert not (tmp_path / "notes.html").exists()
+
+
+def test_a_page_without_checks_says_so(clouds, tmp_path):
+    page, _ = write_report(clouds, tmp_path / "mine", author="A")
+    assert "no check was given" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"author": " "}, "author"),
+        ({"author": "A", "found": 3}, "found must be text"),
+        ({"author": "A", "family_report": "fine"}, "what check_family returns"),
+    ],
+)
+def test_what_makes_no_page_is_refused(slopes, tmp_path, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        write_report(slopes, tmp_path / "mine", **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_another_family_is_refused(clouds, tmp_path):
+    report = check_family(Sinusoids(3), tasks=20)
+    with pytest.raises(ValueError, match="give both of one family"):
+        write_report(clouds, tmp_path / "mine", author="A", family_report=report)
+
+
+def test_pictures_show_what_was_measured(slopes, clouds):
+    scene = curves_scene(slopes)
+    mine = next(curve for curve in scene.curves if curve.label == "MAML")
+    np.testing.assert_allclose(mine.y, slopes.curves()["MAML"])
+    assert {curve.label for curve in curves_scene(clouds).curves} == {*clouds.rows}
+    points = failure_scene(slopes).points
+    np.testing.assert_array_equal(points[1].y, slopes.failure["query_y"][:, 0])
+    assert failure_scene(clouds).points[0].label == "MAML"
