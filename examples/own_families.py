@@ -8,8 +8,8 @@ that predicts from the support set alone.
 import argparse
 
 import numpy as np
-from maml_edu.capstone import check_family, compare
 
+from maml_edu.capstone import check_family, compare
 from maml_edu.tasks import Glyphs, TaskBatch
 from maml_edu.tasks.pendulum import Pendulum, fit_law, outputs, states_of, step
 
