@@ -34,7 +34,8 @@ class Comparison:
 
     family, description, kind, metric: as in a FamilyReport. rows: {name of a method: `Row`}, MAML first.
     settings: what all was done with, in plain values. notes: what has to be known, a line each.
-    failure: the test task on which MAML does worst: its number, the four arrays, and {method: predictions, score}.
+    failure: the test task on which MAML does worst: its number, the seed that does worst there, the four arrays,
+    the predictions of MAML and of the pretrained network with that seed, and the scores of all methods, over seeds.
     `curves()`: medians (of accuracies: means) after each inner step; `difference(name)`: MAML against a method.
     """
 
@@ -157,8 +158,8 @@ def compare(
 
     Methods: MAML; the pretrained network (of classes: with the body of a prototypical network) with its own α and
     number of steps; a ridge head on its features; the same network from scratch; a plain learner on the
-    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores are mean squared
-    errors, or accuracies.
+    support set; the average predictor; the oracle, if there is one. Nothing is chosen on test tasks. Scores
+    are mean squared errors, or accuracies.
 
     Raises ValueError for families without examples (of policies), for tasks that do not fit together, for models
     that do not fit, and for arguments that make no sense.
@@ -251,18 +252,21 @@ def _compared(bench, kind, rows, quick) -> Comparison:
 
 def _failure(bench, rows) -> dict[str, Any]:
     """The test task on which MAML does worst, and what MAML and the pretrained network say there."""
-    values = rows["MAML"].scores.values[:, 0]
-    number = int(np.argmin(values) if bench.scoring.rises else np.argmax(values))
+    worst = np.argmin if bench.scoring.rises else np.argmax
+    number = int(worst(bench.scoring.ranked(rows["MAML"].scores).values[:, 0]))
+    mine = rows["MAML"]
+    seed = int(worst(np.nan_to_num(mine.values[:, number, mine.step], nan=np.inf, posinf=np.inf)))
     raw = bench.test.rows[number]
     said = {}
     for name in ("MAML", PRETRAINED):
         row = rows[name]
-        output = row.learners[0].predictions(*raw[:3], row.step)[-1].detach().numpy()
+        output = row.learners[seed].predictions(*raw[:3], row.step)[-1].detach().numpy()
         said[name] = output.argmax(1) if bench.scoring.ways else output
     names = ("support_x", "support_y", "query_x", "query_y")
     scores = {name: float(row.scores.values[number, 0]) for name, row in rows.items()}
     arrays = dict(zip(names, raw, strict=True))
-    return {"task": number, **arrays, "predictions": said, "scores": scores}
+    number_of_seed = bench.seeds[seed]
+    return {"task": number, "seed": number_of_seed, **arrays, "predictions": said, "scores": scores}
 
 
 # ------------------------------------------------------------------ checks of arguments

@@ -34,7 +34,8 @@ class Kind:
 
 def draw_tasks(family, seed, tasks: int) -> list[Task]:
     """So many tasks as plain float64, examples flattened; class numbers stay integers."""
-    rng, rows = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[np.ndarray, ...]] = []
     while len(rows) < tasks:
         rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(rows))))
     return [as_task(row) for row in rows]

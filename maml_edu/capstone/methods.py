@@ -38,7 +38,8 @@ class Fixed:
     """Tasks that were drawn once: `sample` gives them in their order, whatever the generator."""
 
     def __init__(self, family, seed, tasks: int):
-        rng, self.rows = np.random.default_rng(seed), []
+        rng = np.random.default_rng(seed)
+        self.rows: list[tuple[np.ndarray, ...]] = []
         while len(self.rows) < tasks:
             self.rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(self.rows))))
         self.tasks: list[Task] = [as_task(row) for row in self.rows]
@@ -150,6 +151,12 @@ class Bench:
         step = least + int(better(scores[least:]))
         return step, float(scores[step])
 
+    def note_edge(self, name: str, letter: str, rate: float, rates):
+        """A note where the best of several rates is the last one on either side: a better one may lie beyond."""
+        if len(rates) > 1 and rate in (min(rates), max(rates)):
+            end = "smallest" if rate == min(rates) else "largest"
+            self.notes.append(f"{name}: {letter} {rate:g} is the {end} that was tried; try beyond.")
+
     def best_of(self, tried: dict) -> Any:
         """The key with the best score."""
         return (max if self.scoring.rises else min)(tried, key=lambda key: tried[key])
@@ -208,6 +215,8 @@ def maml(bench: Bench) -> Row:
             tried[rate, meta_lr] = bench.best_step([scores], 1)[1] if scores else bench.worst
             bench.tick("MAML: choosing α and β")
     rate, meta_lr = bench.best_of(tried)
+    bench.note_edge("MAML", "α", rate, bench.inner_lrs)
+    bench.note_edge("MAML", "β", meta_lr, bench.meta_lrs)
     trained = []
     for seed in bench.seeds:
         trained.append(learner(rate, seed))
@@ -238,9 +247,11 @@ def pretrained(bench: Bench) -> list[nn.Module]:
     meta_lr, models = bench.best_of(tried), []
     for seed in bench.seeds:
         models.append(bench.fresh(seed))
-        bench.trained(*training(models[-1]), meta_lr, seed)
+        learner, tasks = training(models[-1])
+        bench.trained(learner, tasks, meta_lr, seed)
         bench.tick("pretraining")
-    bench.notes.append(f"pretraining: β {meta_lr:g}, of {', '.join(f'{b:g}' for b in tried)}")
+    bench.notes.append(f"pretraining: β {meta_lr:g}, of {', '.join(f'{b:g}' for b in tried)}.")
+    bench.note_edge("pretraining", "β", meta_lr, tried)
     return models
 
 
@@ -252,6 +263,7 @@ def fine_tuned(bench: Bench, name: str, models: list[nn.Module]) -> Row:
         tried[rate] = bench.best_step([bench.validation.evaluated(trial, bench.steps)])[1]
     bench.tick(f"{name}: choosing α")
     rate = bench.best_of(tried)
+    bench.note_edge(name, "α", rate, tried)
     learners = [mt.FineTuning(model, bench.loss, rate, 1) for model in models]
     words = {f"α {a:g}": score for a, score in tried.items()}
     return tested(bench, name, learners, f"α {rate:g}", words)
@@ -294,7 +306,8 @@ def body_of(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
 def head_on_features(bench: Bench, models: list[nn.Module]) -> Row:
     """Ridge regression (of classes: or the nearest class mean) on what the pretrained body makes of x."""
-    values, chosen, tried = [], [], {}
+    values, chosen = [], []
+    tried: dict[str, float] = {}
     for model in models:
         body = copy.deepcopy(body_of(model)[0])  # whose running statistics may be written
         validation = [_embedded(body, row) for row in bench.validation.rows]

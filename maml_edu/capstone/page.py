@@ -157,7 +157,8 @@ def _blocks(comparison, family_report, author, words) -> list[Any]:
         *comparison.notes,
         draw(curves_scene(comparison)),
         Heading("One failure"),
-        "The test task on which MAML does worst, with the score of every method there.",
+        f"The test task on which MAML does worst, with the scores of all methods (medians over seeds). The "
+        f"predictions drawn are those of seed {comparison.failure['seed']}, which does worst.",
         Table(
             ("method", comparison.metric),
             [(name, f"{score:.3g}") for name, score in comparison.failure["scores"].items()],

@@ -70,7 +70,8 @@ def failure_scene(comparison: Comparison) -> Scene:
 
 def _title(comparison, failure):
     score = failure["scores"]["MAML"]
-    return f"MAML's worst test task, number {failure['task']}: {comparison.metric} {number(score)}"
+    said = f"{comparison.metric} {number(score)}" if np.isfinite(score) else "it ran away"
+    return f"MAML's worst test task, number {failure['task']}: {said}"
 
 
 def _line_scene(comparison, failure):

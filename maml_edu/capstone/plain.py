@@ -67,12 +67,23 @@ class Scoring:
         if scores.metric.endswith("accuracy"):
             mean, half = scores.mean[step], scores.ci95[step]
             return float(mean), float(mean - half), float(mean + half)
-        return float(scores.median[step]), *map(float, scores.median_ci95[:, step])
+        low, high = scores.median_ci95[:, step]
+        return float(scores.median[step]), float(low), float(high)
 
     def gain(self, better: Evaluation, worse: Evaluation) -> tuple[float, float, float]:
-        """By how much the first is better, task by task, with its 95 % interval."""
-        difference = better - worse if self.rises else worse - better
-        return self.middle(difference)
+        """By how much the first is better, task by task, with its 95 % interval; what is no number is worst."""
+        one, other = self.ranked(better), self.ranked(worse)
+        with np.errstate(invalid="ignore"):  # two that ran away are equally bad
+            difference = one - other if self.rises else other - one
+            both = one.values == other.values
+        values = np.where(both, 0.0, difference.values)
+        return self.middle(Evaluation(difference.metric, values, difference.source))
+
+    def ranked(self, scores: Evaluation) -> Evaluation:
+        """The same scores with the worst there is in place of NaN."""
+        worst = -np.inf if self.rises else np.inf
+        values = np.where(np.isnan(scores.values), worst, scores.values)
+        return Evaluation(scores.metric, values, scores.source)
 
 
 class Choice(NamedTuple):

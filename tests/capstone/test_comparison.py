@@ -13,6 +13,7 @@ import maml_edu.pytorch as mt
 from maml_edu.capstone import check_family, compare, curves_scene, failure_scene, write_report
 from maml_edu.capstone.methods import Fixed, Joined, Row, body_of
 from maml_edu.capstone.plain import Scoring
+from maml_edu.pytorch.intervals import Evaluation
 from maml_edu.tasks import Navigation, Sinusoids, TaskBatch
 
 SMALL = {
@@ -146,6 +147,16 @@ def test_runaways_and_numbers_that_are_none_count_as_the_worst():
     row = Row("MAML", "mse", values, 1, "")
     np.testing.assert_array_equal(row.scores.values[:, 0], [50.0, 0.25])
     assert row.runaways == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+
+
+def test_a_task_on_which_both_or_one_run_away_is_never_a_gain():
+    """NaN is the worst score, not the largest gain."""
+    evaluation = lambda *values: Evaluation("mse", np.array(values)[:, None])
+    runs = evaluation(np.nan, np.nan, np.nan, 1.0, 1.0)
+    fine = evaluation(1.0, 1.0, 1.0, 1.0, 1.0)
+    assert Scoring().gain(runs, fine)[0] == -np.inf
+    assert Scoring().gain(fine, runs)[0] == np.inf
+    assert Scoring().gain(runs, runs) == (0.0, 0.0, 0.0)
 
 
 def test_the_body_of_a_network_is_what_comes_before_its_last_layer():
