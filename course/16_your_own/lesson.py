@@ -262,8 +262,9 @@ HTML(f'<div><iframe srcdoc="{whole}" width="100%" height="700"></iframe></div>')
 # never seen another body beats it, by 0.0017 (0.0009–0.0025) task by task; the checker had said so before anything was
 # trained ("MAML is hardly needed here"), and whoever knows the law needs neither. On the **glyphs** the winner is the nearest
 # class mean on the features of a ProtoNet, ahead of MAML by 16 points (14–18): a mean of five examples gives a wrong label a
-# fifth of the weight. (Whether that is the reason, nobody has tested here.) These are short trainings, 300 to 2,000
-# iterations; the settings and what was tried stand in `docs/results.md`.
+# fifth of the weight. (Whether that is the reason, nobody has tested here. A longer list, α up to 3 and β up to 0.01, leaves
+# MAML where it is.) These are short trainings, 300 to 2,000 iterations; the settings and what was tried stand in
+# `docs/results.md`.
 #
 # ## Now yours
 #
