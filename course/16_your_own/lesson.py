@@ -56,7 +56,7 @@ from maml_edu.tasks import TaskBatch
 # %% [markdown]
 # ## A family of your own
 #
-# For fifteen chapters the tasks were ours. What is left is to bring your own. The library asks little: a **family** is any object
+# So far the tasks were ours. What is left is to bring your own. The library asks little: a **family** is any object
 # with a method `sample(rng, tasks)` that returns a `TaskBatch`: support x, support y, query x, query y, each with a
 # leading task axis. So it is a law of tasks (chapter [03](03_many_tasks.ipynb)) in the form of a program.
 #
@@ -84,7 +84,7 @@ class NuisanceWaves:
 print(NuisanceWaves(shots=10).sample(np.random.default_rng(0), tasks=3))
 
 # %% [markdown]
-# Before training anything, ask two numbers. What does somebody score who knows the *family* but has not seen this task? That
+# Before training anything, ask for two numbers. What does somebody score who knows the *family* but has not seen this task? That
 # is the **average predictor**. And what does somebody score who knows the *law*, and fits it to the support set? That is the
 # **oracle**. What lies between the two is all there is to win. The library computes the first. The second has to come from
 # you, if anybody knows the law. Here it is least squares with two numbers, once for each of 61 frequencies; the one that fits
@@ -112,9 +112,9 @@ check_family(NuisanceWaves(shots=10), oracle=oracle)
 # %% [markdown]
 # Every question gets a yes or a no, and a sentence. Read the last ones. The average predictor and the oracle are far apart,
 # so the support set has a lot to say. But look at the *note*: a plain **kernel ridge regression**, which knows nothing but
-# smoothness and has seen no other wave, comes within 5 % of the way to the oracle. With ten points these waves hardly need a
-# learner that has learned to learn. That cost three seconds to find out, and no training. Where would it be otherwise? With
-# fewer points:
+# smoothness and has seen no other wave, leaves less than 5 % of the way from the average to the oracle. With ten points these
+# waves hardly need a learner that has learned to learn. That cost three seconds to find out, and no training. Where would it
+# be otherwise? With fewer points:
 
 # %%
 for shots in (3, 5, 7):
@@ -135,10 +135,10 @@ print(report.verdict)
 print(report["a plain learner leaves room"].words)
 
 # %% [markdown]
-# ### Broken in one line
+# ### Broken in a line or two
 #
-# Each of these families differs from ours in one line, and each line has been written by somebody in earnest. None of them
-# crashes, and with each of them MAML would train happily.
+# Each of these families differs from ours in a line or two, and the mistakes are easily made. None of them crashes, and MAML
+# would train on each of them without complaint.
 
 
 # %%
@@ -168,8 +168,8 @@ for broken in (QueryFromSupport(5), SameEveryTime(5), OneWave(5)):
 # %% [markdown]
 # Each fault shows in more than one place. Where queries are taken from the support set, the oracle comes out *worse* than a
 # nearest neighbour: who repeats by heart beats who knows, if the exam repeats the lesson. And where all tasks are one, the
-# oracle is as good with the support set of another task. ([Exercise 16.1](../exercises/16_your_own.ipynb) asks for such
-# checks from your hand.)
+# oracle is as good with the support set of another task. ([Exercise 16.1](../exercises/16_your_own.ipynb) asks you to
+# write such checks.)
 #
 # ## Compare, with rivals tuned as hard
 #
@@ -222,7 +222,7 @@ page, markdown = write_report(
     comparison,
     folder / "waves",
     author="the course",
-    question="Does MAML still learn waves from ten points when their frequency changes, too?",
+    question="Does MAML still learn waves from five points when their frequency changes, too?",
     expected="MAML ahead of every rival but the oracle, by a factor of two or more.",
     found="MAML is ahead of every rival, of the plain learner by 0.22 (0.05 to 0.79); the oracle is far ahead of all.",
     doubt="The lists of α and of steps end where the choice fell; 2,000 iterations are few.",
@@ -256,7 +256,7 @@ HTML(f'<div><iframe srcdoc="{whole}" width="100%" height="700"></iframe></div>')
 # | from scratch | 3.32 (2.18–5.30) | 0.246 (0.226–0.290) | 54.9 (52.6–57.2) |
 # | plain learner | 0.83 (0.50–1.87) | **0.0014** (0.0010–0.0017) | 68.3 (65.5–71.2) |
 # | average predictor | 2.65 (1.25–3.64) | 0.151 (0.121–0.240) | 19.3 (16.8–21.9) |
-# | oracle | 0.017 (0.015–0.021) | 0.00000000003 | – |
+# | oracle | 0.017 (0.015–0.021) | $3\cdot10^{-11}$ | – |
 #
 # Three families, three verdicts. On the **waves** MAML is ahead of every rival. On the **pendulum** a kernel ridge that has
 # never seen another body beats it, by 0.0017 (0.0009–0.0025) task by task; the checker had said so before anything was
@@ -657,7 +657,7 @@ if IN_EARNEST:
 #   it was not.
 # - A layer of linear attention that is a gradient step, to twelve decimal places.
 # - A family in twenty lines, its average predictor and its oracle, before anything was trained.
-# - Three families that are broken in one line each, and what the checker says of them.
+# - Three families that are broken in a line or two, and what the checker says of them.
 # - A note that spoke against meta-learning with ten points, before anything was trained, and a gap worth training for with five.
 # - MAML ahead of all rivals on waves with five points, a kernel ridge ahead of MAML on the pendulum, class means ahead of both on
 #   characters with wrong labels.
