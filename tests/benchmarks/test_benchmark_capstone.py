@@ -54,7 +54,17 @@ def test_the_query_labels_are_right(families):
 
 
 def test_the_script_prints_a_table_and_leaves_a_page(tmp_path):
-    command = [sys.executable, SCRIPT, "--family", "waves", "--quick", "--out", tmp_path]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--family",
+        "waves",
+        "--quick",
+        "--episodes",
+        "40",
+        "--out",
+        tmp_path,
+    ]
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env=dict(os.environ), check=False
     )
