@@ -161,7 +161,7 @@ def _blocks(comparison, family_report, author, words) -> list[Any]:
         f"predictions drawn are those of seed {comparison.failure['seed']}, which does worst.",
         Table(
             ("method", comparison.metric),
-            [(name, f"{score:.3g}") for name, score in comparison.failure["scores"].items()],
+            [(name, _score(value)) for name, value in comparison.failure["scores"].items()],
         ),
         draw(failure_scene(comparison)),
         *field("found"),
@@ -169,6 +169,10 @@ def _blocks(comparison, family_report, author, words) -> list[Any]:
         Heading("To do it again"),
         Table(("setting", "value"), [*((k, str(v)) for k, v in s.items()), *_versions().items()]),
     ]
+
+
+def _score(value):
+    return f"{value:.3g}" if np.isfinite(value) else "ran away"
 
 
 def _checks(family_report):
