@@ -8,6 +8,7 @@ from .baselines import FineTuning, NearestCentroid, NearestNeighbour, ProtoNet
 from .evaluation import Evaluation, evaluate
 from .family import ANIL, BOIL, FOMAML, MetaSGD, Reptile
 from .imaml import IMAML
+from .in_context import InContext, train_in_context
 from .learner import MAML
 from .maml import adapt, meta_gradient, meta_loss
 from .mamlpp import MAMLpp
@@ -28,6 +29,7 @@ __all__ = [
     "Evaluation",
     "FineTuning",
     "History",
+    "InContext",
     "LayerNorm",
     "MAMLpp",
     "MetaSGD",
@@ -43,4 +45,5 @@ __all__ = [
     "meta_loss",
     "meta_train",
     "processes",
+    "train_in_context",
 ]
