@@ -312,6 +312,79 @@ def test_a_typed_sentence_is_sorted_anew(server, page, tmp_path):
     assert errors(page) == []
 
 
+FACTOR = """\
+from maml_edu.figures import find_the_factor
+find_the_factor()
+"""
+
+
+def test_a_hidden_program_is_found_with_tick_boxes_and_theta_is_dragged(server, page, tmp_path):
+    """Chapter 15's game."""
+    from maml_edu.figures.chapters.other_frameworks import SWITCHES, hidden_cases
+
+    panel = run_in_a_notebook(server, page, "factor", FACTOR)
+    titles, boxes = panel.locator(".maml-edu-live .title"), panel.locator("input[type=checkbox]")
+    boxes.first.wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "factor.png")
+    panel.locator(".widget-dropdown select").first.select_option("program 2")
+    titles.last.filter(has_text="Program 2 is not found yet").wait_for(timeout=30 * SECONDS)
+    for box, name in zip(boxes.all(), SWITCHES, strict=False):
+        box.set_checked(name in hidden_cases()[1])
+    titles.last.filter(has_text="Found. Program 2").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "found.png")
+
+    before = titles.first.inner_text()
+    drag_by(page, panel.locator('.maml-edu-live [data-handle="theta.0"]').first, 60, 40)
+    titles.first.filter(has_not_text=before).wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "dragged.png")
+    assert titles.last.inner_text().startswith("Found. Program 2")
+    assert errors(page) == []
+
+
+LEARNERS = """\
+import maml_edu.pytorch as mt
+from maml_edu.figures import three_learners
+three_learners(mt.MAML(mt.MLP(1, 8, 1), inner_lr=0.01), mt.InContext())
+"""
+
+
+def test_three_learners_read_points_that_are_chosen_and_dragged(server, page, tmp_path):
+    """Chapter 16's figure, with untrained networks."""
+    panel = run_in_a_notebook(server, page, "learners", LEARNERS)
+    titles = panel.locator(".maml-edu-live .title")
+    titles.last.filter(has_text="error 0 (at the points 0)").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "learners.png")
+    panel.locator(".widget-dropdown select").first.select_option("one point")
+    titles.last.filter(has_text="the lowest of many waves").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "one_point.png")
+
+    before = titles.nth(1).inner_text()
+    drag_by(page, panel.locator('.maml-edu-live [data-handle="points.0"]').first, 40, 30)
+    titles.nth(1).filter(has_not_text=before).wait_for(timeout=30 * SECONDS)
+    threads = panel.locator(".maml-edu-live").nth(1)
+    before = threads.inner_html()
+    drag_by(page, threads.locator('[data-handle="query.0"]').first, -80, 0)
+    for _ in range(40):
+        if threads.inner_html() != before:
+            break
+        page.wait_for_timeout(250)
+    page.screenshot(path=tmp_path / "dragged.png")
+    assert threads.inner_html() != before
+    assert errors(page) == []
+
+
+def drag_by(page, mark, right, down):
+    """Take a mark of a live figure with the mouse and put it elsewhere, so many pixels away."""
+    mark.scroll_into_view_if_needed(timeout=30 * SECONDS)
+    box = mark.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right / 2, y + down / 2)
+    page.mouse.move(x + right, y + down)
+    page.mouse.up()
+
+
 def cells_of(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
 

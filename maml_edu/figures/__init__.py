@@ -85,6 +85,8 @@ _WHERE = {  # module: its public names
     "chapters.navigation": "return_against_rate reach_against_distance walk_to_a_goal",
     "chapters.break_the_robot": "break_the_robot",
     "chapters.language": "five_boxes gained_or_lost",
+    "chapters.other_frameworks": "find_the_factor",
+    "chapters.your_own": "three_learners",
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
 

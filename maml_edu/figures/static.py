@@ -102,7 +102,7 @@ def _pixels(scenes, columns, paper):
     matplotlib.rcParams["figure.facecolor"] = paper
     scenes = [scene.as_dict() for scene in scenes]
     rows = -(-len(scenes) // columns)
-    height = max(map(_height, scenes))
+    height = max(map(_height, scenes)) + _room_beside_a_diagram(scenes)
     figure = Figure(figsize=(PANEL * columns, height * rows), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
     canvas = FigureCanvasAgg(figure)
@@ -143,6 +143,14 @@ def _height(scene):
     height = _box(scene)[1] + 0.2 * lines + (0.25 if scene["diagram"] else 0.65)
     place, columns = _place(scene)
     return height + 0.19 * -(-len(_labelled(scene)) // columns) if place == "below" else height
+
+
+def _room_beside_a_diagram(scenes):
+    """Inches more for panels of equal scales: beside one without axis labels all are wider, and so higher."""
+    kinds = {(scene["equal"], scene["diagram"]) for scene in scenes}
+    if not {(True, True), (True, False)} <= kinds:
+        return 0.0
+    return 0.1 * max(_box(scene)[1] for scene in scenes if scene["equal"])
 
 
 def _title_lines(title):

@@ -59,6 +59,14 @@ ROLES = {
     ),
     "path": Role(LINE, marker="o", width=1.2, means="steps of an optimiser"),
     "surface": Role("#3A93CC", width=1.0, means="a loss surface, level by level"),
+    "hidden": Role(
+        "#CC79A7",
+        dash=(2.2, 1.4),
+        marker="s",
+        width=2.4,
+        means="a program whose fault is to be found",
+    ),
+    "attention": Role("#CC79A7", width=1.0, means="what a transformer looks at"),
     "reader": Role(LINE, marker="^", means="what the reader answers"),
     "goal": Role(
         "#F0E442",

@@ -65,6 +65,17 @@ def walker(seed=0):
     return PolicyGradient(Policy(hidden=(4,)))
 
 
+def sine_learners():
+    """MAML and a transformer, both small and as they were born."""
+    import torch
+
+    import maml_edu.pytorch as mt
+
+    torch.manual_seed(0)
+    transformer = mt.InContext(layers=1, width=8, heads=2, hidden=8)
+    return mt.MAML(mt.MLP(1, 8, 1), inner_lr=0.01), transformer
+
+
 RUNGS = {"loop": (2e3, 5e8), "vmap": (4e4, 3e9), "back-walk": (2e4, 2.9e9), "native": (4e7, 3e10)}
 ACCURACIES = {"MAML": (0.9, 0.02), "pixels": (0.4, 0.03)}
 
@@ -150,6 +161,10 @@ FIGURES = {
     "gained_or_lost": lambda f: f(
         {"MAML": (0.03, 0.01), "ProtoNet": (-0.02, 0.01)}, "One gains, the other loses"
     ),
+    # Chapter 15
+    "find_the_factor": lambda f: f(),
+    # Chapter 16
+    "three_learners": lambda f: f(*sine_learners()),
 }
 
 

@@ -144,6 +144,17 @@ def test_no_title_runs_out_of_its_picture(title):
     assert (above_the_axes > 0).any() and (above_the_axes[:, -5:] == 0).all()
 
 
+def test_panels_of_equal_scales_beside_a_diagram_are_not_cut():
+    """Without axis labels beside them all panels are wider, and with equal scales higher, too."""
+    marks = [Points(5, 5, role, f"a thing that is called {role}") for role in ("maml", "support")]
+    title = "A title that is so long that it needs a second line in its picture"
+    square = {"equal": True, "title": title}
+    axes = plain(points=marks, legend="below")
+    scenes = [Scene(**{**vars(axes), **square, "diagram": on}) for on in (False, True)]
+    painted = pixels(*scenes)[..., 3]
+    assert (painted[[0, -1]] == 0).all() and (painted > 0).any()
+
+
 def test_a_note_is_painted():
     assert draw(busy_scene()).png != draw(_without_notes()).png
 

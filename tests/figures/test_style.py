@@ -17,6 +17,8 @@ LINES = [
     ("support_loss", "query_loss", "after", "maml", "first_order", "path", "neutral"),
     ("baseline", "path", "neutral"),
     ("maml", "baseline", "after", "neutral"),
+    ("maml", "first_order", "hidden", "surface"),
+    ("truth", "after", "attention"),
     ("stretched", "shrunk", "reversed", "runaway", "before", "maml", "path", "neutral"),
 ]
 MARKS = [
