@@ -12,7 +12,7 @@
 # - answer thirty questions that people ask about MAML, with the place that shows each answer.
 #
 # **Needs** chapters [03](03_many_tasks.ipynb) (oracle, intervals), [07](07_maml_in_numpy.ipynb) and
-# [08](08_maml_in_pytorch.ipynb); chapters 10 to 14 help · **about 90 minutes**, and an afternoon for a family of your own · CPU;
+# [08](08_maml_in_pytorch.ipynb); chapters 10 to 14 help · **about two hours**, and an afternoon for a family of your own · CPU;
 # no GPU, no download
 
 # %% [markdown]
@@ -23,7 +23,7 @@
 # of waves, for about as many seconds, on one core.
 #
 # 1. Who has the smaller error on ten points of a new wave: MAML after ten steps, the transformer, or nobody?
-# 2. Then the wave is *twice as tall* as any in training. Who has the smaller error now?
+# 2. Then every wave is made *twice as tall*. Who has the smaller error now?
 #
 # Commit to two answers.
 #
