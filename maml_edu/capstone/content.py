@@ -207,9 +207,9 @@ def _support_is_new(tasks):
 def _about_repeats(name, share, words, fine):
     if share == 0:
         return passed(name, fine, share)
-    text = f"{100 * share:.2g} % {words}"
+    text = f"{100 * share:.3g} % {words}"
     if share <= RARE:
-        return noted(name, f"{100 * share:.2g} % are there twice, perhaps by chance.", share)
+        return noted(name, f"{100 * share:.3g} % are there twice, perhaps by chance.", share)
     return failed(name, text, share)
 
 

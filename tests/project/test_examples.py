@@ -14,6 +14,7 @@ FOLDER = places.course_root() / "examples"
 SHOWN = {
     "own_model.py": r"lean +runs(.|\n)*mse on 200 new tasks",
     "own_tasks.py": r"close on 100 new tasks",
+    "own_families.py": r"waves: sound\nglyphs: sound\npendulum: sound\n(.|\n)*oracle",
     "own_outer_loop.py": r"by_torch_optim .*at first (\S+), at the end (\S+)\nby_outer_step .*at first \1, ",
     "frozen_backbone.py": r"Sequential, saved and loaded: \d+ of 25 right",
     "lstm.py": r"(lean|plain|textbook) +runs(.|\n)*accuracy on 100 new tasks",
