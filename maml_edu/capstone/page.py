@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import html
 import os
 import platform
@@ -137,7 +136,7 @@ def _blocks(comparison, family_report, author, words) -> list[Any]:
     s = comparison.settings
     middle = "mean" if comparison.rises else "median"
     return [
-        f"{author}, {datetime.date.today().isoformat()}",
+        author,
         *field("question"),
         *field("expected"),
         Heading("The family"),
