@@ -1028,5 +1028,5 @@ find_the_factor()
 # - Grefenstette et al. (2019), *Generalized Inner Loop Meta-Learning*, arXiv 1910.01727. What "run it at the new values" means for
 #   any model and any inner optimiser.
 #
-# **Next:** [the exercises of this chapter](../exercises/15_other_frameworks.ipynb) (none of them needs TensorFlow or JAX), then [16 ·
-# Your own](../notebooks/16_your_own.ipynb) · back to [the map of the course](../notebooks/00_start_here.ipynb)
+# **Next:** [the exercises of this chapter](../exercises/15_other_frameworks.ipynb) (none of them needs TensorFlow or JAX), then
+# [16 · Your own](16_your_own.ipynb) · back to [the map of the course](00_start_here.ipynb)

@@ -12,7 +12,7 @@
 # - answer thirty questions that people ask about MAML, with the place that shows each answer.
 #
 # **Needs** chapters [03](03_many_tasks.ipynb) (oracle, intervals), [07](07_maml_in_numpy.ipynb) and
-# [08](08_maml_in_pytorch.ipynb); chapters 10 to 14 help · **about two hours**, and an afternoon for a family of your own · CPU;
+# [08](08_maml_in_pytorch.ipynb); chapters 10 to 14 help · **about 120 minutes**, and an afternoon for a family of your own · CPU;
 # no GPU, no download
 
 # %% [markdown]

@@ -95,8 +95,8 @@ def test_a_lesson_has_its_readers_predict_before_the_answer_folds_out(lesson, re
 
 
 def test_a_lesson_asks_three_concept_questions_and_each_option_folds_out(lesson, read):
-    asked = section(markdown(read(lesson)), "questions")
-    assert asked, "no heading with the word 'questions'"
+    asked = section(markdown(read(lesson)), "three questions")
+    assert asked, "no heading 'Three questions'"
     options = [part.count("<details") for part in re.split(NUMBERED, asked, flags=re.M)[1:]]
     assert len(options) >= QUESTIONS and min(options) >= 2, f"options per question: {options}"
     assert asked.count("<details") == asked.count("</details>")
