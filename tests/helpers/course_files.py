@@ -6,10 +6,16 @@ from functools import cache
 from maml_edu import places
 
 FOLDERS = ("notebooks", "exercises", "solutions")
-# (notebook, what stands there, what the tests run): long trainings. `maml-edu build` executes all of them.
+# (notebook, what stands there, what the tests run): what takes long. `maml-edu build` executes all of it.
 SHORTENED = (
     ("notebooks/05_hessians.ipynb", "rng(seed), tasks=3)", "rng(seed), tasks=1)"),
+    ("notebooks/06_many_inner_steps.ipynb", "rng(6), tasks=40)", "rng(6), tasks=8)"),
+    ("notebooks/06_many_inner_steps.ipynb", "iterations=4_000", "iterations=1_000"),
+    ("notebooks/06_many_inner_steps.ipynb", "SIZES = [1, 2, 4, 8, 16, 64]", "SIZES = [1, 8, 64]"),
+    ("notebooks/06_many_inner_steps.ipynb", "steps in (16, 64, 256)", "steps in (16, 32)"),
     ("notebooks/07_maml_in_numpy.ipynb", "ITERATIONS = 70_000", "ITERATIONS = 2_100"),
+    ("notebooks/08_maml_in_pytorch.ipynb", "for seed in (8, 9, 10)", "for seed in (8,)"),
+    ("notebooks/09_fast_maml.ipynb", "ROUNDS = 15", "ROUNDS = 5"),
     ("notebooks/10_few_shot_images.ipynb", "train, iterations,", "train, iterations // 10,"),
     ("notebooks/13_robots.ipynb", "family, 100,", "family, 4,"),
     ("notebooks/13_robots.ipynb", "tasks, 2_000,", "tasks, 100,"),
