@@ -776,11 +776,11 @@ if IN_EARNEST:
 #
 # **3 · What is MAML used for?**
 #
-# The article names robots, language and images; the course tries all three. With one example of each of five unseen Omniglot
-# characters MAML is right in 95.81 ± 0.42 % of cases. After twenty movements and three steps it swings up an unknown pendulum
+# Robots, language and images, says the article, and the course tries them. With one example of each of five unseen Omniglot
+# characters MAML is right in 95.81 ± 0.42 % of cases. After twenty movements it swings up an unknown pendulum
 # with a return of −14.1 (true model: −14.0). On CLINC150, domains held out, it is level with counting letters once its outer
 # rate is chosen (+0.5, −0.4, +0.1 points), on the course's own sentences ahead (+5.0, +2.8, +2.8). In each field some baseline is level
-# or ahead somewhere. MAML suits many related tasks with few examples, and no better description of what they share.
+# or ahead somewhere. MAML suits many related tasks with few examples, and no law that they share.
 #
 # *Shown in* chapters [10](10_few_shot_images.ipynb), [13](13_robots.ipynb) and [14](14_language.ipynb); `docs/results.md`.
 #
