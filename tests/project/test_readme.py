@@ -68,3 +68,12 @@ def test_the_experiment_in_the_page_on_few_shot_tasks_runs(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert "'metric': 'accuracy'" in run(code.replace("iterations=20", "iterations=2"))
     assert (tmp_path / "runs" / "mine" / "results.json").is_file()
+
+
+def test_a_family_is_checked_compared_and_reported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    beginning = BLOCKS[0].replace("2_000", "2").replace("episodes=600", "episodes=2")
+    small = "compare(sines, seeds=(0,), iterations=8, episodes=20, validation_episodes=20, steps=2)"
+    code = block("check_family").replace("compare(sines)", small)
+    run(f"{beginning}\n{code}")
+    assert {path.name for path in tmp_path.iterdir()} == {"my_family.html", "my_family.md"}
