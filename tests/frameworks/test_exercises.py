@@ -112,6 +112,58 @@ def test_a_tape_of_tensorflow_says_what_the_check_says(block):
     assert on_tapes(*program) == checks._asked(*program)
 
 
+def class_of(text):
+    """The lines of the article's class in a text, without line numbers and empty lines."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    first = next(n for n, line in enumerate(lines) if line.endswith("class MAML(tf.keras.Model):"))
+    last = next(n for n, line in enumerate(lines) if n > first and "for variable, slope in" in line)
+    lines = [re.sub(r"^# +\d+ ? ?", "", line) for line in lines[first : last + 1]]
+    return [line for line in lines if line]
+
+
+def test_the_class_to_review_is_the_lesson_s_but_for_one_line():
+    lesson, review = (
+        class_of((CHAPTER / name).read_text(encoding="utf-8"))
+        for name in ("lesson.py", "exercises.py")
+    )
+    lines = zip(lesson, review, strict=True)
+    other = [(line, theirs) for line, theirs in lines if line != theirs]
+    assert [theirs.replace(".numpy()", "") for _, theirs in other] == [line for line, _ in other]
+    assert len(other) == 1
+
+
+@pytest.mark.parametrize("first_order", [True, False])
+def test_numpy_in_the_update_of_the_class_to_review_makes_it_first_order(first_order):
+    import tensorflow as tf
+
+    text = "\n".join(class_of((CHAPTER / "exercises.py").read_text(encoding="utf-8")))
+    text = text.replace("(self, inputs, states)", "(self, inputs)")
+    text = text.replace("(self(inputs), targets)", "(targets, self(inputs))")
+    exec(text if first_order else text.replace(".numpy()", ""), scope := {"tf": tf})
+
+    rng, labels = np.random.default_rng(5), np.eye(3)
+    params, (sx, qx) = (
+        {"w": rng.normal(0, 0.1, (4, 3)), "b": np.zeros(3)},
+        rng.normal(size=(2, 6, 4)),
+    )
+    sy, qy = labels[rng.integers(3, size=(2, 6))]
+    model = scope["MAML"](3)
+    model(sx)
+    model.set_weights([params["w"], params["b"]])
+    with tf.GradientTape() as outer:
+        values = model.update(model.compute_gradients(tf.constant(sx), tf.constant(sy)))
+        guess, _ = model.stateless_call(values, [], tf.constant(qx))
+        value = tf.reduce_mean(tf.keras.losses.categorical_crossentropy(tf.constant(qy), guess))
+    slopes = outer.gradient(value, model.trainable_variables)
+
+    how = frozenset({"summed shots"} | ({"first order"} if first_order else set()))
+    tasks = (sx[None], sy[None], qx[None], qy[None])
+    right = checks._meta(params, *tasks, 0.01, how)[1]  # the class sums over the examples
+    assert np.allclose(slopes[0], right["w"], atol=1e-6) and np.allclose(
+        slopes[1], right["b"], atol=1e-6
+    )
+
+
 def test_keras_takes_exchanged_arguments_as_the_check_does():
     import keras
     import tensorflow as tf
