@@ -246,7 +246,8 @@ check("15.persistent_or_nested", persistent_or_nested, hidden=True)
 # keras.losses.categorical_crossentropy(keras.ops.softmax(logits), targets)      # the article's order
 # ```
 #
-# For `categorical_crossentropy(first, second)` Keras does three things with every example:
+# For `categorical_crossentropy(first, second)`, if `second` is data, Keras does three things with every example. (If it is the output
+# of a softmax of Keras, Keras goes back to the logits.)
 #
 # 1. It divides `second` by its sum.
 # 2. It clips what results to between $10^{-7}$ and $1 - 10^{-7}$.
@@ -301,7 +302,7 @@ check("15.swapped", swapped, hidden=True)
 #
 # - `params` is made of dicts (from text to trees), lists, tuples, and leaves: arrays and numbers.
 # - `grads` is a tree like it. **None**, for a leaf or for a whole part, means that no gradient has come back: that leaf or part stays
-#   as it is.
+#   as it is. (TensorFlow's gradients may hold None. Those of JAX hold zeros instead.)
 # - `rates` is a tree like `params` too, or it ends sooner: a number in the place of a part is the rate of all leaves in it. (JAX calls
 #   such a tree a prefix.)
 # - In the dicts of `grads` and of `rates` the names may be in a different order.
@@ -480,15 +481,15 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # where y does not change. So move θ a little along $u$: how do the scores change, how p, and how the gradient, which is $x^\top (p-y)/n$
 # for $W$?
 # </details>
-# <details><summary>Hint 2</summary>
-#
-# The scores change by $dz = x\,u_W + u_b$. The probabilities change by $dp = p\,(dz - \sum_j p_j\,dz_j)$ (the sum for each example). And
-# $Hu$ is what the gradient is, with $dp$ in the place of $p - y$.
-# </details>
-# <details><summary>Hint 3: a similar case</summary>
+# <details><summary>Hint 2: a similar case</summary>
 #
 # Least squares, $\tfrac{1}{2n}\lVert xw - y\rVert^2$: the gradient is $x^\top (xw - y)/n$. Along $u$ the outputs change by $xu$, so `hu =
 # x.T @ (x @ u) / n`.
+# </details>
+# <details><summary>Hint 3: the formula</summary>
+#
+# The scores change by $dz = x\,u_W + u_b$. The probabilities change by $dp = p\,(dz - \sum_j p_j\,dz_j)$ (the sum for each example). And
+# $Hu$ is what the gradient is, with $dp$ in the place of $p - y$.
 # </details>
 
 # %% [markdown]

@@ -81,10 +81,14 @@ def on_tapes(variables, events):
     """What TensorFlow says of each gradient of a program of 15.2."""
     import tensorflow as tf
 
-    used = {name for kind, _, *rest in events if kind == "compute" for name in rest[0]}
+    names = {"compute": lambda inputs: inputs, "watch": lambda value: [value]}
+    names |= {"gradient": lambda tape, target, source: [target, source]}
+    used = {name for kind, _, *rest in events if kind in names for name in names[kind](*rest)}
     made = {event[1] for event in events if event[0] in ("compute", "gradient")}
-    start = lambda name: tf.Variable(0.3) if name in variables else tf.constant(0.3)
-    values = {name: start(name) for name in (used - made) | set(variables)}
+    values = {}
+    for place, name in enumerate(sorted((used - made) | set(variables))):
+        kind = tf.Variable if name in variables else tf.constant
+        values[name] = kind(0.1 + 0.01 * place)  # TensorFlow may keep one tensor for equal numbers
     tapes, said = {}, []
     for kind, first, *rest in events:
         if kind == "open":
@@ -110,6 +114,49 @@ def on_tapes(variables, events):
 def test_a_tape_of_tensorflow_says_what_the_check_says(block):
     program = checks._program(np.random.default_rng(1), block)
     assert on_tapes(*program) == checks._asked(*program)
+
+
+def any_program(rng):
+    """(variables, events) by the rules of 15.2, of events drawn at random."""
+    values, constants, events, tapes, opened = ["v", "w", "k", "c"], ["k", "c"], [], {}, []
+    some = lambda items: items[rng.integers(len(items))]
+
+    def gradient(tape):
+        target, source = map(str, rng.choice(values, 2, replace=False))
+        events.append(("gradient", f"r{len(events)}", tape, target, source))
+        if checks._asked(["v", "w"], events)[-1] == "number":
+            values.append(events[-1][1])
+
+    for kind in rng.choice("open compute compute compute watch close gradient".split(), 16):
+        askable = [tape for tape, many in tapes.items() if many or tape not in opened]
+        if kind == "open" and len(tapes) < 3:
+            opened.append(f"tape{len(tapes)}")
+            tapes[opened[-1]] = bool(rng.integers(2))
+            events.append(("open", opened[-1], tapes[opened[-1]]))
+        elif kind == "close" and opened:
+            events.append(("close", opened.pop()))
+        elif kind == "watch" and opened:
+            events.append(("watch", some(opened), some(constants)))
+        elif kind == "compute":
+            inputs = list(map(str, rng.choice(values, rng.integers(1, 3), replace=False)))
+            events.append(("compute", f"r{len(events)}", inputs))
+            values.append(events[-1][1])
+        elif kind == "gradient" and askable:
+            gradient(some(askable))
+    events += [("close", tape) for tape in reversed(opened)]
+    for tape in [*tapes, *tapes]:
+        gradient(tape)
+    return ["v", "w"], events
+
+
+def test_tapes_of_tensorflow_say_what_the_check_says_of_any_program():
+    rng, words = np.random.default_rng(6), []
+    for _ in range(300):
+        program = any_program(rng)
+        said = on_tapes(*program)
+        assert said == checks._asked(*program), checks._as_code(*program)
+        words += said
+    assert min(map(words.count, (checks.NUMBER, checks.NONE, checks.ERROR))) > 20
 
 
 def class_of(text):
