@@ -98,6 +98,8 @@ TAPE_MISTAKES = {
     "always": "there is a number for every gradient: without a recorded path from source to target it is None",
     "watched_late": "watching is taken to count for what was computed before: the tape follows a constant only "
     "from then on",
+    "watched_everywhere": "what one tape watches is taken to be followed by every open tape: each follows only "
+    "what it watches itself",
     "constants": "constants are followed without being watched: that holds for variables only",
     "variables": "variables are not followed unless they are watched: a tape follows each of them by itself",
     "twice": "a tape that is not persistent answers twice: the second time it is an error",
@@ -107,6 +109,8 @@ TAPE_MISTAKES = {
     "that is all",
     "direct": "a gradient is taken to be computed from its source: it is computed from its target, which is a "
     "constant for a tape that was not open when it was computed",
+    "both": "a gradient is taken to be computed from its source, too: it is computed from its target, and a tape "
+    "that does not follow the target does not record it",
     "innermost": "only the tape that was opened last records: every open tape does",
     "not_its_own": "an open tape does not record the gradient that it is asked for itself: if it is open and "
     "persistent, it does",
@@ -114,10 +118,20 @@ TAPE_MISTAKES = {
     "all_inputs": "an operation is recorded only if the tape follows all of its inputs: one is enough",
     "closed": "a tape that is closed gives None: after its block is just when it is asked",
     "one_step": "only paths of a single operation are found: a path may have many",
+    "none_is_free": "a tape that has given None may be asked again: a tape that is not persistent is used up by "
+    "its first question, whatever it gave",
+    "followed": "there is a number whenever the tape follows source and target: recorded operations must lead from "
+    "the one to the other, too",
+    "recorded": "there is a number whenever the tape follows the target: recorded operations must lead from the "
+    "source to it",
+    "results": "an operation on results alone is not recorded: a tape follows the results that it has recorded, "
+    "too",
+    "beside": "a constant that is not watched is taken for a source because it was added to a value that is "
+    "followed: what the tape does not follow leads nowhere",
 }  # fmt: skip
 
 
-@exercise("15.persistent_or_nested", points=4, minutes=25, difficulty=3)
+@exercise("15.persistent_or_nested", points=4, minutes=30, difficulty=3)
 def persistent_or_nested(answer, rng):
     """Persistent or nested"""
     for case, _ in enumerate(draw(rng, case=1)):
@@ -134,7 +148,7 @@ def persistent_or_nested(answer, rng):
 def _misread(variables, events):
     right = _asked(variables, events)
     nothing = {NONE: None}
-    in_words = "a gradient that is None is told by the word none, as text"
+    in_words = 'the answer for a gradient that is None should be the string "none"'
     return {text: _asked(variables, events, rule) for rule, text in TAPE_MISTAKES.items()} | {
         in_words: [nothing.get(word, word) for word in right]
     }
@@ -164,6 +178,9 @@ BLOCKS = [
     "*A y<x g=A:y/x -A h=A:g/x",
     "*A y<x -A g=A:y/x h=A:g/x",
     "*A y<x z<y -A w<z g=A:w/x h=A:z/x",
+    "+A y<xk z<y -A g=A:z/k",
+    "+A y<k z<x -A g=A:z/k h=A:z/x",
+    "+A y<x z<v -A g=A:y/v h=A:y/x",
     "+A y<x +B z<yv -B g=B:z/v -A h=A:g/x",
     "+A y<x +B z<yv w<z -B g=B:w/v -A h=A:g/v",
     "+A y<x z<y +B A!k w<zk -A -B g=B:w/k h=A:w/k",
@@ -219,12 +236,16 @@ class _Tape:
     def record(self, result, inputs, rule):
         seen = [value in self.follows or rule == "constants" for value in inputs]
         if all(seen) if rule == "all_inputs" else any(seen):
-            self.follows.add(result)
+            self.follows |= {result} if rule != "results" else set()
             self.ops.append((result, inputs))
 
     def leads(self, source, target, rule):
         """Whether recorded operations lead from source to target."""
-        reached = {source}
+        if rule == "followed":
+            return {source, target} <= self.follows
+        if rule == "recorded":
+            return target in self.follows
+        reached = {source} if rule in ("beside", "constants") else {source} & self.follows
         for result, inputs in self.ops:
             if reached & ({*inputs} if rule != "one_step" else {*inputs} & {source}):
                 reached.add(result)
@@ -236,7 +257,7 @@ def _asked(variables, events, rule=""):
     tapes: dict[str, _Tape] = {}
     history: list[tuple] = []
     results = []
-    watched = [value for kind, _, *value in events if kind == "watch"]
+    watched = {tape: value for kind, tape, *value in events if kind == "watch"}
 
     def record(result, inputs, but=None):
         history.append((result, inputs))
@@ -249,14 +270,16 @@ def _asked(variables, events, rule=""):
         if kind == "open":
             follows = [] if rule == "variables" else [*variables]
             if rule == "watched_late":
-                follows += [v for value in watched for v in value]
+                follows += watched.get(first, [])
             tapes[first] = _Tape(rest[0], follows, [])
             for result, inputs in history if rule == "before" else ():
                 tapes[first].record(result, inputs, rule)
         elif kind == "close":
             tapes[first].open = rule == "stays_open" and tapes[first].persistent
         elif kind == "watch":
-            tapes[first].follows.add(rest[0])
+            others = tapes if rule == "watched_everywhere" else ()
+            for tape in {first, *others}:
+                tapes[tape].follows.add(rest[0])
         elif kind == "compute":
             record(first, rest[0])
         else:
@@ -277,8 +300,9 @@ def _ask(tape, source, target, rule):
     if rule == "backwards":
         source, target = target, source
     if not tape.leads(source, target, rule) or (rule == "closed" and not tape.open):
+        tape.asked = rule != "none_is_free"
         return (NUMBER if rule == "always" else NONE), []
-    return NUMBER, [source if rule == "direct" else target]
+    return NUMBER, {"direct": [source], "both": [source, target]}.get(rule, [target])
 
 
 # ------------------------------------------------------------------ 15.3
@@ -299,14 +323,22 @@ def swapped(answer, rng):
         if not isinstance(got, (list, tuple)) or len(got) != 2:
             expect(got, right)
             continue
-        for part in got:
-            array = array_of(part)
-            if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise WrongAnswer(INFINITE)
+        if _of_log_zero(*map(array_of, got)):
+            raise WrongAnswer(INFINITE)
         wrong = partial(_wrong_losses, logits, targets)
         expect(got[0], right[0], wrong, what="the loss")
         wrong = partial(_wrong_slopes, logits, targets)
         expect(got[1], right[1], wrong, what="the gradient")
+
+
+def _of_log_zero(losses, slopes):
+    """Whether numbers are infinite (or NaN in the gradient, from ∞ − ∞), and none of the losses is NaN."""
+    arrays = [a for a in (losses, slopes) if a is not None and a.dtype.kind == "f"]
+    return (
+        len(arrays) == 2
+        and not np.isnan(losses).any()
+        and not all(np.isfinite(a).all() for a in arrays)
+    )
 
 
 def _targets(rng, examples, classes):
@@ -344,6 +376,28 @@ def _of_other_clips(logits, targets, part):
     return {f"{text} ({edge:g})": _exchanged(logits, targets, edge=edge)[part] for edge in CLIPS}
 
 
+def _of_other_costs(logits, targets, part):
+    """What other orders and sums than Keras's give."""
+    clipped = np.clip(targets, EDGE, 1 - EDGE)
+    costs = {
+        "the targets are clipped before they are divided by their sum: Keras divides first": (
+            -np.log(clipped / clipped.sum(axis=1, keepdims=True))
+        ),
+        "the targets are divided by the sum of all of them: each example is divided by its own": _costs(
+            targets / targets.sum(), scaled=False
+        ),
+        "the targets are divided by their number of classes: they are divided by their sum": _costs(
+            targets / targets.shape[1], scaled=False
+        ),
+    }  # fmt: skip
+    p = _softmax(logits)
+    losses = {text: (p * cost).sum(axis=1) for text, cost in costs.items()}
+    if part == 0:
+        return losses
+    del costs[next(iter(costs))]  # the same gradient as when they are not divided at all
+    return {text: p * (cost - losses[text][:, None]) for text, cost in costs.items()}
+
+
 def _wrong_losses(logits, targets):
     p, costs = _softmax(logits), _costs(targets)
     right, y = (p * costs).sum(axis=1), targets / targets.sum(axis=1, keepdims=True)
@@ -375,7 +429,7 @@ def _wrong_losses(logits, targets):
         "the softmax is taken over the examples (axis 0): it belongs to the classes": (
             _softmax(logits.T).T * costs
         ).sum(axis=1),
-    } | _of_other_clips(logits, targets, 0)  # fmt: skip
+    } | _of_other_clips(logits, targets, 0) | _of_other_costs(logits, targets, 0)  # fmt: skip
 
 
 def _wrong_slopes(logits, targets):
@@ -398,7 +452,8 @@ def _wrong_slopes(logits, targets):
         "this is the gradient of the mean: without reduction a tape takes that of the sum": right / len(logits),
         "the gradients of the examples are added: each example has a row of its own": right.sum(axis=0),
         "the sign is the wrong one": -right,
-        "the targets are not divided by their sum, as Keras does with its second argument": (
+        "the targets are not divided by their sum before they are clipped, as Keras does with its second "
+        "argument": (
             _exchanged(logits, targets, scaled=False)[1]
         ),
         "this is the gradient with respect to the targets: the logits are what one learns": by_target,
@@ -409,25 +464,69 @@ def _wrong_slopes(logits, targets):
         "targets of 0 are left out, as if 0 · log 0 were meant: here the factor is p, which is not 0": (
             lambda c: p * (c - (p * c).sum(axis=1, keepdims=True))
         )(np.where(targets > 0, costs, 0)),
-    } | _of_other_clips(logits, targets, 1)  # fmt: skip
+    } | _of_other_clips(logits, targets, 1) | _of_other_costs(logits, targets, 1)  # fmt: skip
 
 
 # ------------------------------------------------------------------ 15.4
 
 
-@exercise("15.pytree_step", points=4, minutes=20, difficulty=3)
+@exercise("15.pytree_step", points=4, minutes=15, difficulty=2)
 def pytree_step(answer, rng):
     """A step for a tree"""
     for layers in draw(rng, layers=(2, 3)):
         trees = _trees(rng, layers)
-        got, right = answer(*trees), _stepped(*trees)
+        got, right = _asked_of_trees(answer, trees), _stepped(*trees)
         if difference(got, right) is None and _other_kinds(got, right):
             raise WrongAnswer(
-                "a tuple has become a list, or a list a tuple: whoever takes the tree apart again (a compiled "
-                "function, "
-                "an optimiser) finds another structure"
+                "a tuple has become a list, or a list a tuple: a compiled function or an optimiser that gets "
+                "the tree next finds a different structure"
             )
         expect(got, right, partial(_wrong_trees, *trees))
+
+
+STOPS = "your function stops with an error where "
+RATE_OF_A_PART = (
+    "a number in `rates` stands for a whole part: it is the rate of all leaves in that part"
+)
+NONE_FOR_A_PART = "None in `grads` stands for a whole part: that part stays as it is"
+NONE_FOR_A_LEAF = "None in `grads` stands for a leaf: that leaf stays as it is"
+
+
+def _asked_of_trees(answer, trees):
+    """The answer; if it raises an error, and none for simpler trees, that is what it does not do yet."""
+    try:
+        return answer(*trees)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        for text, simpler in _simpler(*trees).items():
+            if _is_right_for(answer, simpler):
+                raise WrongAnswer(STOPS + text, f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def _simpler(params, grads, rates):
+    """What is missing in a tree → trees without it."""
+    ones = _mapped_tree(lambda _: 1.0, params)
+    all_rates = _stepped(ones, ones, rates, leaf=lambda p, g, rate: rate)
+    none_of_leaves = _stepped(
+        params, grads, 1.0, leaf=lambda p, g, r: g, none=partial(_mapped_tree, lambda _: None)
+    )
+    all_grads = _stepped(params, grads, 1.0, leaf=lambda p, g, r: g)
+    return {
+        RATE_OF_A_PART: (params, grads, all_rates),
+        NONE_FOR_A_PART: (params, none_of_leaves, rates),
+        NONE_FOR_A_LEAF: (params, all_grads, rates),
+        f"{RATE_OF_A_PART}; and where {NONE_FOR_A_PART}": (params, none_of_leaves, all_rates),
+        f"{RATE_OF_A_PART}; and where {NONE_FOR_A_LEAF}": (params, all_grads, all_rates),
+    }
+
+
+def _is_right_for(answer, trees):
+    try:
+        return difference(answer(*trees), _stepped(*trees)) is None
+    except Exception:
+        return False
 
 
 def _trees(rng, layers):
@@ -448,8 +547,8 @@ def _trees(rng, layers):
     }
     rates = {
         body: [(rate(), rate()), *(rate() for _ in range(layers - 1))],
-        head: rate(),
         extra: rate(),
+        head: rate(),
     }
     frozen = int(rng.integers(2))
     grads[body][0] = (grads[body][0][0], None) if frozen else (None, grads[body][0][1])
@@ -541,6 +640,12 @@ def _wrong_trees(params, grads, rates):
         "the mean of the rates is used for all leaves": step(lambda p, g, r: p - np.mean(every) * g),
         "the gradients in a dict are taken in their order: look them up by their names": _stepped(
             params, _by_place(params, grads), rates
+        ),
+        "the rates in a dict are taken in their order: look them up by their names": _stepped(
+            params, grads, dict(zip(params, rates.values(), strict=True))
+        ),
+        "gradients and rates in a dict are taken in their order: look them up by their names": _stepped(
+            params, _by_place(params, grads), dict(zip(params, rates.values(), strict=True))
         ),
         "a rate that stands for a whole part moves only its first leaf": first_of_part,
         "only the leaves of the first level are moved, not those in lists, tuples and dicts further in": {
@@ -670,6 +775,9 @@ def _wrong_maps(f, args, axes):
                 f, args, [None if isinstance(a, dict) else x for a, x in zip(args, axes, strict=True)]
             )
         ),
+        "axis 0 is taken for None: `if not axis` is true of both; ask `axis is None`": made(
+            lambda axis: axis or None
+        ),
         "a negative axis is counted from the front: −1 is the last axis": made(dims),
         "a dict of axes is taken for None: it has an axis for each name": whole(lambda _: None),
         "a dict of axes is taken for 0: it has an axis for each name": whole(lambda _: 0),
@@ -722,7 +830,7 @@ def _combined(f, args, axes):
 # ------------------------------------------------------------------ 15.6
 
 
-@exercise("15.stateless_maml", points=5, minutes=30, difficulty=4)
+@exercise("15.stateless_maml", points=5, minutes=40, difficulty=4)
 def stateless_maml(answer, rng):
     """The meta-gradient without a framework"""
     for case in draw(rng, case=_classification):
@@ -764,12 +872,18 @@ def _slope(params, x, y, swap=False):
     return _pulled(x, error / len(x))
 
 
-def _curved(params, x, direction, diagonal=False):
+def _curved(params, x, direction, how=frozenset()):
     """H times a direction, H the Hessian of the mean cross-entropy."""
     p = _probabilities(params, x)
-    change = x @ direction["w"] + direction["b"]
-    change = p * (change - (0 if diagonal else (p * change).sum(axis=1, keepdims=True)))
-    return _pulled(x, change / len(x))
+    change = x @ direction["w"] + (0 if "no b in dz" in how else direction["b"])
+    if "own logit only" in how:
+        change = p * (1 - p) * change
+    else:
+        change = p * (
+            change - (0 if "diagonal" in how else (p * change).sum(axis=1, keepdims=True))
+        )
+    bent = _pulled(x, change if "summed curvature" in how else change / len(x))
+    return bent | {"b": 0 * bent["b"]} if "no b in Hu" in how else bent
 
 
 def _task(params, sx, sy, qx, qy, alpha, how):
@@ -784,11 +898,12 @@ def _task(params, sx, sy, qx, qy, alpha, how):
         qx, qy = sx, sy
     at = params if "at θ" in how else phi
     outer = _slope(at, qx, qy, "swapped outside" in how)
+    outer = _of_both(lambda g: len(qx) * g, outer) if "summed query slope" in how else outer
     loss = _entropy(params if "loss before" in how else at, qx, qy)
     if "at θ" in how or "first order" in how:
         return loss, outer
     x = qx if "curvature of the queries" in how else sx
-    bent = _curved(phi if "curvature at φ" in how else params, x, outer, "diagonal" in how)
+    bent = _curved(phi if "curvature at φ" in how else params, x, outer, how)
     rate = alpha * size
     if "wrong sign" in how:
         rate = -rate
@@ -823,6 +938,12 @@ META_MISTAKES = {
     "curvature of the queries": "the Hessian is that of the query loss: the step was made on the support loss",
     "diagonal": "the softmax is differentiated as if its outputs did not share a sum: change p by p · (dz − Σ p "
     "dz)",
+    "own logit only": "a probability is taken to change with its own logit alone, by p (1 − p) dz: it changes "
+    "with all, by p · (dz − Σ p dz)",
+    "no b in dz": "b is missing where the scores change along u: dz = x u_W + u_b",
+    "no b in Hu": "b has no curvature here: Hu has a part for b, the mean of dp",
+    "summed curvature": "1/n is missing in Hu: the support loss is a mean, and so is its gradient",
+    "summed query slope": "the gradient is that of the summed query losses: the meta-loss takes their mean",
     "only the bend": "this is −αHu alone: φ = θ − α · slope depends on θ directly, too",
     "no rate": "α is missing before the Hessian",
     "curvature twice": "I − αH is applied twice: with one inner step it is applied once",

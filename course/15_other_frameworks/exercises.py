@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 15 · Exercises: the same in other frameworks
 #
-# Six functions and one review to write; about 145 minutes, of which 15.2 and 15.6 take the most. Replace `raise NotImplementedError()`,
+# Six functions and one review to write; about 155 minutes, of which 15.2 and 15.6 take the most. Replace `raise NotImplementedError()`,
 # run the cell, then run the check below it: it says whether your answer is right, and if not, which mistake it was. No framework is
 # needed: you write in NumPy what TensorFlow, Keras, JAX and PyTorch do, and the checks were compared with TensorFlow 2.21, Keras 3.15,
 # JAX 0.10 and PyTorch 2.13. The lesson is [here](../notebooks/15_other_frameworks.ipynb).
@@ -134,7 +134,7 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 # %% [markdown]
 # ## 15.2 Persistent or nested
 #
-# *difficulty 3/5 · 25 minutes · 4 points*
+# *difficulty 3/5 · 30 minutes · 4 points*
 #
 # `None` is the error message that TensorFlow does not print. It comes from one rule: a tape knows what it has recorded, and nothing else.
 # Write that rule as a program: it reads what was done, and says of each gradient whether it is a number.
@@ -154,13 +154,14 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 # 1. A tape **follows** every variable, by itself; a constant, from the moment when it is watched; and the results that it has recorded.
 # 2. While a tape is open it **records** every operation of which it follows at least one input. (Several tapes may be open, one within
 #    the other: each records for itself.)
-# 3. `gradient` finds a number if recorded operations of that tape lead from the source to the target. If not, it gives None.
+# 3. `gradient` finds a number if the tape follows the source, and operations that it has recorded lead from there to the target. If
+#    not, it gives None. (A constant that is not watched leads nowhere, even if it was added to a variable.)
 # 4. A gradient that is a number is computed *from the target* by an operation like any other, and the tapes that are open then may record
 #    it. (What it needs besides, the results on the way, leads to the target anyway.)
-# 5. A tape that is not persistent may be asked once. The second time is an error, whatever the first gave.
+# 5. A tape that is not persistent may be asked once. The second time is an error, even if the first gave None.
 #
-# A tape that is not persistent is asked only when its block has ended. Where a gradient is None or an error, its result is not used
-# again.
+# A tape that is not persistent is asked only when its block has ended. Source and target are never the same value. If a gradient is
+# None or an error, its result is not used again.
 
 
 # %% nbgrader={"grade": false, "grade_id": "persistent_or_nested", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -191,7 +192,7 @@ def persistent_or_nested(variables, events):
             record(first, rest[0])
         else:
             tape, (_, target, source) = tapes[rest[0]], rest
-            reached = {source}
+            reached = {source} & tape["follows"]
             for result, inputs in tape["operations"]:
                 if reached & inputs:
                     reached.add(result)
@@ -245,7 +246,8 @@ check("15.persistent_or_nested", persistent_or_nested, hidden=True)
 # keras.losses.categorical_crossentropy(keras.ops.softmax(logits), targets)      # the article's order
 # ```
 #
-# For `categorical_crossentropy(first, second)` Keras does three things with every example:
+# For `categorical_crossentropy(first, second)`, if `second` is data, Keras does three things with every example. (If it is the output
+# of a softmax of Keras, Keras goes back to the logits.)
 #
 # 1. It divides `second` by its sum.
 # 2. It clips what results to between $10^{-7}$ and $1 - 10^{-7}$.
@@ -286,23 +288,24 @@ check("15.swapped", swapped, hidden=True)
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
-# The mean of some values $v_j$ under $p = \text{softmax}(z)$ is $m = \sum_j p_j v_j$, and $\partial m / \partial z_i = p_i (v_i - m)$:
-# what is worth more than the mean gets more probability.
+# Two values only, 3 and 5: with $p$ for the first and $1 - p$ for the second, $m = 3p + 5(1 - p)$. Raise the first logit, and $p$ grows
+# by $p(1 - p)$, which the second loses: $\partial m / \partial z_1 = p(1 - p)(3 - 5)$. That is $p\,(3 - m)$.
 # </details>
 
 # %% [markdown]
 # ## 15.4 A step for a tree
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 2/5 · 15 minutes · 4 points*
 #
 # JAX takes parameters as they come: arrays in dicts, lists and tuples, one inside the other. It calls this a **pytree**, and arrays and
 # numbers its leaves. Write one step of gradient descent for such a tree, $\theta - \alpha \nabla$ for each leaf.
 #
 # - `params` is made of dicts (from text to trees), lists, tuples, and leaves: arrays and numbers.
-# - `grads` is a tree like it. Names in a dict may stand in another order. Where there is **None**, be it for a leaf or for a whole part,
-#   no gradient has come back: that leaf or part stays as it is.
+# - `grads` is a tree like it. **None**, for a leaf or for a whole part, means that no gradient has come back: that leaf or part stays
+#   as it is. (TensorFlow's gradients may hold None. Those of JAX hold zeros instead.)
 # - `rates` is a tree like `params` too, or it ends sooner: a number in the place of a part is the rate of all leaves in it. (JAX calls
 #   such a tree a prefix.)
+# - In the dicts of `grads` and of `rates` the names may be in a different order.
 #
 # Return a new tree of the same structure: dicts stay dicts, lists lists, and tuples tuples. Change nothing in place.
 
@@ -419,7 +422,7 @@ check("15.in_axes", in_axes, hidden=True)
 # %% [markdown]
 # ## 15.6 The meta-gradient without a framework
 #
-# *difficulty 4/5 · 30 minutes · 5 points*
+# *difficulty 4/5 · 40 minutes · 5 points*
 #
 # This is what the article's class wanted to be. Its network is a softmax of $xW + b$, and for that the whole of MAML can be written by
 # hand, the second order included: no tape, no state, no framework. The loss is the mean cross-entropy over the examples. Each task takes
@@ -478,22 +481,22 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # where y does not change. So move θ a little along $u$: how do the scores change, how p, and how the gradient, which is $x^\top (p-y)/n$
 # for $W$?
 # </details>
-# <details><summary>Hint 2</summary>
-#
-# The scores change by $dz = x\,u_W + u_b$. The probabilities change by $dp = p\,(dz - \sum_j p_j\,dz_j)$ (the sum for each example). And
-# $Hu$ is what the gradient is, with $dp$ in the place of $p - y$.
-# </details>
-# <details><summary>Hint 3: a similar case</summary>
+# <details><summary>Hint 2: a similar case</summary>
 #
 # Least squares, $\tfrac{1}{2n}\lVert xw - y\rVert^2$: the gradient is $x^\top (xw - y)/n$. Along $u$ the outputs change by $xu$, so `hu =
 # x.T @ (x @ u) / n`.
+# </details>
+# <details><summary>Hint 3: the formula</summary>
+#
+# The scores change by $dz = x\,u_W + u_b$. The probabilities change by $dp = p\,(dz - \sum_j p_j\,dz_j)$ (the sum for each example). And
+# $Hu$ is what the gradient is, with $dp$ in the place of $p - y$.
 # </details>
 
 # %% [markdown]
 # ## 15.7 In your own words
 #
 # *Written question, read by a person · difficulty 3/5 · 20 minutes · 4 points.* The author of the article asks you for a review of this
-# class (the lesson's, with the article's faults). They mean it to be MAML.
+# class. They mean it to be MAML. It is the lesson's, with the article's faults, and with one more that is not in the lesson.
 #
 # ```
 #  1  class MAML(tf.keras.Model):
@@ -512,17 +515,17 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # 14
 # 15      def update(self, gradients):
 # 16          pairs = zip(self.trainable_variables, gradients, strict=True)
-# 17          return [variable - 0.01 * slope for variable, slope in pairs]
+# 17          return [variable - 0.01 * slope.numpy() for variable, slope in pairs]
 # ```
 #
 # Write it so that they want to read on: say first what is right. Then go through the lines: what stops the program, what makes it compute
-# something else, and what is missing before it is MAML. For each, give the line and how to mend it. End with a test by which the author
+# something else, and what is missing before it is MAML. For each, give the line and how to repair it. End with a test by which the author
 # can see for themselves that the second order is there.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "written_15", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** Thank you for a class that one can read in a minute. Its plan is right: a Keras model, a gradient from a tape, and
 # above all an `update` (lines 15–17) that returns new values and assigns nothing. That is what MAML needs: a derivative can go through
-# `variable - 0.01 * slope`, and could not go through `assign`.
+# `variable - 0.01 * slope`, and could not go through `assign`. One word on line 17 is in its way; more of it below.
 #
 # *What stops it.* Line 7 asks for `states`, line 12 does not give it, and nothing uses it: the first call raises a TypeError. Remove the
 # argument.
@@ -530,7 +533,8 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # *What computes something else.* Line 12: Keras wants `(y_true, y_pred)`, so write `categorical_crossentropy(targets, self(inputs))`.
 # With exchanged arguments the logarithm is taken of the targets: no error, and another loss. The same line returns a loss for each
 # example, and the tape on line 13 takes the gradient of their sum. So the step grows with the number of examples: use `tf.reduce_mean`.
-# The rate 0.01 on line 17 belongs in the arguments.
+# Line 17: `slope.numpy()` is an array that no tape knows, so for an outer tape the slope is a constant. What comes out is first-order,
+# without an error; write `slope`. (The rate 0.01 belongs in the arguments.)
 #
 # *What is missing.* (1) Nobody evaluates the network with the values that line 17 returns; the model keeps θ. In Keras 3,
 # `stateless_call(new, [], x)` does that (the list is for variables that are not trained, of which this model has none), and returns the
@@ -544,8 +548,8 @@ check("15.stateless_maml", stateless_maml, hidden=True)
 # that test. (The rate should not be tiny, or both agree.)
 #
 # **Rubric.** 1 point: says what is right, and what is right about `update` (new values, differentiable), in a tone that one would like to
-# receive. 1 point: the lines that are wrong, each with a mend: `states` (7, 12), exchanged arguments (12), sum for mean (12–13; or the
-# fixed rate, 17). Half a point for two of the three. 1 point: what is missing: evaluation at the new values, a query set, an outer tape
+# receive. 1 point: the lines that are wrong, each with a repair: `states` (7, 12), exchanged arguments (12), sum for mean (12–13), and
+# `.numpy()` (17), which makes it first-order. Half a point for two or three of the four. 1 point: what is missing: evaluation at the new values, a query set, an outer tape
 # around the inner one, several tasks. Half a point for two or three of the four. 1 point: a test that tells second from first order
 # (finite differences of the loss after adaptation; an independent implementation; a hand-computed case), with what it shows. "The loss
 # falls" does not.

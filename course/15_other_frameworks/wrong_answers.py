@@ -152,7 +152,8 @@ def _tapes(variables, events, **how):
         "gradient_recorded": lambda tape, asked: True,
         "refuses": lambda tape: tape["asked"] and not tape["persistent"],
         "refusal": "error",
-        "found": lambda tape, target, source: _found(tape["operations"], target, source),
+        "found": lambda tape, target, source: _leads(tape, target, source),
+        "used_up": lambda word: True,
         "none": "none",
         "closes": lambda tape: True,
     } | how
@@ -169,6 +170,7 @@ def _tapes(variables, events, **how):
     for kind, first, *rest in events:
         if kind == "open":
             tapes[first] = tape = {
+                "name": first,
                 "open": True,
                 "persistent": rest[0],
                 "asked": 0,
@@ -186,10 +188,14 @@ def _tapes(variables, events, **how):
             word = "number" if rule["found"](tape, rest[1], rest[2]) else rule["none"]
             word = rule["refusal"] if rule["refuses"](tape) else word
             answers.append(word)
-            tape["asked"] += 1
+            tape["asked"] += rule["used_up"](word)
             if word == "number":
                 record(first, rule["gradient_inputs"](rest[1], rest[2]), tape)
     return answers
+
+
+def _leads(tape, target, source):
+    return source in tape["follows"] and _found(tape["operations"], target, source)
 
 
 def _found(operations, target, source):
@@ -219,13 +225,25 @@ def never_none(variables, events):
     "15.persistent_or_nested", says="watching is taken to count for what was computed before"
 )
 def watched_from_the_start(variables, events):
-    watched = {event[2] for event in events if event[0] == "watch"}
-    return _tapes(variables, events, follows_at_open=lambda tape: set(variables) | watched)
+    watched = lambda name: {event[2] for event in events if event[:2] == ("watch", name)}
+    follows = lambda tape: {*variables, *watched(tape["name"])}
+    return _tapes(variables, events, follows_at_open=follows)
+
+
+@wrong_answer("15.persistent_or_nested", says="what one tape watches is taken to be followed by")
+def watched_by_every_tape(variables, events):
+    more, opened = [], []
+    for event in events:
+        opened += [event[1]] * (event[0] == "open")
+        watch = event[0] == "watch"
+        more += [("watch", tape, event[2]) for tape in opened] if watch else [event]
+    return _tapes(variables, more)
 
 
 @wrong_answer("15.persistent_or_nested", says="constants are followed without being watched")
 def constants_too(variables, events):
-    return _tapes(variables, events, is_followed=lambda tape, inputs: True)
+    found = lambda tape, target, source: _found(tape["operations"], target, source)
+    return _tapes(variables, events, is_followed=lambda tape, inputs: True, found=found)
 
 
 @wrong_answer("15.persistent_or_nested", says="variables are not followed unless they are watched")
@@ -278,7 +296,7 @@ def not_its_own(variables, events):
 
 @wrong_answer("15.persistent_or_nested", says="the path is sought from the target to the source")
 def backwards(variables, events):
-    found = lambda tape, target, source: _found(tape["operations"], source, target)
+    found = lambda tape, target, source: _leads(tape, source, target)
     return _tapes(variables, events, found=found)
 
 
@@ -291,7 +309,7 @@ def all_inputs(variables, events):
 
 @wrong_answer("15.persistent_or_nested", says="a tape that is closed gives None")
 def closed_is_none(variables, events):
-    found = lambda tape, target, source: tape["open"] and _found(tape["operations"], target, source)
+    found = lambda tape, target, source: tape["open"] and _leads(tape, target, source)
     return _tapes(variables, events, found=found)
 
 
@@ -303,7 +321,7 @@ def one_operation(variables, events):
     return _tapes(variables, events, found=direct)
 
 
-@wrong_answer("15.persistent_or_nested", says="is told by the word none, as text")
+@wrong_answer("15.persistent_or_nested", says="should be the string")
 def none_itself(variables, events):
     return _tapes(variables, events, none=None)
 
@@ -317,6 +335,41 @@ def knows_the_past(variables, events):
     return _tapes(variables, [*past, *others])
 
 
+@wrong_answer("15.persistent_or_nested", says="a tape that has given None may be asked again")
+def none_does_not_count(variables, events):
+    return _tapes(variables, events, used_up=lambda word: word != "none")
+
+
+@wrong_answer("15.persistent_or_nested", says="whenever the tape follows source and target")
+def both_are_followed(variables, events):
+    found = lambda tape, target, source: {source, target} <= tape["follows"]
+    return _tapes(variables, events, found=found)
+
+
+@wrong_answer("15.persistent_or_nested", says="whenever the tape follows the target")
+def target_is_followed(variables, events):
+    found = lambda tape, target, source: target in tape["follows"]
+    return _tapes(variables, events, found=found)
+
+
+@wrong_answer("15.persistent_or_nested", says="an operation on results alone is not recorded")
+def results_are_not_followed(variables, events):
+    watched = {event[2] for event in events if event[0] == "watch"}
+    known = lambda tape, inputs: bool(tape["follows"] & {*variables, *watched} & set(inputs))
+    return _tapes(variables, events, is_followed=known)
+
+
+@wrong_answer("15.persistent_or_nested", says="computed from its source, too")
+def computed_from_both(variables, events):
+    return _tapes(variables, events, gradient_inputs=lambda target, source: [source, target])
+
+
+@wrong_answer("15.persistent_or_nested", says="is taken for a source because it was added")
+def unwatched_sources(variables, events):
+    found = lambda tape, target, source: _found(tape["operations"], target, source)
+    return _tapes(variables, events, found=found)
+
+
 @right_answer(
     "15.persistent_or_nested", why="the path is sought from the target back to the source"
 )
@@ -326,7 +379,7 @@ def from_the_target_back(variables, events):
         for result, inputs in reversed(tape["operations"]):
             if result in needed:
                 needed |= set(inputs)
-        return source in needed
+        return source in needed & tape["follows"]
 
     return _tapes(variables, events, found=found)
 
@@ -342,7 +395,7 @@ def with_sets_of_origins(variables, events):
         for tape in live:
             known = origins[tape]
             if any(value in known for value in inputs):
-                known[result] = {result}.union(*(known.get(value, {value}) for value in inputs))
+                known[result] = {result}.union(*(known.get(value, set()) for value in inputs))
 
     for event in events:
         match event[0], *event[1:]:
@@ -376,7 +429,7 @@ def from_all_results(variables, events):
 
     def remembered(tape, target, source):
         tapes["last"] = tape
-        return _found(tape["operations"], target, source)
+        return _leads(tape, target, source)
 
     def inputs(target, source):
         operations, needed, on = tapes["last"]["operations"], {target}, []
@@ -435,6 +488,23 @@ def another_clip(logits, targets):
 @wrong_answer("15.swapped", says="the targets are not divided by their sum")
 def not_divided(logits, targets):
     return _linear(_softmax(logits), _costs(targets))
+
+
+@wrong_answer("15.swapped", says="the targets are clipped before they are divided")
+def clipped_first(logits, targets):
+    clipped = np.clip(targets, 1e-7, 1 - 1e-7)
+    return _linear(_softmax(logits), -np.log(_normalised(clipped)))
+
+
+@wrong_answer("15.swapped", says="the targets are divided by the sum of all of them")
+def divided_by_the_total(logits, targets):
+    return _linear(_softmax(logits), _costs(targets / targets.sum()))
+
+
+@wrong_answer("15.swapped", says="are not divided by their sum before they are clipped")
+def clipped_first_in_the_slope(logits, targets):
+    right, wrong = _right_losses(logits, targets), clipped_first(logits, targets)
+    return right[0], wrong[1]
 
 
 @wrong_answer("15.swapped", says="as if 0 · log 0 were meant")
@@ -675,6 +745,68 @@ def by_place(params, grads, rates):
     return params - rates * grads
 
 
+def _in_order(tree, like):
+    """A tree with the values of its dicts under the names that are in the same places in `like`."""
+    if isinstance(tree, dict):
+        pairs = zip(like, tree.values(), strict=True)
+        return {key: _in_order(value, like[key]) for key, value in pairs}
+    return tree
+
+
+@wrong_answer("15.pytree_step", says="the rates in a dict are taken in their order")
+def rates_by_place(params, grads, rates):
+    return _tree(params, grads, _in_order(rates, params))
+
+
+@wrong_answer("15.pytree_step", says="gradients and rates in a dict are taken in their order")
+def all_by_place(params, grads, rates):
+    return _tree(params, _in_order(grads, params), _in_order(rates, params))
+
+
+def _without_prefix(params, grads, rates, none=True, part=True):
+    """The rates must be a tree like params; None is known for a leaf, and for a part, if at all."""
+    go = partial(_without_prefix, none=none, part=part)
+    if part and grads is None:
+        return params
+    if isinstance(params, dict):
+        return {key: go(params[key], grads[key], rates[key]) for key in params}
+    if isinstance(params, (list, tuple)):
+        return type(params)(map(go, params, grads, rates))
+    return params if none and grads is None else params - rates * grads
+
+
+@wrong_answer("15.pytree_step", says="stops with an error where a number in `rates` stands for a")
+def no_prefix(params, grads, rates):
+    return _without_prefix(params, grads, rates)
+
+
+@wrong_answer("15.pytree_step", says="it is the rate of all leaves in that part; and where None")
+def no_prefix_and_no_none(params, grads, rates):
+    return _without_prefix(params, grads, rates, none=False, part=False)
+
+
+@wrong_answer("15.pytree_step", says="stops with an error where None in `grads` stands for a leaf")
+def no_none(params, grads, rates):
+    if isinstance(params, dict):
+        of = lambda key: rates[key] if isinstance(rates, dict) else rates
+        return {key: no_none(params[key], grads[key], of(key)) for key in params}
+    if isinstance(params, (list, tuple)):
+        rates = rates if isinstance(rates, (list, tuple)) else [rates] * len(params)
+        return type(params)(map(no_none, params, grads, rates))
+    return params - rates * grads
+
+
+@wrong_answer("15.pytree_step", says="stops with an error where None in `grads` stands for a whole")
+def none_of_leaves_only(params, grads, rates):
+    if isinstance(params, dict):
+        of = lambda key: rates[key] if isinstance(rates, dict) else rates
+        return {key: none_of_leaves_only(params[key], grads[key], of(key)) for key in params}
+    if isinstance(params, (list, tuple)):
+        rates = rates if isinstance(rates, (list, tuple)) else [rates] * len(params)
+        return type(params)(map(none_of_leaves_only, params, grads, rates))
+    return params if grads is None else params - rates * grads
+
+
 @wrong_answer("15.pytree_step", says="only the leaves of the first level are moved")
 def first_level_only(params, grads, rates):
     leaf = lambda value: not isinstance(value, (dict, list, tuple))
@@ -819,6 +951,11 @@ def a_dict_is_none(f, args, axes):
 def none_in_a_dict_is_zero(f, args, axes):
     change = lambda axis: {k: v or 0 for k, v in axis.items()} if isinstance(axis, dict) else axis
     return np.stack(_results(f, args, [change(axis) for axis in axes]))
+
+
+@wrong_answer("15.in_axes", says="axis 0 is taken for None")
+def not_axis(f, args, axes):
+    return np.stack(_results(f, args, _axes(lambda axis: axis or None, axes)))
 
 
 @wrong_answer("15.in_axes", says="the results are averaged")
@@ -991,6 +1128,39 @@ def bend_without_the_direct_path(*case):
 @wrong_answer("15.stateless_maml", says="as if its outputs did not share a sum")
 def uncoupled_softmax(*case):
     return _over_tasks(partial(_task, coupled=False), *case)
+
+
+def _otherwise(bent):
+    """A task whose Hu is `bent(p, x, u)`."""
+    return _with_curvature(
+        lambda params, phi, sx, qx, u, alpha: _times(alpha, bent(_probabilities(params, sx), sx, u))
+    )
+
+
+@wrong_answer("15.stateless_maml", says="changes with all, by p")
+def own_logit_only(*case):
+    return _otherwise(lambda p, x, u: _back(x, p * (1 - p) * (x @ u["w"] + u["b"])))(*case)
+
+
+@wrong_answer("15.stateless_maml", says="b is missing where the scores change along u")
+def no_bias_in_the_scores(*case):
+    return _otherwise(lambda p, x, u: _bent(p, x, u | {"b": 0.0}))(*case)
+
+
+@wrong_answer("15.stateless_maml", says="b has no curvature here")
+def no_curvature_of_the_bias(*case):
+    return _otherwise(lambda p, x, u: _bent(p, x, u) | {"b": np.zeros_like(u["b"])})(*case)
+
+
+@wrong_answer("15.stateless_maml", says="1/n is missing in Hu")
+def summed_curvature(*case):
+    return _otherwise(lambda p, x, u: _bent(p, x, u, mean=False))(*case)
+
+
+@wrong_answer("15.stateless_maml", says="that of the summed query losses")
+def summed_query_slope(*case):
+    loss, grads = _over_tasks(_task, *case)
+    return loss, _times(case[3].shape[1], grads)
 
 
 @wrong_answer("15.stateless_maml", says="the inner step uses the sum over the support examples")

@@ -81,10 +81,14 @@ def on_tapes(variables, events):
     """What TensorFlow says of each gradient of a program of 15.2."""
     import tensorflow as tf
 
-    used = {name for kind, _, *rest in events if kind == "compute" for name in rest[0]}
+    names = {"compute": lambda inputs: inputs, "watch": lambda value: [value]}
+    names |= {"gradient": lambda tape, target, source: [target, source]}
+    used = {name for kind, _, *rest in events if kind in names for name in names[kind](*rest)}
     made = {event[1] for event in events if event[0] in ("compute", "gradient")}
-    start = lambda name: tf.Variable(0.3) if name in variables else tf.constant(0.3)
-    values = {name: start(name) for name in (used - made) | set(variables)}
+    values = {}
+    for place, name in enumerate(sorted((used - made) | set(variables))):
+        kind = tf.Variable if name in variables else tf.constant
+        values[name] = kind(0.1 + 0.01 * place)  # TensorFlow may keep one tensor for equal numbers
     tapes, said = {}, []
     for kind, first, *rest in events:
         if kind == "open":
@@ -110,6 +114,101 @@ def on_tapes(variables, events):
 def test_a_tape_of_tensorflow_says_what_the_check_says(block):
     program = checks._program(np.random.default_rng(1), block)
     assert on_tapes(*program) == checks._asked(*program)
+
+
+def any_program(rng):
+    """(variables, events) by the rules of 15.2, of events drawn at random."""
+    values, constants, events, tapes, opened = ["v", "w", "k", "c"], ["k", "c"], [], {}, []
+    some = lambda items: items[rng.integers(len(items))]
+
+    def gradient(tape):
+        target, source = map(str, rng.choice(values, 2, replace=False))
+        events.append(("gradient", f"r{len(events)}", tape, target, source))
+        if checks._asked(["v", "w"], events)[-1] == "number":
+            values.append(events[-1][1])
+
+    for kind in rng.choice("open compute compute compute watch close gradient".split(), 16):
+        askable = [tape for tape, many in tapes.items() if many or tape not in opened]
+        if kind == "open" and len(tapes) < 3:
+            opened.append(f"tape{len(tapes)}")
+            tapes[opened[-1]] = bool(rng.integers(2))
+            events.append(("open", opened[-1], tapes[opened[-1]]))
+        elif kind == "close" and opened:
+            events.append(("close", opened.pop()))
+        elif kind == "watch" and opened:
+            events.append(("watch", some(opened), some(constants)))
+        elif kind == "compute":
+            inputs = list(map(str, rng.choice(values, rng.integers(1, 3), replace=False)))
+            events.append(("compute", f"r{len(events)}", inputs))
+            values.append(events[-1][1])
+        elif kind == "gradient" and askable:
+            gradient(some(askable))
+    events += [("close", tape) for tape in reversed(opened)]
+    for tape in [*tapes, *tapes]:
+        gradient(tape)
+    return ["v", "w"], events
+
+
+def test_tapes_of_tensorflow_say_what_the_check_says_of_any_program():
+    rng, words = np.random.default_rng(6), []
+    for _ in range(300):
+        program = any_program(rng)
+        said = on_tapes(*program)
+        assert said == checks._asked(*program), checks._as_code(*program)
+        words += said
+    assert min(map(words.count, (checks.NUMBER, checks.NONE, checks.ERROR))) > 20
+
+
+def class_of(text):
+    """The lines of the article's class in a text, without line numbers and empty lines."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    first = next(n for n, line in enumerate(lines) if line.endswith("class MAML(tf.keras.Model):"))
+    last = next(n for n, line in enumerate(lines) if n > first and "for variable, slope in" in line)
+    lines = [re.sub(r"^# +\d+ ? ?", "", line) for line in lines[first : last + 1]]
+    return [line for line in lines if line]
+
+
+def test_the_class_to_review_is_the_lesson_s_but_for_one_line():
+    lesson, review = (
+        class_of((CHAPTER / name).read_text(encoding="utf-8"))
+        for name in ("lesson.py", "exercises.py")
+    )
+    lines = zip(lesson, review, strict=True)
+    other = [(line, theirs) for line, theirs in lines if line != theirs]
+    assert [theirs.replace(".numpy()", "") for _, theirs in other] == [line for line, _ in other]
+    assert len(other) == 1
+
+
+@pytest.mark.parametrize("first_order", [True, False])
+def test_numpy_in_the_update_of_the_class_to_review_makes_it_first_order(first_order):
+    import tensorflow as tf
+
+    text = "\n".join(class_of((CHAPTER / "exercises.py").read_text(encoding="utf-8")))
+    text = text.replace("(self, inputs, states)", "(self, inputs)")
+    text = text.replace("(self(inputs), targets)", "(targets, self(inputs))")
+    exec(text if first_order else text.replace(".numpy()", ""), scope := {"tf": tf})
+
+    rng, labels = np.random.default_rng(5), np.eye(3)
+    params, (sx, qx) = (
+        {"w": rng.normal(0, 0.1, (4, 3)), "b": np.zeros(3)},
+        rng.normal(size=(2, 6, 4)),
+    )
+    sy, qy = labels[rng.integers(3, size=(2, 6))]
+    model = scope["MAML"](3)
+    model(sx)
+    model.set_weights([params["w"], params["b"]])
+    with tf.GradientTape() as outer:
+        values = model.update(model.compute_gradients(tf.constant(sx), tf.constant(sy)))
+        guess, _ = model.stateless_call(values, [], tf.constant(qx))
+        value = tf.reduce_mean(tf.keras.losses.categorical_crossentropy(tf.constant(qy), guess))
+    slopes = outer.gradient(value, model.trainable_variables)
+
+    how = frozenset({"summed shots"} | ({"first order"} if first_order else set()))
+    tasks = (sx[None], sy[None], qx[None], qy[None])
+    right = checks._meta(params, *tasks, 0.01, how)[1]  # the class sums over the examples
+    assert np.allclose(slopes[0], right["w"], atol=1e-6) and np.allclose(
+        slopes[1], right["b"], atol=1e-6
+    )
 
 
 def test_keras_takes_exchanged_arguments_as_the_check_does():
