@@ -68,7 +68,7 @@ PINS = {"jax": "1", "tensorflow": "2", "keras": "3"}
 
 
 @pytest.fixture
-def lesson(tmp_path):
+def two_cells(tmp_path):
     """A lesson of two cells, and its records, which are right."""
     path = tmp_path / "lesson.py"
     cell = "# %%\n# %%recorded {} {}\nprint({})\n\n"
@@ -93,10 +93,10 @@ def lesson(tmp_path):
         ("jax one", "tensorflow two", ["two: two cells have this name", "one: a record without"]),
     ],
 )
-def test_a_lesson_that_its_records_do_not_fit_is_complained_of(lesson, old, new, says):
-    text = lesson.read_text(encoding="utf-8")
-    lesson.write_text(text.replace(old, new), encoding="utf-8")
-    said = complaints(lesson, PINS)
+def test_a_lesson_that_its_records_do_not_fit_is_complained_of(two_cells, old, new, says):
+    text = two_cells.read_text(encoding="utf-8")
+    two_cells.write_text(text.replace(old, new), encoding="utf-8")
+    said = complaints(two_cells, PINS)
     assert all(a.startswith(b) for a, b in zip(said, says, strict=False)) and len(said) >= len(says)
 
 
@@ -114,12 +114,12 @@ def test_a_lesson_that_its_records_do_not_fit_is_complained_of(lesson, old, new,
         (', "keras": "3"', "", "recorded with {'jax': '1', 'tensorflow': '2'}, pinned are"),
     ],
 )
-def test_a_record_that_was_changed_is_complained_of(lesson, old, new, says):
-    file = lesson.with_name(recorded.FILE)
+def test_a_record_that_was_changed_is_complained_of(two_cells, old, new, says):
+    file = two_cells.with_name(recorded.FILE)
     text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1
     file.write_text(text.replace(old, new), encoding="utf-8")
-    [said] = complaints(lesson, PINS)
+    [said] = complaints(two_cells, PINS)
     assert said.startswith(says)
 
 
