@@ -15,7 +15,7 @@ LOWEST = .lowest
 FRAMEWORKS = .frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-lowest test-frameworks lint notebooks doctor bench bench-gpu reproduce clean
+.PHONY: help setup lab test test-lowest test-frameworks frameworks lint notebooks doctor bench bench-gpu reproduce clean
 
 help:
 	@echo "make lab          set up if needed, then open the course in JupyterLab"
@@ -66,9 +66,12 @@ test-lowest: $(LOWEST)/.installed
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -rs -n 2 \
 	--ignore tests/runs/test_torchrun.py $(USES_PACKAGES) $(ARGS)
 
+# Their set-up alone.
+frameworks: $(FRAMEWORKS)/.installed
+
 # What needs TensorFlow, Keras or JAX, on the CPU, in an environment of its own in which every version is pinned.
 # ARGS=--write records the output of the lessons' %%recorded cells again; ARGS="-k jax" runs a part.
-test-frameworks: $(FRAMEWORKS)/.installed
+test-frameworks: frameworks
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 KERAS_BACKEND=tensorflow JAX_PLATFORMS=cpu \
 	CUDA_VISIBLE_DEVICES= $(FRAMEWORKS)/bin/python -m pytest -rs --durations=10 tests/frameworks $(ARGS)

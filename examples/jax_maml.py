@@ -1,7 +1,8 @@
 """MAML in JAX: `grad` inside `grad`, `vmap` over the tasks, `jit` around the step. Copy what you need.
 
 The sine waves of Finn et al. (2017, section 5.1), ten points each, and a network 1-40-40-1; next to it the same one
-trained on all waves at once. With pip install "maml_edu[jax]": python examples/jax_maml.py
+trained on all waves at once. θ may be any pytree: dicts and lists in each other.
+With pip install "maml_edu[jax]": python examples/jax_maml.py
 """
 
 import argparse
@@ -22,7 +23,7 @@ def adapt(loss, params, support_x, support_y, inner_lr, inner_steps, first_order
     for _ in range(inner_steps):
         slope = jax.grad(loss)(params, support_x, support_y)
         slope = jax.lax.stop_gradient(slope) if first_order else slope
-        params = {name: value - inner_lr * slope[name] for name, value in params.items()}
+        params = jax.tree.map(lambda value, grad: value - inner_lr * grad, params, slope)
     return params
 
 
@@ -68,7 +69,10 @@ def mse(params, x, y):
 
 @partial(jax.jit, static_argnames="inner_steps")
 def outer_step(params, moments, count, batch, inner_lr, inner_steps, meta_lr=1e-3):
-    """One step of Adam on the meta-loss; `moments`: the averages of gradients and of their squares."""
+    """One step of Adam on the meta-loss; `moments`: the averages of gradients and of their squares.
+
+    By hand, to need JAX alone; the package optax has Adam and others (`optax.adam`).
+    """
     _, grads = meta_gradient(mse, params, batch, inner_lr, inner_steps)
     mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, moments[0], grads)
     square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, moments[1], grads)

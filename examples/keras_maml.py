@@ -1,6 +1,7 @@
 """MAML in Keras and TensorFlow: a tape inside a tape, the model a function of its weights. Copy what you need.
 
-`model.stateless_call(weights, [], x)` evaluates a Keras model at weights that are not in it: at φ. The sine waves
+`model.stateless_call(weights, [], x)` evaluates a Keras model at weights that are not in it: at φ. The `[]` says
+that the model has no state: one with BatchNormalization or Dropout stops with a ValueError. The sine waves
 of Finn et al. (2017, section 5.1), ten points each, and a network 1-40-40-1; next to it the same one trained on all
 waves at once. With pip install "maml_edu[tensorflow]": python examples/keras_maml.py
 """
@@ -60,7 +61,7 @@ def params_of(model):
 
 
 def loss_of(model, measure=keras.losses.mean_squared_error):
-    """`loss(params, x, y)` for a model without state; `measure(y, outputs)`: a loss per example."""
+    """`loss(params, x, y)` for a model without state (see above); `measure(y, outputs)`: a loss per example."""
 
     def loss(params, x, y):
         weights = [params[weight.path] for weight in model.trainable_variables]
@@ -71,8 +72,9 @@ def loss_of(model, measure=keras.losses.mean_squared_error):
 
 
 def tensors(batch, dtype="float32"):
-    """The four arrays of a TaskBatch as tensors."""
-    return tuple(tf.convert_to_tensor(part, dtype) for part in arrays(batch))
+    """The four arrays of a TaskBatch as tensors of this dtype; labels that are whole numbers stay so."""
+    labels = batch.query_y.dtype if batch.query_y.dtype.kind in "iu" else dtype
+    return tuple(map(tf.convert_to_tensor, arrays(batch), (dtype, labels, dtype, labels)))
 
 
 def train(sines, iterations, inner_lr, inner_steps, seed=0):
@@ -106,8 +108,8 @@ def main(iterations):
     for name, inner_steps in (("MAML", 1), ("pretrained", 0)):
         model = train(sines, iterations, 0.01, inner_steps)
         for rate in (0.003, 0.01, 0.03):
-            after = [f"{e:7.2f}" for e in errors(model, test, tf.constant(rate))]
-            print(f"{name:10}  {rate:<5}", *after)
+            after = errors(model, test, tf.constant(rate))  # a Python float would be traced anew
+            print(f"{name:10}  {rate:<5}", *(f"{error:7.2f}" for error in after))
 
 
 if __name__ == "__main__":

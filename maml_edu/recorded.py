@@ -51,14 +51,22 @@ def is_installed(package: str) -> bool:
     return package in sys.modules or find_spec(package) is not None
 
 
-def digest(source: str) -> str:
-    """What identifies a cell's text (without its `%%recorded` line); blanks at the ends do not count."""
-    lines = [line.rstrip() for line in source.strip("\n").splitlines()]
-    return hashlib.sha256("\n".join(lines).rstrip("\n").encode()).hexdigest()[:16]
+def digest(line: str, cell: str) -> str:
+    """What identifies a cell: what stands behind its `%%recorded`, and its text; blanks at the ends are free."""
+    return digest_of([" ".join(line.split()), *cell.strip("\n").splitlines()])
+
+
+def digest_of(lines: list[str]) -> str:
+    """What identifies lines of text; blanks at their ends and empty lines at the end do not count."""
+    text = "\n".join(line.rstrip() for line in lines).rstrip("\n")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def record_of(name: str) -> dict:
-    """The record of this name, with keys date, versions, source, output; LookupError if there is none."""
+    """The record of this name; LookupError if there is none.
+
+    Its keys: date, versions, source (the cell's `digest`), output (lines), printed (their `digest_of`).
+    """
     for chapter in places.chapters():
         path = places.course_root() / "course" / chapter / FILE
         if path.is_file():
@@ -75,7 +83,7 @@ def show(line: str, cell: str) -> None:
     frameworks, name = asked_for(line)
     record = record_of(name)
     absent = is_missing(missing(frameworks) or frameworks)
-    if digest(cell) != record["source"]:
+    if digest(line, cell) != record["source"]:
         print(f"{absent}, and this is not the cell that was recorded: nothing to show for it.")
         print("A fresh copy of the lesson has the recorded cell: `maml-edu fresh`.")
         return

@@ -18,7 +18,15 @@ def course(tmp_path, monkeypatch):
     folder = tmp_path / "course" / "15_other_frameworks"
     folder.mkdir(parents=True)
     (tmp_path / "course" / "01_first").mkdir()
-    cells = {"answer": {"source": recorded.digest(CELL), "output": ["the answer 42", "", "end"]}}
+    output = ["the answer 42", "", "end"]
+    cells = {
+        name: {
+            "source": recorded.digest(f"{line} {name}", CELL),
+            "printed": recorded.digest_of(output),
+            "output": output,
+        }
+        for name, line in (("answer", "jax"), ("both", "jax,tensorflow"))
+    }
     versions = {"tensorflow": "2.21.0", "keras": "3.15.1", "jax": "0.10.2"}
     record = {"date": "2026-12-01", "versions": versions, "cells": cells}
     (folder / recorded.FILE).write_text(json.dumps(record), encoding="utf-8")
@@ -58,12 +66,12 @@ def test_without_the_framework_one_line_says_so_and_the_record_follows(
 
 def test_of_two_frameworks_only_the_missing_one_is_named(course, shell, monkeypatch, capsys):
     monkeypatch.setattr(recorded, "is_installed", lambda package: package != "keras")
-    shell.run_cell(f"%%recorded jax,tensorflow answer\n{CELL}").raise_error()
+    shell.run_cell(f"%%recorded jax,tensorflow both\n{CELL}").raise_error()
     [first, *_] = capsys.readouterr().out.splitlines()
     assert first.startswith("TensorFlow is not installed here (pip install")
     assert first.endswith("with JAX 0.10.2, TensorFlow 2.21.0, Keras 3.15.1.")
     monkeypatch.setattr(recorded, "is_installed", lambda package: False)
-    shell.run_cell(f"%%recorded jax,tensorflow answer\n{CELL}").raise_error()
+    shell.run_cell(f"%%recorded jax,tensorflow both\n{CELL}").raise_error()
     said = capsys.readouterr().out
     assert (
         'JAX and TensorFlow are not installed here (pip install "maml_edu[jax,tensorflow]")' in said
@@ -90,9 +98,16 @@ def test_an_edited_cell_says_that_it_has_no_record_and_shows_none(course, absent
 
 
 def test_blanks_at_the_ends_of_lines_and_cells_do_not_count():
-    assert recorded.digest("a  \n b\t\n\n") == recorded.digest("\na\n b")
-    assert recorded.digest("a\n b") != recorded.digest("a\nb")
-    assert recorded.digest("a\n\nb") != recorded.digest("a\nb")
+    digest = recorded.digest
+    assert digest(" jax  one ", "a  \n b\t\n\n") == digest("jax one", "\na\n b")
+    assert digest("jax one", "a\n b") != digest("jax one", "a\nb")
+    assert digest("jax one", "a\n\nb") != digest("jax one", "a\nb")
+
+
+def test_other_frameworks_in_the_magic_make_another_cell(course, absent, capsys):
+    assert recorded.digest("jax one", CELL) != recorded.digest("jax,tensorflow one", CELL)
+    recorded.show("jax,tensorflow answer", CELL)
+    assert "not the cell that was recorded" in capsys.readouterr().out
 
 
 def test_a_missing_record_says_how_to_make_it(course, absent):

@@ -46,13 +46,6 @@ def in_pytorch(example, loss, theta, batch, *settings):
     return mt.meta_gradient(on_tensors, theta, batch, *settings)
 
 
-def of_tensorflow(keras_maml, batch):
-    """The batch as tensors: labels stay whole numbers."""
-    import tensorflow as tf
-
-    return tuple(map(tf.convert_to_tensor, keras_maml.arrays(batch)))
-
-
 def in_tensorflow(example, loss, theta, batch, *settings):
     import tensorflow as tf
 
@@ -71,7 +64,7 @@ def in_tensorflow(example, loss, theta, batch, *settings):
     on_tensors = mse if loss == "mse" else cross_entropy
     theta = {name: tf.constant(value) for name, value in theta.items()}
     keras_maml = example("keras_maml")
-    batch = of_tensorflow(keras_maml, batch)
+    batch = keras_maml.tensors(batch, "float64")
     return keras_maml.meta_gradient(on_tensors, theta, batch, *settings)
 
 
@@ -83,7 +76,7 @@ def in_keras(example, loss, theta, batch, *settings):
     model.set_weights([theta[name] for name in NAMES])
     labels = lambda y, z: keras.losses.sparse_categorical_crossentropy(y, z, from_logits=True)
     measure = keras.losses.mean_squared_error if loss == "mse" else labels
-    batch = of_tensorflow(keras_maml, batch)
+    batch = keras_maml.tensors(batch, "float64")
     loss, params = keras_maml.loss_of(model, measure), keras_maml.params_of(model)
     value, grads = keras_maml.meta_gradient(loss, params, batch, *settings)
     return value, dict(zip(NAMES, grads.values(), strict=True))
@@ -147,3 +140,43 @@ def test_the_reference_is_the_slope_of_the_meta_loss(inner_steps, loss, example)
         ]
         assert abs(along[0] - slope) < 1e-6 * abs(slope)
         assert abs(along[1] - slope) > 1e-3 * abs(slope)
+
+
+@needs("jax")
+def test_the_example_in_jax_takes_parameters_in_dicts_and_lists(example):
+    import jax
+
+    jax_maml, (theta, batch) = example("jax_maml"), problem("mse", 0)
+    nested = [{"layer": {kind: theta[f"{kind}{layer}"] for kind in "wb"}} for layer in (1, 2, 3)]
+
+    def of_nested(params, x, y):
+        parts = enumerate(params, start=1)
+        flattened = {f"{k}{n}": part["layer"][k] for n, part in parts for k in "wb"}
+        return jax_maml.mse(flattened, x, y)
+
+    settings = jax_maml.arrays(batch), RATE, 2
+    with jax.enable_x64(True):
+        value, grads = jax_maml.meta_gradient(of_nested, nested, *settings)
+        right_value, right = jax_maml.meta_gradient(jax_maml.mse, theta, *settings)
+    assert value == pytest.approx(right_value, rel=1e-12)
+    again = {f"{k}{n}": part["layer"][k] for n, part in enumerate(grads, start=1) for k in "wb"}
+    assert np.allclose(flat(again), flat(right), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("layer", ["BatchNormalization", "Dropout"])
+def test_the_example_in_keras_stops_at_a_model_with_state(layer, example):
+    import keras
+    import tensorflow as tf
+
+    keras_maml = example("keras_maml")
+    layers = getattr(keras.layers, layer)(**({"rate": 0.5} if layer == "Dropout" else {}))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2), layers])
+    x = tf.ones((3, 1))
+    with pytest.raises(ValueError, match="non_trainable_variables"):
+        keras_maml.loss_of(model)(keras_maml.params_of(model), x, x)
+
+
+def test_the_example_in_keras_leaves_labels_whole_numbers(example):
+    _, batch = problem("cross_entropy", 0)
+    kinds = [part.dtype.name for part in example("keras_maml").tensors(batch)]
+    assert kinds == ["float32", "int64", "float32", "int64"]

@@ -7,16 +7,11 @@ from importlib.metadata import distributions
 
 import pytest
 from frameworks import needs
-
-from maml_edu import places
+from recording import pins, plain
 
 # Not pinned there: ourselves, what makes the environment, and PyTorch with its CUDA, which constraints.txt pins.
 ELSEWHERE = re.compile(r"maml-edu|pip|torch|triton|(nvidia|cuda)-.*")
 RECORDED_ON = ("Linux", "x86_64", (3, 11))
-
-
-def plain(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @needs("tensorflow", "jax")
@@ -25,9 +20,7 @@ def plain(name):
     reason="other systems need other packages, too",
 )
 def test_every_package_is_pinned_to_the_version_that_is_installed():
-    lines = (places.course_root() / "constraints-frameworks.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    pins = {plain(name): version for name, version in pins.items()}
     installed = {plain(one.metadata["Name"]): one.version for one in distributions()}
     there = {name: one for name, one in installed.items() if not ELSEWHERE.fullmatch(name)}
-    assert {name: pins.get(name) for name in there} == there
+    pinned = pins()
+    assert {name: pinned.get(name) for name in there} == there

@@ -1,9 +1,7 @@
 """Lessons whose `%%recorded` cells are run for real: what a cell prints now, beside what its record says.
 
-Start at `run` (every cell of a lesson, in its own kernel), then `differences` or `as_file`. Words have to be the
-same, and whole numbers. Another processor rounds differently, so that another number may differ by one in its last
-printed digit, by a thousandth of itself or by 1e-6, whichever is most. Numbers below 1e-6 are rounding errors
-themselves: they have to be within a factor of 100, those below 1e-15 counting as it. Versions and dates are free.
+Start at `run` (every cell of a lesson, in its own kernel), then `differences` or `as_file`. `tolerance` says how
+much a printed line may differ; the versions have to be those of the record.
 """
 
 import asyncio
@@ -14,12 +12,10 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from tolerance import apart
+
 from maml_edu import places, recorded
 
-SHARE, LEAST = 1e-3, 1e-6
-FACTOR, NOTHING = 100, 1e-15  # for numbers below LEAST
-APART = re.compile(r"\d+\.\d+\.\d+\w*|\d{4}-\d\d-\d\d")  # versions and dates
-NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)")
 SAFE = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
 
 
@@ -41,12 +37,13 @@ def read(path):
 
 
 def cells(notebook):
-    """(frameworks, name, text below the magic, cell) for each `%%recorded` cell, in order."""
+    """(frameworks, name, `recorded.digest`, cell) for each `%%recorded` cell, in order."""
     found = []
     for cell in notebook.cells:
         first, _, body = cell.source.strip("\n").partition("\n")
         if cell.cell_type == "code" and first.split()[:1] == ["%%recorded"]:
-            found.append((*recorded.asked_for(first.partition("%%recorded")[2]), body, cell))
+            line = first.partition("%%recorded")[2]
+            found.append((*recorded.asked_for(line), recorded.digest(line, body), cell))
     return found
 
 
@@ -70,38 +67,43 @@ def run(path, env):
 
 
 def printed(name, cell):
-    """The lines of text that a cell printed or showed. Raises `CellFailed` if it wrote to stderr."""
+    """The lines of text that a cell printed or showed. Raises `CellFailed` if it wrote to stderr.
+
+    What is printed arrives in pieces of any length; only what is shown has lines of its own.
+    """
     text = ""
     for output in cell.outputs:
         if output.get("name") == "stderr":
             raise CellFailed(f"{name} writes to stderr, as a warning does: {output.text[:500]}")
-        text += output.get("text", "") or output.get("data", {}).get("text/plain", "")
-        text += "" if text.endswith("\n") or not text else "\n"
+        if shown := output.get("data", {}).get("text/plain", ""):
+            text += "\n" * (bool(text) and not text.endswith("\n")) + shown + "\n"
+        text += output.get("text", "")
     return [line.rstrip() for line in text.rstrip().splitlines()]
 
 
 def results(notebook):
     """Name → (source's digest, lines printed) of the recorded cells of a lesson that was run."""
-    return {
-        name: (recorded.digest(body), printed(name, cell))
-        for _, name, body, cell in cells(notebook)
-    }
+    return {name: (source, printed(name, cell)) for _, name, source, cell in cells(notebook)}
 
 
 def as_file(notebook, today=None):
     """The text of `recorded.json`: date, versions and every cell's output, from a lesson that was run."""
-    names = {part for frameworks, *_ in cells(notebook) for part in frameworks}
-    packages = [package for name in recorded.FRAMEWORKS for package in recorded.FRAMEWORKS[name]
-                if name in names]  # fmt: skip
     content = {
         "date": str(today or datetime.datetime.now(datetime.UTC).date()),
-        "versions": {package: version_of(package) for package in packages},
+        "versions": {package: version_of(package) for package in packages(notebook)},
         "cells": {
-            name: {"source": source, "output": lines}
+            name: {"source": source, "printed": recorded.digest_of(lines), "output": lines}
             for name, (source, lines) in results(notebook).items()
         },
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def packages(notebook):
+    """The packages whose versions the record of a lesson gives, in order."""
+    names = {part for frameworks, *_ in cells(notebook) for part in frameworks}
+    groups = [group for name, group in recorded.FRAMEWORKS.items() if name in names]
+    return [package for group in groups for package in group]
 
 
 def version_of(package):
@@ -112,13 +114,29 @@ def version_of(package):
     return found or version(package)
 
 
+def pins():
+    """Package → version, as constraints-frameworks.txt has it; names as `plain` writes them."""
+    text = (places.course_root() / "constraints-frameworks.txt").read_text(encoding="utf-8")
+    lines = [line.split("==") for line in text.splitlines() if line and not line.startswith("#")]
+    return {plain(name): version for name, version in lines}
+
+
+def plain(name):
+    """A package's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 # ------------------------------------------------------------------ beside the record
 
 
 def differences(notebook, file):
     """Readable lines on how what was printed differs from the record (a dict as in `recorded.json`)."""
     now, then = results(notebook), file["cells"]
-    said = [f"{name}: no cell of the lesson has this name" for name in then if name not in now]
+    here = {package: version_of(package) for package in packages(notebook)}
+    said = (
+        [] if file["versions"] == here else [f"versions: {file['versions']} recorded, {here} now"]
+    )
+    said += [f"{name}: no cell of the lesson has this name" for name in then if name not in now]
     for name, (source, lines) in now.items():
         if name not in then:
             said.append(f"{name}: not recorded yet")
@@ -127,54 +145,3 @@ def differences(notebook, file):
         else:
             said += [f"{name}, {difference}" for difference in apart(then[name]["output"], lines)]
     return said
-
-
-def apart(then, now):
-    """One text for each pair of lines that are not the same within the tolerance."""
-    pairs = list(zip(then, now, strict=False))
-    said = [
-        f"line {count}:\n    recorded  {a}\n    now       {b}"
-        for count, (a, b) in enumerate(pairs, start=1)
-        if not alike(a, b)
-    ]
-    if len(then) != len(now):
-        longer, what = (then, "recorded") if len(then) > len(now) else (now, "printed now")
-        said.append(
-            f"{len(then)} lines recorded, {len(now)} now; only {what}: {longer[len(pairs)]!r}"
-        )
-    return said
-
-
-def alike(then, now):
-    """True for two lines with the same words, and the same numbers within the tolerance."""
-    then, now = (APART.sub("#", line) for line in (then, now))
-    words = [NUMBER.sub("", line).split() for line in (then, now)]
-    numbers = [NUMBER.findall(line) for line in (then, now)]
-    return (
-        words[0] == words[1]
-        and len(numbers[0]) == len(numbers[1])
-        and all(map(near, numbers[0], numbers[1]))
-    )
-
-
-def near(then, now):
-    """True for two printed numbers that may come from the same computation."""
-    if not re.search(r"[.eE]", then) and not re.search(r"[.eE]", now):
-        return value(then) == value(now)
-    a, b = value(then), value(now)
-    if max(abs(a), abs(b)) < LEAST:
-        small, large = sorted(max(abs(number), NOTHING) for number in (a, b))
-        return large <= FACTOR * small
-    allowed = max(LEAST, SHARE * max(abs(a), abs(b)), last_digit(then), last_digit(now))
-    return abs(a - b) <= allowed * (1 + 1e-9)
-
-
-def value(text):
-    return float(text.replace("−", "-"))
-
-
-def last_digit(text):
-    """What one in the last printed digit is worth: 0.01 for '3.14', 0 for a whole number."""
-    mantissa, _, exponent = text.lower().partition("e")
-    digits = len(mantissa.partition(".")[2])
-    return 10.0 ** (int(exponent or 0) - digits) if digits or exponent else 0.0
