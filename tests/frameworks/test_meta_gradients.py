@@ -158,7 +158,7 @@ def test_the_example_in_jax_takes_parameters_in_dicts_and_lists(example):
     with jax.enable_x64(True):
         value, grads = jax_maml.meta_gradient(of_nested, nested, *settings)
         right_value, right = jax_maml.meta_gradient(jax_maml.mse, theta, *settings)
-    assert value == pytest.approx(right_value, rel=1e-12)
+    assert float(value) == pytest.approx(float(right_value), rel=1e-12)
     again = {f"{k}{n}": part["layer"][k] for n, part in enumerate(grads, start=1) for k in "wb"}
     assert np.allclose(flat(again), flat(right), rtol=1e-9, atol=1e-14)
 
