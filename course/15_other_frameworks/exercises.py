@@ -160,8 +160,9 @@ check("15.what_it_computes", what_it_computes, hidden=True)
 #    it. (What it needs besides, the results on the way, leads to the target anyway.)
 # 5. A tape that is not persistent may be asked once. The second time is an error, even if the first gave None.
 #
-# A tape that is not persistent is asked only when its block has ended. Source and target are never the same value. If a gradient is
-# None or an error, its result is not used again.
+# A tape that is not persistent is asked only when its block has ended. Source and target are never the same value. No constant is
+# first added to another value and watched afterwards (what TensorFlow then says depends on details). If a gradient is None or an
+# error, its result is not used again.
 
 
 # %% nbgrader={"grade": false, "grade_id": "persistent_or_nested", "locked": false, "schema_version": 3, "solution": true, "task": false}
