@@ -84,8 +84,8 @@ print("images", images.shape, " labels", labels.shape, " in each class", labels.
 # %% [markdown]
 # ## The class
 # Here it is, rewritten from the article's description: the same class, the same methods with the same arguments, the same faults,
-# in our own lines. (The article is in Chinese; its code stands under 项目实践, *project practice*. A page of the
-# documentation, `docs/seed_article.md`, goes through all of its claims.)
+# in our own lines. (The article is in Chinese; its code stands under 项目实践, *project practice*.
+# `docs/seed_article.md` goes through all of its claims.)
 
 
 # %%
@@ -202,7 +202,7 @@ for name, loss in (("truth, guess", mean_loss), ("guess, truth: swapped", mean_s
 print(f"cosine of the two directions: {cosine(*vectors.values()):.3f}")
 
 # %% [markdown]
-# There it is, in the last column of the last row: the gradient of the *sum* of the losses with *swapped* arguments. Two faults, and
+# There it is, last column, last row: the gradient of the *sum* of the losses with *swapped* arguments. Two faults, and
 # 35 times the gradient that was meant.
 #
 # ## Repair 2: arguments the wrong way round
@@ -215,7 +215,8 @@ print(f"cosine of the two directions: {cosine(*vectors.values()):.3f}")
 #
 # Both are smallest at $q = 1$, so training on the wrong one can work; that is why nobody notices. The difference
 # is at the other end. At $q \approx 0$, where the network is sure and wrong, $-\log q$ is steep. The swapped loss has come to rest
-# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$; that of the right loss is $-(1-q)$.
+# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$; that of the right loss is $-(1-q)$
+# (in Keras, if the softmax is its own: trap 4 of Keras).
 # A finite-difference check finds nothing: the gradient is the right one of the wrong loss.
 #
 # ## Repair 3: a loss for every example
@@ -274,8 +275,8 @@ hits = tf.reduce_sum(tf.cast(tf.argmax(model(x), 1) == tf.argmax(y, 1), tf.int32
 print(f"50 updates, each put to use: loss {model.losses_of(x, y):.4f}, {hits} of 20 right")
 
 # %% [markdown]
-# **What is it now?** With `assign`, gradient descent on one task, and nothing else. Now that it trains we can see what repairs 2 and 3 were
-# worth. NumPy trains the same network, for three sets of pictures, 50 and 200 steps of 0.01:
+# **What is it now?** With `assign`, gradient descent on one task, and nothing else. What were repairs 2 and 3
+# worth? NumPy trains the same network, for three sets of pictures, 50 and 200 steps of 0.01:
 
 
 # %%
@@ -316,8 +317,8 @@ for name, program in programs.items():
 #
 # `update` returns $\varphi = \theta - 0.01\,\nabla L(\theta)$, and TensorFlow can differentiate through it: a second tape around both calls
 # records how φ came from θ. But nobody ever runs the network *at* φ. A Keras model holds its variables and runs at these. To run it at other
-# values, Keras 3 has `stateless_call(trainable, non_trainable, inputs)`, which returns the outputs and the new non-trainable values; it is what
-# `functional_call` is in PyTorch. Below, one task and no query set yet: the loss after the step, on the same twenty pictures. Each gradient is
+# values, Keras 3 has `stateless_call(trainable, non_trainable, inputs)`, which returns the outputs and the new non-trainable values
+# (PyTorch: `functional_call`). Below, one task and no query set yet: the loss after the step, on the same twenty pictures. Each gradient is
 # compared with three from NumPy.
 
 
@@ -378,8 +379,8 @@ judge("loss at φ, by θ", outer.gradient(at_phi, theta), own)
 # ## Repairs 6 and 7: other pictures, and other tasks
 #
 # A low loss on the pictures of the step is memory. The judgement needs a **query set**. And one task
-# teaches one task: θ has to serve many, so the meta-loss is a mean over a batch of them. Noise will not do any more, as there is nothing
-# in it that could carry over. We take four tasks of the course's invented characters (chapter 10): five characters, one picture of each in
+# teaches one task: θ has to serve many, so the meta-loss is a mean over a batch of them. In noise there is nothing
+# to carry over. We take four tasks of the course's invented characters (chapter 10): five characters, one picture of each in
 # the support set, four in the query set. First NumPy: what would it cost to leave one of the three out?
 
 # %%
@@ -446,9 +447,9 @@ for iteration in range(1, 51):
 # | repair 6, query set | ✓ | ✓ | ✓ | ✓ | ✓ | | | MAML's gradient of one task |
 # | repair 7, tasks and an optimiser | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | MAML with one inner step |
 #
-# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left in the class. `compute_gradients`
-# takes the slope at the model's own variables, so there can be no second inner step. For that the slope, too, has to be a function of
-# the values, and then little is left of the class: it becomes chapter 07.
+# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left: `compute_gradients`
+# takes the slope at the model's own variables, so there is no second inner step. For that the slope, too, has to be a function of
+# the values, and the class becomes chapter 07.
 #
 # ## One problem for five frameworks
 #
@@ -653,8 +654,8 @@ print("dtype of its learning rate:", keras.optimizers.SGD(1 / 128).learning_rate
 # Two frameworks, 200 outer steps, the same curve to the last digits. With Adam that ends at the first step, although everything is
 # said to be in float64. Keras makes its β₂ = 0.999 a float32 before it makes it a float64; so the bias correction $1 - \beta_2$ is
 # off by 13 millionths, and the first step by half of that, much as the fall of the loss. (Its default ε differs, too.) The learning
-# rate is kept in float32, which is why β is 1/128 here: that has no rounding error. For training all this hardly matters. For a
-# *comparison* it does: compare gradients, or use plain gradient descent. The whole of it is in `examples/keras_maml.py`, which you
+# rate is kept in float32, which is why β is 1/128 here: that has no rounding error. For training this hardly matters; for a
+# *comparison* take gradients, or plain gradient descent. The whole of it is `examples/keras_maml.py`, which you
 # may copy.
 #
 # ## JAX: functions of functions
