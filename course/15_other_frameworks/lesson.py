@@ -308,7 +308,7 @@ for name, program in programs.items():
 
 # %% [markdown]
 # (The loss shown is always the right one.) The first row is what repair 1 alone would have given. Its steps are so long that the
-# network becomes sure of wrong classes, and the swapped loss is flat there: most of the pictures are never learned. It takes both:
+# network becomes sure of wrong classes, and the swapped loss is flat there: most of the pictures are never learned. It takes both faults:
 # with pixels from −½ to ½, or with the mean, the swapped loss fits all twenty in 200 steps; so does the right loss with a first step as long.
 # And the sum is *quicker* than the mean here. The fault is not that its step is long, but
 # that the length depends on how many examples there are, and that nobody chose it.
@@ -722,7 +722,8 @@ print(f"apart by {apart(slopes):.0e}")
 
 # %% [markdown]
 # Single precision: JAX turns float64 into **float32** unless told otherwise, without a word. The switch for the whole
-# program belongs at its beginning (`with jax.enable_x64(True):` is one for a part). The compiled step notices that its types have changed, and is compiled again.
+# program belongs at its beginning (`with jax.enable_x64(True):` is one for a part). The compiled step notices
+# that its types have changed, and is compiled again.
 
 # %%
 # %%recorded jax jax_float64
@@ -768,7 +769,8 @@ print("JAX's dict:", *jax_slopes, f"  compared by position: apart by {by_positio
 # | compile | `torch.compile` | `tf.function` | `jax.jit` |
 # | default type of a new network | float32 | float32 | float32, and of nearly everything else |
 #
-# JAX is the shortest, because MAML *is* a function of a function. Its price is paid at the first call, which compiles the step (time two calls of `jax_meta_gradient`). ([Chapter 09](09_fast_maml.ipynb) measures PyTorch.)
+# JAX is the shortest, because MAML *is* a function of a function. Its price is paid at the first call, which compiles the step
+# (time two calls of `jax_meta_gradient`). ([Chapter 09](09_fast_maml.ipynb) measures PyTorch.)
 #
 # ## Traps of TensorFlow
 #
@@ -998,7 +1000,7 @@ find_the_factor()
 # </details>
 # <details><summary>(b) First-order?</summary>
 #
-# No. That would be the answer if the tape watched φ. It watches θ, and from θ to φ it has seen nothing at all, not even the straight
+# No. That would be the answer if the tape watched φ, or were open when φ is computed. It watches θ, and from θ to φ it has seen nothing at all, not even the straight
 # way $\varphi = \theta - \text{constant}$.
 #
 # </details>
