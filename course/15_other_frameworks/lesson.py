@@ -492,7 +492,7 @@ print(f"first-order would be apart by {apart(first_order):.2f}")
 # ## TensorFlow: tapes in a tape
 #
 # Parameters are a dict of tensors, as in NumPy. A tape watches *variables* by itself and *tensors* only when told to: `watch`. Each inner step opens
-# a tape of its own, inside the outer one; so the outer tape records how each slope was computed. In PyTorch that is `create_graph=True`.
+# a tape of its own, inside the outer one; so the outer tape records how each slope was computed.
 
 
 # %%
@@ -976,7 +976,7 @@ find_the_factor()
 # ## What you should have seen
 #
 # - The class stopped at `states`. That was the harmless fault; six others raised no error.
-# - As it stood behind the `TypeError`, its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its
+# - Behind the `TypeError` its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its
 #   cosine with the right one was 0.71.
 # - 50 updates changed no bit of the weights. Put to use, they were gradient descent on one task: all 20 pictures of noise learned, and nothing else.
 # - The same update gave three gradients, depending on where the loss was taken and by what it was differentiated: plain, first-order,
@@ -1071,11 +1071,11 @@ find_the_factor()
 #
 # ## Further reading
 #
-# - Keras documentation, [*The base Layer class*](https://keras.io/api/layers/base_layer/). `stateless_call`, and everything else that a layer has.
+# - Keras documentation, [*The base Layer class*](https://keras.io/api/layers/base_layer/). `stateless_call` and the rest.
 # - TensorFlow guide, [*Advanced automatic differentiation*](https://www.tensorflow.org/guide/advanced_autodiff). Nested and
 #   persistent tapes, with the mistakes.
 # - JAX documentation, [*The sharp bits*](https://docs.jax.dev/en/latest/notebooks/Common_Gotchas_in_JAX.html). In-place updates,
-#   float32 and more, by those who made it.
+#   float32 and more.
 # - Grefenstette et al. (2019), *Generalized Inner Loop Meta-Learning*, arXiv 1910.01727. What "run it at the new values" means for
 #   any model and any inner optimiser.
 #
