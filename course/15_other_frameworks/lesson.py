@@ -11,18 +11,18 @@
 # - recognise the traps that each framework has, by the number or the message that they leave.
 #
 # **Needs** chapters [04](04_gradient_of_a_step.ipynb), [07](07_maml_in_numpy.ipynb) and [08](08_maml_in_pytorch.ipynb) ·
-# **about 60 minutes**, 10 of them to play · CPU; no GPU, no download; TensorFlow and JAX are not needed
+# **about 90 minutes**, 10 of them to play · CPU; no GPU, no download; TensorFlow and JAX are not needed
 
 # %% [markdown]
 # ## Predict
 #
 # A short article that many people meet when they first look for MAML ends with a class in Keras: a network of one layer, a method
-# that computes gradients, and a method that updates. You will read the class in a moment. Suppose that you make one and
-# ask it for the gradients of twenty labelled pictures. What does it do?
+# that computes gradients, and a method that updates. You will read the class in a moment. Bet first: asked for
+# the gradients of twenty labelled pictures, what does it give?
 #
-# - (a) It learns to learn: it is MAML.
-# - (b) It learns, but only to first order.
-# - (c) It stops with an error.
+# - (a) The meta-gradient: it is MAML.
+# - (b) The first-order one.
+# - (c) None: it stops with an error.
 #
 # <details><summary>Answer</summary>
 #
@@ -35,9 +35,10 @@
 # %% [markdown]
 # ## Cells that need a framework
 #
-# TensorFlow, Keras and JAX together take about 2 GB of disk, so the course does not install them. A cell that needs one of them begins
-# with `%%recorded`. If the framework is there, the cell runs as any other. If not, it says so and shows what it printed when it was
-# recorded, with the versions and the date. If you edit such a cell, its record no longer fits, and it says that too. To run them all:
+# TensorFlow, Keras and JAX take about 2 GB of disk, so the course does not install them. A cell that needs one of them begins
+# with `%%recorded`. If the framework is there, the cell runs as any other. If not, it shows what it printed when it was
+# recorded, with versions and date. If you edit such a cell, it says that its record no longer fits; if you edit an *ordinary*
+# cell, the records cannot know, and show the old results. Keras must run on TensorFlow, its default (`KERAS_BACKEND`). To run them all:
 # `pip install "maml_edu[tensorflow,jax]"`, best in an environment of its own. All other cells run everywhere.
 
 # %%
@@ -50,6 +51,15 @@ import maml_edu.pytorch as mt
 import maml_edu.reference as ref
 from maml_edu.figures import find_the_factor
 from maml_edu.tasks import Glyphs, Sinusoids, TaskBatch
+
+# %%
+# %%recorded tensorflow backend
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines of TensorFlow's C++ part
+import tensorflow as tf
+
+print("Keras runs on", tf.keras.config.backend())
 
 # %% [markdown]
 # ## Twenty pictures of noise
@@ -74,14 +84,12 @@ print("images", images.shape, " labels", labels.shape, " in each class", labels.
 # %% [markdown]
 # ## The class
 # Here it is, rewritten from the article's description: the same class, the same methods with the same arguments, the same faults,
-# in our own lines. (The article is in Chinese; its code stands under 项目实践, *project practice*. A page of the
-# documentation, `docs/seed_article.md`, goes through all of its claims.)
+# in our own lines. (The article is in Chinese; its code stands under 项目实践, *project practice*.
+# `docs/seed_article.md` goes through all of its claims.)
+
 
 # %%
 # %%recorded tensorflow the_class
-import tensorflow as tf
-
-
 class MAML(tf.keras.Model):
     def __init__(self, num_classes):
         super().__init__()
@@ -104,8 +112,8 @@ class MAML(tf.keras.Model):
 print("methods:", *(name for name in vars(MAML) if not name.startswith("_")))
 
 # %% [markdown]
-# **What is right comes first.** The article describes four steps: *initialise* the parameters, *update* them by the feedback of a
-# task, *evaluate* the result, and *adapt* the strategy by what was found. That is one iteration of MAML, in
+# **What is right comes first.** The article describes four steps: *initialise*, *update* by the feedback of a
+# task, *evaluate*, and *adapt* the strategy. That is one iteration of MAML, in
 # the right order. The code, too, gets much right:
 #
 # - It is a proper Keras model, and a tape takes the gradient of a loss with respect to its variables.
@@ -126,8 +134,8 @@ except TypeError as error:
 # %% [markdown]
 # ## Repair 1: an argument that nobody gives
 #
-# `call` demands `states`, uses it nowhere, and `self(inputs)` does not give it. A network needs its parameters and its input. Each
-# repair below is a class of its own that changes one thing of the class before it.
+# `call` demands `states`, uses it nowhere, and `self(inputs)` does not give it. A network needs its parameters and its input.
+# Repairs 1 to 3 are classes, each of which changes one thing of the class before it; the later ones stand around the class.
 
 
 # %%
@@ -194,7 +202,7 @@ for name, loss in (("truth, guess", mean_loss), ("guess, truth: swapped", mean_s
 print(f"cosine of the two directions: {cosine(*vectors.values()):.3f}")
 
 # %% [markdown]
-# There it is, in the last column of the last row: the gradient of the *sum* of the losses with *swapped* arguments. Two faults, and
+# There it is, last column, last row: the gradient of the *sum* of the losses with *swapped* arguments. Two faults, and
 # 35 times the gradient that was meant.
 #
 # ## Repair 2: arguments the wrong way round
@@ -205,9 +213,10 @@ print(f"cosine of the two directions: {cosine(*vectors.values()):.3f}")
 #
 # $$L_{\text{swapped}} = 16.1\,(1 - q) \qquad\text{where}\qquad L = -\log q \qquad\text{was meant.}$$
 #
-# Both are smallest at $q = 1$, so training on the wrong one *falls*, and can even work; that is why nobody notices. The difference
+# Both are smallest at $q = 1$, so training on the wrong one can work; that is why nobody notices. The difference
 # is at the other end. At $q \approx 0$, where the network is sure and wrong, $-\log q$ is steep. The swapped loss has come to rest
-# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$; that of the right loss is $-(1-q)$.
+# there, because the softmax is flat: its slope with respect to the logit of the true class is $-16.1\,q(1-q)$; that of the right loss is $-(1-q)$
+# (in Keras, if the softmax is its own: trap 4 of Keras).
 # A finite-difference check finds nothing: the gradient is the right one of the wrong loss.
 #
 # ## Repair 3: a loss for every example
@@ -247,7 +256,7 @@ for kind in (TruthFirst, MeanLoss):
 #
 # ## Repair 4: an update that updates nothing
 #
-# `update` returns new values, and the class does nothing with them. Whoever reads its name expects that it trains:
+# `update` returns new values, and the class does nothing with them. By its name, it trains:
 
 # %%
 # %%recorded tensorflow repair_update
@@ -266,8 +275,8 @@ hits = tf.reduce_sum(tf.cast(tf.argmax(model(x), 1) == tf.argmax(y, 1), tf.int32
 print(f"50 updates, each put to use: loss {model.losses_of(x, y):.4f}, {hits} of 20 right")
 
 # %% [markdown]
-# **What is it now?** With `assign`, gradient descent on one task, and nothing else. Now that it trains we can see what repairs 2 and 3 were
-# worth. NumPy trains the same network, for three sets of pictures, 50 and 200 steps of 0.01:
+# **What is it now?** With `assign`, gradient descent on one task, and nothing else. What were repairs 2 and 3
+# worth? NumPy trains the same network, for three sets of pictures, 50 and 200 steps of 0.01:
 
 
 # %%
@@ -287,6 +296,8 @@ def descend(loss, scale, darkest, seed, checkpoints=(50, 200)):
 programs = {
     "swapped, sum": (mean_swapped, 20, 0.0),
     "… pixels −½ to ½": (mean_swapped, 20, -0.5),
+    "swapped, mean": (mean_swapped, 1, 0.0),
+    "mean, 35 × rate": (mean_loss, 35, 0.0),
     "sum": (mean_loss, 20, 0.0),
     "mean": (mean_loss, 1, 0.0),
 }
@@ -296,18 +307,18 @@ for name, program in programs.items():
     print(f"{name:16}" + "".join(f"{text:>13}" for text in texts))
 
 # %% [markdown]
-# (The loss is always the right one.) The first row is what repair 1 alone would have given you. Its steps are so long that the
-# network becomes sure of wrong classes, and the swapped loss is flat there: most of the pictures are never learned. Change the
-# pixels, from 0 to 1 into −½ to ½, and the same program fits all twenty perfectly: it trains, and is no MAML. And notice that the sum
-# is *quicker* than the mean here: on these pictures a rate of 0.2 for the mean works. The fault is not that the step is long, but
-# that its length depends on how many examples there are, and that nobody chose it.
+# (The loss shown is always the right one.) The first row is what repair 1 alone would have given. Its steps are so long that the
+# network becomes sure of wrong classes, and the swapped loss is flat there: most of the pictures are never learned. It takes both faults:
+# with pixels from −½ to ½, or with the mean, the swapped loss fits all twenty in 200 steps; so does the right loss with a first step as long.
+# And the sum is *quicker* than the mean here. The fault is not that its step is long, but
+# that the length depends on how many examples there are, and that nobody chose it.
 #
 # ## Repair 5: a loss at the new values
 #
 # `update` returns $\varphi = \theta - 0.01\,\nabla L(\theta)$, and TensorFlow can differentiate through it: a second tape around both calls
 # records how φ came from θ. But nobody ever runs the network *at* φ. A Keras model holds its variables and runs at these. To run it at other
-# values, Keras 3 has `stateless_call(trainable, non_trainable, inputs)`, which returns the outputs and the new non-trainable values; it is what
-# `functional_call` is in PyTorch. Below, one task and no query set yet: the loss after the step, on the same twenty pictures. Each gradient is
+# values, Keras 3 has `stateless_call(trainable, non_trainable, inputs)`, which returns the outputs and the new non-trainable values
+# (PyTorch: `functional_call`). Below, one task and no query set yet: the loss after the step, on the same twenty pictures. Each gradient is
 # compared with three from NumPy.
 
 
@@ -357,7 +368,7 @@ judge("loss at φ, by φ", outer.gradient(at_phi, phi), own)
 judge("loss at φ, by θ", outer.gradient(at_phi, theta), own)
 
 # %% [markdown]
-# Three gradients from one program, and NumPy tells which is which, by a factor of a million. (The 1e-07 are single precision, in which Keras
+# Three gradients from one program, and NumPy tells which is which, by a factor of more than a million. (The 1e-07 are single precision, in which Keras
 # computes unless told otherwise.)
 #
 # - **Loss of `model(x)`:** the update has left no trace, and differentiating by φ gives `None`. This is ordinary gradient descent, however often
@@ -368,8 +379,8 @@ judge("loss at φ, by θ", outer.gradient(at_phi, theta), own)
 # ## Repairs 6 and 7: other pictures, and other tasks
 #
 # A low loss on the pictures of the step is memory. The judgement needs a **query set**. And one task
-# teaches one task: θ has to serve many, so the meta-loss is a mean over a batch of them. Noise will not do any more, as there is nothing
-# in it that could carry over. We take four tasks of the course's invented characters (chapter 10): five characters, one picture of each in
+# teaches one task: θ has to serve many, so the meta-loss is a mean over a batch of them. In noise there is nothing
+# to carry over. We take four tasks of the course's invented characters (chapter 10): five characters, one picture of each in
 # the support set, four in the query set. First NumPy: what would it cost to leave one of the three out?
 
 # %%
@@ -418,14 +429,14 @@ for iteration in range(1, 51):
         print(f"outer step {iteration:2}: meta-loss {value:.4f}")
 
 # %% [markdown]
-# On these glyphs, at this rate, the way through the step is worth little: α is small for their curvature (chapter 04's $\alpha a$). A
-# missing query set or three missing tasks turn the gradient by far more. On the twenty pictures of noise above it was the other way
-# round: first-order was apart by half. The loss of the last cell falls, but it is the same four tasks fifty times. A real outer loop
-# draws new ones, as the one further down does.
+# On these glyphs the way through the step is worth little: α is small for their curvature (chapter 04's $\alpha a$). A
+# missing query set or three missing tasks turn the gradient by far more. On the noise above it was the other way
+# round: first-order was apart by half. The loss of the last cell falls, but on the same four tasks fifty times. A real outer loop
+# draws new ones, as further down.
 #
-# **What is it now?** Here is the whole way, with the seven things that MAML needs:
+# **What is it now?** Here is the whole way; the columns are what MAML needs:
 #
-# | the class after | right loss | step put to use | loss at φ | derivative through the step | query set | mean over tasks | θ moves | what it is |
+# | after | right loss | step put to use | loss at φ | derivative through the step | query set | mean over tasks | θ moves | what it is |
 # | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 # | nothing | | | | | | | | a program that stops |
 # | repair 1, `states` | | | | | | | | the slope of another loss |
@@ -436,9 +447,9 @@ for iteration in range(1, 51):
 # | repair 6, query set | ✓ | ✓ | ✓ | ✓ | ✓ | | | MAML's gradient of one task |
 # | repair 7, tasks and an optimiser | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | MAML with one inner step |
 #
-# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left in the class. `compute_gradients`
-# takes the slope at the model's own variables, so there can be no second inner step. For that the slope, too, has to be a function of
-# the values, and then little is left of the class: it becomes chapter 07.
+# (Repair 4's `assign` is not in the later rows: an inner step must *not* move θ.) One limit is left: `compute_gradients`
+# takes the slope at the model's own variables, so there is no second inner step. For that the slope, too, has to be a function of
+# the values, and the class becomes chapter 07.
 #
 # ## One problem for five frameworks
 #
@@ -481,7 +492,7 @@ print(f"first-order would be apart by {apart(first_order):.2f}")
 # ## TensorFlow: tapes in a tape
 #
 # Parameters are a dict of tensors, as in NumPy. A tape watches *variables* by itself and *tensors* only when told to: `watch`. Each inner step opens
-# a tape of its own, inside the outer one; so the outer tape records how each slope was computed. In PyTorch that is `create_graph=True`.
+# a tape of its own, inside the outer one; so the outer tape records how each slope was computed.
 
 
 # %%
@@ -566,8 +577,8 @@ def keras_query_loss(net, phi, support_x, support_y, query_x, query_y, steps=STE
 
 
 def keras_meta_gradient(net, batch):
-    theta = [variable.value for variable in net.trainable_variables]
-    with tf.GradientTape() as outer:  # it watches variables by itself
+    theta = [variable.value for variable in net.trainable_variables]  # tf.Variables, no copies:
+    with tf.GradientTape() as outer:  # it watches them by itself
         value = tf.reduce_mean([keras_query_loss(net, theta, *task) for task in batch])
     return value, outer.gradient(value, theta)
 
@@ -576,7 +587,7 @@ keras_value, keras_slopes = keras_meta_gradient(net, waves.map(tf.constant))
 print(f"meta-loss {keras_value:.12f}  apart by {apart(keras_slopes):.0e}")
 
 # %% [markdown]
-# That is the article's class with all of its repairs, for any number of steps. What is left is the outer loop. First in PyTorch, as
+# That is what the repairs lead to, for any number of steps. What is left is the outer loop. First in PyTorch, as
 # in chapter 08: 200 iterations of 25 new waves, one inner step, plain gradient descent with β = 1/128, three seeds.
 
 
@@ -632,17 +643,19 @@ for seed, losses in torch_curves.items():
 
 # %%
 # %%recorded tensorflow keras_adam
-gap = train_keras(15, keras.optimizers.Adam(0.005), 2) - train_torch(15, torch.optim.Adam, 0.005, 2)
-print("with Adam: difference after one outer step:", f"{abs(gap[1]):.0e}")
+wanted = train_torch(15, torch.optim.Adam, 0.005, 2)
+_, gap = np.abs(train_keras(15, keras.optimizers.Adam(0.005), 2) - wanted)
+fall = wanted[0] - wanted[1]
+print(f"with Adam: difference after one outer step {gap:.0e}, {gap / fall:.0e} of the loss's fall")
 print(f"Keras's 0.999 in float64: {float(keras.ops.cast(0.999, 'float64')):.10f}")
 print("dtype of its learning rate:", keras.optimizers.SGD(1 / 128).learning_rate.dtype)
 
 # %% [markdown]
 # Two frameworks, 200 outer steps, the same curve to the last digits. With Adam that ends at the first step, although everything is
 # said to be in float64. Keras makes its β₂ = 0.999 a float32 before it makes it a float64; so the bias correction $1 - \beta_2$ is
-# off by 13 millionths, and the first step by half of that. (Its default ε differs, too, and is added at another place.) The learning
-# rate is kept in float32, which is why β is 1/128 here: that has no rounding error. For training all this hardly matters. For a
-# *comparison* it does: compare gradients, or use plain gradient descent. The whole of it is in `examples/keras_maml.py`, which you
+# off by 13 millionths, and the first step by half of that, much as the fall of the loss. (Its default ε differs, too.) The learning
+# rate is kept in float32, which is why β is 1/128 here: that has no rounding error. For training this hardly matters; for a
+# *comparison* take gradients, or plain gradient descent. The whole of it is `examples/keras_maml.py`, which you
 # may copy.
 #
 # ## JAX: functions of functions
@@ -708,8 +721,9 @@ print(f"meta-loss {value:.12f}  {value.dtype}, though NumPy gave it float64")
 print(f"apart by {apart(slopes):.0e}")
 
 # %% [markdown]
-# Right to six digits, and no further: JAX turns float64 into **float32** unless told otherwise, without a word. The switch is for the whole
-# program, and belongs at its beginning. The compiled step notices that its types have changed, and is compiled again.
+# Single precision: JAX turns float64 into **float32** unless told otherwise, without a word. The switch for the whole
+# program belongs at its beginning (`with jax.enable_x64(True):` is one for a part). The compiled step notices
+# that its types have changed, and is compiled again.
 
 # %%
 # %%recorded jax jax_float64
@@ -735,11 +749,13 @@ print(f"{'':27} meta-loss        apart by")
 print(f"{'NumPy (reference)':27} {numpy_value:.12f}      –")
 for name, (value, slopes) in rows.items():
     print(f"{name:27} {float(value):.12f}   {apart(slopes):.0e}")
+by_position = apart(list(jax_slopes.values()))
+print("JAX's dict:", *jax_slopes, f"  compared by position: apart by {by_position:.1f}")
 
 # %% [markdown]
 # All of them are right to the last of float64's sixteen digits; a wrong one, first-order, was apart by 0.54. `apart` compares by
-# *name*: JAX has returned the dict sorted by key, `b1` before `w1`, because that is how it walks through pytrees. Whoever lines up
-# `values()` of two dicts finds a "difference" of 100 %.
+# *name*: JAX has returned the dict sorted by key, `b1` before `w1`, because that is how it walks through pytrees. Line up the
+# `values()` of two such dicts, and right looks wrong.
 #
 # What differs is the words:
 #
@@ -753,13 +769,12 @@ for name, (value, slopes) in rows.items():
 # | compile | `torch.compile` | `tf.function` | `jax.jit` |
 # | default type of a new network | float32 | float32 | float32, and of nearly everything else |
 #
-# Why not one of them for the whole course? PyTorch is what most people meet. JAX is the shortest, because MAML *is* a function of a
-# function. Its price is paid at the first call, which compiles the step: you wait for seconds, where every later call is over before you
-# notice. ([Chapter 09](09_fast_maml.ipynb) measures how fast PyTorch can be.)
+# JAX is the shortest, because MAML *is* a function of a function. Its price is paid at the first call, which compiles the step
+# (time two calls of `jax_meta_gradient`). ([Chapter 09](09_fast_maml.ipynb) measures PyTorch.)
 #
 # ## Traps of TensorFlow
 #
-# Every framework has its traps. Each one here leaves a number or a message, at one wave and one inner step.
+# Each trap leaves a number or a message, at one wave and one inner step.
 
 # %%
 # %%recorded tensorflow tensorflow_traps
@@ -773,10 +788,13 @@ except RuntimeError as error:
     print("1 a tape used twice:", error)
 
 phi = {name: tf_theta[name] - ALPHA * slope[name] for name in slope}
-with tf.GradientTape() as outer:
+with tf.GradientTape(persistent=True) as outer:
     outer.watch(tf_theta)
+    late = tf_loss(phi, qx, qy)
+    phi = {name: tf_theta[name] - ALPHA * slope[name] for name in slope}
     value = tf_loss(phi, qx, qy)
-print("2 outer tape opened after the step:", outer.gradient(value, tf_theta)["w1"])
+print("2 outer tape opened after φ:", outer.gradient(late, tf_theta)["w1"])
+between = outer.gradient(value, tf_theta)
 
 with tf.GradientTape(persistent=True) as tape:
     tape.watch(tf_theta)
@@ -786,7 +804,6 @@ print("3 persistent, slope taken after it closed:", tape.gradient(slope["w1"], t
 
 # %%
 # %%recorded tensorflow tensorflow_assign
-one = waves.part(0, 1)
 net = network("float64")
 theta = [variable.value for variable in net.trainable_variables]
 with tf.GradientTape() as outer:
@@ -796,11 +813,15 @@ with tf.GradientTape() as outer:
         variable.assign_sub(ALPHA * slope)
     value = tf.reduce_mean((net(qx) - qy) ** 2)
 slopes = outer.gradient(value, theta)
+one = theta_0, waves.part(0, 1), ALPHA, 1
 for name, first in (("the meta-gradient", False), ("first-order", True)):
-    wanted = ref.meta_gradient(ref.mse, theta_0, one, ALPHA, 1, first_order=first)[1]
-    print(f"4 assign inside, apart from {name:17} by {apart(slopes, wanted):.0e}")
+    wanted = ref.meta_gradient(ref.mse, *one, first_order=first)[1]
+    print(f"2 tape between slope and φ: apart from {name:17} by {apart(between, wanted):.0e}")
+    print(f"4 assign inside:            apart from {name:17} by {apart(slopes, wanted):.0e}")
 
-traces = []
+# %%
+# %%recorded tensorflow tensorflow_traces
+traces = []  # grows whenever the Python is run: append returns None, so that `or` goes on
 scale = tf.function(lambda x, rate: traces.append(rate) or x * rate)
 rates = 0.01, 0.02, 0.03
 counts = []
@@ -812,14 +833,13 @@ for some in (rates, [tf.constant(rate, sx.dtype) for rate in rates]):
 print("5 traces for three rates: Python numbers {}, tensors {}".format(*counts))
 
 # %% [markdown]
-# - **1 and 3.** A tape can be used once. The usual remedy, `persistent=True`, keeps its record, but the *slope* is no part of it: it
-#   was computed after the tape had closed, so its derivative is `None`. For second order the slope must be taken inside a tape that
-#   is still open: nest.
-# - **2.** An outer tape opened after the step sees φ come out of nowhere. `None` is a good failure, because it can be seen; whoever
-#   replaces it by zeros has silenced it.
+# - **1 and 3.** A tape can be used once. `persistent=True` keeps its record, but the *slope* is no part of it: it
+#   was computed after the tape had closed, so its derivative is `None`. Take it inside a tape that is still open: nest.
+# - **2.** An outer tape opened after φ sees it come out of nowhere. `None` is a good failure, because it can be seen: do not
+#   replace it by zeros. Opened between the slope and φ, the tape knows the slope as a constant, and gives first-order without a word.
 # - **4.** `assign` inside gives first-order MAML, with no error. The tape notes each reading of a variable; it does not know that the
 #   second value was computed from the first.
-# - **5.** `tf.function` traces again for every new Python number and for every new shape. Hand over what varies as a tensor: otherwise a
+# - **5.** `tf.function` traces again for every new Python `int` or `float` and for every new shape. Hand over what varies as a tensor: otherwise a
 #   schedule for α compiles at every step.
 #
 # ## Traps of Keras
@@ -844,14 +864,26 @@ _, new_state = normed.stateless_call(values, state, sx, training=True)
 in_layer, returned = float(state[0].numpy()[0]), float(new_state[0][0])
 print(f"3 batch norm's running mean: returned {returned:.4f}, in the layer afterwards {in_layer}")
 
+# %%
+# %%recorded tensorflow keras_softmax
+sure, truth = tf.constant([[30.0, -30.0, 0.0]]), tf.constant([[0.0, 1.0, 0.0]])  # (1, classes)
+for name, softmax in (("keras.ops.softmax", keras.ops.softmax), ("tf.nn.softmax", tf.nn.softmax)):
+    with tf.GradientTape() as tape:
+        tape.watch(sure)
+        value = keras.losses.categorical_crossentropy(truth, softmax(sure))[0]
+    slope = np.round(tape.gradient(value, sure)[0], 6)
+    print(f"4 sure and wrong, {name:17}: loss {value:.3f}, slopes {slope}")
+
 # %% [markdown]
 # - **1.** All layers in float64, slopes in float64, and right to seven digits only: `keras.Input` had its default, so the data went
-#   through float32 on the way in. A wrong algorithm would be apart by 0.5; an error near $10^{-7}$ always means single precision
-#   *somewhere*. `keras.config.set_floatx("float64")` before anything is built sets all of it.
+#   through float32 on the way in. A wrong algorithm would be apart by 0.5; an error near $10^{-7}$ mostly means single precision
+#   *somewhere*. `keras.config.set_floatx("float64")` before anything is built sets inputs and layers (but not Adam's β₂).
 # - **2.** Without any dtype everything is in float32, and float64 data are cast without a word.
 # - **3.** `stateless_call` *returns* the new running mean and variance of a batch norm, and leaves the layer as it was. If you throw
 #   them away, as `guess, _ =` does, the layer never learns them. (With several tasks, whose should it keep? [Chapter
 #   10](10_few_shot_images.ipynb).)
+# - **4.** Keras finds the logits behind a softmax of its own and computes the loss from these, steep as it should be. Behind TensorFlow's it has
+#   only the probabilities, clipped at $10^{-7}$: where the network is sure and wrong, the right loss is flat, too.
 #
 # ## Traps of JAX
 
@@ -874,19 +906,37 @@ product = lambda theta, x: jnp.sum(theta * x)
 print("  two numbers, two tasks, no in_axes:", jax.vmap(product)(shared, per_task))
 print("  with in_axes=(None, 0):", jax.vmap(product, in_axes=(None, 0))(shared, per_task))
 
+# %%
+# %%recorded jax jax_traces
 traces = []
 double = jax.jit(lambda x: traces.append(x.shape) or 2 * x)
 for count in (5, 5, 10, 5):
     double(jnp.ones(count))
 print("3 traces for 5, 5, 10 and 5 examples:", len(traces))
 
+phi = 2.5 - 0.4 * jax.grad(half_square)(2.5)
+print("4 φ from outside grad:", jax.grad(lambda theta: half_square(phi))(2.5))
+
+
+def doubles(params):
+    params["w"] = 2 * params["w"]
+    return params["w"]
+
+
+params = {"w": jnp.array(3.0)}
+for name, call in (("jit", jax.jit(doubles)), ("grad", jax.grad(doubles)), ("plain", doubles)):
+    call(params)
+    print(f"5 the caller's w after a {name:5} call: {params['w']}")
+
 # %% [markdown]
-# - **1.** Arrays are never changed in place: `x.at[i].set(v)` returns a new one. A *dict* of arrays can be changed in place, and a
-#   function that does so has changed its caller's θ.
+# - **1.** Arrays are never changed in place: `x.at[i].set(v)` returns a new one.
 # - **2.** Without `in_axes` everything is mapped, θ too. Usually the sizes disagree, and the message says so. If they happen to
 #   agree, each task gets its own *slice* of θ, without an error: 3 and 70 instead of 21 and 43.
 # - **3.** `jit` compiles once for each shape and type, and prints, counters and random numbers of NumPy run only while it does. What
 #   changes from call to call must be an argument.
+# - **4.** Where TensorFlow says `None`, JAX returns zeros: a φ from outside `grad`'s function is a constant, and nothing tells you.
+# - **5.** A *dict* can be changed in place. `jit`, `grad` and `vmap` hand over a new dict, so the caller's θ stays; a plain call of the
+#   same function changes it. Return a new dict.
 #
 # The whole of it, with an outer loop, is `examples/jax_maml.py`.
 #
@@ -907,8 +957,8 @@ print("3 traces for 5, 5, 10 and 5 examples:", len(traces))
 # 1. Both. The outer sum makes the gradient three times as long, as there are three examples. The inner one makes α three times as
 #    large, so φ is another place and the factor another matrix: at the start the arrow is 2.9 times as long and turned by 49°.
 # 2. At α = 0 the arrows are the same, because the missing term is proportional to α. Then they part.
-# 3. At the start the arrow is four times as long, and turned by 83°. At the lower left corner it has less than a tenth of the right
-#    length: there the swapped loss is flat, and the right one steepest.
+# 3. At the start the arrow is four times as long, and turned by 83°. In the lower left corner itself it has 0.08 of the right
+#    length: there the swapped loss is flat, and the right one steep.
 # 4. When your switches are the program's, the two arrows lie on each other. A *tape opened too late* hides everything else: there is no arrow.
 #
 # </details>
@@ -920,17 +970,17 @@ find_the_factor()
 # ## The trap: 2 GB to read one page
 #
 # A course that needs five frameworks breaks when any of them changes. So this chapter stores what its cells printed, with versions
-# and a date, and a test runs all of them for real in an environment of its own and compares. If you publish code for a framework that
+# and a date, and a test runs all of them for real and compares. If you publish code for a framework that
 # not all of your readers have, do likewise: an output without a version is a rumour.
 #
 # ## What you should have seen
 #
 # - The class stopped at `states`. That was the harmless fault; six others raised no error.
-# - As it stood behind the `TypeError`, its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its
+# - Behind the `TypeError` its gradient was 152.4 long instead of 4.35: the arguments swapped, the losses summed. Its
 #   cosine with the right one was 0.71.
 # - 50 updates changed no bit of the weights. Put to use, they were gradient descent on one task: all 20 pictures of noise learned, and nothing else.
 # - The same update gave three gradients, depending on where the loss was taken and by what it was differentiated: plain, first-order,
-#   MAML's; each equal to NumPy's to single precision.
+#   MAML's; each equal to NumPy's in single precision.
 # - Five frameworks, one meta-gradient, to $10^{-15}$; and 200 outer steps in Keras and PyTorch with the same losses.
 # - The quiet failures: `assign` inside is first-order; one default float32 costs eight digits; a missing `in_axes` splits θ.
 #
@@ -950,7 +1000,7 @@ find_the_factor()
 # </details>
 # <details><summary>(b) First-order?</summary>
 #
-# No. That would be the answer if the tape watched φ. It watches θ, and from θ to φ it has seen nothing at all, not even the straight
+# No. That would be the answer if the tape watched φ, or were open when φ is computed. It watches θ, and from θ to φ it has seen nothing at all, not even the straight
 # way $\varphi = \theta - \text{constant}$.
 #
 # </details>
@@ -979,7 +1029,7 @@ find_the_factor()
 # </details>
 # <details><summary>(c) Rounding in another order?</summary>
 #
-# No. In float64 that makes $10^{-15}$, as in the table. Seven orders of magnitude have to come from somewhere.
+# No. In float64 that gives $4\cdot10^{-16}$, as in the table. Eight digits have to be lost somewhere.
 #
 # </details>
 #
@@ -997,8 +1047,8 @@ find_the_factor()
 # </details>
 # <details><summary>(b) Another loss?</summary>
 #
-# Yes: $16.1\,(1 - q)$ in place of $-\log q$. With long steps it got stuck at 5, 7 and 7 of 20 pictures, at short ones it may train
-# well. A falling loss says that *something* is being minimised.
+# Yes: $16.1\,(1 - q)$ in place of $-\log q$. With long steps it got stuck at 5, 7 and 7 of 20 pictures; with the mean it learned
+# all of them. A falling loss says that *something* is being minimised.
 #
 # </details>
 # <details><summary>(c) A gradient check?</summary>
@@ -1014,17 +1064,18 @@ find_the_factor()
 #    is computed: `stateless_call`, `functional_call`, a function of a pytree.
 # 2. The meta-gradient, for one step, $g = \frac1n\sum_i (I - \alpha H_{\text{S},i}(\theta))\,\nabla L_{\text{Q},i}(\varphi_i)$, is
 #    the same in all frameworks. In TensorFlow it needs a tape inside a tape, in JAX `grad` of a function with `grad` in it.
-# 3. Cut ways: `assign`, `stop_gradient` give $\nabla L_{\text{Q}}(\varphi)$ with no error; an outer tape opened too late gives `None`.
+# 3. Cut ways: `assign`, or `stop_gradient` on the *slope*, give $\nabla L_{\text{Q}}(\varphi)$ with no error. If all of φ is cut off,
+#    TensorFlow gives `None` and JAX zeros.
 # 4. Check the loss before the gradient: truth first, one number, the mean; $-\log q$ and not $16.1\,(1-q)$.
-# 5. Compare in float64, *all* of it: right means $10^{-15}$; $10^{-7}$ means a float32 on the way; $10^{-1}$ means another algorithm.
+# 5. Compare in float64, *all* of it: right means $10^{-15}$; $10^{-7}$ a float32 on the way; $10^{-2}$ or more another algorithm.
 #
 # ## Further reading
 #
-# - Keras documentation, [*The base Layer class*](https://keras.io/api/layers/base_layer/). `stateless_call`, and everything else that a layer has.
+# - Keras documentation, [*The base Layer class*](https://keras.io/api/layers/base_layer/). `stateless_call` and the rest.
 # - TensorFlow guide, [*Advanced automatic differentiation*](https://www.tensorflow.org/guide/advanced_autodiff). Nested and
 #   persistent tapes, with the mistakes.
 # - JAX documentation, [*The sharp bits*](https://docs.jax.dev/en/latest/notebooks/Common_Gotchas_in_JAX.html). In-place updates,
-#   float32 and more, by those who made it.
+#   float32 and more.
 # - Grefenstette et al. (2019), *Generalized Inner Loop Meta-Learning*, arXiv 1910.01727. What "run it at the new values" means for
 #   any model and any inner optimiser.
 #

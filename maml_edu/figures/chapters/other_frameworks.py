@@ -36,7 +36,7 @@ SWITCHES = {  # name: (words beside its tick box, how frameworks say it)
     "swapped": (
         "swapped arguments",
         "Keras: categorical_crossentropy(p, y) for (y, p)",
-        "PyTorch, optax: the prediction comes first",
+        "PyTorch, optax: loss(labels, logits) for (logits, labels)",
     ),
     "summed": (
         "sum instead of mean",
@@ -163,7 +163,7 @@ def factor_scenes(switches, hidden=None, case=FREE, answer=False, alpha=ALPHA, t
     }
     return [
         _plane_scene(computed, alpha, theta),
-        _words_scene(mine, hidden, case, answer, _agree(computed)),
+        _words_scene(mine, hidden, case, answer, _agree(computed), alpha),
     ]
 
 
@@ -178,7 +178,7 @@ def _agree(computed):
 def _plane_scene(computed, alpha, theta):
     wanted = meta_gradient(theta, alpha)
     ways = {name: _said(gradient, wanted) for name, (_, gradient) in computed.items()}
-    arrows, notes = [_push(theta, wanted, wanted, "maml", "minus the gradient: wanted")], []
+    arrows, notes = [_push(theta, wanted, wanted, "maml", "minus the meta-gradient (wanted)")], []
     for name, (role, gradient) in computed.items():
         if gradient is not None:
             arrows.append(_push(theta, gradient, wanted, role, name))
@@ -238,8 +238,9 @@ def _said(gradient, wanted):
 # ---------------------------------------------------------------- the frameworks' words
 
 
-def _words_scene(mine, hidden, case, answer, agree):
+def _words_scene(mine, hidden, case, answer, agree, alpha):
     """A block of lines for each switch, from the top: a mark if it is on, and a star if the answer has it."""
+    problem = _problem(alpha)
     shown = hidden if answer and hidden is not None else frozenset()
     notes, points, y = [], [], 0.0
     for name, (title, *lines) in SWITCHES.items():
@@ -249,12 +250,12 @@ def _words_scene(mine, hidden, case, answer, agree):
         points += [Points(0.25, y, "first_order")] * (name in mine)
         points += [Points(9.7, y, "goal", f"on in {case}")] * (name in shown)
         y -= LINE * (len(lines) + 1) + GAP
-    notes.append(Note(0.6, y, "wanted: (I − αH) · slope of the query loss at φ"))
+    notes += [Note(0.6, y - LINE * i, line) for i, line in enumerate(problem)]
     return Scene(
         title=_verdict(mine, hidden, case, answer, agree),
         alt=(
-            "The five switches, each with the words that frameworks have for it, and the formula of the wanted "
-            "gradient. "
+            "The five switches, each with the words that frameworks have for it, and the problem: "
+            f"{'; '.join(problem)}. "
             + " ".join(
                 f"{title}: {'on' if name in mine else 'off'}"
                 f"{', and on in the hidden program' if name in shown else ''}. {'; '.join(lines)}."
@@ -262,12 +263,21 @@ def _words_scene(mine, hidden, case, answer, agree):
             )
         ),
         xlim=(0, 10),
-        ylim=(y - 0.3, 0.4),
+        ylim=(y - LINE * (len(problem) - 1) - 0.3, 0.4),
         diagram=True,
         equal=True,
         legend="below",
         points=points,
         notes=notes,
+    )
+
+
+def _problem(alpha):
+    """What the left panel shows, in lines."""
+    return (
+        "wanted: (I − αH) · slope of the query loss at φ",
+        f"contours: the right query loss at φ, for α = {number(alpha)}",
+        f"{len(SUPPORT[0])} support and {len(QUERY[0])} query examples",
     )
 
 
