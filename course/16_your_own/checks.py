@@ -99,7 +99,8 @@ def _plant_seen(draw, places):
     x, query = draw["support_x"], draw["query_x"]
     a, b, c, d, e, f, g, h = places[:8]
     query[a, 3] = x[a, 1]  # at another position
-    x[b, 0], query[b, 2] = _two_sides(x[b, 0], (5, 6))  # rounded on the way
+    small = np.array([0.01, x[b, 0, 1]])  # near 0 a relative tolerance is too small
+    x[b, 0], query[b, 2] = _two_sides(small, (5, 6))  # rounded on the way
     query[c, 1] = x[c, 1]  # at the same position
     query[d] = x[d][[0, 1, 2, 3, 0, 1]]  # all of them
     query[e, 4, 0] = x[e, 2, 0]  # one coordinate alone
@@ -149,6 +150,8 @@ def _turned(rng, old, own):
 
 
 def _rounded(rng, old, own):
+    old = old.copy()
+    old[0, 0] = 0.01  # near 0 a relative tolerance is too small
     one, two = _two_sides(old.T, (3, 4, 5, 6))
     return one.T, two.T
 
@@ -157,7 +160,7 @@ def _tied(rng, old, own):
     """Examples that share a number, so that rounding decides which of them comes first."""
     old, new = old.copy(), old.copy()
     for column, pair in enumerate(([0, 1], [2, 3], [0, 2])):
-        old[pair, column] = old[pair[0], column] + np.array([0, 2e-7])
+        old[pair, column] = _two_sides(old[pair[0], column], 6)
         new[pair, column] = old[pair[::-1], column]
     return old, new
 
@@ -280,7 +283,7 @@ def _copies(same):
 
 
 TOLERANT = "`==` does not allow for it, nor does rounding both (it may part near numbers); compare differences"
-ABSOLUTE = "10⁻⁶ is the limit, however large the numbers are; `isclose` has a relative tolerance as well (rtol=0)"
+ABSOLUTE = "10⁻⁶ is the limit, for all numbers; `isclose` has a relative tolerance as well (atol=1e-6, rtol=0)"
 SORTED = (
     "of two with the same number, rounding decides which comes first; look for a partner of each"
 )
@@ -340,6 +343,9 @@ def _wrong_seen(first):
             _close(query, x, 0.0).any(axis=(1, 2))
         ),
         f"a query that is only near an example counts as seen: {ABSOLUTE}": _which(
+            _close(query, x, 2 * CLOSE_BY).any(axis=(1, 2))
+        ),
+        f"the queries are compared by `isclose` as it comes: {ABSOLUTE}": _which(
             np.isclose(query[:, :, None], x[:, None]).all(axis=-1).any(axis=(1, 2))
         ),
         "query and support set are compared by y: two examples may well have the same y; compare x": _which(
@@ -383,6 +389,12 @@ def _wrong_copies(first):
         f"rounding makes a new task here: {TOLERANT}": _copies(_same_sets(sets, sets, 0.0)),
         f"tasks that are only near each other count as copies: {ABSOLUTE}": _copies(
             _same_sets(sets, sets, 2 * CLOSE_BY)
+        ),
+        f"the tasks are compared by `isclose` as it comes: {ABSOLUTE}": _copies(
+            np.isclose(sets[:, None, :, None], sets[None, :, None])
+            .all(axis=-1)
+            .any(axis=-1)
+            .all(axis=-1)
         ),
         f"the examples are sorted before they are compared: {SORTED}": _copies(
             _same_lists(_in_order(sets), _in_order(sets))

@@ -1,7 +1,5 @@
 """Wrong answers that a learner of chapter 16 might give, and what each is told; then unusual right ones."""
 
-import itertools
-
 import numpy as np
 
 from maml_edu.checks.exercise import right_answer, wrong_answer
@@ -207,9 +205,15 @@ def seen_after_rounding(first, again, other):
     return _found(first, again, other) | {"seen": seen}
 
 
-@wrong_answer("16.family_check", says="only near each other count as copies")
+@wrong_answer("16.family_check", says="the tasks are compared by `isclose` as it comes")
 def by_isclose(first, again, other):
     near = lambda one, two: np.isclose(one[:, None], two).all(axis=-1)
+    return _all_tasks(first, again, other, lambda one, two: near(one, two).any(axis=1).all())
+
+
+@wrong_answer("16.family_check", says="only near each other count as copies")
+def by_isclose_and_atol(first, again, other):
+    near = lambda one, two: np.isclose(one[:, None], two, atol=1e-6).all(axis=-1)
     return _all_tasks(first, again, other, lambda one, two: near(one, two).any(axis=1).all())
 
 
@@ -266,10 +270,19 @@ def some_are_missed(first, again, other):
     return right | {"seen": right["seen"][:-1]}
 
 
-@right_answer("16.family_check", why="tries every order; tuples and arrays in place of lists")
-def every_order(first, again, other):
-    orders = [list(order) for order in itertools.permutations(range(4))]
-    same = lambda one, two: any(np.allclose(one[order], two, 0, 1e-6) for order in orders)
+@right_answer(
+    "16.family_check", why="crosses off what it has found; tuples and arrays in place of lists"
+)
+def crossed_off(first, again, other):
+    def same(one, two):
+        left = list(two)
+        for row in one:
+            near = [i for i, other in enumerate(left) if np.abs(row - other).max() <= 1e-6]
+            if not near:
+                return False
+            del left[near[0]]
+        return not left
+
     old, new = _pairs(first), _pairs(other)
     return {
         "stuck": np.array(_found_again(old, new, same), int),
