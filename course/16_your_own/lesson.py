@@ -32,10 +32,9 @@
 # 1. **With two points the transformer, with fifty MAML.** With three seeds and about 30 seconds of training each, median errors
 #    on two points are 0.22 to 0.24 for the transformer and 0.56 to 0.74 for MAML after ten steps; on fifty 0.014 to 0.023 and
 #    0.0073 to 0.0089. On ten points they are about level. Least squares with two numbers, not trained at all, beats both.
-# 2. It depends on what you look at. About half of the doubled waves are no taller than those of training. Trained for 88
-#    seconds, the transformer has the smaller *median*, 0.040 to 0.050 against 0.086 to 0.14, but a mean of about 3. Where all
-#    waves are taller than in training, MAML is ahead, 0.78 to 1.34 against 2.7 to 3.4, unless somebody notices, and scales $y$
-#    before the transformer reads it: 0.05.
+# 2. It depends. Trained for 88 seconds, the transformer has the smaller *median*, 0.040 to 0.050 against 0.086 to 0.14, since half
+#    of the doubled waves are no taller than before, but a mean of about 3. Where all waves are taller than in training, MAML is
+#    ahead, 0.78 to 1.34 against 2.7 to 3.4, unless somebody scales $y$ before the transformer reads it: 0.05.
 #
 # </details>
 
@@ -65,8 +64,8 @@ from maml_edu.tasks import Sinusoids, TaskBatch
 #
 # $$\sum_i a_i\,V e_i , \qquad a_i = \frac{\exp s_i}{\sum_j \exp s_j} , \qquad s_i = \frac{(Q\,t)\cdot(K e_i)}{\sqrt{16}} ,$$
 #
-# where $e_i$ are the tokens of the pairs and $K$, $Q$ and $V$ are learned matrices ($K$ and $Q$ are their usual names here;
-# in the rest of the course $K$ counts shots or steps). The weights $a_i$ say how much it looks at which pair. The result is
+# where $e_i$ are the tokens of the pairs and $K$, $Q$ and $V$ are learned matrices (elsewhere in the course $K$ counts
+# shots or steps). The weights $a_i$ say how much it looks at which pair. The result is
 # added to $t$, and a small network of one hidden layer works on it. There are four such looks (*heads*) per layer, each in 16
 # dimensions, whence the root; a matrix joins them. (Layer norm is left out here.) In the end the query's token is turned into
 # an answer.
@@ -80,9 +79,8 @@ for name, model in (("transformer", transformer), ("MAML's network", learner.mod
     print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters")
 
 # %% [markdown]
-# Queries look at the pairs and **not at each other**; otherwise the answer to one would depend on which others are asked, as
-# with batch norm in chapter [10](10_few_shot_images.ipynb). And nothing tells the network which pair came first. A mistake here
-# would not crash, so test both before any training:
+# Queries look at the pairs and **not at each other**; otherwise an answer would depend on what else is asked, as with batch norm in
+# chapter [10](10_few_shot_images.ipynb). And nothing tells which pair came first. A mistake here would not crash, so test both:
 
 # %%
 x, y, asked, _ = Sinusoids(10, queries=5).sample(np.random.default_rng(3), tasks=1).arrays
@@ -207,8 +205,8 @@ print("the mean of all waves through 1 point:", printed(errors_of(mean_of_waves,
 # everywhere, and fifty up to ten points (what MAML5 would do with as many, we have not measured). And MAML trained with one step
 # has at ten points 1.8 to 2.7 times the error.
 #
-# (Processor time, one thread of a busy machine: only the ratio says something.) MAML has 64 times fewer parameters, and trained
-# with ten points throughout, at a constant outer rate; the transformer had 1 to 10 points, a warm-up and a cosine.
+# (Processor time of a busy machine: only the ratio counts.) MAML has 64 times fewer parameters, and trained with ten points, at a
+# constant outer rate; the transformer had 1 to 10 points, a warm-up and a cosine.
 
 # %%
 learner.inner_lr = 0.01  # as in training; the last cell has left another
@@ -221,7 +219,7 @@ three_learners(learner, transformer)  # FIGURE
 # 1. **One point.** Nobody can know the wave. What does each answer far away from the point?
 # 2. **Two points half a period apart.** Least squares finds the lowest wave; what do the others do?
 # 3. **A wave twice as tall.** Who stops at the heights that training had?
-# 4. **Points of two waves.** There is no right answer. Whose answer is a compromise, and whose is a wave?
+# 4. **Points of two waves.** Whose answer is a compromise, and whose is a wave?
 #
 # ## The bet, second half: outside the family
 #
@@ -266,9 +264,9 @@ for name, world in worlds.items():
     compared(name, world)
 
 # %% [markdown]
-# (*As in training*: other waves than above.) Phases from π to 2π turn our waves upside down, no taller and no noisier than
-# before, but training never showed them. A wave of another frequency the transformer takes for one of *its* waves; a
-# posterior mean of the old family is a poor answer to a new one. And least squares has the wrong law there.
+# (*As in training*: other waves than above.) Phases from π to 2π turn our waves upside down; training never showed them. A wave
+# of another frequency the transformer takes for one of *its* waves: a posterior mean of the wrong family. And least squares has
+# the wrong law there.
 #
 # Three seeds of the script, ten points, median errors:
 #
@@ -319,8 +317,8 @@ for name, world in worlds.items():
 #
 # ## What each of them costs
 #
-# Multiplications are a fair measure: a gradient step on ten points costs about three passes of ten points (one forward, about
-# two backward), and an attention layer multiplies each token by its matrices, and each token with each pair.
+# In multiplications a gradient step on ten points costs about three passes of ten points (one forward, about two backward); an
+# attention layer multiplies each token by its matrices, and with each pair.
 #
 # | | MAML | transformer |
 # | :- | :- | :- |
@@ -332,9 +330,8 @@ for name, world in worlds.items():
 # | more computation for a better answer | more steps | none here: its depth is fixed (layers could be repeated, as below) |
 # | another loss at test time | any that has a gradient | none: the loss went into training |
 #
-# (The script counts; processor time of one core.) With fifty steps MAML costs twice as much as reading, but only when a *task* is
-# new: afterwards a query costs one pass of the adapted network, 1,680. (A transformer could keep what its layers have made of the
-# pairs; ours reads them again.)
+# (Counts and processor time from the script.) With fifty steps MAML costs twice as much as reading, but only when a *task* is new:
+# afterwards a query costs 1,680.
 #
 # ## One layer of attention *is* one gradient step
 #
@@ -345,8 +342,8 @@ for name, world in worlds.items():
 # $$w = \frac{2\alpha}{N}\sum_i y_i\,x_i , \qquad\text{so the answer at } x \text{ is}\qquad
 # w\cdot x = \frac{2\alpha}{N}\sum_i y_i\,(x_i\cdot x) .$$
 #
-# Read the last sum again. For each pair there is a scalar product with the query; it weighs the pair's $y$; the results are
-# added. That *is* linear attention, with $x_i$ as key, $x$ as query and $y_i$, times $2\alpha/N$, as value. Von Oswald et al.
+# For each pair there is a scalar product with the query; it weighs the pair's $y$; the results are added. That *is* linear
+# attention, with $x_i$ as key, $x$ as query and $y_i$, times $2\alpha/N$, as value. Von Oswald et al.
 # (2023) wrote down the matrices. A token is $(x_i, y_i)$, and the query's is $(x, 0)$. $K$ and $Q$ pick out the $x$, and $V$
 # turns $y$ into $-\frac{2\alpha}N y$. Why the minus? Because a layer *adds* to its tokens, and all of them look at the pairs.
 # The pairs' $y_i$ thus become $y_i - w\cdot x_i$: **what the step has not yet explained**. The query's 0 becomes $-w\cdot x$,
@@ -378,14 +375,12 @@ for layer in range(1, 21):
         print(f"layers and steps {layer:2}: first answer {both}")
 
 # %% [markdown]
-# One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why do the later
-# layers agree, when the formula was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$.
-# The gradient at $w$ is that of a regression *on the residuals* at zero, so the next layer steps from zero on the new data, and
-# the query's token adds the steps up. (The article's GD++ also lets a layer change the $x_i$, which improves the
-# conditioning of the problem, and goes faster.)
+# One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why, when the formula
+# was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$. The gradient at $w$ is that of a regression *on the residuals* at zero, so the next layer steps from zero on the new data, and
+# the query's token adds the steps up.
 #
-# So such a transformer *can* do gradient descent. **Does training find it?** Start from random matrices, and train one layer
-# on random linear regressions in five dimensions, ten pairs each. Its rival is a single step with the best α.
+# So such a transformer *can* do gradient descent. **Does training find it?** Train one layer, from random matrices, on linear
+# regressions in five dimensions, ten pairs each. Its rival is a single step with the best α.
 
 
 # %%
@@ -429,11 +424,11 @@ with torch.no_grad():
 # script has 0.5340, 0.5335 and 0.5341 for attention, 0.5326 for the step. If the five inputs are scaled
 # differently (by 2, 1, 1, ½ and ½), a single α has to serve all of them, and its error is 0.7277. Attention does better
 # there: 0.5349, 0.5333 and 0.5356. That is the error of a step with a *matrix* of rates, 0.5328; the matrix in $K$ and $Q$ has become a
-# preconditioner (Ahn et al. 2023), as in Meta-SGD, which learns a rate for each parameter. So training does not find "gradient descent" as
-# such. It finds the best that such a layer can do on its *family*; where all directions are alike, that is the plain step.
+# preconditioner (Ahn et al. 2023), as in Meta-SGD, which learns a rate for each parameter. So training finds
+# the best that such a layer can do on its *family*; where all directions are alike, that is the plain step.
 #
-# And the **softmax** that we took away? It makes the weights positive and lets them sum to 1. The answer then is a *weighted
-# mean* of the values, and with these matrices no answer can be above the largest $y$ or below the smallest. It looks
+# And the **softmax** that we took away? It makes the weights positive, with the sum 1. The answer is a *weighted mean* of the
+# values, with these matrices never above the largest $y$ or below the smallest. It looks
 # most at pairs that point the same way as the query and are long, since $x\cdot x_i$ is no distance.
 
 # %%
@@ -457,45 +452,42 @@ print("two heads, one minus the other, are a step on y minus its mean:", np.allc
 # %% [markdown]
 # In the limit of small scores the step comes back. There the softmax is nearly linear, $a_i \approx \frac1N(1 + s_i -
 # \bar s)$, and a second head with the opposite sign removes the constant. What remains is the gradient step, with the mean of the
-# $y$ taken off. What our `InContext` computes on sine waves nobody has shown here; that it *could* be
-# steps on learned features is what the construction says, and no more.
+# $y$ taken off. What our `InContext` computes nobody has shown here; that it *could* be steps on learned
+# features is what the construction says.
 #
 # ## What came after
 #
 # **In-context learning as the thing to explain.** Garg et al. (2022) trained transformers from scratch on pairs $(x, y)$ of
 # linear functions, sparse ones, two-layer networks and decision trees; on linear functions they were about as good as least
 # squares, also under two kinds of shift: prompts of another distribution than in training, and queries of another than the
-# pairs. Ours survived little of that kind. Akyürek et al. (2023) showed by construction that a transformer can carry out
+# pairs. Ours survived little. Akyürek et al. (2023) showed by construction that a transformer can carry out
 # gradient descent or ridge regression, and found that trained ones change from one such algorithm to another with depth and noise.
 # Von Oswald et al. (2023) wrote the matrices above. Mahankali, Hashimoto and Ma (2023) proved for one layer of linear attention
 # and isotropic normal $x$ that one step of gradient descent is *optimal*.
 #
-# **Learned optimisers.** MAML learns where descent starts. One can also learn how it moves. The smallest example of this course
+# **Learned optimisers.** MAML learns where descent starts; one can also learn how it moves. The smallest example of this course
 # is one number, α (chapter [06](06_many_inner_steps.ipynb), "The rate learns itself"). Andrychowicz et al. (2016) replaced the
-# rule by a recurrent network that reads gradients and writes updates. VeLO (Metz et al. 2022) took some four thousand TPU-months
-# of meta-training on many kinds of tasks, for an optimiser whose rate needs no tuning. Its authors say where it fails: among
-# others on models much larger, and training much longer, than it was trained for. A *learned* rule is good where its training
-# tasks were.
+# rule by a recurrent network. VeLO (Metz et al. 2022) took some four thousand TPU-months of meta-training, for an optimiser whose
+# rate needs no tuning, and which fails, its authors say, on models much larger than those it was trained on, among others.
 #
 # **Foundation models.** A large language model was trained on no family of tasks that anybody wrote down, and yet learns from
-# a few examples in its prompt (Brown et al. 2020). The prompt is the support set, and pretraining on text the outer loop, which
-# nobody designed as one. Adapters such as LoRA (Hu et al. 2021) are an inner loop whose start comes from ordinary
-# pretraining. What neither replaces is the way to *judge* them: tasks kept apart, a baseline tuned as hard, an interval over
-# tasks, and a test outside the family.
+# examples in its prompt (Brown et al. 2020). The prompt is the support set, and pretraining on text an outer loop that nobody
+# designed as one. Adapters such as LoRA (Hu et al. 2021) are an inner loop, started from ordinary pretraining. Judge them as
+# everything else: tasks kept apart, a baseline tuned as hard, an interval over tasks, and a test outside the family.
 #
 # ## Which one, then?
 #
 # Not one of them wins everywhere, and the tables say where which is strong.
 #
-# - **Read**, if you can draw as many training tasks as you like, if those to come are like them, and if points are few. There a
-#   trained reader comes near to the posterior mean, the floor for every learner. Outside the family it answers as if it were
-#   inside: ask it at the points it has read, undo what you can (a factor), or train on.
+# - **Read**, if you can draw as many training tasks as you like, if those to come are like them, and if points are few: a reader
+#   can come near to the floor, the posterior mean. Outside the family ask it at the points it has read, undo what you can (a
+#   factor), or train on.
 # - **Step**, if there are ten points and more and training must be short, if tasks may be of another kind than in training
-#   (look at the means: some steps run away), or if the loss may be another. And train with about as many steps as will be taken.
-# - **Write it down**, if you know the law. From two points on, two numbers beat both, with no training, as long as the law is right.
+#   (look at the means: some steps run away), or if the loss may be another. Train with about as many steps as will be taken.
+# - **Write it down**, if you know the law. From two points on, two numbers beat both, as long as it is right.
 #
-# And these are sentences about two small learners on sine waves: training MAML with five steps in place of one was enough to
-# turn one of them round. Where else the borders lie, one would have to measure: that is what the rest of this chapter is about.
+# And these are sentences about two small learners on sine waves; five steps in MAML's training in place of one were enough to
+# turn one of them round. Elsewhere one has to measure: that is what the rest of this chapter is about.
 
 # %% [markdown]
 # ## A family of your own
@@ -1200,14 +1192,13 @@ if IN_EARNEST:
 # ## Further reading
 #
 # - Garg, Tsipras, Liang & Valiant (2022), *What Can Transformers Learn In-Context? A Case Study of Simple Function Classes*,
-#   arXiv 2208.01066. Transformers trained from scratch to read examples; on linear functions they are as good as least
-#   squares.
+#   arXiv 2208.01066. Transformers trained from scratch to read examples.
 # - Müller, Hollmann, Pineda Arango, Grabocka & Hutter (2022), *Transformers Can Do Bayesian Inference*, arXiv 2112.10510. Why
 #   training to read tasks of a prior leads to its posterior; tokens and mask are those of `mt.InContext`.
 # - von Oswald and others (2023), *Transformers Learn In-Context by Gradient Descent*, arXiv 2212.07677. The construction
 #   above, and how far trained layers agree with it.
-# - Akyürek and others (2023), *What learning algorithm is in-context learning? Investigations with linear models*, arXiv
-#   2211.15661. Which known learner a trained transformer resembles.
+# - Akyürek and others (2023), *What learning algorithm is in-context learning?*, arXiv 2211.15661. Which known learner a trained
+#   transformer resembles.
 # - Mahankali, Hashimoto & Ma (2023), arXiv 2307.03576. For one layer of linear attention and isotropic normal $x$, one step of
 #   gradient descent is the best there is. Ahn, Cheng, Daneshmand & Sra (2023), arXiv 2306.00297: a preconditioned one for other $x$.
 # - Metz and others (2022), *VeLO: Training Versatile Learned Optimizers by Scaling Up*, arXiv 2211.09760. A learned optimiser
