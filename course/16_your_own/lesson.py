@@ -376,8 +376,8 @@ for layer in range(1, 21):
 
 # %% [markdown]
 # One layer is one step, and twenty layers with the *same* matrices are twenty steps, to 12 decimal places. Why, when the formula
-# was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$. The gradient at $w$ is that of a regression *on the residuals* at zero, so the next layer steps from zero on the new data, and
-# the query's token adds the steps up.
+# was that of a step from zero? After a layer the pairs hold the residuals $y_i - w\cdot x_i$. The gradient at $w$ is that of a
+# regression *on the residuals* at zero, so the next layer steps from zero on the new data, and the query's token adds the steps up.
 #
 # So such a transformer *can* do gradient descent. **Does training find it?** Train one layer, from random matrices, on linear
 # regressions in five dimensions, ten pairs each. Its rival is a single step with the best α.
