@@ -3,14 +3,17 @@
     python benchmarks/reproduce/in_context.py --seeds 0 1 2 --runs runs/in_context
 
 prints, per seed, the squared error on 600 new waves after reading 1 to 50 points, and in worlds that training did
-not have. The learners: `InContext` after training of several lengths, each with a schedule of its own; MAML
-(70,000 outer steps) and, if asked for, the pretrained network, each with the α that was best on validation waves
-for that number of points and steps; least squares for a sin x + b cos x. With --told MAML's α is also chosen in
-each of the other worlds. An interrupted run goes on where it stopped. `--linear` trains one layer of linear
-attention on linear regressions and compares it with one gradient step. Start reading at `main`.
+not have. The learners: `InContext` after training of several lengths, each with a schedule of its own; MAML trained
+with one inner step (70,000 outer steps), MAML trained with five (`MAML5`, 13,000) and, if asked for, the pretrained
+network, each with the α that was best on validation waves for that number of points and steps; least squares for
+a sin x + b cos x; for one point the posterior mean. With --told the learners may also be told what has changed:
+MAML's α is chosen in each of the other worlds, and the kept transformers have y scaled or are fine-tuned there. An
+interrupted run goes on where it stopped. `--linear` trains one layer of linear attention on linear regressions and
+compares it with one gradient step. Start reading at `main`.
 """
 
 import argparse
+import copy
 import json
 import time
 from pathlib import Path
@@ -28,7 +31,7 @@ VALIDATION_SEED, TEST_SEED = 1_000_003, 1_000_033  # tasks of their own, never t
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # α to choose from
 STEPS = (0, 1, 5, 10, 50)
 SHOTS = (1, 2, 3, 5, 10, 20, 50)
-INNER_STEPS = {"MAML": 1, "pretrained": 0}
+INNER_STEPS = {"MAML": 1, "MAML5": 5, "pretrained": 0}
 EPISODES, VALIDATION, QUERIES = 600, 200, 100
 WIDTH = 16  # of keys, queries and values in linear attention
 
@@ -67,6 +70,7 @@ class Waves(Sinusoids):
         return amplitude * np.sin(self.frequency * x - phase - self.turn)
 
 
+NEW_HEIGHTS_AND_PHASES = ("heights 5.1 to 10", "phases π to 2π")
 WORLDS = {f"{k} points": {"shots": k} for k in SHOTS} | {
     "heights × 1.5": {"height": 1.5},
     "heights × 2": {"height": 2},
@@ -91,10 +95,13 @@ def main():
     for seed in options.seeds:
         done = Results(options.runs / f"results-seed{seed}.json")
         done.add("least squares", [least_squares_row(w) for w in done.missing("least squares")])
+        done.add("posterior", [posterior_row(w) for w in done.missing("posterior", ["1 points"])])
         for iterations in options.iterations if "transformer" in options.learners else ():
             transformer(seed, options, done, iterations)
         for method in (m for m in INNER_STEPS if m in options.learners):
-            stepping(method, seed, options, done)
+            short = options.maml5_iterations
+            for iterations in short if method == "MAML5" else [options.maml_iterations]:
+                stepping(method, seed, options, done, iterations)
         show(seed, done)
     costs()
 
@@ -107,11 +114,12 @@ def arguments():
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="first weights and training tasks")
     learners = ["transformer", *INNER_STEPS]
-    add("--learners", nargs="+", choices=learners, default=learners[:2], help="to train and test")
+    add("--learners", nargs="+", choices=learners, default=learners[:3], help="to train and test")
     add("--iterations", type=int, nargs="+", default=[2000, 6000], help="of the transformer")
     add("--maml-iterations", type=int, default=70_000, help="outer steps of MAML and pretraining")
+    add("--maml5-iterations", type=int, nargs="+", default=[13_000], help="of MAML5")
     add("--runs", type=Path, default=Path("runs/in_context"), help="folder for weights and results")
-    add("--told", action="store_true", help="MAML also with α chosen in each of the other worlds")
+    add("--told", action="store_true", help="MAML and transformer also adjusted to other worlds")
     add("--linear", action="store_true", help="linear attention on linear regression, nothing else")
     return parser.parse_args()
 
@@ -139,7 +147,9 @@ class Results:
 def transformer(seed, options, done, iterations):
     """Trains, keeps and tests an `InContext`."""
     name, kept = f"transformer {iterations}", options.runs / f"in_context-{iterations}-{seed}.pt"
-    if not (worlds := done.missing(name)):
+    ways = {f"{name}, {how}": how for how in ("scaled", "fine-tuned")} if options.told else {}
+    told = {way: done.missing(way, NEW_HEIGHTS_AND_PHASES) for way in ways}
+    if not (worlds := done.missing(name)) and not any(told.values()):
         return
     torch.manual_seed(seed)
     model, began = mt.InContext(), time.process_time()
@@ -149,15 +159,52 @@ def transformer(seed, options, done, iterations):
         mt.train_in_context(model, Sinusoids(10), iterations, seed=seed, progress=False)
         torch.save(model.state_dict(), kept)
     seconds = time.process_time() - began
-    rows = [row(world, answers_of(model, family(world)), seconds=seconds) for world in worlds]
+    rows = [row(world, errors_of(model, family(world)), seconds=seconds) for world in worlds]
     done.add(name, rows)
+    for way, worlds in told.items():
+        for world in worlds:
+            helped = scaled(model) if ways[way] == "scaled" else fine_tuned(model, world, seed)
+            done.add(way, [row(world, errors_of(helped, family(world)))])
+
+
+def scaled(model):
+    """`model` for waves of any height: y is brought into ±4 by a factor, and the answer back by the same."""
+
+    def answers(support_x, support_y, query_x):
+        times = np.maximum(1, np.abs(support_y).max(axis=1, keepdims=True) / 4)  # (tasks, 1, 1)
+        return model(support_x, support_y / times, query_x) * torch.as_tensor(times)
+
+    return answers
+
+
+def fine_tuned(model, world, seed, iterations=500):
+    """A copy of `model` after further training on the validation waves of another world."""
+    model = copy.deepcopy(model)
+    few = FewTasks(family(world).sample(np.random.default_rng(VALIDATION_SEED), VALIDATION))
+    mt.train_in_context(model, few, iterations, meta_lr=1e-3, seed=seed, progress=False)
+    return model
+
+
+class FewTasks:
+    """A family of the tasks of one batch. Which of a task's points are read is drawn anew each time."""
+
+    def __init__(self, batch):
+        self.shots = batch.support_x.shape[1]
+        self.x = np.concatenate([batch.support_x, batch.query_x], axis=1)  # (tasks, points, 1)
+        self.y = np.concatenate([batch.support_y, batch.query_y], axis=1)
+
+    def sample(self, rng, tasks=25):
+        chosen, k = rng.integers(len(self.x), size=tasks), self.shots
+        points = rng.permutation(self.x.shape[1])
+        x, y = self.x[chosen][:, points], self.y[chosen][:, points]
+        return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
 
 
 def family(world):
     return Waves(**WORLDS[world])
 
 
-def answers_of(model, tasks):
+def errors_of(model, tasks):
     """MSE per task of `EPISODES` test tasks, those of `mt.evaluate` with the seed TEST_SEED."""
     errors = []
     for batch in test_batches(tasks):
@@ -172,21 +219,22 @@ def test_batches(tasks):
     return [tasks.sample(rng, tasks=100) for _ in range(EPISODES // 100)]
 
 
-def stepping(method, seed, options, done):
+def stepping(method, seed, options, done, iterations):
     """Trains, keeps and tests a learner that takes gradient steps."""
+    name = f"{method} {iterations}" if method == "MAML5" else method
     others = [w for w in WORLDS if "points" not in w] if method == "MAML" and options.told else []
-    worlds, told = done.missing(method), done.missing("MAML, told", others)
+    worlds, told = done.missing(name), done.missing("MAML, told", others)
     if not worlds + told:
         return
     torch.manual_seed(seed)
     learner = mt.MAML(mt.MLP(1, 40, 40, 1), inner_lr=0.01, inner_steps=INNER_STEPS[method])
-    folder, began = options.runs / f"{method}-{seed}", time.process_time()
+    folder, began = options.runs / f"{name}-{seed}", time.process_time()
     settings = {"device": "cpu", "seed": seed, "progress": False, "checkpoint": folder}
-    mt.meta_train(learner, Sinusoids(10), options.maml_iterations, **settings)
+    mt.meta_train(learner, Sinusoids(10), iterations, **settings)
     seconds = time.process_time() - began
     rates = {k: best_rates(learner, Waves(k)) for k in {family(w).shots for w in worlds}}
     for world in worlds:
-        done.add(method, steps_of(learner, world, rates[family(world).shots], seconds))
+        done.add(name, steps_of(learner, world, rates[family(world).shots], seconds))
     for world in told:
         rates = best_rates(learner, family(world))
         done.add("MAML, told", steps_of(learner, world, rates, seconds))
@@ -222,6 +270,22 @@ def least_squares_row(world):
     return row(world, Evaluation("mse", np.array(errors)[:, None]))
 
 
+def posterior_row(world):
+    """The mean of all waves of the family through one point, each as likely as it is: no learner does better."""
+    tasks = [task for batch in test_batches(family(world)) for task in batch]
+    errors = [np.mean((posterior_mean(*task[:3]) - task[3]) ** 2) for task in tasks]
+    return row(world, Evaluation("mse", np.array(errors)[:, None]))
+
+
+def posterior_mean(support_x, support_y, query_x):
+    """Answers (queries, 1) with the least expected squared error for a support set of one point."""
+    phases = (np.arange(10_000) + 0.5) * np.pi / 10_000
+    per_height = np.sin(support_x[0, 0] - phases)  # y of each wave of height 1
+    heights = support_y[0, 0] / per_height  # the waves through the point
+    weights = ((heights >= 0.1) & (heights <= 5)) / np.abs(per_height)  # dA = dy / |sin(x − p)|
+    return np.sin(query_x - phases) @ (weights * heights)[:, None] / weights.sum()
+
+
 def row(world, scores, step=0, **more):
     """What is kept of one learner in one world."""
     low, high = scores.median_ci95[:, step]
@@ -246,17 +310,21 @@ def show(seed, done):
     """A table per seed: the median, its interval and the mean, a line for each learner in each world."""
     print(f"\nseed {seed}: MSE on {EPISODES} tasks: median (95 %), mean (! where it says little)")
     for world in WORLDS:
-        print(f"\n{world}")
+        print(f"\n{counted(1, 'point') if world == '1 points' else world}")
         for learner, rows in done.rows.items():
             for found in (r for r in rows if r["world"] == world):
                 print("   " + line(learner, found))
 
 
 def line(learner, found):
-    steps = f", {found['steps']} steps (α = {found['rate']})" if "rate" in found else ""
+    steps = f", {counted(found['steps'], 'step')} (α = {found['rate']})" if "rate" in found else ""
     mark = "" if found["trust"] == "mean" else " !"
     spread = f"({found['low']:.3g} to {found['high']:.3g})"
     return f"{learner + steps:<36}{found['median']:>9.3g} {spread:<20}{found['mean']:>10.3g}{mark}"
+
+
+def counted(number, thing):
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def costs():
@@ -271,10 +339,12 @@ def costs():
     print(
         f"\nparameters: transformer {count['t']}, MAML {count['m']}: {count['t'] / count['m']:.0f}"
     )
-    for steps in (1, 10):  # forward, and backward twice of that, for ten points; then the query
+    for steps in (1, 10, 50):  # forward, and backward twice of that, for ten points; then the query
         stepping = 3 * 10 * forward * steps + forward
         share = f"{reading / stepping:.1f} times {stepping}"
-        print(f"multiplications: transformer {reading}, {share} of MAML with {steps} steps")
+        print(
+            f"multiplications: transformer {reading}, {share} of MAML with {counted(steps, 'step')}"
+        )
 
 
 # ------------------------------------------------------------------ linear attention

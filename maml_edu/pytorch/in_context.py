@@ -26,9 +26,10 @@ class InContext(nn.Module):
     not matter, and their number may be any. Training decides which numbers it answers well.
 
     inputs, outputs: how many numbers x and y have. layers, width, heads: of the transformer; hidden: the width of
-    the hidden layer after each attention. The defaults have 113,313 parameters. In the manner of Garg et al. (2022,
-    arXiv 2208.01066), whose tokens are x and y in turn, and in order. Raises ValueError for sizes that are no whole
-    numbers ≥ 1 or do not fit.
+    the hidden layer after each attention. The defaults have 113,313 parameters. Tokens, and what looks at what, are
+    those of Müller et al. (2022, arXiv 2112.10510), who show that such training leads to the family's posterior;
+    Garg et al. (2022, arXiv 2208.01066) have x and y as tokens in turn, and in order. Raises ValueError for sizes
+    that are no whole numbers ≥ 1 or do not fit.
     """
 
     def __init__(self, inputs=1, outputs=1, *, layers=3, width=64, heads=4, hidden=160):

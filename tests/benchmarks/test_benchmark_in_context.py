@@ -84,3 +84,36 @@ def test_test_tasks_are_those_of_evaluate(script):
         answers = learner.model(torch.as_tensor(asked, dtype=torch.float32)).numpy()
     expected = ((answers - ours) ** 2).mean(axis=(1, 2))
     np.testing.assert_allclose(scores.values[:, 0], expected, rtol=1e-4)
+
+
+def test_no_wave_through_the_point_is_better_on_average_than_their_posterior_mean(script):
+    rng = np.random.default_rng(0)
+    heights, phases = Sinusoids(1).draw_waves(rng, 2_000_000)
+    at_point = heights * np.sin(0.7 - phases)
+    near = np.abs(at_point - 1.5) < 0.01  # what the prior says of waves through (0.7, 1.5)
+    asked = np.array([[-3.0], [0.7], [2.0]])
+    mean = (heights[near] * np.sin(asked - phases[near])).mean(axis=1, keepdims=True)
+    answers = script.posterior_mean(np.array([[0.7]]), np.array([[1.5]]), asked)
+    np.testing.assert_allclose(answers, mean, atol=0.1)
+    np.testing.assert_allclose(answers[1], 1.5)
+
+
+def test_scaled_reading_brings_y_into_four_and_back(script):
+    seen = []
+
+    def model(x, y, asked):
+        seen.append(np.abs(y).max(axis=1)[:, 0])
+        return torch.as_tensor(y[:, :1])
+
+    x, y, asked, _ = sampled(script.Waves(10, taller=5))
+    answers = script.scaled(model)(x, y, asked)
+    np.testing.assert_allclose(answers.numpy(), y[:, :1])
+    assert (seen[0] <= 4 + 1e-9).all()
+
+
+def test_few_tasks_deal_the_points_of_the_same_waves(script):
+    batch = script.Waves(3).sample(np.random.default_rng(0), 2)
+    few = script.FewTasks(batch).sample(np.random.default_rng(1), 9)
+    assert few.support_x.shape == (9, 3, 1) and few.query_x.shape == (9, script.QUERIES, 1)
+    known = {tuple(np.sort(np.concatenate([t[1], t[3]])[:, 0])) for t in batch}
+    assert {tuple(np.sort(np.concatenate([t[1], t[3]])[:, 0])) for t in few} <= known
