@@ -6,6 +6,7 @@ stay as they are, and a new task is only read. Regression only, with one set of 
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -15,7 +16,11 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .arguments import check_batch_size, check_meta_lr, is_count
+from .fast import threads
 from .maml import TaskBatch
+
+# Parameters up to which several threads on one operation only wait for one another (far longer on a busy machine).
+SMALL = 1_000_000
 
 
 class InContext(nn.Module):
@@ -134,6 +139,12 @@ def train_in_context(
     becomes NaN or infinite.
     """
     _check_training(model, tasks, iterations, meta_batch, meta_lr)
+    small = sum(p.numel() for p in model.parameters()) <= SMALL
+    with threads.one_each() if small else contextlib.nullcontext():
+        return _trained(model, tasks, iterations, meta_batch, meta_lr, seed, progress, callback)
+
+
+def _trained(model, tasks, iterations, meta_batch, meta_lr, seed, progress, callback):
     rng, losses = np.random.default_rng(seed), np.empty(iterations)
     optimiser = torch.optim.Adam(model.parameters(), lr=meta_lr)
     bar = tqdm(range(iterations), disable=not progress, desc="in context", unit="step")
