@@ -17,11 +17,10 @@ from maml_edu.pytorch import modes
 from maml_edu.pytorch.intervals import Evaluation
 from maml_edu.tasks import TaskBatch
 
-from .content import as_task
-from .drawing import drawn, rows_of
+from .content import as_task, refuse_other_kinds
+from .drawing import AT_ONCE, drawn, rows_of
 from .plain import Choice, Scoring, Task, choose, learners
 
-AT_ONCE = 25  # tasks that are drawn together
 ADAPT = (
     0.001,
     0.003,
@@ -42,6 +41,7 @@ class Fixed:
         self.rows: list[tuple[np.ndarray, ...]] = []
         while len(self.rows) < tasks:
             self.rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(self.rows))))
+        refuse_other_kinds(self.rows)
         self.tasks: list[Task] = [as_task(row) for row in self.rows]
         self.at = 0
 
