@@ -111,7 +111,7 @@ def about_content(tasks: Sequence[Task], kind: Kind) -> list[Check]:
     """All checks of what tasks hold; these need no learner."""
     checks = [_of_usual_size(tasks, kind)]
     if kind.ways:
-        checks += [_labels_count(tasks, kind), _classes_are_known(tasks)]
+        checks += [labels_count(tasks, kind), _classes_are_known(tasks)]
     checks += [query_is_new(tasks, kind.ways), support_is_new(tasks), _no_task_twice(tasks)]
     return [*checks, _nothing_given_away(tasks, kind)]
 
@@ -197,7 +197,8 @@ def _rescale(name, value):
     )
 
 
-def _labels_count(tasks, kind):
+def labels_count(tasks: Sequence[Task], kind: Kind) -> Check:
+    """Whether the classes of every support set are 0, 1, …, N − 1."""
     name = "labels are 0, 1, …, alike in all tasks"
     sets = [set(task.support_y.tolist()) for task in tasks]
     lowest, numbers = min(map(min, sets)), {len(found) for found in sets}

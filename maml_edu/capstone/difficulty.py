@@ -144,8 +144,8 @@ def about_difficulty(measured: Measured, pools: Pools, kind: Kind, oracle, share
     """All checks of how hard the family is."""
     checks = [_average(measured)]
     if kind.ways:
-        checks.append(_labels_change(measured, kind, shared_labels))
-    checks += [_oracle(measured, pools, oracle), _tasks_differ(measured, pools, oracle)]
+        checks.append(_labels_change(measured, pools, kind, shared_labels))
+    checks += [_oracle(measured, pools, oracle), _tasks_differ(measured, pools, kind, oracle)]
     return [*checks, _support_helps(measured, pools, kind), _room_for_maml(measured)]
 
 
@@ -158,7 +158,7 @@ def _average(measured):
     return passed("average predictor", words, measured.value("average"))
 
 
-def _labels_change(measured, kind, shared_labels):
+def _labels_change(measured, pools, kind, shared_labels):
     name = "a label means another class in each task"
     value, low, _ = measured.scoring.middle(measured.scores["average"])
     if measured.scoring.metric != "accuracy":
@@ -170,6 +170,15 @@ def _labels_change(measured, kind, shared_labels):
             name, f"without a support set {value:.2f} are right; guessing: {chance:.2f}.", value
         )
     words = f"without a support set {value:.2f} are right, where guessing gives {chance:.2f}"
+    labels = np.concatenate([task.query_y for task in pools.test])
+    most = np.bincount(labels).max() / len(labels)
+    if most - chance > 0.5 * (value - chance):  # whoever says one class for all has most of it
+        return failed(
+            name,
+            f"{words}: {100 * most:.0f} % of all queries are of class {np.bincount(labels).argmax()}, and whoever "
+            "always says that is right as often. Ask for all classes alike, or number them in random order.",
+            value,
+        )
     if shared_labels:
         return noted(name, f"{words}: you said that labels are shared.", value)
     return failed(
@@ -267,7 +276,7 @@ def _is_much(measured, better, worse) -> bool:
     return gain > ROOM * possible
 
 
-def _tasks_differ(measured, pools, oracle):
+def _tasks_differ(measured, pools, kind, oracle):
     """Whether a task's own examples explain its queries better than another task's do."""
     name, scoring, tasks = "tasks differ", measured.scoring, pools.test
     others = [*tasks[1:], tasks[0]]
@@ -291,6 +300,9 @@ def _tasks_differ(measured, pools, oracle):
             f"task's own.{more}",
             value,
         )
+    if not _is_too_easy(measured, pools, kind) and _average_and_rest(measured, pools):
+        words = "a task's own examples explain what the average predictor leaves of its queries."
+        return passed(name, words, value)
     return failed(
         name,
         f"another task's examples explain a task's queries as well as its own ({who}: {own:.3g} and {other:.3g}): "
@@ -323,22 +335,28 @@ def _support_helps(measured, pools, kind):
     name, best = "the support set helps", measured.best
     value, low, high = measured.gain(best, "average")
     text = f"average predictor {measured.told('average')}, {best} {measured.told(best)}"
-    if low > 0 and _is_much(measured, best, "average"):
-        learner = measured.choices["stand-in"].learner
-        if not support_is_silent(learner, pools.test, measured.scoring, 0):
-            return passed(name, f"{text}: this lies between, to be learned.", value)
+    too_easy = _is_too_easy(measured, pools, kind)
+    helps = low > 0 and _is_much(measured, best, "average")
+    learner, tasks = measured.choices["stand-in"].learner, pools.test
+    asked = best == "stand-in" and (helps or not too_easy)
+    if asked and support_is_silent(learner, tasks, measured.scoring, 0):
         return failed(
             name,
             f"{text}. Yet it is the queries that explain each other: the support set, of which a learner sees "
-            f"nothing "
-            "else, tells as little of them as that of another task. Support and query seem to be of different "
-            "tasks, "
-            "or to number their classes differently: draw both from one task, and then divide them.",
+            "nothing else, tells as little of them as that of another task. Support and query seem to be of "
+            "different tasks, or to number their classes differently: draw both from one task, and then divide "
+            "them.",
             value,
         )
-    too_easy = _nothing_left(measured, pools, kind) or _known_without(measured, pools) > ALMOST_ALL
-    mended = None if too_easy else _average_and_rest(measured, pools)
-    return mended or failed(name, f"{text}: {_why_not(measured, pools, too_easy)}.", value)
+    if helps:
+        return passed(name, f"{text}: this lies between, to be learned.", value)
+    rest = None if too_easy else _average_and_rest(measured, pools)
+    return rest or failed(name, f"{text}: {_why_not(measured, pools, too_easy)}.", value)
+
+
+def _is_too_easy(measured, pools, kind) -> bool:
+    known = _known_without(measured, pools)
+    return _nothing_left(measured, pools, kind) or known > ALMOST_ALL
 
 
 def _why_not(measured, pools, too_easy):

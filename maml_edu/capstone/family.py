@@ -140,7 +140,11 @@ def oracle_of(family, oracle) -> Callable | None:
 
 def short(family, most=120) -> str:
     """What a family is called: its repr, or the name of its class where that says nothing."""
-    text = type(family).__name__ if " object at 0x" in repr(family) else repr(family)
+    try:
+        text = repr(family)
+    except Exception:  # of the author's own __repr__
+        text = ""
+    text = type(family).__name__ if not text or " object at 0x" in text else text
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -166,6 +170,12 @@ def _about_its_kind(family, seed, checks):
     except ValueError as error:
         return [*checks, failed(name, str(error))], Kind(""), []
     words = f"{kind.kind}, {kind.ways} classes." if kind.ways else f"{kind.kind}."
+    if rows[0][0].dtype.kind in "biu":
+        words += (
+            f" x holds whole numbers ({rows[0][0].dtype}), which layers such as nn.Linear refuse: give "
+            "x.astype(np.float32), unless the model begins with an embedding."
+        )
+        return [*checks, Check(name, "note", words)], kind, rows
     if kind.kind == "regression" and one_hot_rows(rows):
         words = (
             "regression; but y is a 1 among zeros in every example: if these are classes, give y.argmax(-1), "

@@ -106,11 +106,12 @@ def _near_numbers(tasks) -> float:
     0 where such examples are mostly far away, as those of a function in steps are.
     """
     matched, near, number = 0, 0, 0
+    sets = [np.concatenate([task.support_x, task.query_x]) for task in tasks]
+    usual = np.median([np.median(distances(x, x)[np.triu_indices(len(x), 1)]) for x in sets])
     for task in tasks:
         same = _same_y(task.query_y, task.support_y)
         same &= (same.sum(axis=1) == 1)[:, None]
-        squares = distances(task.query_x, task.support_x)
-        close = squares <= NEAR**2 * np.median(squares)
+        close = distances(task.query_x, task.support_x) <= NEAR**2 * usual
         matched, near, number = (
             matched + same.sum(),
             near + (same & close).sum(),
