@@ -14,9 +14,9 @@ import maml_edu.pytorch as mt
 from maml_edu.pytorch.arguments import is_count
 
 from . import tables
-from .content import Kind, draw_tasks, kind_of
+from .content import Kind, draw_tasks, kind_of, labels_count
 from .difficulty import Pools, ask, choose_average, choose_plain
-from .drawing import drawn, refuse_policies, rows_of
+from .drawing import AT_ONCE, drawn, refuse_policies, rows_of, told
 from .family import oracle_of, short
 from .methods import Bench, Fixed, Row, body_of, fine_tuned, head_on_features, maml, pretrained
 from .plain import Scoring, on_support
@@ -81,7 +81,7 @@ class Comparison:
             name,
             _interval(self.scoring.middle(row.scores)),
             ", ".join(f"{value:.3g}" for value in seeds) if len(seeds) > 1 else "—",
-            "—" if name == "MAML" else _interval(self.difference(name)),
+            "—" if name == "MAML" else _gain(self.difference(name)),
             away if row.values.shape[2] > 1 else "—",
             row.chosen,
         )
@@ -93,6 +93,13 @@ class Comparison:
         gains = {name: self.difference(name) for name in rivals}
         better = [name for name, (_, _, high) in gains.items() if high < 0]
         open_ = [name for name, (_, low, high) in gains.items() if low <= 0 <= high]
+        if self.rows["MAML"].diverged:
+            seeds = ", ".join(map(str, self.rows["MAML"].diverged))
+            return (
+                f"MAML's training diverged (seed {seeds}): its scores are those of a training that broke off, "
+                f"and say "
+                "nothing of MAML. Try smaller inner_lrs and meta_lrs, and look at the scale of x and y."
+            )
         if better:
             words = f"better than MAML on these tasks: {', '.join(better)}"
         elif open_:
@@ -103,9 +110,7 @@ class Comparison:
 
     def __repr__(self):
         s = self.settings
-        title = (
-            f"{self.family}: {self.metric} on {s['test tasks']} new tasks, {len(s['seeds'])} seeds"
-        )
+        title = f"{self.family}: {self.metric} on {s['test tasks']} new tasks, {_seeds(s['seeds'])}"
         return "\n".join([title, tables.as_text(*self.table()), self.verdict, *self.notes])
 
     def _repr_html_(self):
@@ -113,8 +118,20 @@ class Comparison:
         return tables.as_html(*self.table()) + lines
 
 
+def _seeds(seeds) -> str:
+    return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+
+
 def _interval(values) -> str:
+    if np.isinf(values[0]):
+        return "it ran away"
     return "{:.3g} ({:.3g} to {:.3g})".format(*values)
+
+
+def _gain(values) -> str:
+    if np.isinf(values[0]):
+        return "MAML ran away" if values[0] < 0 else "it ran away"
+    return _interval(values)
 
 
 def _curve(row, scoring, steps):
@@ -172,6 +189,7 @@ def compare(
     if quick:
         seeds, iterations = tuple(seeds)[:1], max(1, iterations // _QUICK)
     kind = _kind_of_all(family, validation, test)
+    oracle = oracle_of(family, oracle)
     build = _model_for(model, family, kind)
     rates = tuple(INNER_LRS[kind.kind] if inner_lrs is None else inner_lrs)
     pieces = len(rates) * len(meta_lrs) + len(meta_lrs) + 2 * len(seeds) + 6
@@ -181,8 +199,11 @@ def compare(
             Fixed(test or family, [TEST_SEED], episodes), build, Scoring(kind.ways), tuple(seeds), iterations,
             meta_batch, inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
         )  # fmt: skip
+        _look_at_tasks(bench, kind)
         _try_model(bench)
-        rows = _all_rows(bench, oracle_of(family, oracle))
+        if oracle is not None:
+            ask(oracle, bench.test.tasks[0], bench.scoring)  # rather now than after all training
+        rows = _all_rows(bench, oracle)
     return _compared(bench, kind, rows, quick)
 
 
@@ -219,7 +240,11 @@ def _untrained(bench: Bench, oracle) -> list[Row]:
         _row(bench, AVERAGE, [average.learner(task.query_x) for task in pools.test], average),
     ]
     if oracle is not None:
-        rows.append(_row(bench, ORACLE, [ask(oracle, task, bench.scoring) for task in pools.test]))
+        try:
+            said = [ask(oracle, task, bench.scoring) for task in pools.test]
+            rows.append(_row(bench, ORACLE, said))
+        except ValueError as error:  # of some task; the first one was fine
+            bench.note(f"no oracle: {error}")
     bench.tick("plain learners")
     return rows
 
@@ -242,7 +267,7 @@ def _compared(bench, kind, rows, quick) -> Comparison:
     if quick:
         notes.append("quick=True: one seed and few iterations; a trial, not a result.")
     elif len(bench.seeds) < 3:
-        notes.append(f"{len(bench.seeds)} seeds: three or more show how much depends on chance.")
+        notes.append(f"{_seeds(bench.seeds)}: three or more show how much depends on chance.")
     description = inspect.getdoc(bench.family) or ""
     return Comparison(
         short(bench.family), description, kind.kind, bench.scoring.metric, rows, settings,
@@ -308,10 +333,35 @@ def _kind_of_all(family, validation, test) -> Kind:
     for name, found in kinds.items():
         if found != kinds["family"]:
             raise ValueError(
-                f"{name} has {found[0]} with x {found[1]} and y {found[2]}, family {kinds['family'][0]} with x "
-                f"{kinds['family'][1]} and y {kinds['family'][2]}: tasks of one kind are compared."
+                f"{name} has {_in_words(*found)}, family {_in_words(*kinds['family'])}: tasks of one kind are "
+                f"compared."
             )
     return kinds["family"][0]
+
+
+def _in_words(kind, x, y) -> str:
+    what = f"{kind.kind} of {kind.ways} classes" if kind.ways else kind.kind
+    return f"{what} with examples of shapes {x} and {y}"
+
+
+def _look_at_tasks(bench: Bench, kind: Kind):
+    """ValueError for labels that do not count from 0, and for test tasks that were seen before."""
+    tasks = bench.test.tasks
+    every = set(range(kind.ways))
+    if kind.ways and np.mean([set(task.support_y.tolist()) == every for task in tasks]) < 0.5:
+        problem = labels_count(tasks, kind)
+        raise ValueError(f"{problem.name}: {problem.words}")
+    text = lambda task: b"".join(np.ascontiguousarray(part).tobytes() for part in task)
+    train = draw_tasks(bench.family, 1000 + bench.seeds[0], 4 * AT_ONCE)  # as meta_train draws them
+    seen = {text(task) for task in (*bench.validation.tasks, *train)}
+    share = float(np.mean([text(task) in seen for task in tasks]))
+    if share > 0.1:
+        raise ValueError(
+            f"{100 * share:.0f} % of the test tasks are tasks of training or validation, example by example: a "
+            f"test on "
+            "them says nothing of new tasks. Other seeds must give other tasks: check_family says where they do "
+            "not."
+        )
 
 
 def _model_for(model, family, kind: Kind):
@@ -340,16 +390,29 @@ def _model_for(model, family, kind: Kind):
 
 def _try_model(bench: Bench):
     """ValueError unless the model takes x and gives what is compared with y."""
-    model = bench.fresh(0)
+    try:
+        model, other = bench.fresh(0), bench.fresh(0)
+    except Exception as error:
+        raise ValueError(f"model() raised {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"model() must give an nn.Module; it gave {type(model).__name__}.")
+    if {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in other.parameters()}:
+        raise ValueError(
+            "model() gives a network with the same parameters each time, so that every method would go on from the "
+            "training of another: make a new one inside the function, lambda: mt.MLP(1, 40, 40, 1)."
+        )
     learner = mt.MAML(model, bench.loss, bench.inner_lrs[0], 1)
     support_x, support_y, query_x, query_y = bench.test.rows[0]
     try:
         output = learner.predictions(support_x, support_y, query_x, 0)[0]
     except Exception as error:
+        whole = (
+            f" x holds whole numbers ({support_x.dtype}): give floats, x.astype(np.float32)."
+            if support_x.dtype.kind in "biu"
+            else ""
+        )
         raise ValueError(
-            f"the model does not take x of shape {support_x.shape}: {type(error).__name__}: {error}"
+            f"the model does not take x of shape {support_x.shape}: {told(error)}{whole}"
         ) from error
     ways = bench.scoring.ways
     expected = (len(query_x), ways) if ways else query_y.shape

@@ -11,9 +11,9 @@ import numpy as np
 
 from . import tables
 from .answers import Check, failed, not_computed
-from .content import Kind, about_content, draw_tasks, kind_of
+from .content import Kind, about_content, draw_tasks, kind_of, one_hot_rows, refuse_other_kinds
 from .difficulty import Measured, Pools, about_difficulty, measure
-from .drawing import about_drawing, drawn, rows_of
+from .drawing import AT_ONCE, about_drawing, about_lasting, drawn, rows_of
 from .plain import POINTS, Scoring
 
 TRAINING = 3  # times as many tasks to fit the average predictor to as to test on, at most
@@ -106,8 +106,9 @@ def check_family(
     oracle = oracle_of(family, oracle)
     kind, checks = Kind(""), about_drawing(family, seed)
     measured = Measured(Scoring())
+    rows: list = []
     if checks[0].status == "pass":
-        checks, kind = _about_its_kind(family, seed, checks)
+        checks, kind, rows = _about_its_kind(family, seed, checks)
     if kind.kind:
         try:
             pools = pools_of(family, seed, tasks)
@@ -115,6 +116,7 @@ def check_family(
             checks += more
         except ValueError as error:  # sample fails now and then
             checks.append(failed("tasks of one kind", str(error)))
+        checks = _in_place(checks, about_lasting(family, [seed, 3], rows, _looking(rows, kind)))
     return FamilyReport(
         short(family), inspect.getdoc(family) or "", kind.kind, measured.scoring.metric if kind.kind else "",
         tuple(checks), measured.scores, measured.names,
@@ -138,7 +140,11 @@ def oracle_of(family, oracle) -> Callable | None:
 
 def short(family, most=120) -> str:
     """What a family is called: its repr, or the name of its class where that says nothing."""
-    text = type(family).__name__ if " object at 0x" in repr(family) else repr(family)
+    try:
+        text = repr(family)
+    except Exception:  # of the author's own __repr__
+        text = ""
+    text = type(family).__name__ if not text or " object at 0x" in text else text
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -155,13 +161,53 @@ def pools_of(family, seed, tasks, validation=None, test=None) -> Pools:
 
 
 def _about_its_kind(family, seed, checks):
+    """The checks so far and that of the kind; the kind, and the tasks that it was seen in."""
     name = "x and y are questions and answers"
     try:
-        kind = kind_of(rows_of(drawn(family, [seed, 3], 25)))
+        rows = rows_of(drawn(family, [seed, 3], AT_ONCE))
+        refuse_other_kinds(rows)
+        kind = kind_of(rows)
     except ValueError as error:
-        return [*checks, failed(name, str(error))], Kind("")
+        return [*checks, failed(name, str(error))], Kind(""), []
     words = f"{kind.kind}, {kind.ways} classes." if kind.ways else f"{kind.kind}."
-    return [*checks, Check(name, "pass", words)], kind
+    if rows[0][0].dtype.kind in "biu":
+        words += (
+            f" x holds whole numbers ({rows[0][0].dtype}), which layers such as nn.Linear refuse: give "
+            "x.astype(np.float32), unless the model begins with an embedding."
+        )
+        return [*checks, Check(name, "note", words)], kind, rows
+    if kind.kind == "regression" and one_hot_rows(rows):
+        words = (
+            "regression; but y is a 1 among zeros in every example: if these are classes, give y.argmax(-1), "
+            "integers (tasks, examples)."
+        )
+        return [*checks, Check(name, "note", words)], kind, rows
+    return [*checks, Check(name, "pass", words)], kind, rows
+
+
+def _looking(rows, kind):
+    """A function that raises ValueError for tasks of another kind than these."""
+
+    def look(others):
+        refuse_other_kinds(others, rows[0])
+        found = kind_of(others)
+        if found.kind != kind.kind or found.ways > kind.ways:
+            raise ValueError(
+                f"{found.kind} ({found.ways} classes) after {kind.kind} ({kind.ways} classes)."
+            )
+
+    return look
+
+
+def _in_place(checks, late):
+    """Checks with what was found late; a fault takes the place of a check of its name that did not fail."""
+    for check in late:
+        places = [i for i, one in enumerate(checks) if one.name == check.name]
+        if not places:
+            checks = [*checks, check]
+        elif checks[places[0]].status != "fail":
+            checks = [*checks[: places[0]], check, *checks[places[0] + 1 :]]
+    return checks
 
 
 def _about_tasks(pools, kind, oracle, loss, shared_labels, seed):

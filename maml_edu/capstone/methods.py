@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ from maml_edu.pytorch import modes
 from maml_edu.pytorch.intervals import Evaluation
 from maml_edu.tasks import TaskBatch
 
-from .content import as_task
-from .drawing import drawn, rows_of
+from .content import as_task, refuse_other_kinds
+from .drawing import AT_ONCE, drawn, rows_of
 from .plain import Choice, Scoring, Task, choose, learners
 
-AT_ONCE = 25  # tasks that are drawn together
 ADAPT = (
     0.001,
     0.003,
@@ -42,6 +41,7 @@ class Fixed:
         self.rows: list[tuple[np.ndarray, ...]] = []
         while len(self.rows) < tasks:
             self.rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(self.rows))))
+        refuse_other_kinds(self.rows)
         self.tasks: list[Task] = [as_task(row) for row in self.rows]
         self.at = 0
 
@@ -124,13 +124,22 @@ class Bench:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                mt.meta_train(
+                history = mt.meta_train(
                     learner, tasks, iterations, self.meta_batch, meta_lr, "cpu", seed=1000 + seed, progress=False
                 )  # fmt: skip
         except mt.TrainingDiverged as error:
-            self.notes.append(f"seed {seed}, β {meta_lr:g}: {error}")
+            self.note(f"seed {seed}, β {meta_lr:g}: {error}")
             return False
+        if (
+            history.interrupted
+        ):  # meta_train gives back what it has; a comparison of that would mislead
+            raise KeyboardInterrupt("the comparison was stopped by Ctrl-C; it has no result.")
         return True
+
+    def note(self, words: str):
+        """What has to be known, once."""
+        if words not in self.notes:
+            self.notes.append(words)
 
     def middle(self, scores: Evaluation, step: int) -> float:
         """The middle score after so many steps; whatever is no number is the worst there is."""
@@ -168,6 +177,7 @@ class Row:
 
     values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps, chosen on
     validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: one a seed.
+    diverged: the seeds with which training broke off.
     """
 
     name: str
@@ -178,6 +188,7 @@ class Row:
     tried: dict[str, float] = field(default_factory=dict)
     source: str = ""
     learners: tuple = ()
+    diverged: tuple = ()
 
     @property
     def scores(self) -> Evaluation:
@@ -217,13 +228,15 @@ def maml(bench: Bench) -> Row:
     rate, meta_lr = bench.best_of(tried)
     bench.note_edge("MAML", "α", rate, bench.inner_lrs)
     bench.note_edge("MAML", "β", meta_lr, bench.meta_lrs)
-    trained = []
+    trained, diverged = [], []
     for seed in bench.seeds:
         trained.append(learner(rate, seed))
-        bench.trained(trained[-1], bench.family, meta_lr, seed)
+        if not bench.trained(trained[-1], bench.family, meta_lr, seed):
+            diverged.append(seed)
         bench.tick("MAML")
     words = {f"α {a:g}, β {b:g}": score for (a, b), score in tried.items()}
-    return tested(bench, "MAML", trained, f"α {rate:g}, β {meta_lr:g}", words, least=1)
+    row = tested(bench, "MAML", trained, f"α {rate:g}, β {meta_lr:g}", words, least=1)
+    return replace(row, diverged=tuple(diverged))
 
 
 def pretrained(bench: Bench) -> list[nn.Module]:
@@ -248,7 +261,8 @@ def pretrained(bench: Bench) -> list[nn.Module]:
     for seed in bench.seeds:
         models.append(bench.fresh(seed))
         learner, tasks = training(models[-1])
-        bench.trained(learner, tasks, meta_lr, seed)
+        if not bench.trained(learner, tasks, meta_lr, seed):
+            bench.note(f"pretraining broke off with seed {seed}: so far the network is pretrained.")
         bench.tick("pretraining")
     bench.notes.append(f"pretraining: β {meta_lr:g}, of {', '.join(f'{b:g}' for b in tried)}.")
     bench.note_edge("pretraining", "β", meta_lr, tried)
@@ -298,7 +312,8 @@ def body_of(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
             body, head = body_of(parts[-1])
             return nn.Sequential(*parts[:-1], body), head
     raise ValueError(
-        "the model's last layer is not to be found: give an nn.Sequential that ends with nn.Linear, or a module "
+        "the model's last layer is not to be found (what comes before it is pretrained, and gets a new head): "
+        "give an nn.Sequential that ends with nn.Linear, or a module "
         "with "
         "`features` and a linear `head`."
     )
