@@ -14,9 +14,9 @@ from .answers import Check, failed, not_computed
 from .content import Kind, about_content, draw_tasks, kind_of, one_hot_rows, refuse_other_kinds
 from .difficulty import Measured, Pools, about_difficulty, measure
 from .drawing import AT_ONCE, about_drawing, about_lasting, drawn, rows_of
-from .plain import POINTS, Scoring
+from .plain import Scoring, Task
 
-TRAINING = 3  # times as many tasks to fit the average predictor to as to test on, at most
+POOL, ENTRIES = 600, 5_000_000  # tasks to fit the average predictor to; numbers in their x, at most
 LEAST = 20  # tasks that an interval wants
 _MARKS = {"pass": "yes", "fail": "NO", "note": "note", "not computed": "—"}
 _HEAD = ("", "check", "what it says")
@@ -65,6 +65,9 @@ class FamilyReport:
     @property
     def verdict(self) -> str:
         """One sentence."""
+        notes = [check.name for check in self.checks if check.status == "note"]
+        if self.ok and notes:
+            return f"{self.name}: no check failed; read the note{'s' * (len(notes) > 1)}: {', '.join(notes)}."
         if self.ok:
             return f"{self.name}: nothing speaks against meta-learning on this family."
         number = len(self.failed)
@@ -97,8 +100,8 @@ def check_family(
     loss: function (prediction, query_y) → one number for ONE task, less is better. None: mean squared error, or
         accuracy.
     shared_labels: True says that a class number means the same in all tasks, which then is no fault.
-    tasks: new tasks that scores are of; as many are used for choosing settings, and up to three times as many to
-        fit the average predictor. seed: of the tasks.
+    tasks: new tasks that scores are of; as many are used for choosing settings, and up to 600 to fit the average
+        predictor. seed: of the tasks.
 
     Raises ValueError for arguments that make no sense; what is wrong with the family is in the report.
     """
@@ -151,13 +154,21 @@ def short(family, most=120) -> str:
 
 def pools_of(family, seed, tasks, validation=None, test=None) -> Pools:
     """Tasks to fit to, to choose settings on and to test on, each from a generator of its own."""
-    sizes = [len(part) for task in draw_tasks(family, [seed, 1], 1) for part in task[::2]]
-    enough = max(tasks, -(-2 * POINTS // sum(sizes)))  # the average predictor takes POINTS of them
     return Pools(
-        draw_tasks(family, [seed, 1], min(TRAINING * tasks, enough)),
+        average_pool(family, [seed, 1]),
         draw_tasks(validation or family, [seed, 2], tasks),
         draw_tasks(test or family, [seed, 3], tasks),
     )
+
+
+def average_pool(family, seed) -> list[Task]:
+    """Tasks to fit the average predictor to: POOL of them, fewer where examples are many or large.
+
+    So many whatever the shots are: of few tasks the average over tasks is itself left to chance.
+    """
+    first = draw_tasks(family, seed, 1)[0]
+    entries = sum(part.size for part in first[::2])
+    return draw_tasks(family, seed, int(np.clip(ENTRIES // max(entries, 1), LEAST, POOL)))
 
 
 def _about_its_kind(family, seed, checks):
