@@ -110,7 +110,7 @@ class Comparison:
 
     def __repr__(self):
         s = self.settings
-        title = f"{self.family}: {self.metric} on {s['test tasks']} new tasks, {_seeds(s['seeds'])}"
+        title = f"{self.family}: {self.metric} on {s['test tasks']} new tasks, {seeds_in_words(s['seeds'])}"
         return "\n".join([title, tables.as_text(*self.table()), self.verdict, *self.notes])
 
     def _repr_html_(self):
@@ -118,7 +118,8 @@ class Comparison:
         return tables.as_html(*self.table()) + lines
 
 
-def _seeds(seeds) -> str:
+def seeds_in_words(seeds) -> str:
+    """ "3 seeds"."""
     return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
 
 
@@ -267,7 +268,9 @@ def _compared(bench, kind, rows, quick) -> Comparison:
     if quick:
         notes.append("quick=True: one seed and few iterations; a trial, not a result.")
     elif len(bench.seeds) < 3:
-        notes.append(f"{_seeds(bench.seeds)}: three or more show how much depends on chance.")
+        notes.append(
+            f"{seeds_in_words(bench.seeds)}: three or more show how much depends on chance."
+        )
     description = inspect.getdoc(bench.family) or ""
     return Comparison(
         short(bench.family), description, kind.kind, bench.scoring.metric, rows, settings,

@@ -176,7 +176,77 @@ def test_fixed_tasks_run_out():
         tasks.sample(None, tasks=20)
 
 
+def test_ctrl_c_ends_the_comparison_not_one_training(monkeypatch):
+    """meta_train gives back a learner that is half trained; no table is made of that."""
+    train = mt.meta_train
+
+    def interrupted(*arguments, **options):
+        history = train(*arguments, **options)
+        history.interrupted = True
+        return history
+
+    monkeypatch.setattr(mt, "meta_train", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="no result"):
+        compare(Slopes(), **SMALL | {"iterations": 2})
+
+
+def test_a_training_that_diverged_is_no_result_of_maml():
+    few = SMALL | {"iterations": 8, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
+    result = compare(Slopes(), **few | {"inner_lrs": (50.0,), "meta_lrs": (100.0,)})
+    assert result.rows["MAML"].diverged == (0,)
+    assert "MAML's training diverged (seed 0)" in result.verdict
+    assert "inf" not in repr(result.table()) and "1 seed:" in result.notes[-1]
+    assert len(set(result.notes)) == len(result.notes)
+
+
+def shared_network():
+    network = mt.MLP(1, 4, 1)
+    return lambda: network
+
+
+class From1(Clouds):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks)
+        return x, y + 1, more_x, more_y + 1
+
+
+class OneSeed(Slopes):
+    def sample(self, rng, tasks=25):
+        return super().sample(np.random.default_rng(0), tasks)
+
+
+class Whole(Slopes):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks).arrays
+        return np.int64(9 * x), y, np.int64(9 * more_x), more_y
+
+
+class Grows(Slopes):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks).arrays
+        wide = int(rng.integers(1, 3))
+        return np.tile(x, (1, 1, wide)), y, np.tile(more_x, (1, 1, wide)), more_y
+
+
+class Fails(Slopes):
+    def oracle(self, x, y, query):
+        raise RuntimeError("no law")
+
+
 WRONG = {
+    "one network": (
+        lambda: compare(Slopes(), shared_network(), **SMALL),
+        "same parameters each time",
+    ),
+    "a model that raises": (
+        lambda: compare(Slopes(), mt.MLP, **SMALL),
+        "model() raised ValueError",
+    ),
+    "labels from 1": (lambda: compare(From1(), **SMALL), "subtract 1"),
+    "the same tasks": (lambda: compare(OneSeed(), **SMALL), "100 % of the test tasks"),
+    "whole numbers": (lambda: compare(Whole(), **SMALL), "x.astype(np.float32)"),
+    "shapes": (lambda: compare(Grows(), **SMALL), "all tasks of a family need the same"),
+    "oracle": (lambda: compare(Fails(), **SMALL), "no law"),
     "policy": (lambda: compare(Navigation()), "no examples"),
     "no sample": (lambda: compare(object()), "no method sample"),
     "a module": (lambda: compare(Slopes(), mt.MLP(1, 1)), "a function that makes a new network"),
@@ -261,6 +331,31 @@ def test_an_earlier_report_is_replaced_only_if_asked_and_other_files_never(slope
 def test_a_page_without_checks_says_so(clouds, tmp_path):
     page, _ = write_report(clouds, tmp_path / "mine", author="A")
     assert "no check was given" in page.read_text("utf-8")
+
+
+def test_a_path_that_is_no_file_is_refused_with_words(slopes, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for path, error, words in (
+        (tmp_path, ValueError, "is a folder"),
+        ("", ValueError, "must name a file"),
+        (None, ValueError, "must name a file"),
+        ("a\0b", ValueError, "must name a file"),
+        (tmp_path / "page.html.md", FileExistsError, "no report of ours"),
+        (tmp_path / "file" / "page", OSError, "cannot be"),
+        (tmp_path / ("n" * 300), OSError, "cannot be"),
+    ):
+        with pytest.raises(error, match=words):
+            write_report(slopes, path, author="A")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "page.html"]
+
+
+def test_words_of_any_kind_are_shown_as_they_are(slopes, tmp_path):
+    page, text = write_report(
+        slopes, tmp_path / "Mine.HTML", author="A\ud800", found="1) one\n\n2. two 中文"
+    )
+    assert page.name == "Mine.html"
+    assert "1\\) one" in text.read_text("utf-8") and "2\\. two 中文" in text.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
