@@ -50,6 +50,8 @@ def measured(name, seeds, options):
     """The report and the comparison of one family."""
     make, shots = families()[name], options.shots or SHOTS[name]
     how = dict(SETTINGS[name], seeds=seeds, quick=options.quick, progress=False)
+    if options.iterations:
+        how["iterations"] = options.iterations
     how |= {"episodes": options.episodes, "validation_episodes": options.episodes // 2}
     if name == "glyphs":
         how |= {split: make(split, shots=shots) for split in ("val", "test")}
@@ -66,6 +68,7 @@ def main():
     parser.add_argument(
         "--episodes", type=int, default=200, help="test tasks; half as many to choose on"
     )
+    parser.add_argument("--iterations", type=int, help="of training, in place of the family's own")
     parser.add_argument("--out", type=Path, help="a folder for the pages")
     parser.add_argument("--quick", action="store_true", help="one seed and a fifth of the training")
     options = parser.parse_args()

@@ -145,7 +145,9 @@ class Comparison:
     def title(self) -> str:
         s = self.settings
         trial = "A trial. " if s["quick"] else ""
-        return f"{trial}{self.family}: {self.metric} on {s['scored on']}, {_seeds(s['seeds'])}"
+        return (
+            f"{trial}{self.family}: {self.metric} on {s['scored on']}, {seeds_in_words(s['seeds'])}"
+        )
 
     def tried(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """(head, rows) of what each method chose between, with the scores on validation tasks."""
@@ -168,7 +170,8 @@ class Comparison:
         return above + tables.as_html(*self.table()) + below
 
 
-def _seeds(seeds) -> str:
+def seeds_in_words(seeds) -> str:
+    """ "3 seeds"."""
     return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
 
 
@@ -345,7 +348,9 @@ def _compared(bench, kind, rows, where) -> Comparison:
             "a trial, not a result. No test task was used."
         )
     elif len(bench.seeds) < 3:
-        notes.append(f"{_seeds(bench.seeds)}: three or more show how much depends on chance.")
+        notes.append(
+            f"{seeds_in_words(bench.seeds)}: three or more show how much depends on chance."
+        )
     description = inspect.getdoc(bench.family) or ""
     return Comparison(
         short(bench.family), description, kind.kind, bench.scoring.metric, rows, settings,

@@ -100,8 +100,9 @@ def write_report(
     overwrite: True replaces an earlier report; a file that is none stays in any case.
 
     Pictures are inside the files. Everything is shown as it is: markup in names or words has no effect. Files are
-    written whole or not at all. Raises FileExistsError if a file is there already, ValueError if author is empty,
-    if the words are no text, or if family_report is of another family than the comparison.
+    written whole or not at all. Raises FileExistsError if a file is there already, OSError if it cannot be written,
+    ValueError if path is a folder or names no file, if author is empty, if the words are no text, or if
+    family_report is of another family than the comparison.
     """
     words = {
         "question": question, "expected": expected, "found": found, "doubt": doubt, "failure": failure,
@@ -116,8 +117,7 @@ def write_report(
         title = f"A trial, on validation tasks: {title[0].lower()}{title[1:]}"
     texts = _as_html(blocks, title), _as_markdown(blocks, title)
     for page, text in zip(pages, texts, strict=True):
-        with replacing(page) as file:
-            file.write(text.encode("utf-8"))
+        _write(page, text)
     return pages
 
 
@@ -145,20 +145,37 @@ def _check(comparison, family_report, author, words):
 
 
 def _paths(path) -> tuple[Path, Path]:
+    if not isinstance(path, (str, os.PathLike)) or not Path(path).name or "\0" in os.fspath(path):
+        raise ValueError(f"path must name a file, such as 'my_report'; got {path!r}.")
     path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".html", ".md") else path
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it, such as {path / 'my_report'}.")
+    stem = path.with_suffix("") if path.suffix.lower() in (".html", ".md") else path
     return stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.md")
 
 
 def _refuse_to_overwrite(page: Path, overwrite: bool):
-    if not page.exists():
-        return
+    try:
+        if not page.exists():
+            return
+        ours = page.is_file() and MARK.encode() in page.read_bytes()
+    except OSError as error:
+        raise type(error)(f"{page} cannot be read or written: {error.strerror}.") from error
+    if not ours:
+        raise FileExistsError(f"{page} is no report of ours, and stays: choose another name.")
     if not overwrite:
         raise FileExistsError(
             f"{page} is there already: choose another name, or say overwrite=True to replace your earlier report."
         )
-    if not page.is_file() or MARK.encode() not in page.read_bytes():
-        raise FileExistsError(f"{page} is no report of ours, and stays: choose another name.")
+
+
+def _write(page: Path, text: str):
+    """The file, whole or not at all; what UTF-8 does not have becomes a question mark."""
+    try:
+        with replacing(page) as file:
+            file.write(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise type(error)(f"{page} cannot be written: {error.strerror or error}.") from error
 
 
 # ------------------------------------------------------------------ what is on the page
@@ -312,8 +329,9 @@ def _line(text) -> str:
     head = text[:1]
     if head in "-+=>":
         return f"\\{text}"
-    number, dot, rest = text.partition(".")
-    return f"{number}\\.{rest}" if dot and number.isdigit() else text
+    number = text[: len(text) - len(text.lstrip("0123456789"))]
+    rest = text[len(number) :]
+    return f"{number}\\{rest}" if number and rest[:1] in (".", ")") else text
 
 
 def _paragraphs(text):
