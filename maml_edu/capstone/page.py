@@ -35,7 +35,12 @@ _STYLE = (
     "table { border-collapse: collapse; font-size: 0.85em } td, th "
     "{ border: 1px solid #999; padding: 0.2em 0.5em } "
     ".empty { background: #fff3b0; color: #000 } "
-    "@media print { body { margin: 0; font-size: 9pt } }"
+    "body { overflow-wrap: anywhere } "  # a long name stays on the page
+    "@page { margin: 1.2cm } "
+    "@media print { body { margin: 0; padding: 0; max-width: none; font-size: 7.5pt; line-height: 1.2 } "
+    "h1 { font-size: 14pt; margin: 0 } h2 { font-size: 10pt; margin: 0.6em 0 0.2em; break-after: avoid } "
+    "p { margin: 0.2em 0 } td, th { padding: 0.05em 0.3em } tr, img { break-inside: avoid } "
+    "img { max-height: 5cm } }"
 )
 
 
