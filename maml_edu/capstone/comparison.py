@@ -248,8 +248,7 @@ def compare(
     if quick:
         seeds, iterations = tuple(seeds)[:1], max(1, iterations // _QUICK)
     kind = _kind_of_all(family, validation, test)
-    oracle = oracle_of(family, oracle)
-    build = _model_for(model, family, kind)
+    build, oracle = _model_for(model, family, kind), oracle_of(family, oracle)
     rates = tuple(INNER_LRS[kind.kind] if inner_lrs is None else inner_lrs)
     chosen_on = Fixed(validation or family, [VALIDATION_SEED], validation_episodes)
     scored_on = chosen_on if quick else Fixed(test or family, [test_seed], episodes)
@@ -259,10 +258,7 @@ def compare(
             family, chosen_on, scored_on, build, Scoring(kind.ways), tuple(seeds), iterations, meta_batch,
             inner_steps, steps, rates, tuple(meta_lrs), _ticking(bar),
         )  # fmt: skip
-        _look_at_tasks(bench, kind)
-        _try_model(bench)
-        if oracle is not None:
-            ask(oracle, bench.test.tasks[0], bench.scoring)  # rather now than after all training
+        _look_first(bench, kind, oracle)
         rows = _all_rows(bench, oracle)
     where = {"validation": validation, "test": test, "test seed": test_seed, "quick": quick}
     return _compared(bench, kind, rows, where)
@@ -454,6 +450,14 @@ def _kind_of_all(family, validation, test) -> Kind:
 def _in_words(kind, x, y) -> str:
     what = f"{kind.kind} of {kind.ways} classes" if kind.ways else kind.kind
     return f"{what} with examples of shapes {x} and {y}"
+
+
+def _look_first(bench: Bench, kind: Kind, oracle):
+    """ValueError for what would end in nothing after all training."""
+    _look_at_tasks(bench, kind)
+    _try_model(bench)
+    if oracle is not None:
+        ask(oracle, bench.test.tasks[0], bench.scoring)
 
 
 def _look_at_tasks(bench: Bench, kind: Kind):
