@@ -40,7 +40,12 @@ def perceptron():
 # What `compare` is told of each family: sizes, and the rates to choose between where its own lists do not fit.
 SETTINGS = {
     "waves": {"iterations": 2_000},
-    "glyphs": {"model": perceptron, "iterations": 300, "meta_batch": 8},
+    "glyphs": {
+        "model": perceptron,
+        "iterations": 300,
+        "meta_batch": 8,
+        "inner_lrs": (0.1, 0.3, 1.0, 3.0),
+    },
     "pendulum": {"iterations": 1_000, "inner_lrs": (0.01, 0.03, 0.1, 0.3)},
 }
 SHOTS = {"waves": 5, "glyphs": 5, "pendulum": 20}

@@ -178,7 +178,8 @@ def seeds_in_words(seeds) -> str:
 def _interval(values) -> str:
     if np.isinf(values[0]):
         return "it ran away"
-    return "{:.3g} ({:.3g} to {:.3g})".format(*values)
+    value, low, high = (f"{v:.3g}".replace("-", "−", 1) if v < 0 else f"{v:.3g}" for v in values)
+    return f"{value} ({low} to {high})"
 
 
 def _gain(values) -> str:
@@ -358,7 +359,9 @@ def _model_in_words(bench) -> str:
     """The layers by name, and how many parameters there are."""
     model = bench.fresh(bench.seeds[0])
     parts = [m for m in model.modules() if not list(m.children())]
-    words = " → ".join(" ".join(repr(part).split()) for part in parts)
+    words = " → ".join(" ".join(repr(part).split()).removesuffix("()") for part in parts)
+    for usual in ("in_features=", "out_features=", ", bias=True"):
+        words = words.replace(usual, "")
     words = words if len(words) <= 200 else type(model).__name__
     return f"{words}; {sum(p.numel() for p in model.parameters()):,} parameters"
 

@@ -20,6 +20,7 @@ POOL, ENTRIES = 600, 5_000_000  # tasks to fit the average predictor to; numbers
 LEAST = 20  # tasks that an interval wants
 _MARKS = {"pass": "yes", "fail": "NO", "note": "note", "not computed": "—"}
 _HEAD = ("", "check", "what it says")
+_HARMLESS = ("tasks do not depend on their number",)  # a note that leaves the verdict as it is
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class FamilyReport:
     @property
     def verdict(self) -> str:
         """One sentence."""
-        notes = [check.name for check in self.checks if check.status == "note"]
+        notes = [c.name for c in self.checks if c.status == "note" and c.name not in _HARMLESS]
         if self.ok and notes:
             return f"{self.name}: no check failed; read the note{'s' * (len(notes) > 1)}: {', '.join(notes)}."
         if self.ok:

@@ -39,7 +39,7 @@ _STYLE = (
     "table { border-collapse: collapse; font-size: 0.85em } td, th "
     "{ border: 1px solid #999; padding: 0.2em 0.5em } img { max-width: 100% } pre { font-size: 0.85em } "
     ".empty { background: #fff3b0; color: #000 } "
-    "body { overflow-wrap: anywhere } "  # a long name stays on the page
+    "p, pre, td:last-child { overflow-wrap: anywhere } "  # a long name stays on the page
     "@page { size: A4; margin: 1.3cm } "
     "@media print { body { margin: 0; padding: 0; max-width: none; font-size: 8.5pt; line-height: 1.25 } "
     "h1 { font-size: 14pt; margin: 0 } h2 { font-size: 10.5pt; margin: 0.6em 0 0.2em; break-after: avoid } "
