@@ -124,7 +124,7 @@ def seeds_in_words(seeds) -> str:
 
 
 def _interval(values) -> str:
-    if np.isinf(values[0]):
+    if not np.isfinite(values[0]):
         return "it ran away"
     return "{:.3g} ({:.3g} to {:.3g})".format(*values)
 
