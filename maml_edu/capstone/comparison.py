@@ -176,7 +176,7 @@ def seeds_in_words(seeds) -> str:
 
 
 def _interval(values) -> str:
-    if np.isinf(values[0]):
+    if not np.isfinite(values[0]):
         return "it ran away"
     value, low, high = (f"{v:.3g}".replace("-", "−", 1) if v < 0 else f"{v:.3g}" for v in values)
     return f"{value} ({low} to {high})"

@@ -150,7 +150,7 @@ def _paths(path) -> tuple[Path, Path]:
     if not isinstance(path, (str, os.PathLike)) or not Path(path).name or "\0" in os.fspath(path):
         raise ValueError(f"path must name a file, such as 'my_report'; got {path!r}.")
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ValueError(f"{path} is a folder: name a file in it, such as {path / 'my_report'}.")
     stem = path.with_suffix("") if path.suffix.lower() in (".html", ".md") else path
     return stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.md")

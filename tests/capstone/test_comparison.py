@@ -225,7 +225,7 @@ def test_a_training_that_diverged_is_no_result_of_maml():
     result = compare(Slopes(), **few | {"inner_lrs": (50.0,), "meta_lrs": (100.0,)})
     assert result.rows["MAML"].diverged == (0,)
     assert "MAML's training diverged (seed 0)" in result.verdict
-    assert "inf" not in repr(result.table()) and "1 seed:" in result.notes[-1]
+    assert "inf (" not in repr(result.table()) and "1 seed:" in result.notes[-1]
     assert len(set(result.notes)) == len(result.notes)
 
 
@@ -273,7 +273,7 @@ WRONG = {
         "model() raised ValueError",
     ),
     "labels from 1": (lambda: compare(From1(), **SMALL), "subtract 1"),
-    "the same tasks": (lambda: compare(OneSeed(), **SMALL), "100 % of the test tasks"),
+    "the same tasks": (lambda: compare(OneSeed(), **SMALL), "of the test tasks are tasks of"),
     "whole numbers": (lambda: compare(Whole(), **SMALL), "x.astype(np.float32)"),
     "shapes": (lambda: compare(Grows(), **SMALL), "all tasks of a family need the same"),
     "oracle": (lambda: compare(Fails(), **SMALL), "no law"),
@@ -387,7 +387,7 @@ def test_a_path_that_is_no_file_is_refused_with_words(slopes, tmp_path):
         ("", ValueError, "must name a file"),
         (None, ValueError, "must name a file"),
         ("a\0b", ValueError, "must name a file"),
-        (tmp_path / "page.html.md", FileExistsError, "no report of ours"),
+        (tmp_path / "page", FileExistsError, "no report of ours"),
         (tmp_path / "file" / "page", OSError, "cannot be"),
         (tmp_path / ("n" * 300), OSError, "cannot be"),
     ):
