@@ -23,12 +23,33 @@ def _listed(value):
     return value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
 
 
-def _expect_entries(got, right, mistakes):
-    """Compare a dict of lists entry by entry; mistakes(key): those that concern this entry."""
+def _expect_entries(got, right, mistakes, things=""):
+    """Compare a dict entry by entry; mistakes(key): those that concern this entry; things: what the lists hold."""
     if not isinstance(got, dict) or got.keys() != right.keys():
         return expect(got, right)
     for key, value in right.items():
-        expect(_listed(got[key]), value, partial(mistakes, key), what=f'your entry "{key}"')
+        part, what = _listed(got[key]), f'your entry "{key}"'
+        otherwise = _too_many_or_few(part, value, things, what) if things else ""
+        expect(part, value, partial(mistakes, key), what=what, otherwise=otherwise)
+
+
+def _too_many_or_few(got, right, things, what):
+    """How a list differs from the right one as a set does; "" where it holds something else."""
+    kinds = (int, np.integer) if things == "tasks" else (str, np.str_)
+    if not isinstance(got, (list, tuple)) or not all(isinstance(item, kinds) for item in got):
+        return ""
+    many, few = set(got) - set(right), set(right) - set(got)
+    if many and few:
+        return f"{what} lists {things} that do not belong there, and others are missing"
+    if many or few:
+        return (
+            f"{what} lists {things} that do not belong there"
+            if many
+            else f"{what} misses some {things}"
+        )
+    if len(got) > len(right):
+        return f"{what} lists the right {things}, but some of them twice"
+    return f"{what} lists the right {things}, but not in the order asked for"
 
 
 # ------------------------------------------------------------------ 16.1
@@ -42,7 +63,7 @@ def family_check(answer, rng):
     """Which rules does a family break?"""
     for draws in draw(rng, draws=_draws):
         right = _faults(*draws)
-        _expect_entries(answer(*draws), right, partial(_wrong_entry, draws, right))
+        _expect_entries(answer(*draws), right, partial(_wrong_entry, draws, right), "tasks")
 
 
 def _wrong_entry(draws, right, key):
@@ -52,7 +73,7 @@ def _wrong_entry(draws, right, key):
 def _draws(rng):
     """Three draws with something of everything, in which no two mistakes come to the same."""
     while True:
-        first = _clean(rng, int(rng.integers(20, 23)))
+        first = _clean(rng, int(rng.integers(32, 35)))
         places = [int(i) for i in rng.permutation(len(first["support_y"]))]
         _plant_copies(rng, first, places)
         _plant_seen(first, places)
@@ -76,29 +97,107 @@ def _clean(rng, tasks, shots=4, queries=6):
 def _plant_seen(draw, places):
     """Queries from the support set, exactly and rounded; and others that only look like it."""
     x, query = draw["support_x"], draw["query_x"]
-    a, b, c, d, e, f, g = places[:7]
+    a, b, c, d, e, f, g, h = places[:8]
     query[a, 3] = x[a, 1]  # at another position
-    query[b, 2] = x[b, 0].astype(np.float32)  # rounded on the way
+    small = np.array([0.01, x[b, 0, 1]])  # near 0 a relative tolerance is too small
+    x[b, 0], query[b, 2] = _two_sides(small, (5, 6))  # rounded on the way
     query[c, 1] = x[c, 1]  # at the same position
     query[d] = x[d][[0, 1, 2, 3, 0, 1]]  # all of them
     query[e, 4, 0] = x[e, 2, 0]  # one coordinate alone
     query[f, 5] = x[f, 0, 0], x[f, 3, 1]  # coordinates of two examples
     draw["query_y"][f, 1] = draw["support_y"][f, 2]  # the same y, another x
     query[g, 0] = x[e, 1]  # from another task's support set
+    x[h, 2] = _away_from_0(x[h, 2])
+    query[h, 4] = x[h, 2] + CLOSE_BY  # near, but not near enough
 
 
 def _plant_copies(rng, draw, places):
-    """Tasks that are earlier ones once more, and others that share one half with an earlier one."""
-    start = int(rng.integers(len(places) - 1))
-    rest = [t for t in places if t not in (start, start + 1)][7:]
-    pairs = [(start, start + 1), *(tuple(sorted(rest[2 * i : 2 * i + 2])) for i in range(5))]
-    kinds = "next door", "whole", "turned", "rounded", "x alone", "y alone"
-    for kind, (early, late) in zip(kinds, pairs, strict=True):
-        order = np.roll(np.arange(4), int(rng.integers(1, 4))) if kind == "turned" else slice(None)
-        nudge = 1e-8 if kind == "rounded" else 0.0
-        for name in PARTS if kind == "whole" else PARTS[:2]:
-            if not kind.endswith("alone") or kind[0] == name[-1]:
-                draw[name][late] = draw[name][early][order] + nudge
+    """Tasks that are earlier ones once more, and others that only look like an earlier one."""
+    free = places[8:]  # the others have queries from the support set
+    start = int(rng.choice([t for t in free if t + 1 in free]))
+    rest = [t for t in free if t not in (start, start + 1)]
+    pairs = [(start, start + 1), *(tuple(sorted(rest[2 * i : 2 * i + 2])) for i in range(9))]
+    for kind, (early, late) in zip(("next door", "whole", *TWINS), pairs, strict=True):
+        old, own = (_sets(draw)[t] for t in (early, late))
+        old, new = TWINS.get(kind, _unchanged)(rng, old, own)
+        for t, rows in ((early, old), (late, new)):
+            draw["support_x"][t], draw["support_y"][t] = rows[:, :-1], rows[:, -1]
+        for name in PARTS[2:] if kind == "whole" else ():
+            draw[name][late] = draw[name][early]
+
+
+CLOSE_BY = 3e-6  # more than NEAR, less than a relative tolerance of 1e-5 makes of numbers above 0.5
+
+
+def _away_from_0(numbers):
+    return np.sign(numbers) * (np.abs(numbers) + 0.5)
+
+
+def _two_sides(numbers, decimals):
+    """Two numbers each, 4e-7 apart, which go up and down when they are rounded to so many decimals."""
+    unit = 10.0 ** -np.array(decimals)
+    middle = (np.floor(numbers / unit) + 0.5) * unit
+    sides = np.resize([2e-7, -2e-7], middle.shape)
+    return middle - sides, middle + sides
+
+
+def _unchanged(rng, old, own):
+    return old, old
+
+
+def _turned(rng, old, own):
+    return old, np.roll(old, int(rng.integers(1, 4)), axis=0)
+
+
+def _rounded(rng, old, own):
+    old = old.copy()
+    old[0, 0] = 0.01  # near 0 a relative tolerance is too small
+    one, two = _two_sides(old.T, (3, 4, 5, 6))
+    return one.T, two.T
+
+
+def _tied(rng, old, own):
+    """Examples that share a number, so that rounding decides which of them comes first."""
+    old, new = old.copy(), old.copy()
+    for column, pair in enumerate(([0, 1], [2, 3], [0, 2])):
+        old[pair, column] = _two_sides(old[pair[0], column], 6)
+        new[pair, column] = old[pair[::-1], column]
+    return old, new
+
+
+def _close_by(rng, old, own):
+    old = _away_from_0(old)
+    return old, old + CLOSE_BY
+
+
+def _crossed(rng, old, own):
+    """The same x and the same y, in other pairs."""
+    return old, np.column_stack([old[:, :-1], np.roll(old[:, -1], int(rng.integers(1, 4)))])
+
+
+def _balanced(rng, old, own):
+    """The same sums."""
+    return old, old + np.outer([1, -1, 0, 0], rng.normal(size=3))
+
+
+def _x_alone(rng, old, own):
+    return old, np.column_stack([old[:, :-1], own[:, -1]])
+
+
+def _y_alone(rng, old, own):
+    return old, np.column_stack([own[:, :-1], old[:, -1]])
+
+
+TWINS = {
+    "turned": _turned,
+    "rounded": _rounded,
+    "tied": _tied,
+    "close by": _close_by,
+    "crossed": _crossed,
+    "balanced": _balanced,
+    "x alone": _x_alone,
+    "y alone": _y_alone,
+}
 
 
 def _almost_again(rng, first):
@@ -115,13 +214,13 @@ def _almost_again(rng, first):
 def _other_draw(rng, first):
     """Another draw, in which some tasks of the first are found again."""
     tasks = len(first["support_y"])
-    other, (a, b, c, d, e) = _clean(rng, tasks), (int(i) for i in rng.permutation(tasks)[:5])
-    x, y = first["support_x"], first["support_y"]
-    order = np.roll(np.arange(4), int(rng.integers(1, 4)))
-    for to, source, how in ((a, a, slice(None)), (b, c, slice(None)), (c, d, order)):
-        other["support_x"][to], other["support_y"][to] = x[source][how], y[source][how]
-    other["support_x"][d] = x[e]
-    other["support_y"][e] = y[b]
+    other, (a, b, c, d, e, f, g) = _clean(rng, tasks), map(int, rng.permutation(tasks)[:7])
+    old, own = _sets(first), _sets(other)
+    rounded = lambda rng, old, own: (old, old + np.array([[4e-7], [-4e-7], [4e-7], [-4e-7]]))
+    plants = (a, a, _unchanged), (b, c, _unchanged), (c, d, _turned), (f, b, rounded)
+    for to, source, how in (*plants, (d, e, _x_alone), (e, b, _y_alone), (g, f, _crossed)):
+        rows = how(rng, old[source], own[to])[1]
+        other["support_x"][to], other["support_y"][to] = rows[:, :-1], rows[:, -1]
     return other
 
 
@@ -139,6 +238,16 @@ def _same_sets(one, two, near=NEAR):
 def _same_lists(one, two):
     """The same, example by example."""
     return (np.abs(one[:, None] - two[None]) <= NEAR).all(axis=(-2, -1))
+
+
+def _in_order(sets):
+    """The examples of each task sorted by their first number (in a tie by the next ones)."""
+    return np.array([rows[np.lexsort(rows.T[::-1])] for rows in sets])
+
+
+def _same_apart(one, two):
+    """Whether the x are the same, and the y, whichever belong together."""
+    return _same_sets(one[..., :-1], two[..., :-1]) & _same_sets(one[..., -1:], two[..., -1:])
 
 
 def _sets(draw, of=("support_x", "support_y")):
@@ -171,6 +280,13 @@ def _faults(first, again, other):
 def _copies(same):
     """The later ones of tasks that are the same; same (tasks, tasks)."""
     return _which(np.tril(same, -1).any(axis=1))
+
+
+TOLERANT = "`==` does not allow for it, nor does rounding both (it may part near numbers); compare differences"
+ABSOLUTE = "10⁻⁶ is the limit, for all numbers; `isclose` has a relative tolerance as well (atol=1e-6, rtol=0)"
+SORTED = (
+    "of two with the same number, rounding decides which comes first; look for a partner of each"
+)
 
 
 def _wrong_numbers(right):
@@ -223,8 +339,14 @@ def _wrong_seen(first):
     single = np.abs(query[:, :, None] - x[:, None]) <= NEAR  # (tasks, queries, shots, coordinates)
     everywhere = _close(query, x.reshape(1, -1, x.shape[-1]))
     return {
-        "the queries are compared with ==: a copy that was rounded on its way (to float32) is a copy": _which(
+        f"in the queries, rounding makes another x: {TOLERANT}": _which(
             _close(query, x, 0.0).any(axis=(1, 2))
+        ),
+        f"a query that is only near an example counts as seen: {ABSOLUTE}": _which(
+            _close(query, x, 2 * CLOSE_BY).any(axis=(1, 2))
+        ),
+        f"the queries are compared by `isclose` as it comes: {ABSOLUTE}": _which(
+            np.isclose(query[:, :, None], x[:, None]).all(axis=-1).any(axis=(1, 2))
         ),
         "query and support set are compared by y: two examples may well have the same y; compare x": _which(
             _close(query_y, y).any(axis=(1, 2))
@@ -264,8 +386,24 @@ def _wrong_copies(first):
         "the examples are compared in their order: a set of examples has none": _copies(
             _same_lists(sets, sets)
         ),
-        "the tasks are compared with ==: rounding makes no new task": _copies(
-            _same_sets(sets, sets, 0.0)
+        f"rounding makes a new task here: {TOLERANT}": _copies(_same_sets(sets, sets, 0.0)),
+        f"tasks that are only near each other count as copies: {ABSOLUTE}": _copies(
+            _same_sets(sets, sets, 2 * CLOSE_BY)
+        ),
+        f"the tasks are compared by `isclose` as it comes: {ABSOLUTE}": _copies(
+            np.isclose(sets[:, None, :, None], sets[None, :, None])
+            .all(axis=-1)
+            .any(axis=-1)
+            .all(axis=-1)
+        ),
+        f"the examples are sorted before they are compared: {SORTED}": _copies(
+            _same_lists(_in_order(sets), _in_order(sets))
+        ),
+        "x and y are looked for separately, the x of one example and the y of another: compare pairs": _copies(
+            _same_apart(sets, sets)
+        ),
+        "the tasks are compared by sums or means: other examples can have the same": _copies(
+            _same_lists(sets.mean(axis=1, keepdims=True), sets.mean(axis=1, keepdims=True))
         ),
         "the tasks are compared by x alone: the same places with other values are another task": _copies(
             _same_sets(only_x, only_x)
@@ -302,6 +440,12 @@ def _wrong_stuck(first, other):
         "the two draws are compared by y alone: the same values at other places are another task": by(
             PARTS[1]
         ),
+        f"rounding makes a new task of the other draw: {TOLERANT}": _which(
+            _same_sets(sets, others, 0.0).any(axis=0)
+        ),
+        "x and y of the two draws are looked for separately: compare pairs": _which(
+            _same_apart(sets, others).any(axis=0)
+        ),
         "these are the tasks that are new with the other seed: those that are not are asked for": _which(
             ~same.any(axis=0)
         ),
@@ -332,7 +476,7 @@ def _softmax(one, two, sharp=1.0):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _shares(one, two):
+def _weights_of_sum_1(one, two):
     weights = one @ two.T
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -374,11 +518,21 @@ def _wrong_layers(x, y, queries, alpha, layers):
         "the weights go through a softmax, after division by √d: linear attention has bare inner products": made(
             weights=partial(_softmax, sharp=1 / root)
         ),
+        "the weights go through a softmax, and the step is α times 2: linear attention has none": made(
+            factor=2.0 * n, weights=_softmax
+        ),
+        "the weights go through a softmax, and the step is α: linear attention has none": made(
+            factor=1.0 * n, weights=_softmax
+        ),
+        "the residuals stay y in all layers: a layer leaves less of them": (
+            made(values="first")[0],
+            y,
+        ),
         "the inner products are divided by √d: that belongs to softmax attention": made(
             factor=2.0 / root
         ),
         "the weights of a token are divided by their sum: linear attention leaves them as they are": made(
-            weights=_shares
+            weights=_weights_of_sum_1
         ),
         "the predictions have the wrong sign": (-right, residual),
         "the step goes uphill: the residuals grow": made(factor=-2.0),
@@ -414,7 +568,7 @@ def _wrong_layers(x, y, queries, alpha, layers):
 # ------------------------------------------------------------------ 16.3
 
 
-@exercise("16.oracle", points=4, minutes=20, difficulty=3)
+@exercise("16.oracle", points=3, minutes=10, difficulty=2)
 def oracle(answer, rng):
     """An oracle, and what it scores"""
     for case in draw(rng, case=_waves):
@@ -452,6 +606,7 @@ def _waves(rng):
         x = rng.uniform(-4, 4, (tasks, shots + queries))
         halves = rng.integers(-2, 3, (LONELY, shots)) * np.pi / frequency
         x[-LONELY:, :shots] = rng.uniform(-1, 1, (LONELY, 1)) + halves
+        x = np.round(x, 7)
         a, b = rng.normal(0, 2, (2, tasks, 1))
         y = a * np.sin(frequency * x) + b * np.cos(frequency * x) + rng.normal(0, 0.2, x.shape)
         case = x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], frequency
@@ -528,6 +683,9 @@ def _wrong_fits(support_x, support_y, query_x, query_y, frequency):
         "a ridge of 0.01 is added: least squares has none": made(solve=_ridge(0.01)),
         "where the points do not tell both numbers, the cosine is dropped: take the smallest a² + b²": made(
             solve=_basic
+        ),
+        "where the points lie half periods apart, what rounding leaves is taken for a signal: `rcond=1e-6`": made(
+            solve=lambda c, y: np.linalg.lstsq(c, y, rcond=None)[0]
         ),
         "only the first two points are used": _each_task(
             *case, lambda sx, sy, qx, qy: columns(qx) @ _solve(columns(sx[:2]), sy[:2])
@@ -619,7 +777,7 @@ def _wrong_masks(task, is_query):
     return {
         "queries see each other: the answer to one would depend on which others are asked (transduction)": same
         & (pairs[None] | (is_query[:, None] & is_query[None])),
-        "a query does not see itself: here it does": same & pairs[None],
+        "in your mask a query does not see itself: it should": same & pairs[None],
         "pairs see the queries: the support set would be read differently for other questions": same
         & (itself | pairs[None] | pairs[:, None]),
         "everything of a task is visible, the queries to each other and to the pairs as well": same,
@@ -632,6 +790,11 @@ def _wrong_masks(task, is_query):
         ),
         "a pair sees only itself: pairs of a task see each other": same
         & (itself | (is_query[:, None] & pairs[None])),
+        "a pair sees only itself, and a query not even that": same
+        & pairs[None]
+        & (itself | is_query[:, None]),
+        "pairs and queries are exchanged: is_query is True for a query": same
+        & (is_query[None] | itself),
         "pairs do not see themselves": right & ~(itself & pairs[None]),
         "no token sees itself": right & ~itself,
         "True and False are exchanged: True means that it may be seen": ~right,
@@ -644,28 +807,36 @@ def _wrong_masks(task, is_query):
 
 @exercise("16.difficulty", points=5, minutes=30, difficulty=4)
 def difficulty(answer, rng):
-    """How much of the gap is closed"""
+    """How much of the gap is closed, and what is in doubt?"""
     for case in draw(rng, case=_losses):
-        got, right = answer(*case), _share_and_interval(*case)
-        expect(got, right, partial(_wrong_shares, *case))
+        _expect_entries(answer(*case), _shares(*case), partial(_wrong_shares, case))
 
 
 def _losses(rng):
-    """(average, oracle, learner, tasks, seeds): losses with heavy tails that hard tasks share."""
+    """(average, oracle, learner, rival, tasks, seeds): losses with heavy tails that hard tasks share."""
     count, seeds, rows = int(rng.integers(25, 35)), int(rng.integers(3, 6)), 60
     hard = rng.lognormal(0.0, 0.7, count)
     oracle = 0.1 * hard * rng.lognormal(0, 0.3, count)
     average = 3.0 * hard * rng.lognormal(0, 0.3, count)
     level = rng.permutation(np.linspace(0.25, 0.7, seeds))[:, None]
-    learner = level * average * rng.lognormal(0, 0.4, (seeds, count))
+    both = level * average * rng.lognormal(0, 0.3, (seeds, count))
+    learner = both * rng.lognormal(0, 0.2, (seeds, count))
+    rival = 1.1 * both * rng.lognormal(0, 0.2, (seeds, count))
     tasks, draws = rng.integers(count, size=(rows, count)), rng.integers(seeds, size=(rows, seeds))
-    return average, oracle, learner, tasks, draws
+    return average, oracle, learner, rival, tasks, draws
 
 
-def _share(average, oracle, learner, middle=np.median):
+def _between(top, bottom, ours):
+    return (top - ours) / (top - bottom)
+
+
+def _median(values):
+    return np.median(values, axis=-1)
+
+
+def _share(average, oracle, learner, middle=_median):
     """Of losses (…, tasks) and the learner's (…, seeds, tasks)."""
-    top, bottom = middle(average, axis=-1), middle(oracle, axis=-1)
-    return (top - middle(learner.mean(axis=-2), axis=-1)) / (top - bottom)
+    return _between(middle(average), middle(oracle), middle(learner.mean(axis=-2)))
 
 
 def _rows(learner, tasks, seeds):
@@ -673,177 +844,253 @@ def _rows(learner, tasks, seeds):
     return learner[seeds[:, :, None], tasks[:, None]]
 
 
-def _resampled(average, oracle, learner, tasks, seeds, share=_share):
-    return share(average[tasks], oracle[tasks], _rows(learner, tasks, seeds))
+def _resampled(average, oracle, learner, tasks, seeds):
+    return _share(average[tasks], oracle[tasks], _rows(learner, tasks, seeds))
 
 
 def _ends(values, low=0.025, high=0.975):
     return float(np.quantile(values, low)), float(np.quantile(values, high))
 
 
-def _share_and_interval(average, oracle, learner, tasks, seeds, share=_share):
-    case = average, oracle, learner
-    return float(share(*case)), *_ends(_resampled(*case, tasks, seeds, share))
+def _as_they_are(numbers, items):
+    """Rows for resamples in which each of these items is there once."""
+    return np.tile(np.arange(items), (len(numbers), 1))
 
 
-def _wrong_shares(average, oracle, learner, tasks, seeds):
-    case = average, oracle, learner, tasks, seeds
-    kinds = _other_shares, _other_resamples, _other_intervals
-    return {words: value for kind in kinds for words, value in kind(*case).items()}
-
-
-def _ratios(average, oracle, learner):
-    return (average - learner.mean(axis=-2)) / (average - oracle)
-
-
-def _median(values):
-    return np.median(values, axis=-1)
-
-
-def _other_shares(average, oracle, learner, tasks, seeds):
-    """Another share, with its own interval."""
-    made = lambda share: _share_and_interval(average, oracle, learner, tasks, seeds, share)
-    best = lambda ours: np.take_along_axis(
-        ours, _median(ours).argmin(axis=-1)[..., None, None], axis=-2
-    )
-    between = lambda top, bottom, ours: (top - ours) / (top - bottom)
+def _values(average, oracle, learner, rival, tasks, seeds):
+    """The shares of which each interval is made."""
+    made = partial(_resampled, average, oracle)
     return {
-        "these are means over the tasks: a few tasks with large losses decide them; take medians": made(
-            partial(_share, middle=np.mean)
+        "interval": made(learner, tasks, seeds),
+        "tasks alone": made(learner, tasks, _as_they_are(seeds, len(learner))),
+        "seeds alone": made(learner, _as_they_are(tasks, len(average)), seeds),
+        "lead": made(learner, tasks, seeds) - made(rival, tasks, seeds),
+    }
+
+
+def _shares(average, oracle, learner, rival, tasks, seeds):
+    values = _values(average, oracle, learner, rival, tasks, seeds)
+    share = float(_share(average, oracle, learner))
+    return {"share": share} | {key: _ends(value) for key, value in values.items()}
+
+
+def _wrong_shares(case, key):
+    """The mistakes that concern this entry."""
+    average, oracle, learner, rival, tasks, seeds = case
+    values = _values(*case)
+    if key == "share":
+        return _other_shares(average, oracle, learner, rival, values["interval"])
+    point = float(_share(average, oracle, learner))
+    if key == "lead":
+        point -= float(_share(average, oracle, rival))
+    special = {
+        "interval": _other_resamples,
+        "tasks alone": _other_tasks_alone,
+        "seeds alone": _other_seeds_alone,
+        "lead": _other_leads,
+    }
+    return special[key](*case, values) | _other_ends(values[key], point)
+
+
+def _other_shares(average, oracle, learner, rival, resampled):
+    top, bottom, ours = _median(average), _median(oracle), _median(learner.mean(axis=0))
+    ratios = (average - learner.mean(axis=0)) / (average - oracle)
+    return {
+        "these are means over the tasks: a few tasks with large losses decide them; take medians": float(
+            _share(average, oracle, learner, lambda values: values.mean(axis=-1))
         ),
-        "this is the median of the ratios of single tasks: take the ratio of medians": made(
-            lambda *losses: _median(_ratios(*losses))
+        "this is the median of the ratios of single tasks: take the ratio of medians": float(
+            np.median(ratios)
         ),
-        "this is the mean of the ratios of single tasks: take the ratio of medians": made(
-            lambda *losses: _ratios(*losses).mean(axis=-1)
+        "this is the mean of the ratios of single tasks: take the ratio of medians": float(
+            ratios.mean()
         ),
-        "this is the median over seeds and tasks at once: average the seeds of each task first": made(
-            lambda avg, law, ours: between(
-                _median(avg), _median(law), np.median(ours, axis=(-2, -1))
-            )
+        "this is the median over seeds and tasks at once: average the seeds of each task first": float(
+            _between(top, bottom, np.median(learner))
         ),
-        "the median over the seeds is taken: average the seeds of each task": made(
-            lambda avg, law, ours: _share(avg, law, np.median(ours, axis=-2, keepdims=True))
+        "the median over the seeds is taken: average the seeds of each task": float(
+            _between(top, bottom, np.median(np.median(learner, axis=0)))
         ),
-        "each seed's median is taken and then their mean: average the seeds of each task first": made(
-            lambda avg, law, ours: between(_median(avg), _median(law), _median(ours).mean(axis=-1))
+        "each seed's median is taken and then their mean: average the seeds of each task first": float(
+            _between(top, bottom, _median(learner).mean())
         ),
-        "this is the best seed: average all of them": made(
-            lambda avg, law, ours: _share(avg, law, best(ours))
+        "this is the best seed: average all of them": float(
+            _between(top, bottom, _median(learner).min())
         ),
-        "this is the share that is left open: 1 minus it is asked for": made(
-            lambda *losses: 1 - _share(*losses)
+        "this is the share that is left open: 1 minus it is asked for": float(
+            1 - _between(top, bottom, ours)
         ),
-        "average predictor and oracle are exchanged in the denominator: the sign is wrong": made(
-            lambda *losses: -_share(*losses)
+        "average predictor and oracle are exchanged in the denominator: the sign is wrong": float(
+            -_between(top, bottom, ours)
         ),
-        "the oracle is forgotten: nobody can reach a loss of 0 here": made(
-            lambda avg, law, ours: _share(avg, 0 * law, ours)
+        "the oracle is forgotten: nobody can reach a loss of 0 here": float(1 - ours / top),
+        "the gain is divided by the oracle's loss: divide it by the gap": float(
+            (top - ours) / bottom
         ),
-        "the gain is divided by the oracle's loss: divide it by the gap": made(
-            lambda avg, law, ours: (_median(avg) - _median(ours.mean(axis=-2))) / _median(law)
+        "these are per cent: a share is asked for": float(100 * _between(top, bottom, ours)),
+        "this is the rival's share": float(_share(average, oracle, rival)),
+        "this is the median of the resamples: the share of the tasks themselves is asked for": float(
+            np.median(resampled)
         ),
-        "these are per cent: a share is asked for": tuple(
-            100 * value for value in _share_and_interval(average, oracle, learner, tasks, seeds)
+        "this is the mean of the resamples: the share of the tasks themselves is asked for": float(
+            resampled.mean()
         ),
     }
 
 
-def _other_resamples(average, oracle, learner, tasks, seeds):
-    """The right share, with resamples that miss something."""
-    share = float(_share(average, oracle, learner))
-    every = np.tile(np.arange(len(learner)), (len(tasks), 1))
-    all_tasks = np.tile(np.arange(len(average)), (len(tasks), 1))
+def _each_once(learner, average, oracle, tasks, seeds, of_tasks=False):
+    """Ends where tasks (or seeds) that were drawn twice count once."""
+    once = lambda numbers, yes: np.unique(numbers) if yes else numbers
+    rows = ((once(t, of_tasks), once(s, not of_tasks)) for t, s in zip(tasks, seeds, strict=True))
+    return _ends([_share(average[t], oracle[t], learner[s][:, t]) for t, s in rows])
+
+
+def _other_resamples(average, oracle, learner, rival, tasks, seeds, values):
+    """Mistakes in what is drawn for the interval."""
     rows, others = _rows(learner, tasks, seeds), np.roll(tasks, 1, axis=0)
+    one = _resampled(average, oracle, learner[:1], tasks, 0 * seeds)
     return {
-        "the seeds are not resampled: with few of them, they are much of the doubt": (
-            share,
-            *_ends(_resampled(average, oracle, learner, tasks, every)),
+        "the seeds are not resampled: with few of them, they are much of the doubt": _ends(
+            values["tasks alone"]
         ),
-        "the tasks are not resampled: other tasks would have given another share": (
-            share,
-            *_ends(_resampled(average, oracle, learner, all_tasks, seeds)),
+        "the tasks are not resampled: other tasks would have given another share": _ends(
+            values["seeds alone"]
         ),
-        "only the learner is resampled: take the same tasks of all three (paired)": (
-            share,
-            *_ends(_share(average, oracle, rows)),
+        "only the learner is resampled: take the same tasks of all three (paired)": _ends(
+            _share(average, oracle, rows)
         ),
-        "the oracle is resampled with other rows: take the same tasks of all three (paired)": (
-            share,
-            *_ends(_share(average[tasks], oracle[others], rows)),
+        "the oracle is resampled with other rows: take the same tasks of all three (paired)": _ends(
+            _share(average[tasks], oracle[others], rows)
         ),
-        "the average predictor is resampled with other rows: take the same tasks of all three (paired)": (
-            share,
-            *_ends(_share(average[others], oracle[tasks], rows)),
+        "the average predictor is resampled with other rows: take the same tasks of all three (paired)": _ends(
+            _share(average[others], oracle[tasks], rows)
         ),
-        "the interval is that of one seed alone": (
-            share,
-            *_ends(_resampled(average, oracle, learner[:1], tasks, 0 * seeds)),
+        "the interval is that of one seed alone": _ends(one),
+        "a seed that was drawn twice counts once here: it counts twice": _each_once(
+            learner, average, oracle, tasks, seeds
+        ),
+        "a task that was drawn twice counts once here: it counts twice": _each_once(
+            learner, average, oracle, tasks, seeds, of_tasks=True
         ),
         "the interval is the share of the ends of three intervals: take the share of each resample": (
-            share,
-            *_share_of_ends(average[tasks], oracle[tasks], rows),
+            _share_of_ends(average[tasks], oracle[tasks], rows)
         ),
     }
 
 
 def _share_of_ends(average, oracle, learner):
     three = (_median(average), _median(oracle), _median(learner.mean(axis=-2)))
-    tops, bottoms, ours = (np.array(_ends(values)) for values in three)
-    low, high = (tops - ours) / (tops - bottoms)
+    low, high = _between(*(np.array(_ends(values)) for values in three))
     return float(low), float(high)
 
 
-def _other_intervals(average, oracle, learner, tasks, seeds):
-    """The right share and the right resamples, with other ends."""
-    values = _resampled(average, oracle, learner, tasks, seeds)
-    share, (low, high) = float(_share(average, oracle, learner)), _ends(values)
-    spread = float(values.std(ddof=1))
+def _other_tasks_alone(average, oracle, learner, rival, tasks, seeds, values):
+    one = _resampled(average, oracle, learner[:1], tasks, 0 * seeds)
     return {
-        "these are the ends of an interval of 90 per cent: cut 2.5 per cent off on each side": (
-            share,
-            *_ends(values, 0.05, 0.95),
+        "the seeds are resampled as well: each of them counts once here": _ends(values["interval"]),
+        "here the seeds are resampled and the tasks are not: it is the other way round": _ends(
+            values["seeds alone"]
         ),
-        "these are the ends of an interval of 50 per cent (quartiles): cut 2.5 per cent off on each side": (
-            share,
-            *_ends(values, 0.25, 0.75),
+        "only the first seed is there: all seeds stay, each once": _ends(one),
+    }
+
+
+def _other_seeds_alone(average, oracle, learner, rival, tasks, seeds, values):
+    every = _as_they_are(tasks, len(average))
+    return {
+        "the tasks are resampled as well: each of them counts once here": _ends(values["interval"]),
+        "here the tasks are resampled and the seeds are not: it is the other way round": _ends(
+            values["tasks alone"]
         ),
-        "these are the smallest and the largest: cut 2.5 per cent off on each side": (
-            share,
-            *_ends(values, 0, 1),
+        "these are the quantiles of the shares of single seeds: draw as many seeds as there are": _ends(
+            _share(average, oracle, learner[:, None])
         ),
-        "the ends are swapped: the lower one comes first": (share, high, low),
-        "the interval is the share plus and minus 1.96 standard deviations: take quantiles of the resamples": (
-            share,
-            share - 1.96 * spread,
-            share + 1.96 * spread,
+        "a seed that was drawn twice counts once here: it counts twice": _each_once(
+            learner, average, oracle, every, seeds
         ),
+    }
+
+
+def _other_leads(average, oracle, learner, rival, tasks, seeds, values):
+    made = partial(_resampled, average, oracle)
+    (low, high), ours = _ends(values["interval"]), values["interval"]
+    theirs = made(rival, tasks, seeds)
+    rival_low, rival_high = _ends(theirs)
+    gap = _median(average[tasks]) - _median(oracle[tasks])
+    each_task, each_seed = _as_they_are(tasks, len(average)), _as_they_are(seeds, len(learner))
+    alone = lambda *drawn: _ends(made(learner, *drawn) - made(rival, *drawn))
+    return {
+        "the ends of two intervals are subtracted, low from low: subtract the shares in each resample": (
+            low - rival_low,
+            high - rival_high,
+        ),
+        "our low end meets the rival's high end: what they have in common cancels in each resample": (
+            low - rival_high,
+            high - rival_low,
+        ),
+        "this is the rival's share minus ours: it is the other way round": _ends(-values["lead"]),
+        "the rival has other tasks than the learner: draw the same for both": _ends(
+            ours - made(rival, np.roll(tasks, 1, axis=0), seeds)
+        ),
+        "the rival has other seeds than the learner: seed k of both belongs together": _ends(
+            ours - made(rival, tasks, np.roll(seeds, 1, axis=0))
+        ),
+        "the rival is not resampled: the draws count for it as well": _ends(
+            ours - _share(average, oracle, rival)
+        ),
+        "the rival's seeds are not resampled: seed k of both belongs together": _ends(
+            ours - made(rival, tasks, each_seed)
+        ),
+        "the seeds are not resampled": alone(tasks, each_seed),
+        "the tasks are not resampled": alone(each_task, seeds),
+        "this is the difference of the losses: that of the shares is asked for": _ends(
+            values["lead"] * gap
+        ),
+        "this is the rival's own interval: that of the difference is asked for": _ends(theirs),
+        "this is the ratio of the shares: the difference is asked for": _ends(ours / theirs),
+        "this is the learner's own interval again: that of the difference is asked for": (
+            low,
+            high,
+        ),
+    }
+
+
+def _other_ends(values, point):
+    """The right resamples, with other ends; point: what comes without any resampling."""
+    low, high = _ends(values)
+    spreads = {ddof: float(values.std(ddof=ddof)) for ddof in (0, 1)}
+    around = lambda half: (point - half, point + half)
+    normal = {
+        f"this is plus and minus 1.96 standard deviations (ddof={ddof}): take quantiles of the resamples": around(
+            1.96 * spread
+        )
+        for ddof, spread in spreads.items()
+    }
+    return normal | {
         "the standard deviation of the resamples is divided by a root once more: and quantiles are asked for": (
-            share,
-            share - 1.96 * spread / np.sqrt(len(values)),
-            share + 1.96 * spread / np.sqrt(len(values)),
+            around(1.96 * spreads[1] / np.sqrt(len(values)))
         ),
-        "the first number is the median of the resamples: the share of the tasks themselves is asked for": (
-            float(np.median(values)),
-            low,
-            high,
+        "these are the ends of an interval of 90 per cent: cut 2.5 per cent off on each side": _ends(
+            values, 0.05, 0.95
         ),
-        "the first number is the mean of the resamples: the share of the tasks themselves is asked for": (
-            float(values.mean()),
-            low,
-            high,
+        "these are the ends of an interval of 50 per cent (quartiles): cut 2.5 per cent off on each side": _ends(
+            values, 0.25, 0.75
         ),
-        "these are the distances of the ends from the share: the ends are asked for": (
-            share,
-            share - low,
-            high - share,
+        "these are the smallest and the largest: cut 2.5 per cent off on each side": _ends(
+            values, 0, 1
         ),
-        "the interval is turned round the share (2 · share − end): take the quantiles as they are": (
-            share,
-            2 * share - high,
-            2 * share - low,
+        "`np.percentile` counts from 0 to 100: 2.5 and 97.5 there, or `np.quantile`": _ends(
+            values, 0.00025, 0.00975
         ),
-        "share and lower end are swapped: the share comes first": (low, share, high),
+        "the ends are swapped: the lower one comes first": (high, low),
+        "these are the distances of the ends from the middle: the ends are asked for": (
+            point - low,
+            high - point,
+        ),
+        "the interval is turned round (twice the middle, minus the end): take the quantiles as they are": (
+            2 * point - high,
+            2 * point - low,
+        ),
     }
 
 
@@ -856,7 +1103,7 @@ def claims(answer, rng):
     for validation, test, ours in draw(rng, case=_two_tables):
         case = validation, test, ours
         right = _supported(*case)
-        _expect_entries(answer(*case), right, partial(_wrong_sentence, case, right))
+        _expect_entries(answer(*case), right, partial(_wrong_sentence, case, right), "rivals")
 
 
 def _wrong_sentence(case, right, key):
@@ -864,7 +1111,8 @@ def _wrong_sentence(case, right, key):
 
 
 NAMES = ("pretrained", "ridge", "fomaml", "reptile", "anil", "protonet", "scratch", "centroid", "boil",
-         "mamlpp", "metasgd", "logistic", "nearest", "kernel", "linear", "average")  # fmt: skip
+         "mamlpp", "metasgd", "logistic", "nearest", "kernel", "linear", "average", "leo", "cavia", "imaml",
+         "svm", "warpgrad")  # fmt: skip
 OUR_SEEDS = (0.95, 1.0, 1.08)
 KINDS = (  # level of each seed, what is added, spread from task to task, spread of each number, worst tasks
     ((3.0, 3.0, 3.0), 0.0, 0.0, 0.05, 1.0),  # far behind
@@ -883,6 +1131,7 @@ KINDS = (  # level of each seed, what is added, spread from task to task, spread
     ((1.0, 1.05, 1.13), 0.0, 0.0, 0.01, 1.0),  # behind on each seed, and seeds differ more
     ((1.3, 1.2, 0.98), 0.0, 0.0, 0.02, 1.0),  # its best seed is nearly ours
     ((0.92, 0.94, 0.93), 0.0, 0.15, 0.02, 1.0),  # at the other edge
+    *[((0.95, 1.0, 1.08), 0.0, 0.1, 0.02, 1.0)] * 5,  # what `_at_the_edges` shifts
 )
 
 
@@ -897,6 +1146,7 @@ def _two_tables(rng):
         of_val = dict(zip(rivals, kinds, strict=True))
         order = rng.permutation([ours, *rivals]).tolist()
         case = _table(rng, order, ours, of_val), _table(rng, order, ours, of_test), ours
+        _at_the_edges(case[1], ours, rivals[-5:])
         right, wrong = _supported(*case), _wrong_sentences(*case)
         if all(_apart(right[key], wrong[key] | _wrong_rivals(case, right[key])) for key in right):
             return case
@@ -904,7 +1154,7 @@ def _two_tables(rng):
 
 def _table(rng, order, ours, kinds):
     """{method: losses (seeds, tasks)}, in this order, on tasks that are hard or easy for every method."""
-    hard = rng.lognormal(0.0, 0.6, int(rng.integers(14, 20)))
+    hard = rng.lognormal(0.0, 0.6, 2 * int(rng.integers(8, 11)))
     level = np.array(OUR_SEEDS)[:, None]
     return {
         name: np.round(
@@ -917,6 +1167,25 @@ def _table(rng, order, ours, kinds):
     }
 
 
+def _at_the_edges(test, ours, rivals):
+    """Shift these five rivals' losses to where it matters how exactly a sentence is checked."""
+    mine = test[ours]
+    for name, edge in zip(rivals, EDGES, strict=True):
+        minus = _minus(mine, test[name])
+        half = (_interval(minus)[1] - minus.mean()) * 0.986  # between ddof=0 and ddof=1
+        shift = EDGES[edge](minus, half, mine.mean(), test[name].mean())
+        test[name] = np.round(test[name] + shift, 4)
+
+
+EDGES = {  # by how much: of the differences, half the interval, our mean loss and the rival's
+    "better": lambda minus, half, mine, theirs: half - minus.mean(),
+    "level": lambda minus, half, mine, theirs: (0.1 * theirs - minus.mean() - half) / 0.9,
+    "half of the tasks": lambda minus, half, mine, theirs: -np.median(minus),
+    "a tenth of ours": lambda minus, half, mine, theirs: (0.1 * mine - half) / 0.95 - minus.mean(),
+    "the middle": lambda minus, half, mine, theirs: 0.1 * mine - minus.mean(),
+}
+
+
 def _rival(rng, hard, levels, more, from_task, spread, worst):
     """Losses (seeds, tasks) of one kind of method."""
     each = (
@@ -925,9 +1194,9 @@ def _rival(rng, hard, levels, more, from_task, spread, worst):
     return np.array(levels)[:, None] * each * rng.lognormal(0, spread, (3, len(hard))) + more
 
 
-def _interval(minus, factor=1.96, count=None, root=True):
+def _interval(minus, root=True, ddof=1):
     """The ends of the interval of a mean of differences (tasks,)."""
-    half = factor * minus.std(ddof=1) / (np.sqrt(count or len(minus)) if root else 1.0)
+    half = 1.96 * minus.std(ddof=ddof) / (np.sqrt(len(minus)) if root else 1.0)
     return minus.mean() - half, minus.mean() + half
 
 
@@ -952,9 +1221,14 @@ def _most_tasks(mine, theirs):
     return bool((_minus(mine, theirs) > 0).mean() > 0.5)
 
 
-def _level(mine, theirs, share=0.1):
-    low, high = _interval(_minus(mine, theirs))
+def _level(mine, theirs, share=0.1, ddof=1):
+    low, high = _interval(_minus(mine, theirs), ddof=ddof)
     return bool(max(abs(low), abs(high)) < share * theirs.mean())
+
+
+def _over_seeds(mine, theirs):
+    """The interval over the seeds."""
+    return _interval((theirs - mine).mean(axis=1))
 
 
 def _chosen(mine, theirs):
@@ -1034,6 +1308,12 @@ def _wrong_better(of_test, of_val):
         "any difference outside its interval counts, better or worse": of_test(
             lambda mine, theirs: _better(mine, theirs) or _better(theirs, mine)
         ),
+        "the standard deviation is that of a population (ddof=0): these tasks are a sample (ddof=1)": of_test(
+            partial(_better, ddof=0)
+        ),
+        "the interval is one over the seeds: average them, and take the interval over the tasks": of_test(
+            lambda mine, theirs: _over_seeds(mine, theirs)[0] > 0
+        ),
         "the standard deviation is not divided by the root of the number of tasks": of_test(
             partial(_better, root=False)
         ),
@@ -1043,6 +1323,9 @@ def _wrong_better(of_test, of_val):
 def _wrong_every_seed(of_test, of_val):
     return {
         "the seeds are averaged: the sentence says each of them": of_test(_chosen),
+        "the two methods are exchanged: ours is to have the lower loss": of_test(
+            lambda mine, theirs: _every_seed(theirs, mine)
+        ),
         "one seed is enough here: the sentence says each of them": of_test(
             lambda mine, theirs: (mine.mean(axis=1) < theirs.mean(axis=1)).any()
         ),
@@ -1061,6 +1344,12 @@ def _wrong_every_seed(of_test, of_val):
 
 def _wrong_most_tasks(of_test, of_val):
     return {
+        "half of the tasks counts as most of them: more than half are asked for": of_test(
+            lambda mine, theirs: (_minus(mine, theirs) > 0).mean() >= 0.5
+        ),
+        "the two methods are exchanged: the difference is theirs minus ours": of_test(
+            lambda mine, theirs: _most_tasks(theirs, mine)
+        ),
         "a lower mean is taken for most tasks: a few tasks can decide a mean": of_test(_chosen),
         "seeds and tasks are counted together: average the seeds of each task, then count tasks": of_test(
             lambda mine, theirs: (mine < theirs).mean() > 0.5
@@ -1092,6 +1381,15 @@ def _wrong_level(of_test, of_val):
         ),
         "only the lower end of the interval is compared with the margin": of_test(
             lambda mine, theirs: _interval(_minus(mine, theirs))[0] > -0.1 * theirs.mean()
+        ),
+        "the margin is a tenth of our loss: the rival's is asked for": of_test(
+            lambda mine, theirs: max(np.abs(_interval(_minus(mine, theirs)))) < 0.1 * mine.mean()
+        ),
+        "the standard deviation is that of a population (ddof=0): these tasks are a sample (ddof=1)": of_test(
+            partial(_level, ddof=0)
+        ),
+        "the interval is one over the seeds: average them, and take the interval over the tasks": of_test(
+            lambda mine, theirs: max(np.abs(_over_seeds(mine, theirs))) < 0.1 * theirs.mean()
         ),
         "the margin is half of the rival's loss: a tenth of it is asked for": of_test(
             partial(_level, share=0.5)

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 16 · Exercises: your own
 #
-# Six functions, about two hours, and a report on a family of your own, which takes an afternoon.
+# Six functions, about two hours on top of the lesson's two, and a report on a family of your own, which takes an afternoon.
 # Replace `raise NotImplementedError()`, run the cell, then run the check below it: it says whether your answer is right, and if
 # not, which mistake it was. The six functions are NumPy, and nothing is trained. The lesson is [here](../notebooks/16_your_own.ipynb).
 
@@ -32,7 +32,7 @@ from maml_edu.tasks import TaskBatch
 # | `"copies"` | tasks of `first` that are the same task as an *earlier* one of `first` |
 # | `"stuck"` | tasks of `other` that are the same task as *any* one of `first` |
 #
-# For the last three, numbers within $10^{-6}$ of each other are the same: on its way a copy may have been
+# For the last three, numbers within $10^{-6}$ of each other, large or small, are the same: on its way a copy may have been
 # rounded to float32. Two x are the same if all of their coordinates are. Two *tasks* are the same if their support sets hold the same pairs (x, y),
 # in whatever order; new queries do not make an old task new.
 
@@ -49,9 +49,7 @@ def family_check(first, again, other):
     near = lambda one, two: (np.abs(one[:, None] - two) <= 1e-6).all(axis=-1)  # (rows, rows)
     pairs = lambda draw, t: np.column_stack([draw["support_x"][t], draw["support_y"][t]])
 
-    def same(one, two):
-        partners = near(one, two)
-        return partners.any(axis=0).all() and partners.any(axis=1).all()
+    same = lambda one, two: near(one, two).any(axis=1).all()  # no row stands there twice
 
     old, new = ([pairs(draw, t) for t in tasks] for draw in (first, other))
     return {
@@ -75,7 +73,7 @@ check("16.family_check", family_check, hidden=True)
 # <details><summary>Hint 1</summary>
 #
 # Write a small function first: which rows of one array are which rows of another, up to $10^{-6}$? Both "seen" and "the same task" are
-# made of it. Two sets are the same if every row of the one has a partner in the other, and the other way round.
+# made of it. When are two sets with equally many rows the same, if none holds a row twice?
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
@@ -103,6 +101,7 @@ check("16.family_check", family_check, hidden=True)
 # carries.
 #
 # Find the constants with which `layers` layers make the same predictions as `layers` gradient steps on $L$ with rate α, starting at $w = 0$.
+# (The check sees numbers only, so gradient descent on $w$ passes as well. But there is no $w$ in a transformer: do without it.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "attention_step", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -149,7 +148,7 @@ check("16.attention_step", attention_step, hidden=True)
 # %% [markdown]
 # ## 16.3 An oracle, and what it scores
 #
-# *difficulty 3/5 · 20 minutes · 4 points*
+# *difficulty 2/5 · 10 minutes · 3 points*
 #
 # An oracle knows the law of a family, and nothing else that a learner does not know. Here the law is
 # $y = a\sin(\omega x) + b\cos(\omega x) + \text{noise}$. The frequency ω is known and the same for all tasks; each task has its
@@ -157,8 +156,8 @@ check("16.attention_step", attention_step, hidden=True)
 # error of each task as well.
 #
 # Points that all lie half periods apart do not tell $a$ and $b$: many pairs then fit equally well. Take the one with the
-# smallest $a^2 + b^2$. (`np.linalg.lstsq` and `np.linalg.pinv` do so; give them `rcond=1e-6`, for rounding hides that the points lie *exactly* half a
-# period apart.)
+# smallest $a^2 + b^2$. `np.linalg.lstsq` and `np.linalg.pinv` do so, but x is rounded to seven decimals here, and they would take what rounding
+# leaves for a signal. Give them `rcond=1e-6`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "oracle", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -178,7 +177,7 @@ def oracle(support_x, support_y, query_x, query_y, frequency):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check_oracle", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "check_oracle", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("16.oracle", oracle)
 ### BEGIN HIDDEN TESTS
 check("16.oracle", oracle, hidden=True)
@@ -249,7 +248,7 @@ check("16.mask", mask, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 16.5 How much of the gap is closed?
+# ## 16.5 How much of the gap is closed, and what is in doubt?
 #
 # *difficulty 4/5 · 30 minutes · 5 points*
 #
@@ -262,30 +261,47 @@ check("16.mask", mask, hidden=True)
 # task is the *mean* over the seeds.
 #
 # How certain is $s$? Other test tasks would have given another value, and so would other seeds. The **bootstrap** imitates both: draw as many tasks
-# as there are, with replacement, and as many seeds, with replacement; compute $s$ again; do so many times. Tasks are
-# *paired*: the ones that were drawn count for all three, and each task drawn twice counts twice. Here the numbers have been
-# drawn for you, so that everybody gets the same interval. Its ends are the quantiles 0.025 and 0.975 (`np.quantile`) of all values of $s$.
+# as there are, with replacement, and as many seeds, with replacement; compute $s$ again; do so many times. The
+# quantiles 0.025 and 0.975 (`np.quantile`) of all values are the ends of an interval. Here the numbers have been
+# drawn for you, so that everybody gets the same one. What was drawn twice counts twice, and what belongs together is drawn together.
+#
+# | key | asks |
+# | --- | --- |
+# | `"share"` | How much of the gap does the learner close? $s$, with nothing resampled |
+# | `"interval"` | How certain is that? Its interval (low, high), tasks and seeds resampled |
+# | `"tasks alone"` | How much of the doubt would stay with any number of seeds? The interval of $s$ if chance had no hand in the seeds |
+# | `"seeds alone"` | How much would stay with any number of test tasks? The interval of $s$ if chance had no hand in the tasks |
+# | `"lead"` | Is the learner ahead of the rival? The interval (low, high) of its share minus the rival's |
+#
+# The rival's share is made as the learner's. Seed $k$ gave both the same training tasks. That the intervals of two shares overlap
+# does *not* answer the last question: a task that is hard for one is hard for the other.
 
 
 # %% nbgrader={"grade": false, "grade_id": "difficulty", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def difficulty(average, oracle, learner, tasks, seeds):
-    """(share, low, high): the share of the gap that the learner closes, and the ends of its interval of 95 per cent.
+def difficulty(average, oracle, learner, rival, tasks, seeds):
+    """{"share": number, "interval": (low, high), "tasks alone": (low, high), "seeds alone": (low, high), "lead": (low, high)}.
 
-    average, oracle (T,): losses on the test tasks. learner (S, T): losses of each seed on the same tasks. tasks (B, T) and seeds
-    (B, S): in each row, the numbers of the tasks and of the seeds, from 0, that one of B resamples has drawn. In each resample the
-    average predictor is worse than the oracle.
+    average, oracle (T,): losses on the test tasks. learner, rival (S, T): losses of each seed on the same tasks. tasks (B, T) and
+    seeds (B, S): in each row, the numbers of the tasks and of the seeds, from 0, that one of B resamples has drawn. In each
+    resample the average predictor is worse than the oracle.
     """
 
     ### BEGIN SOLUTION
-    def share(average, oracle, learner):
-        top, bottom = np.median(average), np.median(oracle)
-        return (top - np.median(learner.mean(axis=0))) / (top - bottom)
+    def share(losses, t, s):
+        """Of whoever has these losses (S, T), on tasks t, with seeds s."""
+        top, bottom = np.median(average[t]), np.median(oracle[t])
+        return (top - np.median(losses[s][:, t].mean(axis=0))) / (top - bottom)
 
-    values = [
-        share(average[t], oracle[t], learner[s][:, t]) for t, s in zip(tasks, seeds, strict=True)
-    ]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return share(average, oracle, learner), low, high
+    ends = lambda values: tuple(np.quantile(list(values), [0.025, 0.975]))
+    drawn = list(zip(tasks, seeds, strict=True))
+    every_task, every_seed = np.arange(len(average)), np.arange(len(learner))
+    return {
+        "share": share(learner, every_task, every_seed),
+        "interval": ends(share(learner, t, s) for t, s in drawn),
+        "tasks alone": ends(share(learner, t, every_seed) for t in tasks),
+        "seeds alone": ends(share(learner, every_task, s) for s in seeds),
+        "lead": ends(share(learner, t, s) - share(rival, t, s) for t, s in drawn),
+    }
     ### END SOLUTION
 
 
@@ -298,22 +314,13 @@ check("16.difficulty", difficulty, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write the share as a function of three arrays. Call it once with the arrays as they are, and once for each row of `tasks` and `seeds`
-# with arrays in which some tasks stand twice and others not at all.
+# One function can make all the values. Which of its arguments change from resample to resample, and which stay as they are? Ask this again
+# for each of the four intervals.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `learner[s, t]` with two arrays of numbers takes single entries, one for each pair of them. Rows `s` and then columns `t` are `learner[s][:, t]`.
-# </details>
-# <details><summary>Hint 3: a similar case</summary>
-#
-# By which factor are these houses dearer than they were, by medians, and what is the interval? The houses are the same ones before and after:
-#
-# ```python
-# factor = lambda before, after: np.median(after) / np.median(before)
-# values = [factor(before[row], after[row]) for row in drawn]
-# np.quantile(values, [0.025, 0.975])
-# ```
+# `a[rows, columns]` with two arrays of numbers takes single entries, one for each pair of them. Rows first and then columns are
+# `a[rows][:, columns]`.
 # </details>
 
 # %% [markdown]
@@ -330,7 +337,7 @@ check("16.difficulty", difficulty, hidden=True)
 # | `"better"` | "On test, ours is better than the rival." | the interval of the paired difference lies above 0 |
 # | `"every seed"` | "That holds for every seed." | in each seed, our mean over the test tasks is lower than the rival's in this seed |
 # | `"most tasks"` | "Ours is better on most test tasks." | the difference is above 0 on more than half of the tasks |
-# | `"level"` | "On test, the two are level." | the *whole* interval lies between −m and m, where m is a tenth of the rival's mean loss on test |
+# | `"level"` | "On test, the two are level." | the *whole* interval lies between −m and m, where m is a tenth of *the rival's* mean loss on test |
 # | `"chosen"` | "We would have chosen ours." | on *validation*, our mean over all seeds and tasks is lower |
 #
 # The **difference** on a task is the rival's loss minus ours, each averaged over the seeds first. Its **interval** is
@@ -464,7 +471,7 @@ def my_words():
 
 
 # %%
-IN_EARNEST = False  # ← True: three seeds and the full number of iterations; some minutes
+IN_EARNEST = False  # ← True: three seeds and the full number of iterations; a few minutes
 
 
 def is_written():

@@ -72,7 +72,7 @@ def all_condemned(first, again, other):
     return _found(first, again, other) | {"unrepeatable": list(_tasks(first)) if bad else []}
 
 
-@wrong_answer("16.family_check", says="the queries are compared with ==")
+@wrong_answer("16.family_check", says="in the queries, rounding makes another x")
 def exactly_seen(first, again, other):
     return _found(first, again, other) | {"seen": _seen(first, 0.0)}
 
@@ -145,7 +145,7 @@ def in_their_order(first, again, other):
     return _found(first, again, other) | {"copies": _copied(_pairs(first), same)}
 
 
-@wrong_answer("16.family_check", says="rounding makes no new task")
+@wrong_answer("16.family_check", says="rounding makes a new task here")
 def exact_copies(first, again, other):
     same = lambda one, two: _as_sets(one, two, 0.0)
     return _found(first, again, other) | {"copies": _copied(_pairs(first), same)}
@@ -185,13 +185,104 @@ def from_one(first, again, other):
     return {key: [t + 1 for t in tasks] for key, tasks in right.items()}
 
 
-@right_answer("16.family_check", why="sorts rounded rows; tuples and arrays in place of lists")
-def by_sorting(first, again, other):
-    def key(rows):
-        rows = np.round(np.column_stack([rows]), 5) + 0.0
-        return rows[np.lexsort(rows.T)]
+def _all_tasks(first, again, other, same):
+    """The right answer, if `same` is right."""
+    old, new = _pairs(first), _pairs(other)
+    lists = {"copies": _copied(old, same), "stuck": _found_again(old, new, same)}
+    return _found(first, again, other) | lists
 
-    same = lambda one, two: np.allclose(key(one), key(two), 0, 2e-5)
+
+@wrong_answer("16.family_check", says="rounding makes a new task here")
+def rounded_to_six(first, again, other):
+    key = lambda rows: {tuple(row) for row in np.round(rows, 6).tolist()}
+    return _all_tasks(first, again, other, lambda one, two: key(one) == key(two))
+
+
+@wrong_answer("16.family_check", says="in the queries, rounding makes another x")
+def seen_after_rounding(first, again, other):
+    pairs = zip(np.round(first["query_x"], 6), np.round(first["support_x"], 6), strict=True)
+    seen = [t for t, (query, x) in enumerate(pairs) if _near(query, x, 0.0).any()]
+    return _found(first, again, other) | {"seen": seen}
+
+
+@wrong_answer("16.family_check", says="the tasks are compared by `isclose` as it comes")
+def by_isclose(first, again, other):
+    near = lambda one, two: np.isclose(one[:, None], two).all(axis=-1)
+    return _all_tasks(first, again, other, lambda one, two: near(one, two).any(axis=1).all())
+
+
+@wrong_answer("16.family_check", says="only near each other count as copies")
+def by_isclose_and_atol(first, again, other):
+    near = lambda one, two: np.isclose(one[:, None], two, atol=1e-6).all(axis=-1)
+    return _all_tasks(first, again, other, lambda one, two: near(one, two).any(axis=1).all())
+
+
+@wrong_answer("16.family_check", says="only near an example counts as seen")
+def seen_by_isclose(first, again, other):
+    pairs = zip(first["query_x"], first["support_x"], strict=True)
+    near = lambda query, x: np.isclose(query[:, None], x, atol=1e-6).all(axis=-1).any()
+    seen = [t for t, pair in enumerate(pairs) if near(*pair)]
+    return _found(first, again, other) | {"seen": seen}
+
+
+@wrong_answer("16.family_check", says="the examples are sorted before they are compared")
+def by_sorting(first, again, other):
+    same = lambda one, two: np.allclose(sorted(one.tolist()), sorted(two.tolist()), 0, 1e-6)
+    return _all_tasks(first, again, other, same)
+
+
+@wrong_answer("16.family_check", says="the examples are sorted before they are compared")
+def by_sorting_y(first, again, other):
+    key = lambda rows: rows[np.argsort(rows[:, -1])]
+    return _all_tasks(first, again, other, lambda a, b: np.allclose(key(a), key(b), 0, 1e-6))
+
+
+@wrong_answer("16.family_check", says="x and y are looked for separately")
+def x_and_y_apart(first, again, other):
+    def same(one, two):
+        return _as_sets(one[:, :2], two[:, :2]) and _as_sets(one[:, 2:], two[:, 2:])
+
+    return _all_tasks(first, again, other, same)
+
+
+@wrong_answer("16.family_check", says="x and y of the two draws are looked for separately")
+def stuck_apart(first, again, other):
+    right, wrong = _found(first, again, other), x_and_y_apart(first, again, other)
+    return right | {"stuck": wrong["stuck"]}
+
+
+@wrong_answer("16.family_check", says="rounding makes a new task of the other draw")
+def exactly_stuck(first, again, other):
+    same = lambda one, two: _as_sets(one, two, 0.0)
+    stuck = _found_again(_pairs(first), _pairs(other), same)
+    return _found(first, again, other) | {"stuck": stuck}
+
+
+@wrong_answer("16.family_check", says="compared by sums or means")
+def by_sums(first, again, other):
+    same = lambda one, two: (np.abs(one.sum(axis=0) - two.sum(axis=0)) <= 1e-6).all()
+    return _all_tasks(first, again, other, same)
+
+
+@wrong_answer("16.family_check", says='"seen" misses some tasks')
+def some_are_missed(first, again, other):
+    right = _found(first, again, other)
+    return right | {"seen": right["seen"][:-1]}
+
+
+@right_answer(
+    "16.family_check", why="crosses off what it has found; tuples and arrays in place of lists"
+)
+def crossed_off(first, again, other):
+    def same(one, two):
+        left = list(two)
+        for row in one:
+            near = [i for i, other in enumerate(left) if np.abs(row - other).max() <= 1e-6]
+            if not near:
+                return False
+            del left[near[0]]
+        return not left
+
     old, new = _pairs(first), _pairs(other)
     return {
         "stuck": np.array(_found_again(old, new, same), int),
@@ -293,6 +384,22 @@ def with_scaled_softmax(support_x, support_y, query_x, alpha, layers):
     rate, sharp = 2 * alpha / len(support_x), support_x.shape[1] ** -0.5
     weights = lambda a, b: _soft(a, b, sharp)
     return _attending(support_x, support_y, query_x, rate, layers, weights)
+
+
+@wrong_answer("16.attention_step", says="the step is α times 2")
+def softmax_for_the_mean(support_x, support_y, query_x, alpha, layers):
+    return _attending(support_x, support_y, query_x, 2 * alpha, layers, _soft)
+
+
+@wrong_answer("16.attention_step", says="and the step is α: linear")
+def softmax_and_alpha(support_x, support_y, query_x, alpha, layers):
+    return _attending(support_x, support_y, query_x, alpha, layers, _soft)
+
+
+@wrong_answer("16.attention_step", says="the residuals stay y")
+def residuals_stay(support_x, support_y, query_x, alpha, layers):
+    rate = 2 * alpha / len(support_x)
+    return layers * rate * (query_x @ support_x.T) @ support_y, support_y.copy()
 
 
 @wrong_answer("16.attention_step", says="belongs to softmax attention")
@@ -473,6 +580,24 @@ def answers_0_where_unsure(support_x, support_y, query_x, query_y, frequency):
     return _fits(support_x, support_y, query_x, query_y, frequency, solve)
 
 
+@wrong_answer("16.oracle", says="what rounding leaves is taken for a signal")
+def without_rcond(support_x, support_y, query_x, query_y, frequency):
+    solve = lambda columns, y: np.linalg.lstsq(columns, y, rcond=None)[0]
+    return _fits(support_x, support_y, query_x, query_y, frequency, solve)
+
+
+@wrong_answer("16.oracle", says="what rounding leaves is taken for a signal")
+def pinv_without_rcond(support_x, support_y, query_x, query_y, frequency):
+    solve = lambda columns, y: np.linalg.pinv(columns) @ y
+    return _fits(support_x, support_y, query_x, query_y, frequency, solve)
+
+
+@wrong_answer("16.oracle", says="half periods apart")
+def normal_equations(support_x, support_y, query_x, query_y, frequency):
+    solve = lambda columns, y: np.linalg.solve(columns.T @ columns, columns.T @ y)
+    return _fits(support_x, support_y, query_x, query_y, frequency, solve)
+
+
 @wrong_answer("16.oracle", says="only the first two points")
 def two_points(support_x, support_y, query_x, query_y, frequency):
     return _fits(support_x[:, :2], support_y[:, :2], query_x, query_y, frequency)
@@ -574,7 +699,18 @@ def transduction(task, is_query):
     return _mine(task) & ~(is_query[None] & ~is_query[:, None])
 
 
-@wrong_answer("16.mask", says="a query does not see itself")
+@wrong_answer("16.mask", says="pairs and queries are exchanged")
+def kinds_exchanged(task, is_query):
+    return _rule(task, ~is_query)
+
+
+@wrong_answer("16.mask", says="a pair sees only itself, and a query not even that")
+def isolated_pairs(task, is_query):
+    itself = np.eye(len(task), dtype=bool)
+    return (itself & ~is_query) | (_mine(task) & is_query[:, None] & ~is_query[None])
+
+
+@wrong_answer("16.mask", says="in your mask a query does not see itself")
 def blind_to_itself(task, is_query):
     return _mine(task) & ~is_query
 
@@ -671,180 +807,277 @@ def in_blocks(task, is_query):
 # ------------------------------------------------------------------ 16.5
 
 
-def _of_gap(average, oracle, ours):
-    return (np.median(average) - ours) / (np.median(average) - np.median(oracle))
-
-
 def _closed(average, oracle, learner, middle=np.median):
     top = middle(average)
-    return (top - middle(learner.mean(axis=0))) / (top - middle(oracle))
+    return float((top - middle(learner.mean(axis=0))) / (top - middle(oracle)))
 
 
-def _drawn(average, oracle, learner, tasks, seeds, share=_closed):
+def _drawn(average, oracle, learner, tasks, seeds):
     rows = zip(tasks, seeds, strict=True)
-    return np.array([share(average[t], oracle[t], learner[s][:, t]) for t, s in rows])
+    return np.array([_closed(average[t], oracle[t], learner[s][:, t]) for t, s in rows])
 
 
-def _between(values, low=0.025, high=0.975):
+def _quantiles(values, low=0.025, high=0.975):
     return tuple(np.quantile(values, [low, high]).tolist())
 
 
-def _boot(average, oracle, learner, tasks, seeds, share=_closed):
-    values = _drawn(average, oracle, learner, tasks, seeds, share)
-    return float(share(average, oracle, learner)), *_between(values)
+def _every(numbers, count):
+    return np.tile(np.arange(count), (len(numbers), 1))
+
+
+def _doubts(average, oracle, learner, rival, tasks, seeds):
+    values = lambda losses, t=tasks, s=seeds: _drawn(average, oracle, losses, t, s)
+    return {
+        "share": _closed(average, oracle, learner),
+        "interval": _quantiles(values(learner)),
+        "tasks alone": _quantiles(values(learner, s=_every(seeds, len(learner)))),
+        "seeds alone": _quantiles(values(learner, t=_every(tasks, len(average)))),
+        "lead": _quantiles(values(learner) - values(rival)),
+    }
 
 
 @wrong_answer("16.difficulty", says="these are means over the tasks")
-def means(average, oracle, learner, tasks, seeds):
-    share = lambda *losses: _closed(*losses, middle=np.mean)
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def means(average, oracle, learner, rival, tasks, seeds):
+    share = _closed(average, oracle, learner, np.mean)
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"share": share}
 
 
 @wrong_answer("16.difficulty", says="the median of the ratios of single tasks")
-def median_of_ratios(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: np.median((a - ours.mean(axis=0)) / (a - o))
-    return _boot(average, oracle, learner, tasks, seeds, share)
-
-
-@wrong_answer("16.difficulty", says="the mean of the ratios of single tasks")
-def mean_of_ratios(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: np.mean((a - ours.mean(axis=0)) / (a - o))
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def median_of_ratios(average, oracle, learner, rival, tasks, seeds):
+    share = np.median((average - learner.mean(axis=0)) / (average - oracle))
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"share": share}
 
 
 @wrong_answer("16.difficulty", says="the median over seeds and tasks at once")
-def median_of_all(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: _of_gap(a, o, np.median(ours))
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def median_of_all(average, oracle, learner, rival, tasks, seeds):
+    share = _closed(average, oracle, np.full((1, 3), np.median(learner)))
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"share": share}
 
 
 @wrong_answer("16.difficulty", says="the median over the seeds is taken")
-def median_of_seeds(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: _of_gap(a, o, np.median(np.median(ours, axis=0)))
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def median_of_seeds(average, oracle, learner, rival, tasks, seeds):
+    share = _closed(average, oracle, np.median(learner, axis=0)[None])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"share": share}
 
 
 @wrong_answer("16.difficulty", says="this is the best seed")
-def best_seed(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: _of_gap(a, o, np.median(ours, axis=1).min())
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def best_seed(average, oracle, learner, rival, tasks, seeds):
+    share = max(_closed(average, oracle, one[None]) for one in learner)
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"share": share}
 
 
 @wrong_answer("16.difficulty", says="the share that is left open")
-def left_open(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: 1 - _closed(a, o, ours)
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def left_open(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    return right | {"share": 1 - right["share"]}
 
 
 @wrong_answer("16.difficulty", says="the oracle is forgotten")
-def without_the_oracle(average, oracle, learner, tasks, seeds):
-    share = lambda a, o, ours: _closed(a, np.zeros_like(o), ours)
-    return _boot(average, oracle, learner, tasks, seeds, share)
+def without_the_oracle(average, oracle, learner, rival, tasks, seeds):
+    return _doubts(average, 0 * oracle, learner, rival, tasks, seeds)
 
 
-@wrong_answer("16.difficulty", says="these are per cent")
-def per_cent(average, oracle, learner, tasks, seeds):
-    share = lambda *losses: 100 * _closed(*losses)
-    return _boot(average, oracle, learner, tasks, seeds, share)
+@wrong_answer("16.difficulty", says="the share of the tasks themselves")
+def middle_of_resamples(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    return right | {"share": np.median(_drawn(average, oracle, learner, tasks, seeds))}
 
 
-@wrong_answer("16.difficulty", says="the seeds are not resampled")
-def seeds_averaged_first(average, oracle, learner, tasks, seeds):
-    return _boot(average, oracle, learner.mean(axis=0)[None], tasks, 0 * seeds)
-
-
-@wrong_answer("16.difficulty", says="the tasks are not resampled")
-def seeds_alone(average, oracle, learner, tasks, seeds):
-    values = [_closed(average, oracle, learner[s]) for s in seeds]
-    return _closed(average, oracle, learner), *_between(values)
+@wrong_answer("16.difficulty", says="the seeds are not resampled: with few")
+def seeds_averaged_first(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    return right | {"interval": right["tasks alone"]}
 
 
 @wrong_answer("16.difficulty", says="only the learner is resampled")
-def unpaired(average, oracle, learner, tasks, seeds):
+def unpaired(average, oracle, learner, rival, tasks, seeds):
     rows = zip(tasks, seeds, strict=True)
-    values = [_closed(average, oracle, learner[s][:, t]) for t, s in rows]
-    return _closed(average, oracle, learner), *_between(values)
+    ends = _quantiles([_closed(average, oracle, learner[s][:, t]) for t, s in rows])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
+
+
+@wrong_answer("16.difficulty", says="a seed that was drawn twice counts once")
+def sets_of_seeds(average, oracle, learner, rival, tasks, seeds):
+    rows = [(t, np.unique(s)) for t, s in zip(tasks, seeds, strict=True)]
+    ends = _quantiles([_closed(average[t], oracle[t], learner[s][:, t]) for t, s in rows])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
+
+
+@wrong_answer("16.difficulty", says="a task that was drawn twice counts once")
+def sets_of_tasks(average, oracle, learner, rival, tasks, seeds):
+    rows = [(np.unique(t), s) for t, s in zip(tasks, seeds, strict=True)]
+    ends = _quantiles([_closed(average[t], oracle[t], learner[s][:, t]) for t, s in rows])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
 
 
 @wrong_answer("16.difficulty", says="the share of the ends of three intervals")
-def three_intervals(average, oracle, learner, tasks, seeds):
+def three_intervals(average, oracle, learner, rival, tasks, seeds):
     rows = list(zip(tasks, seeds, strict=True))
-    top = np.array(_between([np.median(average[t]) for t in tasks]))
-    bottom = np.array(_between([np.median(oracle[t]) for t in tasks]))
-    ours = np.array(_between([np.median(learner[s][:, t].mean(axis=0)) for t, s in rows]))
-    return _closed(average, oracle, learner), *((top - ours) / (top - bottom)).tolist()
+    top = np.array(_quantiles([np.median(average[t]) for t in tasks]))
+    bottom = np.array(_quantiles([np.median(oracle[t]) for t in tasks]))
+    ours = np.array(_quantiles([np.median(learner[s][:, t].mean(axis=0)) for t, s in rows]))
+    ends = ((top - ours) / (top - bottom)).tolist()
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
 
 
 @wrong_answer("16.difficulty", says="an interval of 90 per cent")
-def ninety(average, oracle, learner, tasks, seeds):
-    values = _drawn(average, oracle, learner, tasks, seeds)
-    return _closed(average, oracle, learner), *_between(values, 0.05, 0.95)
+def ninety(average, oracle, learner, rival, tasks, seeds):
+    ends = _quantiles(_drawn(average, oracle, learner, tasks, seeds), 0.05, 0.95)
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
+
+
+@wrong_answer("16.difficulty", says="counts from 0 to 100")
+def percentiles(average, oracle, learner, rival, tasks, seeds):
+    ends = np.percentile(_drawn(average, oracle, learner, tasks, seeds), [0.025, 0.975])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"interval": ends}
 
 
 @wrong_answer("16.difficulty", says="the ends are swapped")
-def high_and_low(average, oracle, learner, tasks, seeds):
-    share, low, high = _boot(average, oracle, learner, tasks, seeds)
-    return share, high, low
+def high_and_low(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    return right | {"interval": right["interval"][::-1]}
 
 
-@wrong_answer("16.difficulty", says="plus and minus 1.96 standard deviations")
-def normal(average, oracle, learner, tasks, seeds):
-    half = 1.96 * _drawn(average, oracle, learner, tasks, seeds).std(ddof=1)
-    share = _closed(average, oracle, learner)
-    return share, share - half, share + half
+@wrong_answer("16.difficulty", says="1.96 standard deviations (ddof=0)")
+def normal(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    half = 1.96 * _drawn(average, oracle, learner, tasks, seeds).std()
+    return right | {"interval": (right["share"] - half, right["share"] + half)}
 
 
-@wrong_answer("16.difficulty", says="the first number is the median of the resamples")
-def middle_of_resamples(average, oracle, learner, tasks, seeds):
-    values = _drawn(average, oracle, learner, tasks, seeds)
-    return float(np.median(values)), *_between(values)
+@wrong_answer("16.difficulty", says="it is the other way round")
+def exchanged_sources(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    return right | {"tasks alone": right["seeds alone"], "seeds alone": right["tasks alone"]}
 
 
-@wrong_answer("16.difficulty", says="turned round the share")
-def reversed_interval(average, oracle, learner, tasks, seeds):
-    share, low, high = _boot(average, oracle, learner, tasks, seeds)
-    return share, 2 * share - high, 2 * share - low
+@wrong_answer("16.difficulty", says="only the first seed is there")
+def tasks_with_one_seed(average, oracle, learner, rival, tasks, seeds):
+    ends = _quantiles(_drawn(average, oracle, learner, tasks, 0 * seeds))
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"tasks alone": ends}
 
 
-@right_answer("16.difficulty", why="all resamples at once, by indices that broadcast")
-def resamples_at_once(average, oracle, learner, tasks, seeds):
-    ours = learner[seeds[:, :, None], tasks[:, None, :]].mean(axis=1)  # (B, T)
-    top, bottom, ours = (np.median(v, axis=1) for v in (average[tasks], oracle[tasks], ours))
-    ends = np.percentile((top - ours) / (top - bottom), [2.5, 97.5])
-    return [_closed(average, oracle, learner), *ends]
+@wrong_answer("16.difficulty", says="the shares of single seeds")
+def single_seeds(average, oracle, learner, rival, tasks, seeds):
+    ends = _quantiles([_closed(average, oracle, one[None]) for one in learner])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"seeds alone": ends}
+
+
+@wrong_answer("16.difficulty", says="low from low")
+def ends_subtracted(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    theirs = _quantiles(_drawn(average, oracle, rival, tasks, seeds))
+    return right | {"lead": np.subtract(right["interval"], theirs)}
+
+
+@wrong_answer("16.difficulty", says="our low end meets the rival's high end")
+def do_they_overlap(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    (low, high), theirs = right["interval"], _drawn(average, oracle, rival, tasks, seeds)
+    rival_low, rival_high = _quantiles(theirs)
+    return right | {"lead": (low - rival_high, high - rival_low)}
+
+
+@wrong_answer("16.difficulty", says="the rival's seeds are not resampled")
+def rival_of_all_seeds(average, oracle, learner, rival, tasks, seeds):
+    ours = _drawn(average, oracle, learner, tasks, seeds)
+    theirs = _drawn(average, oracle, rival, tasks, _every(seeds, len(rival)))
+    ends = _quantiles(ours - theirs)
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"lead": ends}
+
+
+@wrong_answer("16.difficulty", says="the rival is not resampled")
+def fixed_rival(average, oracle, learner, rival, tasks, seeds):
+    ours = _drawn(average, oracle, learner, tasks, seeds)
+    ends = _quantiles(ours - _closed(average, oracle, rival))
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"lead": ends}
+
+
+@wrong_answer("16.difficulty", says="the rival's share minus ours")
+def rival_first(average, oracle, learner, rival, tasks, seeds):
+    right = _doubts(average, oracle, learner, rival, tasks, seeds)
+    low, high = right["lead"]
+    return right | {"lead": (-high, -low)}
+
+
+@wrong_answer("16.difficulty", says="the difference of the losses")
+def lead_in_losses(average, oracle, learner, rival, tasks, seeds):
+    middle = lambda losses, t, s: np.median(losses[s][:, t].mean(axis=0))
+    rows = zip(tasks, seeds, strict=True)
+    ends = _quantiles([middle(rival, *row) - middle(learner, *row) for row in rows])
+    return _doubts(average, oracle, learner, rival, tasks, seeds) | {"lead": ends}
+
+
+@right_answer(
+    "16.difficulty", why="all resamples at once, by indices that broadcast; lists and arrays"
+)
+def resamples_at_once(average, oracle, learner, rival, tasks, seeds):
+    every_task, every_seed = (np.arange(n)[None] for n in learner.shape[::-1])
+
+    def share(losses, t, s):
+        ours = losses[s[:, :, None], t[:, None, :]].mean(axis=1)  # (B, T)
+        top, bottom, ours = (np.median(v, axis=1) for v in (average[t], oracle[t], ours))
+        return (top - ours) / (top - bottom)
+
+    ends = lambda values: np.percentile(values, [2.5, 97.5])
+    both = share(learner, tasks, seeds)
+    return {
+        "lead": ends(both - share(rival, tasks, seeds)).tolist(),
+        "seeds alone": ends(share(learner, every_task, seeds)),
+        "tasks alone": ends(share(learner, tasks, every_seed)),
+        "interval": ends(both),
+        "share": share(learner, every_task, every_seed)[0],
+    }
 
 
 @right_answer("16.difficulty", why="counts how often each was drawn, and repeats")
-def by_counts(average, oracle, learner, tasks, seeds):
-    values = []
-    for t, s in zip(tasks, seeds, strict=True):
-        of_seed = np.bincount(s, minlength=len(learner)) / len(s)
-        often = np.bincount(t, minlength=len(average))
-        three = (np.repeat(v, often) for v in (average, oracle, of_seed @ learner))
+def by_counts(average, oracle, learner, rival, tasks, seeds):
+    def share(losses, often, of_seed):
+        three = (np.repeat(v, often) for v in (average, oracle, of_seed @ losses))
         top, bottom, ours = map(np.median, three)
-        values.append(1 - (ours - bottom) / (top - bottom))
-    return _closed(average, oracle, learner), np.quantile(values, 0.025), np.quantile(values, 0.975)
+        return 1 - (ours - bottom) / (top - bottom)
+
+    count = lambda rows, n: [np.bincount(row, minlength=n) for row in rows]
+    of_tasks, of_seeds = count(tasks, len(average)), count(seeds, len(learner))
+    of_seeds = [often / len(learner) for often in of_seeds]
+    one, even = np.ones(len(average), int), np.full(len(learner), 1 / len(learner))
+    both = list(zip(of_tasks, of_seeds, strict=True))
+    ends = lambda values: (np.quantile(values, 0.025), np.quantile(values, 0.975))
+    return {
+        "share": float(share(learner, one, even)),
+        "interval": ends([share(learner, *row) for row in both]),
+        "tasks alone": ends([share(learner, often, even) for often in of_tasks]),
+        "seeds alone": ends([share(learner, one, of_seed) for of_seed in of_seeds]),
+        "lead": ends([share(learner, *row) - share(rival, *row) for row in both]),
+    }
 
 
 @right_answer("16.difficulty", why="sorts by hand, in plain Python")
-def in_plain_python(average, oracle, learner, tasks, seeds):
+def in_plain_python(average, oracle, learner, rival, tasks, seeds):
     def middle(values):
         values = sorted(values)
         return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
 
-    def share(t, s):
-        ours = [sum(learner[k][i] for k in s) / len(s) for i in t]
+    def share(losses, t, s):
+        ours = [sum(losses[k][i] for k in s) / len(s) for i in t]
         top, bottom = middle([average[i] for i in t]), middle([oracle[i] for i in t])
         return float((top - middle(ours)) / (top - bottom))
 
     def quantile(values, q):
-        place = q * (len(values) - 1)
+        values, place = sorted(values), q * (len(values) - 1)
         low = int(place)
         return values[low] + (place - low) * (values[low + 1] - values[low])
 
-    values = sorted(share(*row) for row in zip(tasks.tolist(), seeds.tolist(), strict=True))
-    whole = share(range(len(average)), range(len(learner)))
-    return whole, quantile(values, 0.025), quantile(values, 0.975)
+    ends = lambda values: [quantile(values, 0.025), quantile(values, 0.975)]
+    t, s = list(range(len(average))), list(range(len(learner)))
+    rows = list(zip(tasks.tolist(), seeds.tolist(), strict=True))
+    return {
+        "share": share(learner, t, s),
+        "interval": ends([share(learner, *row) for row in rows]),
+        "tasks alone": ends([share(learner, row[0], s) for row in rows]),
+        "seeds alone": ends([share(learner, t, row[1]) for row in rows]),
+        "lead": ends([share(learner, *row) - share(rival, *row) for row in rows]),
+    }
 
 
 # ------------------------------------------------------------------ 16.6
@@ -996,6 +1229,68 @@ def chosen_by_best_seed(validation, test, ours):
 def own_rival(validation, test, ours):
     lists = _sentences(validation, test, ours)
     return {key: [n for n in test if n == ours or n in names] for key, names in lists.items()}
+
+
+@wrong_answer("16.claims", says="a tenth of our loss")
+def margin_of_ours(validation, test, ours):
+    def holds(mine, theirs):
+        return max(np.abs(_from_to(_gain(mine, theirs)))) < 0.1 * mine.mean()
+
+    return _sentences(validation, test, ours, level=holds)
+
+
+@wrong_answer("16.claims", says="that of a population (ddof=0)")
+def population(validation, test, ours):
+    def holds(mine, theirs):
+        gain = _gain(mine, theirs)
+        return gain.mean() > 1.96 * gain.std() / np.sqrt(len(gain))
+
+    return _sentences(validation, test, ours, better=holds)
+
+
+@wrong_answer("16.claims", says="that of a population (ddof=0)")
+def population_for_level(validation, test, ours):
+    def holds(mine, theirs):
+        gain = _gain(mine, theirs)
+        half = 1.96 * gain.std() / np.sqrt(len(gain))
+        return abs(gain.mean()) + half < 0.1 * theirs.mean()
+
+    return _sentences(validation, test, ours, level=holds)
+
+
+@wrong_answer("16.claims", says="the interval is one over the seeds")
+def interval_over_seeds(validation, test, ours):
+    holds = lambda mine, theirs: _from_to((theirs - mine).mean(axis=1))[0] > 0
+    return _sentences(validation, test, ours, better=holds)
+
+
+@wrong_answer("16.claims", says="half of the tasks counts as most")
+def half_is_most(validation, test, ours):
+    holds = lambda mine, theirs: np.mean(_gain(mine, theirs) > 0) >= 0.5
+    return _sentences(validation, test, ours, most_tasks=holds)
+
+
+@wrong_answer("16.claims", says="the difference is theirs minus ours")
+def most_for_the_rival(validation, test, ours):
+    return _sentences(validation, test, ours, most_tasks=lambda a, b: _majority(b, a))
+
+
+@wrong_answer("16.claims", says="ours is to have the lower loss")
+def every_seed_of_theirs(validation, test, ours):
+    return _sentences(validation, test, ours, every_seed=lambda a, b: _seed_by_seed(b, a))
+
+
+@wrong_answer("16.claims", says="not in the order asked for")
+def alphabetical(validation, test, ours):
+    return {k: sorted(names) for k, names in _sentences(validation, test, ours).items()}
+
+
+@wrong_answer("16.claims", says="lists rivals that do not belong there")
+def a_lenient_margin(validation, test, ours):
+    def holds(mine, theirs):
+        return max(np.abs(_from_to(_gain(mine, theirs)))) < 0.3 * theirs.mean()
+
+    return _sentences(validation, test, ours, level=holds)
 
 
 @right_answer("16.claims", why="all rivals in one array; masks of names")
