@@ -54,7 +54,13 @@ SHOTS = {"waves": 5, "glyphs": 5, "pendulum": 20}
 def measured(name, seeds, options):
     """The report and the comparison of one family."""
     make, shots = families()[name], options.shots or SHOTS[name]
-    how = dict(SETTINGS[name], seeds=seeds, quick=options.quick, progress=False)
+    how = dict(
+        SETTINGS[name],
+        seeds=seeds,
+        quick=options.quick,
+        progress=False,
+        test_seed=options.test_seed,
+    )
     if options.iterations:
         how["iterations"] = options.iterations
     how |= {"episodes": options.episodes, "validation_episodes": options.episodes // 2}
@@ -74,6 +80,7 @@ def main():
         "--episodes", type=int, default=200, help="test tasks; half as many to choose on"
     )
     parser.add_argument("--iterations", type=int, help="of training, in place of the family's own")
+    parser.add_argument("--test-seed", type=int, default=3, help="of the test tasks")
     parser.add_argument("--out", type=Path, help="a folder for the pages")
     parser.add_argument("--quick", action="store_true", help="one seed and a fifth of the training")
     options = parser.parse_args()
