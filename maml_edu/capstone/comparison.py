@@ -152,7 +152,7 @@ class Comparison:
     def tried(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """(head, rows) of what each method chose between, with the scores on validation tasks."""
         middle = "mean" if self.rises else "median"
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (name, "; ".join(f"{words}: {value:.3g}" for words, value in row.tried.items()))
             for name, row in self.rows.items()
             if row.tried

@@ -273,6 +273,7 @@ def pretrained(bench: Bench) -> tuple[list[nn.Module], dict[str, float]]:
 
     def training(meta_lr, seed, part=1):
         model = bench.fresh(seed)
+        learner: Any
         if bench.scoring.ways:
             learner, tasks = mt.ProtoNet(body_of(model)[0], bench.loss), bench.family
         else:

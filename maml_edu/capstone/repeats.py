@@ -122,7 +122,8 @@ def _near_numbers(tasks) -> float:
 
 def _near_classes(tasks) -> float:
     """The share of queries far nearer to a support example of their class than examples of a set are."""
-    found, usual = [], []
+    found: list = []
+    usual: list = []
     for task in tasks:
         found.append(_nearest(task.query_x, task.query_y, task.support_x, task.support_y))
         for x, y in ((task.support_x, task.support_y), (task.query_x, task.query_y)):
