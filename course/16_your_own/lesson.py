@@ -497,9 +497,9 @@ class NuisanceWaves:
 print(NuisanceWaves(shots=10).sample(np.random.default_rng(0), tasks=3))
 
 # %% [markdown]
-# Before training anything, ask for two numbers. What does somebody score who knows the *family* but has not seen this task? That
-# is the **average predictor**. And what does somebody score who knows the *law*, and fits it to the support set? That is the
-# **oracle**. What lies between the two is all there is to win. The library computes the first; the second has to come from
+# Before training anything, ask for two numbers. What does somebody score who knows the *family* but has not seen this task (the
+# **average predictor**)? And somebody who knows the *law*, and fits it to the support set (the **oracle**)? What lies between
+# the two is all there is to win. The library computes the first; the second has to come from
 # you, if anybody knows the law. Here it is least squares with two numbers for each of 61 frequencies; the one that fits
 # the support points best answers. It never sees the query's y.
 
@@ -527,8 +527,8 @@ check_family(NuisanceWaves(shots=10), oracle=oracle)
 # the last ones. The average predictor and the oracle are far apart, so the support set has a lot to say. But the last *note*
 # says that a plain learner is nearly as good as the oracle. It is **kernel ridge regression**: a sum of bumps, one on each
 # support point, with heights that fit the points and are held small. It has seen no other wave, and yet it leaves less
-# than 5 % of the way from the average to the oracle. With ten points these waves hardly need a learner that has learned to
-# learn. That took seconds to find out, and no training. With fewer points it might be otherwise:
+# than 5 % of the way from the average to the oracle. With ten points these waves hardly need meta-learning: that took seconds
+# to find out, and no training. With fewer points?
 
 # %%
 for shots in (3, 5, 7):
@@ -587,10 +587,10 @@ for broken in (QueryFromSupport(5), SameEveryTime(5), OneWave(5)):
 # ## Compare, with rivals tuned as hard
 #
 # `compare` trains MAML and its rivals on a family. Every method chooses its settings (α, the outer rate β, the number of
-# steps) on **validation** tasks; then all of them meet the same **test** tasks, which nobody has chosen anything on. The
-# rivals are those of question 28 below: the network pretrained on all tasks together, fine-tuned with an α *of its own*; a
-# ridge regression on the features of that network; the same network from scratch; a plain learner without a network; the
-# average predictor; and the oracle. Each pair of α and β is tried in a quarter of the training, the best two in full.
+# steps) on **validation** tasks; then all meet the same **test** tasks. The rivals are those of question 28 below: the network
+# pretrained on all tasks together, fine-tuned with an α *of its own*; a ridge regression on its features; the same network
+# from scratch; a plain learner; the average predictor; and the oracle. Each pair of α and β is tried in a quarter of the
+# training, the best two in full.
 
 # %%
 comparison = compare(family, oracle=oracle, seeds=(0, 1, 2), iterations=2_000, progress=False)
@@ -600,8 +600,7 @@ comparison
 # A task's score is its mean over the three trainings: what a network from *one* random training gives on average. MAML has a
 # median of 0.53, the plain learner 0.74. The tasks were the same for both, so the column that counts is the difference task
 # by task: MAML is better by 0.13, and that interval (−0.004 to 0.40) holds 0. So this table does not tell them apart. It
-# does tell that MAML is ahead of every other network. The oracle, which knows the law, is about thirty times better, with
-# 0.019.
+# does tell that MAML is ahead of every other network. The oracle, with 0.019, is far ahead of all.
 #
 # Now the doubts. MAML took ten steps, the most that it was allowed, and 2,000 iterations are few. With 10,000, on 200 other
 # waves (the script below with `--iterations 10000 --test-seed 4`), MAML is ahead of the plain learner by 0.15 (0.06 to 0.40).
