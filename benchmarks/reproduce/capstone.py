@@ -37,11 +37,16 @@ def perceptron():
     return nn.Sequential(nn.Flatten(), *mt.MLP(784, 64, 64, 5))
 
 
-# What `compare` is told of each family: sizes, and the rates to choose between.
+# What `compare` is told of each family: sizes, and the rates to choose between where its own lists do not fit.
 SETTINGS = {
-    "waves": {"iterations": 2_000, "inner_lrs": (0.01, 0.03), "meta_lrs": (3e-3,)},
-    "glyphs": {"model": perceptron, "iterations": 300, "meta_batch": 8, "inner_lrs": (0.1, 0.3)},
-    "pendulum": {"iterations": 1_000, "inner_lrs": (0.1, 0.3), "meta_lrs": (3e-3,)},
+    "waves": {"iterations": 2_000},
+    "glyphs": {
+        "model": perceptron,
+        "iterations": 300,
+        "meta_batch": 8,
+        "inner_lrs": (0.1, 0.3, 1.0, 3.0),
+    },
+    "pendulum": {"iterations": 1_000, "inner_lrs": (0.01, 0.03, 0.1, 0.3)},
 }
 SHOTS = {"waves": 5, "glyphs": 5, "pendulum": 20}
 
@@ -49,7 +54,15 @@ SHOTS = {"waves": 5, "glyphs": 5, "pendulum": 20}
 def measured(name, seeds, options):
     """The report and the comparison of one family."""
     make, shots = families()[name], options.shots or SHOTS[name]
-    how = dict(SETTINGS[name], seeds=seeds, quick=options.quick, progress=False)
+    how = dict(
+        SETTINGS[name],
+        seeds=seeds,
+        quick=options.quick,
+        progress=False,
+        test_seed=options.test_seed,
+    )
+    if options.iterations:
+        how["iterations"] = options.iterations
     how |= {"episodes": options.episodes, "validation_episodes": options.episodes // 2}
     if name == "glyphs":
         how |= {split: make(split, shots=shots) for split in ("val", "test")}
@@ -64,8 +77,10 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shots", type=int, help="support examples; of glyphs per class")
     parser.add_argument(
-        "--episodes", type=int, default=100, help="test tasks; half as many to choose on"
+        "--episodes", type=int, default=200, help="test tasks; half as many to choose on"
     )
+    parser.add_argument("--iterations", type=int, help="of training, in place of the family's own")
+    parser.add_argument("--test-seed", type=int, default=3, help="of the test tasks")
     parser.add_argument("--out", type=Path, help="a folder for the pages")
     parser.add_argument("--quick", action="store_true", help="one seed and a fifth of the training")
     options = parser.parse_args()

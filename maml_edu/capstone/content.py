@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .answers import Check, failed, noted, passed
-from .drawing import drawn, rows_of
-from .plain import Task, distances
+from .drawing import AT_ONCE, drawn, rows_of
+from .plain import Task
+from .repeats import query_is_new, support_is_new
 
-AT_ONCE = 25  # tasks that are drawn together
-RARE = (
-    0.005  # share of examples that may be there twice by chance, as two sentences of the same words
-)
 LARGE, SMALL = 30.0, 0.01  # numbers beyond these want to be scaled
+FAINT = 1e-3  # an entry of x that varies by so little, beside another, is not seen
 GIVEN_AWAY = 0.995  # share of y's variance that one entry of x may explain at most
 
 _TARGETS = (
@@ -38,7 +36,24 @@ def draw_tasks(family, seed, tasks: int) -> list[Task]:
     rows: list[tuple[np.ndarray, ...]] = []
     while len(rows) < tasks:
         rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(rows))))
+    refuse_other_kinds(rows)
     return [as_task(row) for row in rows]
+
+
+def refuse_other_kinds(rows, first=None):
+    """ValueError if a task differs from the first one in more than its numbers of examples."""
+    expected = _form(rows[0] if first is None else first)
+    for number, row in enumerate(rows):
+        if _form(row) != expected:
+            raise ValueError(
+                f"x and y of an example have shapes {_form(row)[0]} and {_form(row)[1]} in one task (number "
+                f"{number} of those drawn here), {expected[0]} and {expected[1]} in the first: all tasks of a "
+                "family need the same."
+            )
+
+
+def _form(row):
+    return row[0].shape[1:], row[1].shape[1:]
 
 
 def as_task(row) -> Task:
@@ -79,6 +94,16 @@ def kind_of(rows) -> Kind:
     )
 
 
+def one_hot_rows(rows) -> bool:
+    """Whether every y is a 1 among zeros, two entries or more."""
+    values = np.concatenate([part for row in rows for part in (row[1], row[3])])
+    return (
+        values.ndim == 2
+        and values.shape[1] > 1
+        and bool(np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all())
+    )
+
+
 # ------------------------------------------------------------------ the checks
 
 
@@ -86,8 +111,8 @@ def about_content(tasks: Sequence[Task], kind: Kind) -> list[Check]:
     """All checks of what tasks hold; these need no learner."""
     checks = [_of_usual_size(tasks, kind)]
     if kind.ways:
-        checks += [_labels_count(tasks, kind), _classes_are_known(tasks)]
-    checks += [_query_is_new(tasks), _support_is_new(tasks), _no_task_twice(tasks)]
+        checks += [labels_count(tasks, kind), _classes_are_known(tasks)]
+    checks += [query_is_new(tasks, kind.ways), support_is_new(tasks), _no_task_twice(tasks)]
     return [*checks, _nothing_given_away(tasks, kind)]
 
 
@@ -101,19 +126,67 @@ def pooled(tasks: Sequence[Task], only_queries=False) -> tuple[np.ndarray, np.nd
 def _of_usual_size(tasks, kind):
     name, (x, y) = "numbers of a usual size", pooled(tasks)
     length, size = float(np.median(np.linalg.norm(x, axis=1))), float(np.abs(x).max())
-    if np.ptp(x, axis=0).max() == 0:
-        return failed(name, "x is the same in every example: a question that is always the same.")
+    fault = _one_question(tasks, x)
+    if fault:
+        return failed(name, fault)
     if size > LARGE or length < SMALL:
-        return failed(name, _rescale("x", size if size > LARGE else length), size)
+        value = size if size > LARGE else length
+        return failed(name, _far_out("x", x) or _rescale("x", value), size)
     if kind.ways:
-        return passed(name, f"the largest entry of x is {size:.3g}.", size)
+        return _with_entries(name, x, f"the largest entry of x is {size:.3g}", size)
     spread = float(y.std(axis=0).max())
     if spread == 0:
         return failed(name, "y is the same in every example: there is nothing to predict.", 0.0)
     if max(spread, np.abs(y).max() / 10) > LARGE or spread < SMALL:
         value = spread if spread < SMALL else float(np.abs(y).max())
-        return failed(name, _rescale("y", value), spread)
-    return passed(name, f"the largest entry of x is {size:.3g}, y varies by {spread:.3g}.", spread)
+        return failed(name, _far_out("y", y) or _rescale("y", value), spread)
+    text = f"the largest entry of x is {size:.3g}, y varies by {spread:.3g}"
+    return _with_entries(name, x, text, spread)
+
+
+def _one_question(tasks, x) -> str:
+    """What to say where x is the same everywhere, or in every query, or in every support set."""
+    if np.ptp(x, axis=0).max() == 0:
+        return "x is the same in every example: a question that is always the same."
+    for role, sets in (
+        ("query", [task.query_x for task in tasks]),
+        ("support", [task.support_x for task in tasks]),
+    ):
+        several = [part for part in sets if len(part) > 1]
+        if several and max(np.ptp(part, axis=0).max() for part in several) == 0:
+            return (
+                f"x is the same in all {role} examples of a task, as if one of them had been repeated: draw an "
+                f"x for "
+                "each."
+            )
+    return ""
+
+
+def _far_out(name, values) -> str:
+    """What to say where a few numbers alone are too large, which no constant mends."""
+    most, usual = float(np.abs(values).max()), float(np.quantile(np.abs(values), 0.98))
+    if most <= LARGE or usual > LARGE or most < 10 * usual:
+        return ""
+    return (
+        f"a few numbers of {name} lie far out: the largest is {most:.3g}, yet 98 % are below {usual:.3g}. They "
+        f"alone "
+        "decide gradients and mean squared errors, and no constant scales them away: cut them off, or take "
+        "logarithms."
+    )
+
+
+def _with_entries(name, x, text, value) -> Check:
+    """Passed, or a note where some entry of x varies far less than another."""
+    spread = x.std(axis=0)
+    faint = np.flatnonzero((spread > 0) & (spread < FAINT * spread.max()))
+    if not len(faint):
+        return passed(name, f"{text}.", value)
+    return noted(
+        name,
+        f"{text}; yet entry {faint[0]} of x varies by {spread[faint[0]]:.1g} only, {spread.argmax()} by "
+        f"{spread.max():.1g}: a network hardly sees it. Divide each entry by a constant of its own.",
+        value,
+    )
 
 
 def _rescale(name, value):
@@ -124,13 +197,20 @@ def _rescale(name, value):
     )
 
 
-def _labels_count(tasks, kind):
+def labels_count(tasks: Sequence[Task], kind: Kind) -> Check:
+    """Whether the classes of every support set are 0, 1, …, N − 1."""
     name = "labels are 0, 1, …, alike in all tasks"
     sets = [set(task.support_y.tolist()) for task in tasks]
     lowest, numbers = min(map(min, sets)), {len(found) for found in sets}
     lowest = min(lowest, *(int(task.query_y.min()) for task in tasks))
     if lowest < 0:
         return failed(name, f"there is a label {lowest}: number the classes of a task 0, 1, ….")
+    if lowest > 0:
+        return failed(
+            name,
+            f"labels start at {lowest}: subtract {lowest}, for the classes of a task are 0 … N − 1.",
+            lowest,
+        )
     if kind.ways < 2:
         return failed(name, "every label is 0: one class leaves nothing to decide.")
     if sets.count(set(range(kind.ways))) < len(sets):
@@ -177,54 +257,6 @@ def _classes_are_known(tasks):
     return passed(name, "every class is asked for, and every one has support examples.")
 
 
-def _query_is_new(tasks):
-    name = "no query is in the support set"
-    shares = [_repeated(task.query_x, task.support_x).mean() for task in tasks]
-    words = (
-        "of the queries stand in the support set of their task, too: memory answers them, and the score is too "
-        "good. "
-        "Draw both sets at once, without replacement, and then divide them."
-    )
-    return _about_repeats(name, float(np.mean(shares)), words, "every query is new to its task.")
-
-
-def _support_is_new(tasks):
-    name = "no support example twice"
-    shares = []
-    for task in tasks:
-        twice = _repeated(task.support_x, task.support_x, but_itself=True)
-        shares.append(twice.mean())
-    words = (
-        "of the support examples stand in their support set twice: K shots are then fewer than they seem. Draw "
-        "without "
-        "replacement."
-    )
-    return _about_repeats(
-        name, float(np.mean(shares)), words, "the examples of a support set all differ."
-    )
-
-
-def _about_repeats(name, share, words, fine):
-    if share == 0:
-        return passed(name, fine, share)
-    text = f"{100 * share:.3g} % {words}"
-    if share <= RARE:
-        return noted(name, f"{100 * share:.3g} % are there twice, perhaps by chance.", share)
-    return failed(name, text, share)
-
-
-def _repeated(x, others, but_itself=False):
-    """Which rows of x are, to rounding, rows of `others`: (n,) True or False."""
-    scale = max(float(np.abs(x).max()), float(np.abs(others).max()), 1e-300)
-    near = distances(x / scale, others / scale) <= 1e-6 * x.shape[1]  # then look closely
-    if but_itself:
-        np.fill_diagonal(near, False)
-    return np.array([
-        any(np.abs(row - others[j]).max() <= 1e-6 * scale for j in np.flatnonzero(places))
-        for row, places in zip(x, near, strict=True)
-    ])  # fmt: skip
-
-
 def _no_task_twice(tasks):
     name = "no task twice"
     texts = {b"".join(np.ascontiguousarray(part).tobytes() for part in task) for task in tasks}
@@ -252,7 +284,10 @@ def _nothing_given_away(tasks, kind):
     )  # what is given away of all parts is given away of this one
     place, share = int(explained[:, part].argmax()), float(explained[:, part].max())
     if share <= GIVEN_AWAY:
-        return passed(name, f"one entry of x explains at most {100 * share:.0f} % of y.", share)
+        named = _task_is_named(name, tasks)
+        return named or passed(
+            name, f"one entry of x explains at most {100 * share:.0f} % of y.", share
+        )
     return failed(
         name,
         f"entry {place} of x explains {100 * share:.1f} % of y in all tasks alike: y seems to be written into x. "
@@ -262,7 +297,41 @@ def _nothing_given_away(tasks, kind):
     )
 
 
+def _task_is_named(name, tasks) -> Check | None:
+    """A note, or a fault, where an entry of x is the same in all examples of a task, and differs between tasks."""
+    sets = [np.concatenate([task.support_x, task.query_x]) for task in tasks]
+    within = np.max([np.ptp(x, axis=0) for x in sets], axis=0)
+    values = np.stack([x[0] for x in sets])  # (tasks, features)
+    named = np.flatnonzero((within == 0) & (np.ptp(values, axis=0) > 0))
+    if not len(named):
+        return None
+    batches = [values[at : at + AT_ONCE, named] for at in range(0, len(values), AT_ONCE)]
+    rises = np.all([(np.diff(batch, axis=0) > 0).all(axis=0) for batch in batches], axis=0)
+    if rises.any():
+        return failed(
+            name,
+            f"entry {named[rises.argmax()]} of x counts the tasks of a batch: it says which one this is, and means "
+            "nothing for a new task. Leave it out.",
+            1.0,
+        )
+    return noted(
+        name,
+        f"entry {named[0]} of x is the same in all examples of a task and differs between tasks, so that x tells "
+        "which task it is: fine if it will be known of a new task, too; a number for a name is to be left out.",
+    )
+
+
 def _of_numbers(x, y):
+    """The same for numbers, and for their ranks: what is written into x on another scale counts, too."""
+    return np.maximum(_squared_correlation(x, y), _squared_correlation(_ranks(x), _ranks(y)))
+
+
+def _ranks(values):
+    columns = [np.unique(column, return_inverse=True)[1] for column in values.T]
+    return np.stack(columns, axis=1).astype(float)
+
+
+def _squared_correlation(x, y):
     x, y = x - x.mean(0), y - y.mean(0)
     scale = np.outer(np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0))
     return (x.T @ y / np.where(scale > 0, scale, 1)) ** 2

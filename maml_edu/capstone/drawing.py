@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from maml_edu.tasks import TaskBatch
 from .answers import Check, failed, noted, passed
 
 FEW = 8  # tasks that are drawn where few will do
+AT_ONCE = 25  # tasks that are drawn together
+MANY = 3000  # tasks that are drawn to see whether one of them is faulty
+PATIENCE = 1.0  # seconds for these
 _NO_EXAMPLES = (
     "its tasks hold no examples: a policy makes its own by acting, and what x and y are to each other cannot be "
     "asked. "
@@ -39,14 +43,21 @@ def drawn(family, seed, tasks: int) -> TaskBatch:
     try:
         batch = TaskBatch.of(family.sample(rng, tasks=tasks))
     except Exception as error:
-        raise ValueError(
-            f"sample(rng, tasks={tasks}) gave no TaskBatch: {type(error).__name__}: {error}"
-        ) from error
+        raise ValueError(f"sample(rng, tasks={tasks}) gave no TaskBatch: {told(error)}") from error
     if len(batch) != tasks:
         raise ValueError(
             f"sample(rng, tasks={tasks}) gave {len(batch)} tasks: it must give as many as it is asked for."
         )
     return batch
+
+
+def told(error: Exception) -> str:
+    """The kind of an error, with its words if it has any."""
+    return (
+        f"{type(error).__name__}: {error}"
+        if str(error)
+        else f"{type(error).__name__}, without words"
+    )
 
 
 def rows_of(batch: TaskBatch) -> list[tuple[np.ndarray, ...]]:
@@ -206,6 +217,36 @@ def _any_number(family, seed):
         "the first tasks of a larger batch are not those of a smaller one: no fault, but compare with the same "
         "`tasks=`.",
     )
+
+
+def about_lasting(family, seed, first, look) -> list[Check]:
+    """What has gone wrong by the end: tasks that are not those of the beginning any more, or a faulty one of many.
+
+    first: the tasks that a generator of `seed` gave first. look(rows): raises ValueError for tasks of another kind.
+    """
+    with _globals_kept():
+        checks = []
+        try:
+            if not same(first, _tasks(family, seed, len(first))):
+                words = (
+                    "what one generator draws has changed after many draws: the family remembers how often it was "
+                    f"asked, or what. Keep nothing in `self` while sampling: {_IN_USE}."
+                )
+                checks.append(failed(_NAMES["_no_memory"], words))
+            _draw_many(family, seed, look)
+        except ValueError as error:
+            words = f"it fails now and then: {error}"
+            checks.append(failed("tasks of one kind", words))
+        return checks
+
+
+def _draw_many(family, seed, look):
+    """MANY more tasks, or as many as there is time for."""
+    rng, end = np.random.default_rng([*np.atleast_1d(seed), 4]), time.monotonic() + PATIENCE
+    for _ in range(0, MANY, AT_ONCE):
+        look(rows_of(drawn(family, rng, AT_ONCE)))
+        if time.monotonic() > end:
+            return
 
 
 # ------------------------------------------------------------------ global generators

@@ -11,15 +11,16 @@ import numpy as np
 
 from . import tables
 from .answers import Check, failed, not_computed
-from .content import Kind, about_content, draw_tasks, kind_of
+from .content import Kind, about_content, draw_tasks, kind_of, one_hot_rows, refuse_other_kinds
 from .difficulty import Measured, Pools, about_difficulty, measure
-from .drawing import about_drawing, drawn, rows_of
-from .plain import POINTS, Scoring
+from .drawing import AT_ONCE, about_drawing, about_lasting, drawn, rows_of
+from .plain import Scoring, Task
 
-TRAINING = 3  # times as many tasks to fit the average predictor to as to test on, at most
+POOL, ENTRIES = 600, 5_000_000  # tasks to fit the average predictor to; numbers in their x, at most
 LEAST = 20  # tasks that an interval wants
 _MARKS = {"pass": "yes", "fail": "NO", "note": "note", "not computed": "—"}
 _HEAD = ("", "check", "what it says")
+_HARMLESS = ("tasks do not depend on their number",)  # a note that leaves the verdict as it is
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class FamilyReport:
     @property
     def verdict(self) -> str:
         """One sentence."""
+        notes = [c.name for c in self.checks if c.status == "note" and c.name not in _HARMLESS]
+        if self.ok and notes:
+            return f"{self.name}: no check failed; read the note{'s' * (len(notes) > 1)}: {', '.join(notes)}."
         if self.ok:
             return f"{self.name}: nothing speaks against meta-learning on this family."
         number = len(self.failed)
@@ -97,8 +101,8 @@ def check_family(
     loss: function (prediction, query_y) → one number for ONE task, less is better. None: mean squared error, or
         accuracy.
     shared_labels: True says that a class number means the same in all tasks, which then is no fault.
-    tasks: new tasks that scores are of; as many are used for choosing settings, and up to three times as many to
-        fit the average predictor. seed: of the tasks.
+    tasks: new tasks that scores are of; as many are used for choosing settings, and up to 600 to fit the average
+        predictor. seed: of the tasks.
 
     Raises ValueError for arguments that make no sense; what is wrong with the family is in the report.
     """
@@ -106,8 +110,9 @@ def check_family(
     oracle = oracle_of(family, oracle)
     kind, checks = Kind(""), about_drawing(family, seed)
     measured = Measured(Scoring())
+    rows: list = []
     if checks[0].status == "pass":
-        checks, kind = _about_its_kind(family, seed, checks)
+        checks, kind, rows = _about_its_kind(family, seed, checks)
     if kind.kind:
         try:
             pools = pools_of(family, seed, tasks)
@@ -115,6 +120,7 @@ def check_family(
             checks += more
         except ValueError as error:  # sample fails now and then
             checks.append(failed("tasks of one kind", str(error)))
+        checks = _in_place(checks, about_lasting(family, [seed, 3], rows, _looking(rows, kind)))
     return FamilyReport(
         short(family), inspect.getdoc(family) or "", kind.kind, measured.scoring.metric if kind.kind else "",
         tuple(checks), measured.scores, measured.names,
@@ -138,30 +144,82 @@ def oracle_of(family, oracle) -> Callable | None:
 
 def short(family, most=120) -> str:
     """What a family is called: its repr, or the name of its class where that says nothing."""
-    text = type(family).__name__ if " object at 0x" in repr(family) else repr(family)
+    try:
+        text = repr(family)
+    except Exception:  # of the author's own __repr__
+        text = ""
+    text = type(family).__name__ if not text or " object at 0x" in text else text
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def pools_of(family, seed, tasks, validation=None, test=None) -> Pools:
     """Tasks to fit to, to choose settings on and to test on, each from a generator of its own."""
-    sizes = [len(part) for task in draw_tasks(family, [seed, 1], 1) for part in task[::2]]
-    enough = max(tasks, -(-2 * POINTS // sum(sizes)))  # the average predictor takes POINTS of them
     return Pools(
-        draw_tasks(family, [seed, 1], min(TRAINING * tasks, enough)),
+        average_pool(family, [seed, 1]),
         draw_tasks(validation or family, [seed, 2], tasks),
         draw_tasks(test or family, [seed, 3], tasks),
     )
 
 
+def average_pool(family, seed) -> list[Task]:
+    """Tasks to fit the average predictor to: POOL of them, fewer where examples are many or large.
+
+    So many whatever the shots are: of few tasks the average over tasks is itself left to chance.
+    """
+    first = draw_tasks(family, seed, 1)[0]
+    entries = sum(part.size for part in first[::2])
+    return draw_tasks(family, seed, int(np.clip(ENTRIES // max(entries, 1), LEAST, POOL)))
+
+
 def _about_its_kind(family, seed, checks):
+    """The checks so far and that of the kind; the kind, and the tasks that it was seen in."""
     name = "x and y are questions and answers"
     try:
-        kind = kind_of(rows_of(drawn(family, [seed, 3], 25)))
+        rows = rows_of(drawn(family, [seed, 3], AT_ONCE))
+        refuse_other_kinds(rows)
+        kind = kind_of(rows)
     except ValueError as error:
-        return [*checks, failed(name, str(error))], Kind("")
+        return [*checks, failed(name, str(error))], Kind(""), []
     words = f"{kind.kind}, {kind.ways} classes." if kind.ways else f"{kind.kind}."
-    return [*checks, Check(name, "pass", words)], kind
+    if rows[0][0].dtype.kind in "biu":
+        words += (
+            f" x holds whole numbers ({rows[0][0].dtype}), which layers such as nn.Linear refuse: give "
+            "x.astype(np.float32), unless the model begins with an embedding."
+        )
+        return [*checks, Check(name, "note", words)], kind, rows
+    if kind.kind == "regression" and one_hot_rows(rows):
+        words = (
+            "regression; but y is a 1 among zeros in every example: if these are classes, give y.argmax(-1), "
+            "integers (tasks, examples)."
+        )
+        return [*checks, Check(name, "note", words)], kind, rows
+    return [*checks, Check(name, "pass", words)], kind, rows
+
+
+def _looking(rows, kind):
+    """A function that raises ValueError for tasks of another kind than these."""
+
+    def look(others):
+        refuse_other_kinds(others, rows[0])
+        found = kind_of(others)
+        if found.kind != kind.kind or found.ways > kind.ways:
+            raise ValueError(
+                f"{found.kind} ({found.ways} classes) after {kind.kind} ({kind.ways} classes)."
+            )
+
+    return look
+
+
+def _in_place(checks, late):
+    """Checks with what was found late; a fault takes the place of a check of its name that did not fail."""
+    for check in late:
+        places = [i for i, one in enumerate(checks) if one.name == check.name]
+        if not places:
+            checks = [*checks, check]
+        elif checks[places[0]].status != "fail":
+            checks = [*checks[: places[0]], check, *checks[places[0] + 1 :]]
+    return checks
 
 
 def _about_tasks(pools, kind, oracle, loss, shared_labels, seed):

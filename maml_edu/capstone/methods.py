@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ from maml_edu.pytorch import modes
 from maml_edu.pytorch.intervals import Evaluation
 from maml_edu.tasks import TaskBatch
 
-from .content import as_task
-from .drawing import drawn, rows_of
+from .content import as_task, refuse_other_kinds
+from .drawing import AT_ONCE, drawn, rows_of
 from .plain import Choice, Scoring, Task, choose, learners
 
-AT_ONCE = 25  # tasks that are drawn together
 ADAPT = (
     0.001,
     0.003,
@@ -30,7 +29,10 @@ ADAPT = (
     0.1,
     0.3,
 )  # α that the pretrained network and the one from scratch try
+TRAINING_SEED = 1000  # plus a seed: of the tasks of training
 TRIAL = 4  # a trial of settings takes this part of the iterations
+FINAL = 2  # so many of them are then trained in full
+IN_FULL = "(trained in full)"
 HEADS = (1e-3, 1e-2, 0.1, 1.0, 10.0)  # λ of ridge heads, in units of the features' mean square
 
 
@@ -42,6 +44,7 @@ class Fixed:
         self.rows: list[tuple[np.ndarray, ...]] = []
         while len(self.rows) < tasks:
             self.rows += rows_of(drawn(family, rng, min(AT_ONCE, tasks - len(self.rows))))
+        refuse_other_kinds(self.rows)
         self.tasks: list[Task] = [as_task(row) for row in self.rows]
         self.at = 0
 
@@ -124,13 +127,23 @@ class Bench:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                mt.meta_train(
-                    learner, tasks, iterations, self.meta_batch, meta_lr, "cpu", seed=1000 + seed, progress=False
+                history = mt.meta_train(
+                    learner, tasks, iterations, self.meta_batch, meta_lr, "cpu", seed=TRAINING_SEED + seed,
+                    progress=False,
                 )  # fmt: skip
         except mt.TrainingDiverged as error:
-            self.notes.append(f"seed {seed}, β {meta_lr:g}: {error}")
+            self.note(f"seed {seed}, β {meta_lr:g}: {error}")
             return False
+        if (
+            history.interrupted
+        ):  # meta_train gives back what it has; a comparison of that would mislead
+            raise KeyboardInterrupt("the comparison was stopped by Ctrl-C; it has no result.")
         return True
+
+    def note(self, words: str):
+        """What has to be known, once."""
+        if words not in self.notes:
+            self.notes.append(words)
 
     def middle(self, scores: Evaluation, step: int) -> float:
         """The middle score after so many steps; whatever is no number is the worst there is."""
@@ -168,6 +181,8 @@ class Row:
 
     values: (seeds, tasks, steps + 1), a method without steps has one column. step: the number of steps, chosen on
     validation tasks. chosen: in words. tried: {setting in words: score on validation tasks}. learners: one a seed.
+    diverged: the seeds with which training broke off. answer: of methods without networks, the function
+    (support_x, support_y, query_x) → predictions.
     """
 
     name: str
@@ -178,13 +193,19 @@ class Row:
     tried: dict[str, float] = field(default_factory=dict)
     source: str = ""
     learners: tuple = ()
+    diverged: tuple = ()
+    answer: Callable | None = None
 
     @property
     def scores(self) -> Evaluation:
-        """The score of each task at the chosen step, the median over seeds: (tasks, 1). NaN counts as largest."""
-        ranked = np.sort(self.values[:, :, self.step], axis=0)
-        middle = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
-        return Evaluation(self.metric, middle[:, None], self.source)
+        """The score of each task at the chosen step, the mean over seeds: (tasks, 1).
+
+        It is what a network from one random training gives on average. NaN counts as the worst score there is:
+        ∞, or an accuracy of 0.
+        """
+        values, accuracies = self.values[:, :, self.step], self.metric.endswith("accuracy")
+        values = np.where(np.isnan(values), 0.0 if accuracies else np.inf, values)
+        return Evaluation(self.metric, values.mean(axis=0)[:, None], self.source)
 
     @property
     def by_seed(self) -> list[Evaluation]:
@@ -201,62 +222,90 @@ class Row:
 
 
 def maml(bench: Bench) -> Row:
-    """MAML: α and β chosen by short trainings with the first seed, the number of steps with all seeds."""
+    """MAML: α and β chosen with the first seed (see `search`), the number of steps with all seeds."""
 
-    def learner(rate, seed):
-        return mt.MAML(bench.fresh(seed), bench.loss, rate, bench.inner_steps)
+    def learner(pair, seed, part=1):
+        made = mt.MAML(bench.fresh(seed), bench.loss, pair[0], bench.inner_steps)
+        return made, bench.trained(made, bench.family, pair[1], seed, part)
 
-    tried = {}
-    for rate in bench.inner_lrs:
-        for meta_lr in bench.meta_lrs:
-            trial = learner(rate, bench.seeds[0])
-            fine = bench.trained(trial, bench.family, meta_lr, bench.seeds[0], TRIAL)
-            scores = bench.validation.evaluated(trial, bench.steps) if fine else None
-            tried[rate, meta_lr] = bench.best_step([scores], 1)[1] if scores else bench.worst
-            bench.tick("MAML: choosing α and β")
-    rate, meta_lr = bench.best_of(tried)
-    bench.note_edge("MAML", "α", rate, bench.inner_lrs)
-    bench.note_edge("MAML", "β", meta_lr, bench.meta_lrs)
-    trained = []
-    for seed in bench.seeds:
-        trained.append(learner(rate, seed))
-        bench.trained(trained[-1], bench.family, meta_lr, seed)
+    def trial(pair, part):
+        made, fine = learner(pair, bench.seeds[0], part)
+        scores = bench.validation.evaluated(made, bench.steps) if fine else None
+        bench.tick("MAML: choosing α and β")
+        return (made, fine), bench.best_step([scores], 1)[1] if scores else bench.worst
+
+    pairs = {(a, b): f"α {a:g}, β {b:g}" for a in bench.inner_lrs for b in bench.meta_lrs}
+    pair, first, tried = search(bench, pairs, trial)
+    bench.note_edge("MAML", "α", pair[0], bench.inner_lrs)
+    bench.note_edge("MAML", "β", pair[1], bench.meta_lrs)
+    trained = [first]
+    for seed in bench.seeds[1:]:
+        trained.append(learner(pair, seed))
         bench.tick("MAML")
-    words = {f"α {a:g}, β {b:g}": score for (a, b), score in tried.items()}
-    return tested(bench, "MAML", trained, f"α {rate:g}, β {meta_lr:g}", words, least=1)
+    diverged = [seed for seed, (_, fine) in zip(bench.seeds, trained, strict=True) if not fine]
+    row = tested(bench, "MAML", [made for made, _ in trained], pairs[pair], tried, least=1)
+    return replace(row, diverged=tuple(diverged))
 
 
-def pretrained(bench: Bench) -> list[nn.Module]:
-    """A network of each seed, trained on all tasks at once; β chosen by short trainings with the first seed.
+def search(bench: Bench, candidates: dict, trial: Callable) -> tuple[Any, Any, dict[str, float]]:
+    """(the best candidate, what its full training gave, {candidate in words: score on validation tasks}).
+
+    candidates: {candidate: words}. trial(candidate, part) → (anything, score) trains with the first seed for one
+    `part`-th of the iterations. More than FINAL candidates are first trained for a quarter; the best FINAL of
+    them are then trained in full, and the better one is chosen.
+    """
+    final, tried = list(candidates), {}
+    if len(final) > FINAL:
+        short = {one: trial(one, TRIAL)[1] for one in candidates}
+        tried = {candidates[one]: score for one, score in short.items()}
+        final = sorted(short, key=lambda one: short[one], reverse=bench.scoring.rises)[:FINAL]
+    full = {one: trial(one, 1) for one in final}
+    tried |= {f"{candidates[one]} {IN_FULL}": score for one, (_, score) in full.items()}
+    best = bench.best_of({one: score for one, (_, score) in full.items()})
+    return best, full[best][0], tried
+
+
+def pretrained(bench: Bench) -> tuple[list[nn.Module], dict[str, float]]:
+    """A network of each seed, trained on all tasks at once, and what was tried; β chosen as MAML's (`search`).
 
     Of classes: its body as that of a prototypical network, for labels mean another class in each task.
     """
 
-    def training(model):
+    def training(meta_lr, seed, part=1):
+        model = bench.fresh(seed)
+        learner: Any
         if bench.scoring.ways:
-            return mt.ProtoNet(body_of(model)[0], bench.loss), bench.family
-        return mt.MAML(model, bench.loss, 0.01, 0), Joined(bench.family)
+            learner, tasks = mt.ProtoNet(body_of(model)[0], bench.loss), bench.family
+        else:
+            learner, tasks = mt.MAML(model, bench.loss, 0.01, 0), Joined(bench.family)
+        fine = bench.trained(learner, tasks, meta_lr, seed, part)
+        return model, learner, fine
 
-    tried = {}
-    for meta_lr in bench.meta_lrs:
-        learner, tasks = training(bench.fresh(bench.seeds[0]))
-        fine = bench.trained(learner, tasks, meta_lr, bench.seeds[0], TRIAL)
+    def trial(meta_lr, part):
+        model, learner, fine = training(meta_lr, bench.seeds[0], part)
         scores = bench.validation.evaluated(learner, 0) if fine else None
-        tried[meta_lr] = bench.middle(scores, 0) if scores else bench.worst
         bench.tick("pretraining: choosing β")
-    meta_lr, models = bench.best_of(tried), []
-    for seed in bench.seeds:
-        models.append(bench.fresh(seed))
-        learner, tasks = training(models[-1])
-        bench.trained(learner, tasks, meta_lr, seed)
+        return (model, fine), bench.middle(scores, 0) if scores else bench.worst
+
+    rates = {b: f"pretraining, β {b:g}" for b in bench.meta_lrs}
+    meta_lr, first, tried = search(bench, rates, trial)
+    bench.note_edge("pretraining", "β", meta_lr, bench.meta_lrs)
+    trained = [first]
+    for seed in bench.seeds[1:]:
+        model, _, fine = training(meta_lr, seed)
+        trained.append((model, fine))
         bench.tick("pretraining")
-    bench.notes.append(f"pretraining: β {meta_lr:g}, of {', '.join(f'{b:g}' for b in tried)}.")
-    bench.note_edge("pretraining", "β", meta_lr, tried)
-    return models
+    for seed, (_, fine) in zip(bench.seeds, trained, strict=True):
+        if not fine:
+            bench.note(f"pretraining broke off with seed {seed}: so far the network is pretrained.")
+    return [model for model, _ in trained], tried
 
 
-def fine_tuned(bench: Bench, name: str, models: list[nn.Module]) -> Row:
-    """Networks as they are, with an α and a number of steps of their own, chosen with the first seed."""
+def fine_tuned(bench: Bench, name: str, models: list[nn.Module], before=()) -> Row:
+    """Networks as they are, with an α and a number of steps of their own, chosen with the first seed.
+
+    before: what was tried in pretraining, {words: score}.
+    """
     tried = {}
     for rate in sorted({*ADAPT, *bench.inner_lrs}):
         trial = mt.FineTuning(models[0], bench.loss, rate, 1)
@@ -265,7 +314,7 @@ def fine_tuned(bench: Bench, name: str, models: list[nn.Module]) -> Row:
     rate = bench.best_of(tried)
     bench.note_edge(name, "α", rate, tried)
     learners = [mt.FineTuning(model, bench.loss, rate, 1) for model in models]
-    words = {f"α {a:g}": score for a, score in tried.items()}
+    words = dict(before) | {f"α {a:g}": score for a, score in tried.items()}
     return tested(bench, name, learners, f"α {rate:g}", words)
 
 
@@ -298,7 +347,8 @@ def body_of(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
             body, head = body_of(parts[-1])
             return nn.Sequential(*parts[:-1], body), head
     raise ValueError(
-        "the model's last layer is not to be found: give an nn.Sequential that ends with nn.Linear, or a module "
+        "the model's last layer is not to be found (what comes before it is pretrained, and gets a new head): "
+        "give an nn.Sequential that ends with nn.Linear, or a module "
         "with "
         "`features` and a linear `head`."
     )

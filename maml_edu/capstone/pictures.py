@@ -69,29 +69,40 @@ def failure_scene(comparison: Comparison) -> Scene:
 
 
 def _title(comparison, failure):
-    score = failure["scores"]["MAML"]
+    score = failure["drawn"]["MAML"]
     said = f"{comparison.metric} {number(score)}" if np.isfinite(score) else "it ran away"
-    return f"MAML's worst test task, number {failure['task']}: {said}"
+    return f"MAML's worst task, number {failure['task']}, seed {failure['seed']}: {said}"
 
 
 def _line_scene(comparison, failure):
-    """x and y are numbers: the points themselves."""
+    """x and y are numbers: the points themselves, and lines through what is said at all of them."""
     x, y = (np.asarray(failure[name], float)[:, 0] for name in ("query_x", "query_y"))
     known_x, known_y = (np.asarray(failure[n], float)[:, 0] for n in ("support_x", "support_y"))
-    said = _said(failure)
-    order = np.argsort(x)
+    all_x, all_y = np.concatenate([x, known_x]), np.concatenate([y, known_y])
+    order = np.argsort(all_x)
+    said = {
+        name: _tame(np.concatenate([values, failure["at support"][name]]).astype(float)[:, 0], all_y)[order]
+        for name, values in (failure["predictions"] | failure["others"]).items()
+    }  # fmt: skip
+    networks = failure["predictions"]
     return Scene(
         title=_title(comparison, failure),
-        alt=f"{len(known_x)} support points and {len(x)} queries of one task, with what MAML and the pretrained "
-        "network say at the queries.",
+        alt=f"{len(known_x)} support points and {len(x)} queries of one task, with what {', '.join(said)} say at "
+        f"each of them. MAML misses the support points by {number(_missed(failure))} on average.",
         xlabel="x",
         ylabel="y",
-        xlim=_around(x, known_x),
-        ylim=_around(y, known_y, *(_tame(v, y) for v in said.values())),
-        points=[Points(known_x, known_y, "support", "support"), Points(x, y, "query", "query")],
-        curves=[Curve(x[order], _tame(v[:, 0], y)[order], LOOKS[name], name, True) for name, v in said.items()],
+        xlim=_around(all_x),
+        ylim=_around(all_y, *said.values()),
+        curves=[Curve(all_x[order], v, LOOKS[name], name, name in networks) for name, v in said.items()],
+        points=[Points(x, y, "query", "query"), Points(known_x, known_y, "support", "support")],  # support on top
         legend="below",
     )  # fmt: skip
+
+
+def _missed(failure) -> float:
+    """The mean distance of MAML's predictions from y at the support points."""
+    y = np.asarray(failure["support_y"], float)
+    return float(np.abs(np.asarray(failure["at support"]["MAML"], float) - y).mean())
 
 
 def _values_scene(comparison, failure):

@@ -125,7 +125,35 @@ def test_a_trial_says_that_it_is_one():
     few = SMALL | {"iterations": 20, "episodes": 20, "validation_episodes": 20}
     trial = compare(Slopes(), quick=True, **few)
     assert trial.settings["seeds"] == [0] and trial.settings["iterations"] == 4
-    assert "a trial, not a result" in repr(trial)
+    assert "a trial, not a result" in repr(trial) and "A trial. " in trial.title
+    assert trial.settings["scored on"] == "20 validation tasks"
+    tasks = Fixed(Slopes(), [2], 20)  # those of validation
+    learner = trial.rows["MAML"].learners[0]
+    np.testing.assert_allclose(
+        tasks.evaluated(learner, 4).values, trial.rows["MAML"].values[0], rtol=1e-6
+    )
+
+
+def test_the_best_two_of_many_pairs_are_trained_in_full():
+    few = SMALL | {"iterations": 40, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
+    row = compare(Slopes(), **few | {"inner_lrs": (0.01, 0.03, 0.1)}).rows["MAML"]
+    short = {words: value for words, value in row.tried.items() if "full" not in words}
+    full = {
+        words.removesuffix(" (trained in full)"): v
+        for words, v in row.tried.items()
+        if "full" in words
+    }
+    assert len(short) == 3 and set(full) == set(sorted(short, key=short.get)[:2])
+    assert row.chosen.startswith(min(full, key=full.get))
+
+
+def test_another_test_seed_gives_other_test_tasks(slopes):
+    few = SMALL | {"iterations": 20, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
+    other = compare(Slopes(), test_seed=4, **few)
+    assert other.settings["scored on"] == "20 test tasks (seed 4)"
+    learner = other.rows["MAML"].learners[0]
+    expected = Fixed(Slopes(), [4], 20).evaluated(learner, 4).values
+    np.testing.assert_allclose(expected, other.rows["MAML"].values[0], rtol=1e-6)
 
 
 def test_joint_training_is_what_fine_tuning_does():
@@ -145,7 +173,9 @@ def test_runaways_and_numbers_that_are_none_count_as_the_worst():
         [[[1.0, np.nan], [2.0, 0.5]], [[1.0, 50.0], [2.0, 0.25]], [[1.0, 2.0], [2.0, 0.125]]]
     )
     row = Row("MAML", "mse", values, 1, "")
-    np.testing.assert_array_equal(row.scores.values[:, 0], [50.0, 0.25])
+    np.testing.assert_allclose(row.scores.values[:, 0], [np.inf, (0.5 + 0.25 + 0.125) / 3])
+    right = Row("MAML", "accuracy", np.array([[[np.nan]], [[1.0]]]), 0, "")
+    assert right.scores.values[0, 0] == 0.5
     assert row.runaways == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
 
 
@@ -176,7 +206,77 @@ def test_fixed_tasks_run_out():
         tasks.sample(None, tasks=20)
 
 
+def test_ctrl_c_ends_the_comparison_not_one_training(monkeypatch):
+    """meta_train gives back a learner that is half trained; no table is made of that."""
+    train = mt.meta_train
+
+    def interrupted(*arguments, **options):
+        history = train(*arguments, **options)
+        history.interrupted = True
+        return history
+
+    monkeypatch.setattr(mt, "meta_train", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="no result"):
+        compare(Slopes(), **SMALL | {"iterations": 2})
+
+
+def test_a_training_that_diverged_is_no_result_of_maml():
+    few = SMALL | {"iterations": 8, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
+    result = compare(Slopes(), **few | {"inner_lrs": (50.0,), "meta_lrs": (100.0,)})
+    assert result.rows["MAML"].diverged == (0,)
+    assert "MAML's training diverged (seed 0)" in result.verdict
+    assert "inf (" not in repr(result.table()) and "1 seed:" in result.notes[-1]
+    assert len(set(result.notes)) == len(result.notes)
+
+
+def shared_network():
+    network = mt.MLP(1, 4, 1)
+    return lambda: network
+
+
+class From1(Clouds):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks)
+        return x, y + 1, more_x, more_y + 1
+
+
+class OneSeed(Slopes):
+    def sample(self, rng, tasks=25):
+        return super().sample(np.random.default_rng(0), tasks)
+
+
+class Whole(Slopes):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks).arrays
+        return np.int64(9 * x), y, np.int64(9 * more_x), more_y
+
+
+class Grows(Slopes):
+    def sample(self, rng, tasks=25):
+        x, y, more_x, more_y = super().sample(rng, tasks).arrays
+        wide = int(rng.integers(1, 3))
+        return np.tile(x, (1, 1, wide)), y, np.tile(more_x, (1, 1, wide)), more_y
+
+
+class Fails(Slopes):
+    def oracle(self, x, y, query):
+        raise RuntimeError("no law")
+
+
 WRONG = {
+    "one network": (
+        lambda: compare(Slopes(), shared_network(), **SMALL),
+        "same parameters each time",
+    ),
+    "a model that raises": (
+        lambda: compare(Slopes(), mt.MLP, **SMALL),
+        "model() raised ValueError",
+    ),
+    "labels from 1": (lambda: compare(From1(), **SMALL), "subtract 1"),
+    "the same tasks": (lambda: compare(OneSeed(), **SMALL), "of the test tasks are tasks of"),
+    "whole numbers": (lambda: compare(Whole(), **SMALL), "x.astype(np.float32)"),
+    "shapes": (lambda: compare(Grows(), **SMALL), "all tasks of a family need the same"),
+    "oracle": (lambda: compare(Fails(), **SMALL), "no law"),
     "policy": (lambda: compare(Navigation()), "no examples"),
     "no sample": (lambda: compare(object()), "no method sample"),
     "a module": (lambda: compare(Slopes(), mt.MLP(1, 1)), "a function that makes a new network"),
@@ -190,6 +290,8 @@ WRONG = {
     "β": (lambda: compare(Slopes(), meta_lrs=(-1,)), "meta_lrs must hold"),
     "iterations": (lambda: compare(Slopes(), iterations=0), "iterations must be"),
     "episodes": (lambda: compare(Slopes(), episodes=5), "≥ 20"),
+    "test seed": (lambda: compare(Slopes(), test_seed=2), "test_seed must be"),
+    "seed of training": (lambda: compare(Slopes(), test_seed=1002), "test_seed must be"),
 }
 
 
@@ -235,15 +337,22 @@ def test_a_page_says_it_all_in_both_forms(slopes, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "mine.md"]
     as_html, as_markdown = page.read_text("utf-8"), text.read_text("utf-8")
     tags = Tags(as_html)
-    assert not tags.open and tags.seen.count("img") == 2 and "script" not in tags.seen
+    assert not tags.open and tags.seen.count("img") == 1 and "script" not in tags.seen
     assert 'src="http' not in as_html and "A &amp; B" in as_html
     for name in (*slopes.rows, *(check.name for check in report.checks), "PyTorch", "seeds"):
         assert name in as_html.replace("&#x27;", "'")
-    assert as_html.count("to be written by the author") == 2  # expected, doubt
+    assert as_html.count("to be written by the author") == 3  # expected, doubt, failure
+    assert as_html.index("One failure, explained") < as_html.index("The family")
+    assert "return query * (x * y).sum()" in as_html and "(trained in full)" in as_html  # folded
+    assert (
+        "3 or more" not in as_html
+        and "200 test tasks" not in as_html
+        and "60 test tasks (seed 3)" in as_html
+    )
     assert (
         "<script" not in as_markdown and "&lt;script" in as_markdown and "\\| MAML" in as_markdown
     )
-    assert "1\\. Yes" in as_markdown and as_markdown.count("data:image/png") == 2
+    assert "1\\. Yes" in as_markdown and as_markdown.count("data:image/png") == 1
 
 
 def test_an_earlier_report_is_replaced_only_if_asked_and_other_files_never(slopes, tmp_path):
@@ -251,16 +360,48 @@ def test_an_earlier_report_is_replaced_only_if_asked_and_other_files_never(slope
     with pytest.raises(FileExistsError, match="overwrite=True"):
         write_report(slopes, tmp_path / "mine", author="B")
     page, _ = write_report(slopes, tmp_path / "mine.md", author="B", overwrite=True)
-    assert "<p>B, " in page.read_text("utf-8")
+    assert "<p>B</p>" in page.read_text("utf-8")
     (tmp_path / "notes.md").write_text("mine")
     with pytest.raises(FileExistsError, match="no report of ours"):
         write_report(slopes, tmp_path / "notes", author="A", overwrite=True)
     assert not (tmp_path / "notes.html").exists()
 
 
+def test_the_page_says_what_a_trial_is_and_which_tasks_were_used(tmp_path):
+    few = SMALL | {"iterations": 20, "episodes": 20, "validation_episodes": 20}
+    page, _ = write_report(compare(Slopes(), quick=True, **few), tmp_path / "mine", author="A")
+    text = page.read_text("utf-8")
+    assert "<title>A trial, on validation tasks" in text and "20 validation tasks, 1 seed" in text
+
+
 def test_a_page_without_checks_says_so(clouds, tmp_path):
     page, _ = write_report(clouds, tmp_path / "mine", author="A")
     assert "no check was given" in page.read_text("utf-8")
+
+
+def test_a_path_that_is_no_file_is_refused_with_words(slopes, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for path, error, words in (
+        (tmp_path, ValueError, "is a folder"),
+        ("", ValueError, "must name a file"),
+        (None, ValueError, "must name a file"),
+        ("a\0b", ValueError, "must name a file"),
+        (tmp_path / "page", FileExistsError, "no report of ours"),
+        (tmp_path / "file" / "page", OSError, "cannot be"),
+        (tmp_path / ("n" * 300), OSError, "cannot be"),
+    ):
+        with pytest.raises(error, match=words):
+            write_report(slopes, path, author="A")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "page.html"]
+
+
+def test_words_of_any_kind_are_shown_as_they_are(slopes, tmp_path):
+    page, text = write_report(
+        slopes, tmp_path / "Mine.HTML", author="A\ud800", found="1) one\n\n2. two 中文"
+    )
+    assert page.name == "Mine.html"
+    assert "1\\) one" in text.read_text("utf-8") and "2\\. two 中文" in text.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -288,6 +429,18 @@ def test_pictures_show_what_was_measured(slopes, clouds):
     mine = next(curve for curve in scene.curves if curve.label == "MAML")
     np.testing.assert_allclose(mine.y, slopes.curves()["MAML"])
     assert {curve.label for curve in curves_scene(clouds).curves} == {*clouds.rows}
-    points = failure_scene(slopes).points
-    np.testing.assert_array_equal(points[1].y, slopes.failure["query_y"][:, 0])
+    scene, failure = failure_scene(slopes), slopes.failure
+    support = scene.points[-1]  # on top
+    assert support.role == "support"
+    np.testing.assert_array_equal(support.y, failure["support_y"][:, 0])
+    assert [curve.label for curve in scene.curves] == [
+        "MAML",
+        "pretrained, fine-tuned",
+        "plain learner",
+        "oracle",
+    ]
+    assert all(len(curve.x) == 4 + 3 for curve in scene.curves)  # at queries and at support points
+    drawn = np.mean((failure["predictions"]["MAML"] - failure["query_y"]) ** 2)
+    assert failure["drawn"]["MAML"] == pytest.approx(drawn, rel=1e-4)
+    np.testing.assert_allclose(failure["at support"]["oracle"], failure["support_y"])
     assert failure_scene(clouds).points[0].label == "MAML"

@@ -88,7 +88,54 @@ class Tensors(Slopes):
         return super().sample(rng, tasks=tasks).map(lambda part: torch.tensor(part).float())
 
 
+class WholeNumbers(Slopes):
+    """x takes ten values, so that some come twice; y is noisy."""
+
+    oracle = None
+
+    def sample(self, rng, tasks=25):
+        x = rng.integers(0, 10, (tasks, 9, 1)) / 5
+        return self.divided(x, rng.normal(size=(tasks, 1, 1)) * x + 0.1 * rng.normal(size=x.shape))
+
+
+class Offsets(Slopes):
+    """One line for all, moved up or down: one example, one query, and no plain learner knows the line."""
+
+    oracle = None
+
+    def sample(self, rng, tasks=25):
+        x = rng.uniform(-3, 3, (tasks, 2, 1))
+        y = x + 2 * rng.normal(size=(tasks, 1, 1)) + 0.1 * rng.normal(size=x.shape)
+        return x[:, :1], y[:, :1], x[:, 1:], y[:, 1:]
+
+
+class Steps(Slopes):
+    """y is the same over a stretch of x, so that queries share it with support examples, near and far."""
+
+    shots, oracle = 5, None
+
+    def sample(self, rng, tasks=25):
+        x = rng.uniform(0, 4, (tasks, 15, 1))
+        levels = rng.normal(size=(tasks, 4))
+        return self.divided(x, np.take_along_axis(levels, x[..., 0].astype(int), 1)[..., None])
+
+
+class Forecast(Slopes):
+    """The support set lies left, the queries right of it: no sign of another task."""
+
+    shots, oracle = 10, None
+
+    def sample(self, rng, tasks=25):
+        x = np.broadcast_to(np.linspace(-3, 3, 20)[:, None], (tasks, 20, 1))
+        phase = rng.uniform(0, 3, (tasks, 1, 1))
+        return self.divided(x, np.sin(1.5 * x + phase) + 0.05 * rng.normal(size=x.shape))
+
+
 RIGHT = {
+    "whole numbers": WholeNumbers,
+    "offsets": Offsets,
+    "steps": Steps,
+    "forecast": Forecast,
     "sines": lambda: Sinusoids(shots=5),
     "pendulum": lambda: Pendulum(shots=10),
     "intents": lambda: Intents(ways=4, shots=5, queries=5, mixed=True),
@@ -108,6 +155,68 @@ def test_a_right_family_passes(name):
     report = check_family(RIGHT[name](), tasks=FEWER)
     assert report.failed == [], report
     assert report.ok and report["tasks differ"].status == "pass"
+
+
+def test_few_values_of_x_are_told():
+    check = check_family(WholeNumbers(), tasks=FEWER)["no query is in the support set"]
+    assert check.status == "note" and "x takes few values" in check.words
+
+
+NOTED = {
+    "an entry for the task": (
+        lambda: changed(Slopes, with_the_task), "x does not hold the answer", "which task it is",
+    ),
+    "places": (lambda: Places(), "tasks differ", "x itself lies elsewhere"),
+    "x of whole numbers": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (np.int64(10 * a), b, np.int64(10 * c), d)),
+        "x and y are questions and answers", "np.float32",
+    ),
+    "one-hot classes": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, np.eye(3)[b], c, np.eye(3)[d])),
+        "x and y are questions and answers", "argmax",
+    ),
+    "a faint entry": (
+        lambda: changed(
+            Slopes, lambda a, b, c, d, rng: (faint(a, rng), b, faint(c, rng), d)
+        ),
+        "numbers of a usual size", "hardly sees it",
+    ),
+}  # fmt: skip
+
+
+def faint(x, rng):
+    return np.concatenate([x, 1e-6 * rng.normal(size=x.shape)], 2)
+
+
+def with_the_task(a, b, c, d, rng):
+    mark = rng.normal(size=(len(a), 1, 1))
+    wider = lambda x: np.concatenate([x, np.broadcast_to(mark, x.shape)], 2)
+    return wider(a), b, wider(c), d
+
+
+class Places(Slopes):
+    """Slopes, each of them seen at another place."""
+
+    oracle = None
+
+    def sample(self, rng, tasks=25):
+        x = rng.uniform(-2, 2, (tasks, 1, 1)) + rng.uniform(-0.3, 0.3, (tasks, 9, 1))
+        return self.divided(x, 3 * rng.normal(size=(tasks, 1, 1)) * x)
+
+
+@pytest.mark.parametrize("what", NOTED)
+def test_what_should_be_known_is_a_note(what):
+    family, name, words = NOTED[what]
+    check = check_family(family(), tasks=FEWER)[name]
+    assert check.status == "note" and words in check.words, check
+
+
+def test_a_family_without_a_repr_of_use_has_the_name_of_its_class():
+    class Nameless(Slopes):
+        def __repr__(self):
+            raise KeyError("name")
+
+    assert check_family(Nameless(), tasks=20).name == "Nameless"
 
 
 def test_the_numbers_are_those_of_a_closed_form():
@@ -283,6 +392,87 @@ class NotFinite(Slopes):
         arrays = [np.array(part) for part in super().sample(rng, tasks=tasks).arrays]
         arrays[1][0, 0] = np.nan
         return tuple(arrays)
+
+
+class Late(Slopes):
+    """Changes after twenty draws."""
+
+    count = 0
+
+    def sample(self, rng, tasks=25):
+        self.count += 1
+        return (
+            super().sample(rng, tasks=tasks).map(lambda part: part * (2 if self.count > 20 else 1))
+        )
+
+
+class RareNaN(Slopes):
+    """NaN in one task of 500."""
+
+    def sample(self, rng, tasks=25):
+        arrays = [np.array(part) for part in super().sample(rng, tasks=tasks).arrays]
+        arrays[1][rng.random(tasks) < 0.002] = np.nan
+        return tuple(arrays)
+
+
+class AnotherShape(Slopes):
+    """Two inputs now and then."""
+
+    def sample(self, rng, tasks=25):
+        a, b, c, d = super().sample(rng, tasks=tasks).arrays
+        wide = 2 if rng.random() < 0.05 else 1
+        return np.tile(a, (1, 1, wide)), b, np.tile(c, (1, 1, wide)), d
+
+
+class PeeksSlope(Slopes):
+    """The family keeps the slope of each task, and the oracle looks it up by the support set."""
+
+    kept: dict = {}
+
+    def sample(self, rng, tasks=25):
+        slope = rng.normal(size=(tasks, 1, 1))
+        x = rng.uniform(-2, 2, (tasks, 9, 1))
+        self.kept.update(zip(x[:, 0, 0].tolist(), slope[:, 0, 0].tolist(), strict=True))
+        return self.divided(x, slope * x + 0.1 * rng.normal(size=x.shape))
+
+    def oracle(self, x, y, query):
+        return self.kept[float(x[0, 0])] * query
+
+
+class RaisesLater(Slopes):
+    asked = 0
+
+    def oracle(self, x, y, query):
+        self.asked += 1
+        if self.asked > FEWER + 5:
+            raise RuntimeError("no more")
+        return super().oracle(x, y, query)
+
+
+def of_the_next_task(a, b, c, d, rng):
+    """The queries of another task."""
+    return a, b, np.roll(c, 1, 0), np.roll(d, 1, 0)
+
+
+def counted(a, b, c, d, rng):
+    count = lambda x: np.broadcast_to(np.arange(len(x))[:, None, None], (*x.shape[:2], 1))
+    return np.concatenate([a, count(a) / 10], 2), b, np.concatenate([c, count(c) / 10], 2), d
+
+
+def other_numbers(a, b, c, d, rng):
+    """Classes of the queries are numbered anew."""
+    order = np.stack([rng.permutation(3) for _ in d])
+    return a, b, c, np.take_along_axis(order, d, 1)
+
+
+def mostly_one_class(a, b, c, d, rng):
+    taken = np.r_[:4, :4, :4, :4, 4, 8]
+    c = c[:, taken] + 0.2 * rng.normal(size=(len(c), len(taken), c.shape[2]))
+    return a, b, c, d[:, taken]
+
+
+def far_out(part, rng):
+    return part + (rng.random(part.shape) < 0.01) * 5000.0
 
 
 def shared_labels():
@@ -464,7 +654,79 @@ FAULTS = {  # the family; the check that must fail; what it must say
         "labels are 0, 1, …, alike in all tasks",
         "label -1",
     ),
-    "oracle peeks": (Peeks, "oracle", "from elsewhere"),
+    "changes late": (Late, "drawing does not change the family", "after many draws"),
+    "NaN in one task of 500": (RareNaN, "tasks of one kind", "NaN"),
+    "another shape now and then": (AnotherShape, "tasks of one kind", "all tasks of a family need"),
+    "labels from 1": (
+        lambda: changed(Clouds, lambda a, b, c, d, _: (a, b + 1, c, d + 1)),
+        "labels are 0, 1, …, alike in all tasks",
+        "subtract 1",
+    ),
+    "one x for all queries": (
+        lambda: changed(Slopes, lambda a, b, c, d, _: (a, b, 0 * c + c[:, :1], d)),
+        "numbers of a usual size",
+        "same in all query examples",
+    ),
+    "far out": (
+        lambda: changed(Slopes, lambda a, b, c, d, rng: (a, far_out(b, rng), c, far_out(d, rng))),
+        "numbers of a usual size",
+        "lie far out",
+    ),
+    "shaken copies": (
+        lambda: changed(
+            Slopes, lambda a, b, c, d, rng: (a, b, a + 0.01 * rng.normal(size=a.shape), b)
+        ),
+        "no query is in the support set",
+        "changed a little",
+    ),
+    "shaken copies of classes": (
+        lambda: changed(
+            Clouds, lambda a, b, c, d, rng: (a, b, a + 0.001 * rng.normal(size=a.shape), b)
+        ),
+        "no query is in the support set",
+        "changed a little",
+    ),
+    "queries of another task": (
+        lambda: changed(Slopes, of_the_next_task),
+        "the support set helps",
+        "of different tasks",
+    ),
+    "classes of another task": (
+        lambda: changed(Clouds, of_the_next_task),
+        "the support set helps",
+        "of different tasks",
+    ),
+    "other numbers for classes": (
+        lambda: changed(Clouds, other_numbers),
+        "the support set helps",
+        "number their classes",
+    ),
+    "x counts the tasks": (
+        lambda: changed(Slopes, counted),
+        "x does not hold the answer",
+        "counts the tasks",
+    ),
+    "y in x on another scale": (
+        lambda: changed(
+            Slopes,
+            lambda a, b, c, d, _: (
+                np.concatenate([a, np.tanh(b)], 2),
+                b,
+                np.concatenate([c, np.tanh(d)], 2),
+                d,
+            ),
+        ),
+        "x does not hold the answer",
+        "entry 1",
+    ),
+    "mostly one class": (
+        lambda: changed(Clouds, mostly_one_class),
+        "a label means another class in each task",
+        "of all queries are of class 0",
+    ),
+    "oracle knows the slope": (PeeksSlope, "oracle", "looks this task up"),
+    "oracle raises later": (RaisesLater, "oracle", "no more"),
+    "oracle peeks": (Peeks, "oracle", "looks this task up"),
     "oracle is worse": (Worse, "oracle", "worse"),
     "oracle's shape": (WrongShape, "oracle", "shape (3,)"),
     "oracle raises": (Raises, "oracle", "KeyError"),
