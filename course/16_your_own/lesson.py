@@ -210,7 +210,7 @@ print("the mean of all waves through 1 point:", printed(errors_of(mean_of_waves,
 
 # %%
 learner.inner_lr = 0.01  # as in training; the last cell has left another
-three_learners(learner, transformer)  # FIGURE
+three_learners(learner, transformer)
 
 # %% [markdown]
 # Drag the points. MAML's α is that of its training; the lines say how much the query looks at which pair (last layer, mean over

@@ -192,13 +192,19 @@ def _all_tasks(first, again, other, same):
     return _found(first, again, other) | lists
 
 
-@wrong_answer("16.family_check", says="rounding makes a new task here")
+@wrong_answer(
+    "16.family_check",
+    says="a new task here: `==` does not allow for it, nor does rounding both",
+)
 def rounded_to_six(first, again, other):
     key = lambda rows: {tuple(row) for row in np.round(rows, 6).tolist()}
     return _all_tasks(first, again, other, lambda one, two: key(one) == key(two))
 
 
-@wrong_answer("16.family_check", says="in the queries, rounding makes another x")
+@wrong_answer(
+    "16.family_check",
+    says="rounding makes another x: `==` does not allow for it, nor does rounding both",
+)
 def seen_after_rounding(first, again, other):
     pairs = zip(np.round(first["query_x"], 6), np.round(first["support_x"], 6), strict=True)
     seen = [t for t, (query, x) in enumerate(pairs) if _near(query, x, 0.0).any()]
@@ -231,7 +237,10 @@ def by_sorting(first, again, other):
     return _all_tasks(first, again, other, same)
 
 
-@wrong_answer("16.family_check", says="the examples are sorted before they are compared")
+@wrong_answer(
+    "16.family_check",
+    says="of two with the same number, rounding decides which comes first",
+)
 def by_sorting_y(first, again, other):
     key = lambda rows: rows[np.argsort(rows[:, -1])]
     return _all_tasks(first, again, other, lambda a, b: np.allclose(key(a), key(b), 0, 1e-6))
@@ -586,7 +595,7 @@ def without_rcond(support_x, support_y, query_x, query_y, frequency):
     return _fits(support_x, support_y, query_x, query_y, frequency, solve)
 
 
-@wrong_answer("16.oracle", says="what rounding leaves is taken for a signal")
+@wrong_answer("16.oracle", says="half periods apart, what rounding leaves is taken for a signal")
 def pinv_without_rcond(support_x, support_y, query_x, query_y, frequency):
     solve = lambda columns, y: np.linalg.pinv(columns) @ y
     return _fits(support_x, support_y, query_x, query_y, frequency, solve)
@@ -1248,7 +1257,7 @@ def population(validation, test, ours):
     return _sentences(validation, test, ours, better=holds)
 
 
-@wrong_answer("16.claims", says="that of a population (ddof=0)")
+@wrong_answer("16.claims", says="these tasks are a sample (ddof=1)")
 def population_for_level(validation, test, ours):
     def holds(mine, theirs):
         gain = _gain(mine, theirs)
