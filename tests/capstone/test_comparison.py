@@ -147,6 +147,17 @@ def test_the_best_two_of_many_pairs_are_trained_in_full():
     assert row.chosen.startswith(min(full, key=full.get))
 
 
+def test_nothing_is_chosen_on_the_test_tasks():
+    """With other test tasks every candidate of every method scores as before, and the same are chosen."""
+    few = {**SMALL, "seeds": (0,), "iterations": 60, "inner_lrs": (0.02, 0.1), "episodes": 20}
+    one, other = (compare(Slopes(), test_seed=seed, **few) for seed in (3, 4))
+    for name, row in one.rows.items():
+        assert row.tried == other.rows[name].tried, name
+        assert row.chosen == other.rows[name].chosen, name
+    assert len(one.rows["MAML"].tried) == 2 and len(one.rows["from scratch"].tried) > 2
+    assert not np.array_equal(one.rows["MAML"].values, other.rows["MAML"].values)
+
+
 def test_another_test_seed_gives_other_test_tasks(slopes):
     few = SMALL | {"iterations": 20, "seeds": (0,), "episodes": 20, "validation_episodes": 20}
     other = compare(Slopes(), test_seed=4, **few)

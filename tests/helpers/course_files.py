@@ -20,10 +20,18 @@ SHORTENED = (
     ("notebooks/13_robots.ipynb", "family, 100,", "family, 4,"),
     ("notebooks/13_robots.ipynb", "tasks, 2_000,", "tasks, 100,"),
     ("notebooks/14_language.ipynb", "rate, iterations=300", "rate, iterations=20"),
-    ("notebooks/16_your_own.ipynb", "transformer, family, iterations=2_000", "transformer, family, iterations=200"),
+    (
+        "notebooks/16_your_own.ipynb",
+        "transformer, family, iterations=2_000",
+        "transformer, family, iterations=200",
+    ),
     ("notebooks/16_your_own.ipynb", "losses.reshape(4, 500)", "losses.reshape(4, 50)"),
     ("notebooks/16_your_own.ipynb", "family, iterations=7_000", "family, iterations=700"),
-    ("notebooks/16_your_own.ipynb", "seeds=(0, 1, 2), iterations=2_000", "seeds=(0, 1, 2), iterations=200"),
+    (
+        "notebooks/16_your_own.ipynb",
+        "seeds=(0, 1, 2), iterations=2_000",
+        "seeds=(0, 1, 2), iterations=200",
+    ),
     ("solutions/07_maml_in_numpy.ipynb", "iterations=300,", "iterations=60,"),
     ("solutions/08_maml_in_pytorch.ipynb", "iterations=300,", "iterations=60,"),
 )
