@@ -24,7 +24,8 @@ def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates
     data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
     weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?, by outer
     products (`one_step`)?, and the rule of the meta-gradient (see `beside`); rates: α of weights and biases,
-    (K, layers, …), and of whole layers (layers, 2), for `one_step`; sums: of the slopes of weights, biases and of their rates, a slot per chunk.
+    (K, layers, …), and of whole layers (layers, 2), for `one_step`; sums: of the slopes of weights, biases
+    and of their rates, a slot per chunk.
     """
     start_from(theta, widths, ws)
     for chunk in range(first, last):
