@@ -205,7 +205,7 @@ def check_share(share, starts):
     """The outer rate of the learned rates as a multiple of meta_lr; None: by where they start, see `MAMLpp`."""
     if share is None:
         mean = float(torch.cat([start.reshape(-1) for start in starts.values()]).abs().mean())
-        return min(1.0, mean / PUBLISHED_START) or 1.0
+        return min(1.0, round(mean / PUBLISHED_START, 6)) or 1.0
     if not isinstance(share, numbers.Real) or isinstance(share, bool) or not 0 < share < math.inf:
         raise ValueError(
             f"rates_share must be a number > 0, or None: the outer rate of the inner rates as a multiple of "

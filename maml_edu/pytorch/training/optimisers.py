@@ -55,7 +55,7 @@ def make_optimiser(optimiser, params, meta_lr: float, shares=None) -> torch.opti
 
 
 def _grouped(params, shares, meta_lr):
-    """The tensors themselves where all have meta_lr for their rate; else a group for each share, that of 1 first."""
+    """The tensors themselves where all share one rate; else a group for each share, that of 1 first."""
     if all(share == 1 for share in shares):
         return params
     pairs = list(zip(params, shares, strict=True))

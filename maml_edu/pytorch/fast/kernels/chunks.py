@@ -54,12 +54,12 @@ def one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sum
         fill(ws.X, x[0], widths[0])
         if flags[2]:
             fill(ws.QX, x[1], widths[0])
-            out = (sums[0][chunk], sums[1][chunk])
-            losses[task] = one_step(y, kinds, weights[1], flags[0], widths, rates[2], ws, out)
+            slopes = (sums[0][chunk], sums[1][chunk])
+            losses[task] = one_step(y, kinds, weights[1], flags[0], widths, rates[2], ws, slopes)
             continue
         if flags[3][0] == THROUGH:
-            out = (sums[2][chunk], sums[3][chunk])
-            losses[task] = through(x, y, kinds, weights, flags, widths, rates, ws, out)
+            of_rates = (sums[2][chunk], sums[3][chunk])
+            losses[task] = through(x, y, kinds, weights, flags, widths, rates, ws, of_rates)
         else:
             losses[task] = beside(x, y, kinds, len(weights) - 1, flags[3], widths, rates, ws)
         add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
@@ -71,10 +71,11 @@ def through(x, y, kinds, weights, flags, widths, rates, ws, sums):
 
     x, y: support's and query's; sums: of the slopes of the rates, a slot for each step or one for all.
     """
-    steps, value = len(weights) - 1, ws.VW[0, 0, 0] * 0
+    steps = len(weights) - 1
     for step in range(steps):
         inner_step(step, step if flags[1] else 0, y[0], kinds[0], 0.0, widths, rates, ws)
     clear(ws.VW, ws.VB, widths)
+    value = ws.VB[0, 0]  # 0 in their precision
     for step in range(steps, -1, -1):
         if step < steps:
             if flags[1]:
