@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +27,11 @@ class MAMLpp(MAML):
     multi_step_until: where that part ends, as a share of the run (0.1) or a number of iterations (5000).
     Learned rates: one for each adapting parameter and inner step, all of which start at inner_lr.
     rates_share: their outer rate, as a multiple of meta_lr. The published settings start at 0.1 and train
-    them like θ (1.0): a step of Adam at 1e-3 then moves a rate by a hundredth of its start. None keeps to
-    that hundredth where rates start lower: inner_lr/0.1, at most 1. (From 0.01 at 1.0 a step moves them
-    by a tenth, and on sinusoids they have left what is stable after a few hundred. A function given for the
-    optimiser sets the rates of all it is given itself.)
+    them like θ: 1.0, also the default (None) from 0.1 on. Rates that start lower have their mean start for a
+    share, so that a step of Adam moves a rate by meta_lr times its start. (From 0.01 trained like θ, or at a
+    share of 0.1, they leave what is stable on sinusoids within some hundreds of iterations.) A function given
+    for the optimiser sets the rates of all that it is given itself. On sinusoids 0.1 is beyond what is stable
+    at the start, and training says so (TrainingDiverged): begin with 0.01.
     Derivative order: first-order gradients until first_order_until (share or iterations). The paper
     begins so for its first 50 epochs; the settings published with its code do not: 0.0.
     Batch norm: `mt.BatchNorm` layers get a weight and a bias for each inner step, step i's for support at
@@ -202,11 +202,12 @@ def multi_step_weights(iteration, until, inner_steps):
 
 
 def check_share(share, starts):
-    """The outer rate of the learned rates as a multiple of meta_lr; None: by where they start, see `MAMLpp`."""
+    """The outer rate of the learned rates as a multiple of meta_lr; None: by where they start."""
     if share is None:
         mean = float(torch.cat([start.reshape(-1) for start in starts.values()]).abs().mean())
-        return min(1.0, round(mean / PUBLISHED_START, 6)) or 1.0
-    if not isinstance(share, numbers.Real) or isinstance(share, bool) or not 0 < share < math.inf:
+        low = 0 < mean < PUBLISHED_START - 1e-6
+        return round(mean, 6) if low else 1.0
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < math.inf:
         raise ValueError(
             f"rates_share must be a number > 0, or None: the outer rate of the inner rates as a multiple of "
             f"meta_lr; got {share!r}."
