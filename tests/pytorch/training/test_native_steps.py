@@ -269,6 +269,8 @@ def test_perceptrons_with_adam_get_native_steps():
     assert kind_for(learner()) is native_steps.NativeStepper
     assert kind_for(mt.FOMAML(mt.MLP(1, 8, 1))) is native_steps.NativeStepper
     assert kind_for(mt.ANIL(mt.MLP(1, 8, 1), head="2.")) is native_steps.NativeStepper
+    assert kind_for(mt.Reptile(mt.MLP(1, 8, 1))) is native_steps.NativeStepper
+    assert kind_for(mt.IMAML(mt.MLP(1, 8, 1))) is native_steps.NativeStepper
 
 
 @pytest.mark.parametrize(
@@ -279,7 +281,7 @@ def test_perceptrons_with_adam_get_native_steps():
         (lambda: learner(engine="plain"), {}),
         (lambda: learner(engine=("closed", "native")), {}),
         (lambda: learner(learn_inner_lr=True), {}),
-        (lambda: mt.Reptile(mt.MLP(1, 8, 1)), {}),
+        (lambda: mt.Reptile(mt.MLP(1, 8, 1), engine="plain"), {}),
         (lambda: mt.MAMLpp(mt.MLP(1, 8, 1)), {}),
         (lambda: mt.MAML(torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh())), {}),
     ],
