@@ -98,31 +98,41 @@ def _preferences(learner, tensors):
 
 
 def plain_is_ruled_out(learner, tensors, error) -> bool:
-    """Note that vmap ends in an error, until something about the learner changes. False if all hung on it."""
+    """Note that vmap ends in an error for this structure. False if all hung on it."""
+    choice.memory_of(learner).reasons[_place(learner, tensors, "plain")] = trial.said(error)
     kept = choice.kept_for(learner)
-    kept["against plain"] = trial.said(error)
     for place in [place for place in kept if isinstance(place, tuple)]:
         del kept[place]
     return "textbook" in _preferences(learner, tensors)
 
 
+def _place(learner, tensors, name):
+    """Where it is remembered why an engine is not used for this structure."""
+    memory, rule = choice.memory_of(learner), learner.rule()
+    loop = learner.loop().checked(learner.params)
+    held, _ = choice.circumstances(learner, tensors, loop, memory)
+    told = rule and (rule.kind, rule.cg_steps, rule.steps)
+    return choice.coarse(held), type(learner), told, name
+
+
 def _reason_against(learner, tensors, name):
     """(network or None, None), or (None, why this engine cannot be used here)."""
-    if name != "native":
-        return None, choice.kept_for(learner).get("against plain") if name == "plain" else None
+    if name == "textbook":
+        return None, None
+    reasons = choice.memory_of(learner).reasons
+    if name == "plain":
+        return None, reasons.get(_place(learner, tensors, name))
     network, reason = _network_of(learner, tensors)
     if reason is not None:
         return None, reason
-    memory = choice.memory_of(learner)
-    rule, loop = learner.rule(), learner.loop().checked(learner.params)
-    held, _ = choice.circumstances(learner, tensors, loop, memory)
-    place = (choice.coarse(held), type(learner), rule.kind, rule.cg_steps, rule.steps, "native")
-    if place not in memory.reasons:
+    place = _place(learner, tensors, name)
+    if place not in reasons:
+        rule, loop = learner.rule(), learner.loop().checked(learner.params)
         reference = lambda *arguments: _in_plain_words(learner, *arguments)
         attempt = trial.Trial(learner, tensors, loop, reference)
         run = lambda network, *arguments: run_native(network, rule, *arguments)
-        memory.reasons[place] = attempt.reason_against(run, network)
-    return (network, None) if memory.reasons[place] is None else (None, memory.reasons[place])
+        reasons[place] = attempt.reason_against(run, network)
+    return (network, None) if reasons[place] is None else (None, reasons[place])
 
 
 def _in_plain_words(learner, theta, tensors, loop):
