@@ -13,7 +13,8 @@ TASKS = Sinusoids(shots=5, queries=5)
 
 def learner_at(inner_lr, **options):
     torch.manual_seed(0)
-    return mt.MAMLpp(mt.MLP(1, 8, 1), F.mse_loss, inner_lr=inner_lr, inner_steps=2, **options)
+    options = {"engine": "closed", "inner_steps": 2} | options
+    return mt.MAMLpp(mt.MLP(1, 8, 1), F.mse_loss, inner_lr=inner_lr, **options)
 
 
 @pytest.mark.parametrize(
