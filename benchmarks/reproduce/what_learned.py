@@ -2,10 +2,10 @@
 
     python benchmarks/reproduce/what_learned.py
 
-prints the tables of chapter 12 for three seeds and two widths. Parts: `sines` (which layers move, ridge heads, CKA),
-`diversity` (1 to infinitely many training waves), `memory` (a code of the wave in the input), `shift` (other waves
-than in training) and `glyphs`. Rates and penalties are chosen on validation tasks. With --runs each seed is stored,
-and an interrupted run goes on.
+prints the tables of chapter 12 for three seeds and two widths. Parts: `sines` (which layers move, ridge heads,
+CKA), `diversity` (1 to infinitely many training waves), `memory` (a code of the wave in the input), `shift` (other
+waves than in training) and `glyphs`. Rates and penalties are chosen on validation tasks. With --runs each seed
+is stored, and an interrupted run goes on.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def cells(result, steps=(1, 5, 10)):
 
 
 def moving_parts(learner, parts, episodes, rates):
-    """{part: cells} if only this part moves, at the learner's rate; the head also at the best rate for each step."""
+    """{part: cells} if only this part moves, at the learner's rate; the head also at its best rates."""
     evaluated = lambda part, rate, steps: mt.evaluate(
         learner.moving_only(part, rate), Waves(), episodes, steps, TEST
     )
@@ -153,23 +153,27 @@ def moving_parts(learner, parts, episodes, rates):
     return rows | {"the head, its best α": [*medians, *means, away[-1]]}
 
 
-def ridge_row(body, episodes, make, shots=(5, 10)):
+def ridge_row(body, episodes, shots=(5, 10)):
     """Medians and means at 5 and 10 points of a ridge head on a body, with λ from validation tasks."""
-    medians, means = [], []
-    for number in shots:
-        head = lambda strength: mt.RidgeHead(body, strength=strength)
-        error = lambda strength: error_after(head(strength), make(number), episodes, 0)
-        result = mt.evaluate(head(min(STRENGTHS, key=error)), make(number), episodes, 0, TEST)
-        medians.append(result.median[0])
-        means.append(result.mean[0])
-    return [*medians, *means]
+    results = [ridge_result(body, episodes, Waves(number)) for number in shots]
+    return [getattr(result, what)[0] for what in ("median", "mean") for result in results]
 
 
-def oracle_row(episodes, make, shots=(2, 5, 10)):
-    """The largest error of least squares on (sin x, cos x) at these numbers of points."""
+def ridge_result(body, episodes, waves):
+    """The test of a ridge head whose λ has the least error on validation waves."""
+
+    def error(strength):
+        return error_after(mt.RidgeHead(body, strength=strength), waves, episodes, 0)
+
+    head = mt.RidgeHead(body, strength=min(STRENGTHS, key=error))
+    return mt.evaluate(head, waves, episodes, 0, TEST)
+
+
+def oracle_row(episodes, shots=(2, 5, 10)):
+    """Median and largest error of least squares on (sin x, cos x) at these numbers of points."""
     worst = []
     for number in shots:
-        batch = make(number).sample(np.random.default_rng(TEST), episodes)
+        batch = Waves(number).sample(np.random.default_rng(TEST), episodes)
         design = lambda x: np.concatenate([np.sin(x), np.cos(x)], -1)
         weights = np.linalg.pinv(design(batch.support_x)) @ batch.support_y
         errors = np.square(design(batch.query_x) @ weights - batch.query_y).mean((1, 2))
@@ -178,7 +182,7 @@ def oracle_row(episodes, make, shots=(2, 5, 10)):
 
 
 def sine_layers(learner, steps, number=20):
-    """CKA of each layer's outputs before and after, on 200 places, and how far its weights moved; means over waves."""
+    """CKA of each layer before and after, on 200 places, and how far its weights moved; means over waves."""
     batch = Waves().sample(np.random.default_rng(TEST), number)
     grid, theta = np.linspace(-5, 5, 200)[:, None], learner.detached()
     before = mt.layer_outputs(learner, theta, grid)
@@ -210,13 +214,13 @@ def sines(width, seed, options):
             learner = learner.moving_only(None, rate)
         rows = moving_parts(learner, SINE_PARTS, episodes, (*SINE_RATES, 0.3))
         move |= {f"{method} / {part}": numbers for part, numbers in rows.items()}
-        read[method] = ridge_row(mt.body_of(learner.model), episodes, Waves)
+        read[method] = ridge_row(mt.body_of(learner.model), episodes)
         layers[method] = sine_layers(learner, learner.inner_steps)
     torch.manual_seed(seed)
     head = mt.RidgeHead(mt.body_of(mt.MLP(1, width, width, 1)), strength=0.1)
     trained(head, Waves(), options.iterations // 2 or 1, seed, meta_batch=25, meta_lr=1e-3)
-    read["trained through a ridge head"] = ridge_row(head.model, episodes, Waves)
-    oracle = {"least squares on sin x and cos x": oracle_row(episodes, Waves)}
+    read["trained through a ridge head"] = ridge_row(head.model, episodes)
+    oracle = {"least squares on sin x and cos x": oracle_row(episodes)}
     return {"moving": move, "ridge": read, "layers": layers, "oracle": oracle}
 
 
@@ -309,21 +313,29 @@ def right(learner, episodes, steps, split="test", seed=TEST):
 
 @functools.cache
 def glyph_rate(method, width, iterations, episodes):
-    """The rate with the most right answers on validation glyphs after a quarter of the training, of the first seed."""
+    """The rate with the most right on validation glyphs after a quarter of the training, of the first seed."""
 
     def score(rate):
         learner = glyph_trained(glyph_learner(method, width, 0, rate), iterations // 4 or 1, 0)
         return right(learner, episodes, learner.inner_steps, "val", VALIDATION)
 
-    scores = {rate: score(rate) for rate in GLYPH_RATES}
+    scores = {rate: round(float(score(rate)), 1) for rate in GLYPH_RATES}
     rate = max(scores, key=scores.__getitem__)
     print(f"{method}, {width} filters: α = {rate} of", scores, flush=True)
     return rate
 
 
+def tasks_of(split, episodes, seed):
+    """The tasks of which `evaluate` takes the first `episodes`, which draws a hundred at a time."""
+    rng, family = np.random.default_rng(seed), glyphs_of(split)
+    batches = [family.sample(rng, 100) for _ in range(0, episodes, 100)]
+    arrays = zip(*(batch.arrays for batch in batches), strict=True)
+    return TaskBatch(*(np.concatenate(parts)[:episodes] for parts in arrays))
+
+
 def features_of(model, split, episodes, seed):
     """Tasks whose examples are the body's features at θ, support and query normalised by themselves."""
-    body, batch = mt.body_of(model), glyphs_of(split).sample(np.random.default_rng(seed), episodes)
+    body, batch = mt.body_of(model), tasks_of(split, episodes, seed)
     outputs = lambda x: np.stack([body(torch.as_tensor(one).float()).numpy() for one in x])
     with torch.no_grad():
         x, query_x = outputs(batch.support_x), outputs(batch.query_x)
@@ -358,9 +370,8 @@ def heads_on(body, episodes):
 
 def heads_after(learner, episodes, strength):
     """The same on the bodies of φ, each task with its own."""
-    batch = glyphs_of("test").sample(np.random.default_rng(TEST), episodes)
     scores = []
-    for x, y, query_x, query_y in batch:
+    for x, y, query_x, query_y in tasks_of("test", episodes, TEST):
         body = mt.body_of(learner.adapted(x, y))
         x, y = torch.as_tensor(x).float(), torch.as_tensor(y)
         query_x = torch.as_tensor(query_x).float()
@@ -372,7 +383,7 @@ def heads_after(learner, episodes, strength):
 
 def glyph_layers(learner, number=20):
     """CKA of each layer before and after, on the queries, then how far its weights moved (%); means over tasks."""
-    batch = glyphs_of("test").sample(np.random.default_rng(TEST), number)
+    batch = tasks_of("test", number, TEST)
     theta, names = learner.detached(), [f"features.norm{i}" for i in (1, 2, 3, 4)]
     alike, moved = [], []
     for x, y, query_x, _ in batch:
@@ -454,7 +465,7 @@ def cell(values, digits):
 
 
 def show(part, width, tables):
-    """Print the tables of a part: a row each, the middle of the seeds and the extremes. tables: one dict per seed."""
+    """Print the tables of a part: the middle of the seeds and the extremes. tables: one dict per seed."""
     for table in tables[0]:
         columns = COLUMNS[f"{part} {table}"]
         print(f"\n{part}: {table}, width {width}\n\n| | {' | '.join(columns)} |")
