@@ -134,10 +134,10 @@ class RidgeHead(ProtoNet):
     F.cross_entropy. There is no inner loop: inner_steps is 0, and `evaluate` gives the same at every step. Support
     and query go through the body together, as in `ProtoNet`.
 
-    `meta_train` trains the body through the solution, which is R2-D2 (Bertinetto et al. 2019) but for two
-    things that it learns as well: λ, and a scale and an offset of the answers. Answers lie between 0
-    and 1, which cross-entropy takes for unsure ones: lambda answers, y: F.cross_entropy(10 * answers, y) may train
-    better.
+    `meta_train` trains the body through the solution. That is R2-D2 (Bertinetto et al. 2019) without what it learns
+    besides: a scale and an offset of the answers, and λ if that is wanted. Answers lie between about 0 and 1, which
+    cross-entropy takes for unsure ones; a loss of your own may scale them,
+    lambda answers, y: F.cross_entropy(10 * answers, y).
 
     Labels are 0, 1, … of the task; there is a column for every support example, of which those of classes without
     an example are −∞. Raises ValueError for labels in training with F.mse_loss, and as `ProtoNet` does.
