@@ -82,13 +82,17 @@ class ProtoNet(MAML):
         """(mean loss over tasks, its gradient like θ)."""
         theta = self.detached()
         for group in maml.groups_of(batch):
-            check_classes(*maml.tensors_of(group, theta))
+            self.check_tasks(*maml.tensors_of(group, theta))
 
         def one_task(derivatives, task):
             slope, value = derivatives.slope_and_value(self.episode_loss, theta, *task)
             return value, slope
 
         return mean_over_tasks(self, one_task, batch, theta)
+
+    def check_tasks(self, support_x, support_y, query_x, query_y):
+        """ValueError for tasks of a batch, (tasks, examples, …) each, that cannot be trained on."""
+        check_classes(support_x, support_y, query_x, query_y)
 
     def meta_loss(self, batch):
         """Mean loss over the tasks of a batch."""
@@ -100,7 +104,7 @@ class ProtoNet(MAML):
         return mean_over_tasks(self, one_task, batch, theta)[0]
 
     def adapt(self, support_x, support_y, steps=None):
-        raise ValueError("a ProtoNet has no inner loop: ask for its predictions.")
+        raise ValueError(f"a {type(self).__name__} has no inner loop: ask for its predictions.")
 
 
 class NearestCentroid(ProtoNet):

@@ -339,6 +339,31 @@ class MAML:
         """φ as the model itself has it: where a variant keeps something for each step, what the last one has."""
         return phi
 
+    def moving_only(self, adapting, inner_lr=None):
+        """A learner around the same model, and so the same θ, whose inner loop moves only these parameters.
+
+        To freeze layers at test time, `evaluate(learner.moving_only("head"), tasks, steps=5)`; this learner
+        stays as it is. adapting: as for the constructor; it may name what this learner's inner loop does not
+        move. inner_lr: another rate; None keeps the rates, of learned ones those that belong to what moves.
+        If it is trained, the model is trained. Raises ValueError for names that the model does not have, and for
+        learners without an inner loop of this kind.
+        """
+        if "adapting" not in keywords_of(type(self)):
+            raise ValueError(
+                f"a {type(self).__name__} has no inner loop of which a part can be frozen: make a MAML of its "
+                f"model, mt.MAML(learner.model, loss, inner_lr, adapting=…), if plain descent is what you want."
+            )
+        learner = copy.copy(self)
+        learner.adapting = names_that_adapt(adapting, dict(self.model.named_parameters()))
+        if inner_lr is not None:
+            _refuse_rates_nobody_learns(inner_lr)
+            learner.inner_lr, learner.learn_inner_lr = inner_lr, False
+        elif isinstance(self.inner_lr, dict):
+            moving = learner.adapting or self.inner_lr
+            learner.inner_lr = {n: self.inner_lr[n] for n in moving if n in self.inner_lr}
+        learner.loop().checked(learner.params)
+        return learner
+
     # -------------------------------------------------------------- θ and its settings
 
     def detached(self):

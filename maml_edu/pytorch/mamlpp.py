@@ -184,6 +184,12 @@ class MAMLpp(MAML):
         """φ with the batch norms of the last step."""
         return at_step(phi, self.stepwise, -1, self.model)
 
+    def moving_only(self, adapting, inner_lr=None):
+        raise ValueError(
+            "MAMLpp has rates and batch norms for each inner step, learned for all that moves together: there "
+            "is no freezing a part of it afterwards. Make it with adapting=…, or freeze a MAML."
+        )
+
 
 # ------------------------------------------------------------------ what it is made of
 

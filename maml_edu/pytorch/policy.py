@@ -237,6 +237,9 @@ class PolicyGradient(MAML):
         # Without inner steps nobody reads the support set.
         return (*(support or query), *query), walked.returns
 
+    def moving_only(self, adapting, inner_lr=None):
+        raise ValueError("a PolicyGradient moves all of its policy: no part of it can be frozen.")
+
     def explain(self, batch):
         """As `MAML.explain`, of what a batch of goals and noise leads to."""
         return super().explain(self.collected(batch)[0])

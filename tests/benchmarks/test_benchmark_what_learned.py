@@ -1,0 +1,97 @@
+"""benchmarks/reproduce/what_learned.py: its waves, its shortcuts, and that an interrupted run goes on."""
+
+import importlib.util
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import maml_edu.pytorch as mt
+from maml_edu import places
+
+SCRIPT = places.course_root() / "benchmarks" / "reproduce" / "what_learned.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("what_learned_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sampled(waves, tasks=6):
+    return waves.sample(np.random.default_rng(0), tasks).arrays
+
+
+def test_waves_change_what_they_say_and_nothing_else(script):
+    plain, taller, turned = (
+        sampled(script.Waves(**change)) for change in ({}, {"height": 2}, {"turn": np.pi})
+    )
+    np.testing.assert_allclose(taller[1], 2 * plain[1])
+    np.testing.assert_allclose(turned[3], -plain[3], atol=1e-12)
+    assert script.oracle_row(20)[1:] == pytest.approx([0] * 5, abs=1e-9)
+
+
+def test_a_fixed_number_of_waves_comes_back_with_their_codes(script):
+    waves = script.Waves(many=2, code=3)
+    x, y, query_x, _ = sampled(waves, 20)
+    assert x.shape == (20, 10, 4) and len(np.unique(x[:, :, 1:].reshape(-1, 3), axis=0)) == 2
+    np.testing.assert_array_equal(x[:, 0, 1:], query_x[:, -1, 1:])
+    heights, phases, codes = waves.bank
+    for task in range(20):
+        which = int(np.argmin(np.abs(codes - x[task, 0, 1:]).sum(1)))
+        expected = heights[which] * np.sin(x[task, :, :1] - phases[which])
+        np.testing.assert_allclose(y[task], expected)
+
+
+def test_the_head_on_stored_features_is_the_head_that_moves_alone(script):
+    torch.manual_seed(0)
+    learner = mt.MAML(mt.Conv4(5, filters=3), F.cross_entropy, inner_lr=0.4)
+    stored = script.features_of(learner.model, "test", 4, script.TEST)
+    head = mt.MAML(learner.model.head, F.cross_entropy, inner_lr=0.4)
+    short = mt.evaluate(head, stored, 4, 1, metric="accuracy").values
+    whole = mt.evaluate(
+        learner.moving_only("head"), script.glyphs_of("test"), 4, 1, script.TEST, metric="accuracy"
+    ).values
+    np.testing.assert_allclose(short, whole)
+    at_theta = script.right(mt.ProtoNet(mt.body_of(learner.model)), 4, 0)
+    still = learner.moving_only("features", 0.0)
+    assert abs(script.heads_after(still, 4, 1.0)[0] - at_theta) < 1e-4
+
+
+def test_a_small_run_prints_its_tables_and_goes_on_where_it_stopped(script, tmp_path, capsys):
+    options = "--part diversity --seeds 0 1 --widths 4 --iterations 2 --episodes 4".split()
+    printed = []
+    for _ in range(2):
+        sys_argv, sys.argv = sys.argv, [str(SCRIPT), *options, "--runs", str(tmp_path)]
+        threads = torch.get_num_threads()
+        try:
+            script.main()
+        finally:
+            sys.argv = sys_argv
+            torch.set_num_threads(threads)
+        printed.append([line for line in capsys.readouterr().out.splitlines() if "|" in line])
+    assert printed[0] == printed[1] and sorted(p.name for p in tmp_path.iterdir()) == [
+        "diversity-4-0.json",
+        "diversity-4-1.json",
+    ]
+    rows = [line.split("|")[1].strip() for line in printed[0][2:]]
+    assert rows == ["M = 1", "M = 3", "M = 10", "M = 30", "M = 100", "M = ∞"]
+    assert all(line.count("|") == 14 for line in printed[0])
+
+
+def test_every_part_that_moves_on_sines_and_each_table_has_its_columns(script, monkeypatch):
+    methods = {name: script.SINE_METHODS[name] for name in ("ANIL, K = 1", "pretrained")}
+    monkeypatch.setattr(script, "SINE_METHODS", methods | {"MAML, K = 1": (mt.MAML, 1)})
+    monkeypatch.setattr(script, "SINE_RATES", (0.01,))
+    monkeypatch.setattr(script, "STRENGTHS", (0.1,))
+    options = SimpleNamespace(episodes=3, iterations=4)
+    tables = script.sines(4, 0, options)
+    assert len(tables["moving"]) == 4 * 7 and len(tables["ridge"]) == 5
+    for name, rows in tables.items():
+        columns = len(script.COLUMNS[f"sines {name}"])
+        assert all(len(numbers) == columns for numbers in rows.values()), name
