@@ -596,7 +596,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
     lines = {name: np.atleast_2d(np.asarray(own, dtype=float)) for name, own in rows.items()}
     every = np.concatenate([own[:, :2] for own in lines.values()])
     spans = np.concatenate([own[:, 1:].ravel() for own in lines.values()])
-    xlim = every[:, 0].min() / 1.6, every[:, 0].max() * 1.9
+    xlim = every[:, 0].min() / 2.2, every[:, 0].max() * 2.4
     ylim = spans.min() / 1.5, spans.max() * 1.6
     best = min(lines, key=lambda name: lines[name][:, 1].min())
     front = on_the_front(lines)
@@ -637,7 +637,7 @@ def on_the_front(lines):
     return list(dict.fromkeys(name for _, name in sorted(front)))
 
 
-LETTER, HIGH_LETTER = 0.0185, 0.06  # width and height of a letter in shares of a panel
+LETTER, HIGH_LETTER = 0.02, 0.06  # width and height of a letter in shares of a panel
 GAP = 0.03  # from a mark to its name
 
 
