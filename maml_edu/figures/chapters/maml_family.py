@@ -363,7 +363,8 @@ def _listed(names):
 
 # ------------------------------------------------------------------ the compass
 
-RIM = 1.25  # where names begin
+RIM = 1.15  # where names begin
+SHORT = {"implicit MAML": "implicit"}  # where there is little room
 APART = 0.27  # of two names, in height
 
 
@@ -383,8 +384,8 @@ def _compass_scene(alpha, steps, pushes):
             )
             + f". One step in the steep direction of task 1 has the factor 1 − αλmax = {_factor(alpha)}."
         ),
-        xlim=(-2.75, 2.75),
-        ylim=(-2.25, 2.25),
+        xlim=(-2.9, 2.9),
+        ylim=(-2.37, 2.37),
         curves=[
             Curve(np.cos(turn), np.sin(turn), "neutral"),
             *(Curve(*zip(tips[n], place, strict=True), "neutral") for n, place in beside.items()),
@@ -395,7 +396,7 @@ def _compass_scene(alpha, steps, pushes):
                 Note(
                     x * 1.04,
                     y,
-                    f"{name} {number(hypot(*pushes[name]), 2)}",
+                    f"{SHORT.get(name, name)} {number(hypot(*pushes[name]), 2)}",
                     "left" if x > 0 else "right",
                     role=METHODS[name],
                 )
