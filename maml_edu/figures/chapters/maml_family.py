@@ -798,4 +798,6 @@ def taylor_scene(alphas, residuals, curvature=None):
 def slope_at_small(alphas, values):
     """The slope of log values against log α over the smaller half of the rates."""
     few = max(2, len(alphas) // 2)
-    return float(np.polyfit(np.log(alphas[:few]), np.log(values[:few]), 1)[0])
+    alphas, values = alphas[:few], values[:few]
+    there = np.isfinite(values) & (values > 0)  # a difference of 0 has no logarithm
+    return float(np.polyfit(np.log(alphas[there]), np.log(values[there]), 1)[0])
