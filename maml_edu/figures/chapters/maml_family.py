@@ -36,6 +36,7 @@ __all__ = [
 
 # ------------------------------------------------------------------ two tasks, two parameters
 
+Inner = namedtuple("Inner", "alpha steps strength")  # α, K, and λ of implicit MAML
 Valley = namedtuple("Valley", "x y angle flat steep bend")  # minimum, direction of u, curvatures
 
 TASKS = (
@@ -138,35 +139,35 @@ def nearest_solution(task, theta, strength):
 # ------------------------------------------------------------------ the five gradients of a task
 
 
-def maml_gradient(task, theta, alpha, steps, strength):
+def maml_gradient(task, theta, inner):
     """The slope at φ, walked back through each step's I − αH."""
-    phi, _, hessians = inner_steps_of(task, theta, alpha, steps)
+    phi, _, hessians = inner_steps_of(task, theta, inner.alpha, inner.steps)
     v = slope_and_hessian(task, *phi)[0]
     for hessian in reversed(hessians):
         turned = times(hessian, v)
-        v = v[0] - alpha * turned[0], v[1] - alpha * turned[1]
+        v = v[0] - inner.alpha * turned[0], v[1] - inner.alpha * turned[1]
     return v
 
 
-def first_order_gradient(task, theta, alpha, steps, strength):
+def first_order_gradient(task, theta, inner):
     """The slope at φ."""
-    phi, _, _ = inner_steps_of(task, theta, alpha, steps)
+    phi, _, _ = inner_steps_of(task, theta, inner.alpha, inner.steps)
     return slope_and_hessian(task, *phi)[0]
 
 
-def reptile_gradient(task, theta, alpha, steps, strength):
+def reptile_gradient(task, theta, inner):
     """(θ − φ)/α, which is the sum of the slopes on the way."""
-    slopes = inner_steps_of(task, theta, alpha, steps)[1]
+    slopes = inner_steps_of(task, theta, inner.alpha, inner.steps)[1]
     return sum(s[0] for s in slopes), sum(s[1] for s in slopes)
 
 
-def implicit_gradient(task, theta, alpha, steps, strength):
+def implicit_gradient(task, theta, inner):
     """(I + H/λ)⁻¹ times the slope, both at the nearby solution; α and K play no part."""
-    slope, (xx, xy, yy) = slope_and_hessian(task, *nearest_solution(task, theta, strength))
-    return divided(slope, (1 + xx / strength, xy / strength, 1 + yy / strength))
+    slope, (xx, xy, yy) = slope_and_hessian(task, *nearest_solution(task, theta, inner.strength))
+    return divided(slope, (1 + xx / inner.strength, xy / inner.strength, 1 + yy / inner.strength))
 
 
-def joint_gradient(task, theta, alpha, steps, strength):
+def joint_gradient(task, theta, inner):
     """The slope at θ: pretraining on both tasks."""
     return slope_and_hessian(task, *theta)[0]
 
@@ -180,9 +181,9 @@ GRADIENTS = {
 }
 
 
-def pull_at(method, alpha, steps, strength, theta):
+def pull_at(method, inner, theta):
     """Minus the mean of both tasks' gradients: where a method pulls θ."""
-    both = [GRADIENTS[method](task, theta, alpha, steps, strength) for task in TASKS]
+    both = [GRADIENTS[method](task, theta, inner) for task in TASKS]
     return -sum(g[0] for g in both) / 2, -sum(g[1] for g in both) / 2
 
 
@@ -245,13 +246,14 @@ def where_each_pulls():
 def pulls_scenes(theta=START, alpha=0.3, steps=3, exponent=0.0):
     """The plane with trails and rest points, and a compass of the directions in which θ is pulled."""
     theta = tuple(float(v) for v in theta)
+    inner = Inner(alpha, steps, 10.0**exponent)
     pushes, trails, rests = {}, {}, {}
     for name in METHODS:
-        field = partial(pull_at, name, alpha, steps, 10.0**exponent)
+        field = partial(pull_at, name, inner)
         pushes[name], trails[name] = field(theta), trail(field, theta)
         rests[name] = arrived(field, trails[name][-1])
     return [
-        _plane_scene(theta, alpha, steps, exponent, pushes, trails, rests),
+        _plane_scene(theta, inner, pushes, trails, rests),
         _compass_scene(alpha, steps, pushes),
     ]
 
@@ -262,12 +264,13 @@ def arrived(field, end, near=0.3):
     return rest if rest and hypot(rest[0] - end[0], rest[1] - end[1]) < near else None
 
 
-def _plane_scene(theta, alpha, steps, exponent, pushes, trails, rests):
+def _plane_scene(theta, inner, pushes, trails, rests):
+    alpha, steps, strength = inner
     phis = [inner_steps_of(task, theta, alpha, steps)[0] for task in TASKS]
     return Scene(
         title=_where_they_rest(alpha, steps, rests),
         alt=(
-            f"α = {number(alpha)}, K = {steps}, λ = {number(10.0**exponent, 2)}. Contours of two tasks: the first "
+            f"α = {number(alpha)}, K = {steps}, λ = {number(strength, 2)}. Contours of two tasks: the first "
             f"a narrow valley that bends, the second a wide bowl, a star at each minimum. Inner steps lead from θ "
             f"at {_place(theta)} to φ at {_place(phis[0])} and {_place(phis[1])}. Five arrows of one length "
             "start at θ, and five trails of 30 outer steps; a mark at the end of a trail is a place of rest. "

@@ -41,7 +41,7 @@ def reference_gradient(alpha, steps, first_order=False, theta=THETA):
 def test_maml_and_first_order_pull_as_the_reference_says(theta, alpha, steps):
     for name, first_order in (("MAML", False), ("FOMAML", True)):
         expected = -reference_gradient(alpha, steps, first_order, theta)
-        found = shown.pull_at(name, alpha, steps, 1.0, theta)
+        found = shown.pull_at(name, shown.Inner(alpha, steps, 1.0), theta)
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -53,12 +53,12 @@ def test_reptile_pulls_from_theta_to_the_mean_of_the_adapted_parameters(alpha, s
         for x, y in zip(BATCH.support_x, BATCH.support_y, strict=True)
     ]
     expected = np.mean([[phi["x"], phi["y"]] for phi in ends], axis=0) - THETA
-    found = shown.pull_at("Reptile", alpha, steps, 1.0, THETA)
+    found = shown.pull_at("Reptile", shown.Inner(alpha, steps, 1.0), THETA)
     np.testing.assert_allclose(found, expected / alpha, rtol=1e-9)
 
 
 def test_pretraining_is_maml_without_a_step():
-    found = shown.pull_at("pretraining", 0.3, 3, 1.0, THETA)
+    found = shown.pull_at("pretraining", shown.Inner(0.3, 3, 1.0), THETA)
     np.testing.assert_allclose(found, -reference_gradient(0.3, 0), rtol=1e-9)
 
 
@@ -73,7 +73,7 @@ def test_implicit_maml_is_the_slope_of_the_loss_at_the_nearby_solution(strength)
         (meta_loss(x + h, y) - meta_loss(x - h, y)) / (2 * h),
         (meta_loss(x, y + h) - meta_loss(x, y - h)) / (2 * h),
     ]
-    found = shown.pull_at("implicit MAML", 0.3, 3, strength, THETA)
+    found = shown.pull_at("implicit MAML", shown.Inner(0.3, 3, strength), THETA)
     np.testing.assert_allclose(found, -np.array(slope), rtol=1e-5)
 
 
@@ -103,11 +103,17 @@ def test_slope_and_hessian_are_those_of_the_loss():
 
 
 def pulls(alpha=0.3, steps=3, strength=1.0, theta=THETA):
-    return {name: shown.pull_at(name, alpha, steps, strength, theta) for name in shown.METHODS}
+    return {
+        name: shown.pull_at(name, shown.Inner(alpha, steps, strength), theta)
+        for name in shown.METHODS
+    }
 
 
 def rests(alpha=0.3, steps=3, strength=1.0, theta=THETA):
-    fields = {name: partial(shown.pull_at, name, alpha, steps, strength) for name in shown.METHODS}
+    fields = {
+        name: partial(shown.pull_at, name, shown.Inner(alpha, steps, strength))
+        for name in shown.METHODS
+    }
     return {
         name: shown.arrived(field, shown.trail(field, theta)[-1]) for name, field in fields.items()
     }
@@ -145,7 +151,7 @@ def test_beyond_alpha_lambda_2_the_meta_gradient_explodes():
 def test_at_a_place_of_rest_nothing_pulls(alpha):
     for name, rest in rests(alpha).items():
         if rest is not None:
-            pull = shown.pull_at(name, alpha, 3, 1.0, rest)
+            pull = shown.pull_at(name, shown.Inner(alpha, 3, 1.0), rest)
             np.testing.assert_allclose(pull, 0, atol=1e-4)
 
 
