@@ -95,6 +95,12 @@ function marker(role, x, y, size) {
   if (role.marker === "s") return polygon([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]);
   if (role.marker === "D") return polygon([[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]]);
   if (role.marker === "^") return polygon([[0, -1.1], [1.05, 0.9], [-1.05, 0.9]]);
+  if (role.marker === "v") return polygon([[0, 1.1], [1.05, -0.9], [-1.05, -0.9]]);
+  if (role.marker === "P") {
+    const arm = [[0.4, -1.1], [0.4, -0.4], [1.1, -0.4]];  // a filled plus, a quarter turn at a time
+    const turned = (i) => arm.map(([a, b]) => [[a, b], [-b, a], [-a, -b], [b, -a]][i]);
+    return polygon([0, 1, 2, 3].flatMap(turned));
+  }
   if (role.marker === "*") {
     const ray = (i) => [i % 2 ? 0.75 : 1.9, (Math.PI * i) / 5 - Math.PI / 2];
     return polygon([...Array(10).keys()].map(ray).map(([r, t]) => [r * Math.cos(t), r * Math.sin(t)]));

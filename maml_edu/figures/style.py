@@ -57,6 +57,8 @@ ROLES = {
     "baseline": Role(
         "#CC79A7", dash=(2.2, 1.4), marker="s", width=2.4, means="an ordinary pretrained network"
     ),
+    "reptile": Role("#A6761D", dash=(7.0, 2.0), marker="v", width=2.4, means="Reptile"),
+    "implicit": Role("#8A63D2", dash=(1.0, 1.0), marker="P", width=2.8, means="implicit MAML"),
     "path": Role(LINE, marker="o", width=1.2, means="steps of an optimiser"),
     "surface": Role("#3A93CC", width=1.0, means="a loss surface, level by level"),
     "hidden": Role(

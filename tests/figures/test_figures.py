@@ -84,6 +84,8 @@ SPECTRA = {
     "trained": np.r_[np.linspace(-12, -0.1, 20), np.zeros(80), np.geomspace(0.01, 190, 20)],
 }
 
+RUN = {"iterations": [0, 500, 1000], "product": [1.0, 1.4, 1.9], "cosine": [0.8, 0.5, -0.4]}
+
 # Each public figure with small arguments.
 FIGURES = {
     # Chapter 00
@@ -149,6 +151,14 @@ FIGURES = {
     "accuracies": lambda f: f(ACCURACIES, "MAML is above the pixels", 0.2, ours=("MAML",)),
     "by_company": lambda f: f(ACCURACIES, "Company decides about the answer", 0.2, alone=0.88),
     "be_the_classifier": lambda f: f(classifier(), images(), questions=3),
+    # Chapter 11
+    "where_each_pulls": lambda f: f(),
+    "curvature_along_training": lambda f: f({"MAML": RUN, "FOMAML": [RUN | {"diverged": 1200}]}),
+    "frontier": lambda f: f({"MAML": (4, 0.1), "FOMAML": [(2, 0.2), (6, 0.12)]}),
+    "who_is_as_good": lambda f: f(
+        {"5-way": {"MAML": (98, 0.4), "FOMAML": (97, None)}, "20-way": {"MAML": (95, 0.3)}}
+    ),
+    "taylor_check": lambda f: f([1e-3, 1e-2, 1e-1], {"MAML": [1e-6, 1e-4, 1e-2]}, 50.0),
     # Chapter 13
     "return_against_rate": lambda f: f(
         [0.2, 0.4], {"maml": ("MAML", [-20, -11]), "baseline": ("pretrained", [-12, -0.0])}

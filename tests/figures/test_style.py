@@ -19,6 +19,8 @@ LINES = [
     ("maml", "baseline", "after", "neutral"),
     ("maml", "first_order", "hidden", "surface"),
     ("truth", "after", "attention"),
+    ("maml", "first_order", "reptile", "implicit", "baseline", "surface", "neutral", "path"),
+    ("maml", "first_order", "reptile", "implicit", "baseline", "before", "neutral"),
     ("stretched", "shrunk", "reversed", "runaway", "before", "maml", "path", "neutral"),
 ]
 MARKS = [
@@ -27,6 +29,7 @@ MARKS = [
     ("support", "goal", "path"),
     ("reader", "baseline", "maml", "goal"),
     ("maml", "baseline"),
+    ("maml", "first_order", "reptile", "implicit", "baseline", "phi", "goal"),
 ]
 
 
