@@ -395,14 +395,14 @@ VERDICTS = "no need", "adapts", "memorised", "own tasks only", "fits the support
 # How low the losses of a network are: on its own tasks (support before and after, query before and after), then on
 # new tasks. l: low; b: below the baseline, not below half of it; h: above the baseline.
 PATTERNS = (
-    "llll llll", "lllh lllh", "hlhl llll",  # no need
-    "hlhl hlhl", "llll hlhl", "hlhl blbl",  # adapts
-    "llll hlhh", "lllh hhhh", "llll hlhb",  # memorised
-    "hlhl hlhh", "hlhl hhhb", "blbl hlhh",  # own tasks only
+    "llll llll", "lllh lllh", "hlhl llll", "hlll hlll",  # no need
+    "hlhl hlhl", "llll hlhl", "hlhl blbl", "hlhl llhl",  # adapts
+    "llll hlhh", "lllh hhhh", "llll hlhb", "hlll hlhh",  # memorised
+    "hlhl hlhh", "hlhl hhhb", "blbl hlhh", "llhl hlhh",  # own tasks only
     "hlhh hlhh", "hlhb hhhh",  # fits the support
     "hhhh hhhh", "hbhb hbhb", "bbbb bbbb",  # nothing
 )  # fmt: skip
-FACTORS = {"l": (0.02, 0.3), "b": (0.62, 0.9), "h": (1.2, 3.0)}
+FACTORS = {"l": [0.05, 0.15, 0.42], "b": [0.6, 0.9], "h": [1.2, 3.0]}  # of the baseline
 
 
 @exercise("12.memorised", points=4, minutes=15, difficulty=3)
@@ -441,7 +441,7 @@ def _losses(rng, pattern, baseline):
 
 def _of_tasks(rng, count, level, baseline):
     """Losses of so many tasks: most of one level, and in most cases a few runaways, or lucky ones."""
-    values = baseline * rng.uniform(*FACTORS[level], count)
+    values = baseline * rng.choice(FACTORS[level]) * rng.uniform(0.93, 1.07, count)
     few = int(rng.integers(1, count // 3 + 1))
     if level == "l":
         kinds = [(0, 0.0), (1, rng.uniform(1.2, 1.5)), (few, rng.uniform(20, 1000)), (few, np.inf)]
@@ -558,6 +558,12 @@ def _wrong_curves(low, losses):
         "before and after are exchanged": _verdict(lambda a, b, c: low(a, b, other[c])),
         "whether a network adapts is judged by the support set, to which it was just fitted: take the queries": (
             _verdict(low, _with("adapts", ("new", "support", "after")))
+        ),
+        "whether there is need is judged by the support set: only the fifth line is about it": (
+            _verdict(low, _with("no need", ("new", "support", "before")))
+        ),
+        "whether it is memorised is judged by the support set: only the fifth line is about it": (
+            _verdict(low, _with("memorised", ("own", "support", "before")))
         ),
         "everything is judged by the support set: only the fifth line is about it": _verdict(
             lambda a, b, c: low(a, "support", c)

@@ -613,6 +613,18 @@ def adapts_to_the_support(losses, baseline):
     return _read(losses, baseline, NO_NEED, support, KNOWS, OWN, FITS)
 
 
+@wrong_answer("12.memorised", says="whether there is need is judged by the support set")
+def need_by_the_support(losses, baseline):
+    support = ("no need", "new", "support", "before")
+    return _read(losses, baseline, support, ADAPTS, KNOWS, OWN, FITS)
+
+
+@wrong_answer("12.memorised", says="whether it is memorised is judged by the support set")
+def memory_by_the_support(losses, baseline):
+    support = ("memorised", "own", "support", "before")
+    return _read(losses, baseline, NO_NEED, ADAPTS, support, OWN, FITS)
+
+
 @wrong_answer("12.memorised", says="everything is judged by the support set")
 def support_sets_alone(losses, baseline):
     seen = {k: {"query": v["support"], "support": v["support"]} for k, v in losses.items()}
