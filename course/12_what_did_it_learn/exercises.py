@@ -355,8 +355,9 @@ check("12.proto_maml", proto_maml, hidden=True)
 #
 # *difficulty 4/5 · 15 minutes · 2 points, read by a person*
 #
-# Two papers seem to disagree. One (Raghu et al., 2020) trains few-shot networks whose inner loop moves the head alone, and loses next to nothing. The
-# other (Oh et al., 2021) finds that it is the body that should change in the inner loop, its last layers above all. You have seen both kinds of network
+# Two papers seem to disagree. One (Raghu et al., 2020) lets the inner loop move the head alone, matches MAML with that, and calls it feature
+# reuse. The other (Oh et al., 2021) freezes the head in the inner loop and lets the body alone move; it does better than MAML, on tasks from
+# another domain above all, and concludes that the features have to change. You have seen both kinds of network
 # in the lesson. Write **one sentence** that the authors of both papers could sign, and that is not empty: it must say something that an
 # experiment could refute. Then name, in two or three more sentences, that experiment, and the result that would refute you.
 
