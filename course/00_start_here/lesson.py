@@ -3,7 +3,7 @@
 #
 # *What does learning to learn look like?*
 #
-# Below is the map of the course; what has a link is there. If this is your first visit, read on: this lesson shows in
+# Below is the map of the course. If this is your first visit, read on: this lesson shows in
 # less than a minute of training what all the others explain.
 
 # %% [markdown]
@@ -25,8 +25,8 @@
 # | | [08 · MAML in PyTorch](08_maml_in_pytorch.ipynb) | Same numbers, other machine? | [08](../exercises/08_maml_in_pytorch.ipynb) |
 # | | [09 · Fast MAML](09_fast_maml.ipynb) | Where does the time go? | [09](../exercises/09_fast_maml.ipynb) |
 # | | [10 · Few-shot images](10_few_shot_images.ipynb) | Five characters you have never seen, one example of each: which of the five is this? | [10](../exercises/10_few_shot_images.ipynb) |
-# | | 11 · The MAML family | What can be left out? | to come |
-# | | 12 · What did it learn? | Fast adaptation or good features? | to come |
+# | | [11 · The MAML family](11_maml_family.ipynb) | What can be left out? | [11](../exercises/11_maml_family.ipynb) |
+# | | [12 · What did it learn?](12_what_did_it_learn.ipynb) | Fast adaptation or good features? | [12](../exercises/12_what_did_it_learn.ipynb) |
 # | **4** | *Out into the world* | | |
 # | | [13 · Robots](13_robots.ipynb) | Can a body that changes be learned again in seconds? | [13](../exercises/13_robots.ipynb) |
 # | | [14 · Language](14_language.ipynb) | How few examples make a new intent? | [14](../exercises/14_language.ipynb) |
@@ -316,7 +316,7 @@ fit_a_new_sine(maml.model.arrays(), ordinary.model.arrays(), inner_lr=0.02)
 # | :- | :- | :- | :- | :- |
 # | **metric** | a space in which examples of one class lie close together | comparing: the query goes to the nearest support examples; nothing is trained | as cheap as ordinary training; made for classes, little else | matching networks, prototypical networks (chapter 10) |
 # | **black-box** | a network that reads the support set and answers the query | reading; the learning rule is hidden in the weights | many tasks, large networks; nobody promises that more examples than in training help | recurrent meta-learners, neural processes, in-context learning of language models ([16](16_your_own.ipynb)) |
-# | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family (11, to come) |
+# | **optimisation** | a start for gradient descent (or its step sizes, or its rule) | gradient descent, a few steps | gradients through gradient steps: time, memory, a step size that matters | **MAML** and its family ([11](11_maml_family.ipynb)) |
 #
 # *Model-agnostic* means: MAML needs to know nothing about the network and the loss except their gradients. That **buys**
 # generality: the ten lines above stay the same for regression, classification and robots (13); and what runs on a new

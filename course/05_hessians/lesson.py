@@ -595,7 +595,7 @@ for name, seed in sorted(table, key=lambda key: (key[0] != "untrained", key[1]))
 # - **Training makes it worse for first order.** Before training no direction has αλ > 1, and the first-order gradient $g$
 #   points where the meta-gradient does: the cosine is at least 0.97. After it one direction or two are reversed, and the
 #   cosine of a task is anything from about −0.4 to 0.9. (Of a whole batch it is usually better, as chapter 04 found. What
-#   happens to the curvature when first-order MAML itself does the training is a story for chapter 11, to come.)
+#   happens to the curvature when first-order MAML itself does the training is the story of chapter [11](11_maml_family.ipynb).)
 #
 # ## See it work
 #

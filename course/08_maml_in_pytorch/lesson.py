@@ -475,7 +475,7 @@ for name, grads in first_round.items():
 # %% [markdown]
 # Three different bugs, **one gradient**: the first-order one. From the gradient alone nobody can
 # tell them apart, and no checker can. (Chosen on purpose it is an algorithm, first-order MAML;
-# a later chapter asks when it is good enough. Here somebody wanted MAML and got first-order without asking for
+# chapter [11](11_maml_family.ipynb) asks when it is good enough. Here somebody wanted MAML and got first-order without asking for
 # it.) The *graph* tells them apart. Ask the slope and φ whether they have a history, and differentiate $\sum\varphi$
 # with respect to θ: along the straight way alone that gives ones, exactly.
 

@@ -1025,5 +1025,5 @@ else:
 # - Ioffe & Szegedy (2015), *Batch Normalization*, arXiv 1502.03167. What it was made for.
 #
 # **Next:** [the exercises of this chapter](../exercises/10_few_shot_images.ipynb) ·
-# [13 · Robots](13_robots.ipynb), a task without any right answers · back to
+# [11 · The MAML family](11_maml_family.ipynb), and what of MAML can be left out · back to
 # [the map of the course](../notebooks/00_start_here.ipynb)
