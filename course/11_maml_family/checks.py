@@ -635,26 +635,27 @@ def renormalised(weights):
 @exercise("11.implicit", points=5, minutes=30, difficulty=4)
 def implicit(answer, rng):
     """Implicit MAML: solve, do not unroll"""
-    for theta, phi, sets, strength in draw(rng, case=an_inner_problem):
+    for theta, phi, sets, strength, h in draw(rng, case=an_inner_problem):
         expect(
             answer(LOSS, theta, phi, *sets, strength),
-            solved(phi, hessian(phi, *sets[:2]), slope_at(phi, *sets[2:]), strength),
-            mistakes=partial(implicit_mistakes, theta, phi, sets, strength),
+            solved(phi, h, slope_at(phi, *sets[2:]), strength),
+            mistakes=partial(implicit_mistakes, theta, phi, sets, strength, h),
         )
 
 
 def an_inner_problem(rng):
-    """(θ, φ, sets of one task, λ): φ close to the minimum of L_S + λ/2 |φ − θ|², and I + H/λ well positive."""
+    """(θ, φ, sets of one task, λ, H at φ): φ close to the minimum of L_S + λ/2 |φ − θ|², and I + H/λ well positive."""
     while True:
-        theta = network_params(rng, width=int(rng.integers(3, 5)))
+        theta = network_params(rng, width=3)  # 10 to 17 numbers
         sets = [*waves(rng, theta, 1, 8), *waves(rng, theta, 1, 6)]
         sets = [part[0] for part in sets]
         largest = float(np.abs(np.linalg.eigvalsh(hessian(theta, *sets[:2]))).max())
         strength = float(rng.uniform(0.25, 0.7)) * largest
         phi = settled(theta, sets, strength, 0.5 / (strength + largest))
-        curvatures = np.linalg.eigvalsh(hessian(phi, *sets[:2])) / strength
+        h = hessian(phi, *sets[:2])
+        curvatures = np.linalg.eigvalsh(h) / strength
         if curvatures.min() > -0.7 and abs(strength - 1) > 0.2 and curvatures.max() > 0.8:
-            return theta, phi, sets, strength
+            return theta, phi, sets, strength, h
 
 
 def settled(theta, sets, strength, rate):
@@ -689,10 +690,10 @@ def solved(phi, h, v, strength):
     return like(np.linalg.solve(np.eye(len(h)) + h / strength, flat(v)), phi)
 
 
-def implicit_mistakes(theta, phi, sets, strength):
+def implicit_mistakes(theta, phi, sets, strength, h):
     """Message → what that mistake gives, or a function that computes it."""
     support, query = sets[:2], sets[2:]
-    h, slope = hessian(phi, *support), slope_at(phi, *query)
+    slope = slope_at(phi, *query)
     v, one = flat(slope), np.eye(len(h))
     right = solved(phi, h, slope, strength)
     by = lambda matrix: like(np.linalg.solve(matrix, v), phi)

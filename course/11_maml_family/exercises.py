@@ -277,7 +277,7 @@ check("11.multi_step_weights", multi_step_weights, hidden=True)
 # > $\quad s = \dfrac{r\cdot r}{p\cdot Ap}$; $\;x \leftarrow x + s\,p$; $\;r_{\text{new}} = r - s\,Ap$;
 # > $\;p \leftarrow r_{\text{new}} + \dfrac{r_{\text{new}}\cdot r_{\text{new}}}{r\cdot r}\,p$; $\;r \leftarrow r_{\text{new}}$
 #
-# In exact arithmetic they end after at most as many rounds as θ has numbers (here about 20). `ref.hvp(f, params, v)` is the product
+# In exact arithmetic they end after at most as many rounds as θ has numbers (here 17 at most). `ref.hvp(f, params, v)` is the product
 # of the Hessian of `f` at `params` with `v`, a dict like `params`. These two functions spare you the loops over names:
 
 
@@ -416,7 +416,7 @@ check("11.taylor", taylor, hidden=True)
 # ### Test your prediction
 #
 # Below are the three gradients themselves, with all powers of α, averaged over all orders of three mini-batches. If your terms
-# are right, what is left falls a hundredfold whenever α falls tenfold: the first power of α is accounted for. Nothing here is
+# are right, what is left falls about a hundredfold whenever α falls tenfold: the first power of α is accounted for. Nothing here is
 # graded.
 
 
@@ -444,7 +444,7 @@ def really(loss, params, x, y, inner_lr):
     }
 
 
-def compare(rates=(0.1, 0.01, 0.001)):
+def compare(rates=(0.01, 0.001, 0.0001)):
     """Prints the largest error of the prediction for each method and α."""
     rng = np.random.default_rng(0)
     params = ref.mlp_init(rng, (1, 5, 1))
