@@ -12,10 +12,11 @@ LOSS = named("tanh_mlp_mse")
 loss = LOSS.numpy
 
 
-def network_params(rng, width=None):
-    """θ of a small tanh network, curved enough for every mistake to show."""
-    inputs, outputs = (int(n) for n in rng.integers(1, 3, 2))
-    width = width or int(rng.integers(2, 5))
+def network_params(rng, inputs=None, width=None, outputs=None):
+    """θ of a small tanh network, curved enough for every mistake to show; sizes that are None are drawn."""
+    drawn = (int(n) for n in rng.integers([1, 2, 1], [3, 5, 3]))
+    given = (inputs, width, outputs)
+    inputs, width, outputs = (size or n for size, n in zip(given, drawn, strict=True))
     shapes = {"w1": (inputs, width), "b1": (width,), "w2": (width, outputs), "b2": (outputs,)}
     return {name: rng.normal(0.0, 0.8, shape) for name, shape in shapes.items()}
 
@@ -644,9 +645,9 @@ def implicit(answer, rng):
 
 
 def an_inner_problem(rng):
-    """(θ, φ, sets of one task, λ, H at φ): φ close to the minimum of L_S + λ/2 |φ − θ|², and I + H/λ well positive."""
+    """(θ, φ, sets of one task, λ, H at φ): φ close to the minimum of L_S + λ/2 |φ − θ|², I + H/λ well positive."""
     while True:
-        theta = network_params(rng, width=3)  # 10 to 17 numbers
+        theta = network_params(rng, inputs=1, width=3, outputs=1)  # 10 numbers
         sets = [*waves(rng, theta, 1, 8), *waves(rng, theta, 1, 6)]
         sets = [part[0] for part in sets]
         largest = float(np.abs(np.linalg.eigvalsh(hessian(theta, *sets[:2]))).max())
@@ -659,9 +660,9 @@ def an_inner_problem(rng):
 
 
 def settled(theta, sets, strength, rate):
-    """θ after 25 steps on the support loss with the pull back to θ."""
+    """θ after 15 steps on the support loss with the pull back to θ."""
     phi = theta
-    for _ in range(25):
+    for _ in range(15):
         slope = plus(slope_at(phi, *sets[:2]), plus(phi, theta, -1.0), strength)
         phi = moved(phi, slope, rate)
     return phi
@@ -788,7 +789,7 @@ def cg(matrix, v, steps, start=0.0):
 @exercise("11.taylor", points=4, minutes=25, difficulty=4)
 def taylor(answer, rng):
     """Which term each of them keeps"""
-    for count, shots, lr in draw(rng, count=(3, 5), shots=(2, 5), inner_lr=(0.02, 0.1)):
+    for count, shots, lr in draw(rng, count=(3, 4), shots=(2, 5), inner_lr=(0.02, 0.1)):
         params = network_params(rng)
         x, y = waves(rng, params, count, shots)
         slope, inner = terms_of(params, x, y)

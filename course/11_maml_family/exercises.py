@@ -5,7 +5,7 @@
 # the cell, then run the check below it: it says whether the answer is right, and if not, which mistake it was. The lesson is
 # [here](../notebooks/11_maml_family.ipynb).
 #
-# | | core, about 55 minutes | | further, about 60 minutes |
+# | | core, about 55 minutes | | further, about 65 minutes |
 # | --- | --- | --- | --- |
 # | 11.1 | first-order MAML | 11.6 | implicit MAML |
 # | 11.2 | Reptile | 11.7 | which term each of them keeps, *then test the prediction* |
@@ -277,7 +277,7 @@ check("11.multi_step_weights", multi_step_weights, hidden=True)
 # > $\quad s = \dfrac{r\cdot r}{p\cdot Ap}$; $\;x \leftarrow x + s\,p$; $\;r_{\text{new}} = r - s\,Ap$;
 # > $\;p \leftarrow r_{\text{new}} + \dfrac{r_{\text{new}}\cdot r_{\text{new}}}{r\cdot r}\,p$; $\;r \leftarrow r_{\text{new}}$
 #
-# In exact arithmetic they end after at most as many rounds as θ has numbers (here 17 at most). `ref.hvp(f, params, v)` is the product
+# In exact arithmetic they end after at most as many rounds as θ has numbers (here 10). `ref.hvp(f, params, v)` is the product
 # of the Hessian of `f` at `params` with `v`, a dict like `params`. These two functions spare you the loops over names:
 
 
