@@ -273,7 +273,7 @@ check("11.multi_step_weights", multi_step_weights, hidden=True)
 # Nobody forms $H$ for a large network. **Conjugate gradients** solve $A x = v$ with nothing but products $A p$. They are for
 # matrices that are symmetric and positive definite, as $I + H/\lambda$ is here:
 #
-# > start with $x = 0$, $r = p = v$; repeat until $r$ is nearly zero:<br>
+# > start with $x = 0$, $r = p = v$; repeat until $r$ is nearly zero, 100 times at most (a slip must not run for ever):<br>
 # > $\quad s = \dfrac{r\cdot r}{p\cdot Ap}$; $\;x \leftarrow x + s\,p$; $\;r_{\text{new}} = r - s\,Ap$;
 # > $\;p \leftarrow r_{\text{new}} + \dfrac{r_{\text{new}}\cdot r_{\text{new}}}{r\cdot r}\,p$; $\;r \leftarrow r_{\text{new}}$
 #
@@ -303,7 +303,9 @@ def implicit(loss, params, phi, support_x, support_y, query_x, query_y, strength
     x = {name: np.zeros_like(value) for name, value in phi.items()}
     rest = direction = ref.grad(loss)(phi, query_x, query_y)
     enough = 1e-20 * dot(rest, rest)
-    while dot(rest, rest) > enough:
+    for _ in range(100):
+        if dot(rest, rest) <= enough:
+            break
         curved = ref.hvp(lambda p: loss(p, support_x, support_y), phi, direction)
         image = plus(direction, 1 / strength, curved)  # (I + H/λ) direction
         length = dot(rest, rest) / dot(direction, image)
