@@ -31,8 +31,8 @@ def waves(rng, params, *counts):
 
 
 def a_batch(rng):
-    """(θ, (support x, support y, query x, query y)) of 2 to 4 tasks."""
-    params, tasks = network_params(rng), int(rng.integers(2, 5))
+    """(θ, (support x, support y, query x, query y)) of 3 or 4 tasks."""
+    params, tasks = network_params(rng), int(rng.integers(3, 5))
     shots, queries = (int(n) for n in rng.integers([3, 5], [6, 8]))
     return params, (*waves(rng, params, tasks, shots), *waves(rng, params, tasks, queries))
 
@@ -530,14 +530,11 @@ def multi_step_weights(answer, rng):
     """Which losses count"""
     first = int(rng.integers(4))
     for number, (until, steps) in enumerate(draw(rng, until=(400, 2000), inner_steps=(3, 6))):
-        parts = [
-            (0.05, 0.9),
-            (0.975, 0.995),
-            (1.0, 1.0),
-            (1.1, 3.0),
-        ]  # falling, on the floor, after
-        share = float(rng.uniform(*parts[(first + number) % 4]))
-        iteration = until if share == 1 else int(share * until)
+        falling, floor, later = (
+            int(rng.uniform(*ends) * until) for ends in ((0.05, 0.9), (0.975, 0.995), (1.1, 3.0))
+        )
+        low = floor if number >= 4 else until - 1  # on the floor, just before the end at first
+        iteration = (falling, low, until, later)[(first + number) % 4]
         expect(
             answer(iteration, until, steps),
             np.array(weights_of(iteration, until, steps)),
