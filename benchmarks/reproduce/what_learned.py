@@ -271,13 +271,14 @@ def shift(width, seed, options):
 
 # ------------------------------------------------------------------ glyphs
 
-GLYPH_RATES = (0.4, 1.0, 2.0, 4.0)
+GLYPH_RATES = (0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
 GLYPH_METHODS = {
     "MAML, K = 1": (mt.MAML, 1),
     "MAML, K = 5": (mt.MAML, 5),
     "ANIL, K = 5": (mt.ANIL, 5),
     "BOIL, K = 1": (mt.BOIL, 1),
 }
+GLYPH_ROWS = [*GLYPH_METHODS, "untrained", "ProtoNet"]
 BODY = [f"features.{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "norm")]
 GLYPH_PARTS = {
     "all layers": None,
@@ -349,7 +350,7 @@ def head_alone(learner, episodes):
         for split, seed in (("val", VALIDATION), ("test", TEST))
     )
     scores = {}
-    for rate in (0.1, *GLYPH_RATES, 10.0, 30.0, 100.0):
+    for rate in (*GLYPH_RATES, 10.0, 30.0, 100.0):
         head = mt.MAML(learner.model.head, F.cross_entropy, inner_lr=rate)
         result = mt.evaluate(head, validation, episodes, 5, metric="accuracy")
         scores |= {(rate, steps): result.mean[steps] for steps in (1, 5)}
@@ -412,20 +413,26 @@ def glyphs(width, seed, options):
     note = lambda method, rows: [
         tables[n].update({method: r}) for n, r in zip(tables, rows, strict=True)
     ]
-    for method in GLYPH_METHODS:
+    for method in [name for name in GLYPH_METHODS if name in options.methods]:
         rate = glyph_rate(method, width, iterations, episodes)
         learner = glyph_trained(glyph_learner(method, width, seed, rate), iterations, seed)
         note(method, glyph_rows(learner, episodes))
         print(f"  {method}, seed {seed}:", np.round(tables["moving"][method], 1), flush=True)
+    if "untrained" in options.methods:
+        note("untrained", glyph_rows(untrained_glyphs(width, seed, episodes), episodes))
+    if "ProtoNet" in options.methods:
+        torch.manual_seed(seed)
+        proto = mt.ProtoNet(mt.body_of(mt.Conv4(5, filters=width)))
+        glyph_trained(proto, iterations // 2 or 1, seed)
+        tables["heads"]["ProtoNet"] = [*heads_on(proto.model, episodes)[:2], np.nan, np.nan]
+    return tables
+
+
+def untrained_glyphs(width, seed, episodes):
+    """A network with its first weights that takes five steps at the best rate for validation glyphs."""
     untrained = glyph_learner("MAML, K = 5", width, seed, 1.0)
     score = lambda rate: right(untrained.moving_only(None, rate), episodes, 5, "val", VALIDATION)
-    rate = max((0.1, *GLYPH_RATES), key=score)
-    note("untrained", glyph_rows(untrained.moving_only(None, rate), episodes))
-    torch.manual_seed(seed)
-    proto = mt.ProtoNet(mt.body_of(mt.Conv4(5, filters=width)))
-    glyph_trained(proto, iterations // 2 or 1, seed)
-    tables["heads"]["ProtoNet"] = [*heads_on(proto.model, episodes)[:2], np.nan, np.nan]
-    return tables
+    return untrained.moving_only(None, max(GLYPH_RATES, key=score))
 
 
 # ------------------------------------------------------------------ tables
@@ -500,6 +507,9 @@ def main():
     parser.add_argument("--iterations", type=int, default=10_000, help="of sine networks")
     parser.add_argument("--glyph-iterations", type=int, default=1000, help="half with 64 filters")
     parser.add_argument("--episodes", type=int, default=200, help="half with 64 filters")
+    parser.add_argument(
+        "--methods", nargs="+", choices=GLYPH_ROWS, default=GLYPH_ROWS, help="on glyphs"
+    )
     parser.add_argument("--runs", type=Path, help="folder for what each seed gave")
     options = parser.parse_args()
     torch.set_num_threads(1)
