@@ -10,6 +10,7 @@ import torch
 from curvature import bend, both_gradients, curvatures, flat, inner_path, loss_of
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch import maml
 from maml_edu.pytorch.family import mean_over_tasks
 from maml_edu.tasks import Sinusoids
 
@@ -32,11 +33,11 @@ class Truncated(mt.MAML):
 
     def meta_gradient(self, batch):
         theta, loss = self.detached(), self.task_loss
-        loop = self.loop()._replace(first_order=True)
+        loop = self.loop()._replace(first_order=True).checked(self.params)
 
         def one_task(derivatives, task):
             x, y, query_x, query_y = task
-            path = mt.maml.adaptation(loss, theta, x, y, loop, derivatives.slope_of)
+            path = maml.adaptation(loss, theta, x, y, loop, derivatives.slope_of)
             slope, value = derivatives.slope_and_value(loss, path[-1], query_x, query_y)
             bent = derivatives.hessian(loss, path[-2], x, y)(slope)
             return value, {name: slope[name] - self.inner_lr * bent[name] for name in slope}
