@@ -120,10 +120,11 @@ def in_a_line(run):
     fate = "stable"
     if run["diverged"]:
         fate = f"DIVERGED, stopped at {run['stopped at']}"
+    at_start = max(seen["start"][0] for seen in looks)
     return (
-        f"seed {run['seed']}: {fate}; first above its start at {run['above at']}; last meta-loss "
-        f"{run['loss']:.3g}, highest {run['highest']:.3g}; highest median αλmax on the path {highest:.2f}, at θ "
-        f"{max(seen['start'][0] for seen in looks):.2f}; lowest cosine {lowest:.2f}"
+        f"seed {run['seed']}: {fate}; meta-loss at the end {run['loss']:.3g}, of the worst batch "
+        f"{run['highest']:.3g}; highest median αλmax at θ {at_start:.2f}, on the path {highest:.2f}; lowest cosine "
+        f"{lowest:.2f}"
     )
 
 

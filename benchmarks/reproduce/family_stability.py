@@ -129,20 +129,12 @@ def watched(learner, seed, iterations, every, switch=None, bends=False, **outer)
         "seed": seed,
         "diverged": stopped is not None or worse,
         "stopped at": stopped,
-        "above at": first_above(losses),
         "loss": float(np.median(losses[-WINDOW:])),
-        "highest": float(losses[WINDOW:].max(initial=0.0)),
+        "highest": float(
+            losses[WINDOW:].max(initial=0.0)
+        ),  # of single batches, once training has begun
         "looks": looks,
     }
-
-
-def first_above(losses):
-    """The iteration from which on a meta-loss first exceeds that of the first iteration; None if none does.
-
-    The first 250 iterations, in which training has only begun, do not count.
-    """
-    above = np.flatnonzero(losses[WINDOW:] > losses[0])
-    return int(above[0]) + WINDOW + 1 if len(above) else None
 
 
 def clopper_pearson(k, n, level=0.95):
