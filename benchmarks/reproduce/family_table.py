@@ -37,6 +37,7 @@ VALIDATION_SEED, TEST_SEED, TUNING_SEED = 1_000_003, 1_000_033, 100
 STEPS, SHOWN = 10, (1, 5, 10)
 CHECKPOINTS = (1_000, 3_000)  # and the last iteration
 ALPHAS = (0.003, 0.01, 0.03, 0.1)
+HEAD_ALPHAS = (*ALPHAS, 0.3, 1.0)  # a head alone bears longer steps
 FINE_TUNING = (0.001, 0.003, 0.01, 0.03, 0.1)
 STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 CG_STEPS = 5
@@ -48,16 +49,14 @@ class Method(NamedTuple):
     make: Callable
     grid: dict
     cost: float
-    outer: dict | None = None  # options of `meta_train`
 
 
-def unrolled(kind, steps, cost, **outer):
+def unrolled(kind, steps, cost, alphas=ALPHAS):
     """MAML and its variants with one α."""
     return Method(
         lambda model, inner_lr: kind(model, inner_lr=inner_lr, inner_steps=steps),
-        {"inner_lr": ALPHAS},
+        {"inner_lr": alphas},
         cost,
-        outer,
     )
 
 
@@ -76,8 +75,8 @@ METHODS = {
     "MAML, K = 5": unrolled(mt.MAML, 5, 16),
     "FOMAML, K = 1": unrolled(mt.FOMAML, 1, 2),
     "FOMAML, K = 5": unrolled(mt.FOMAML, 5, 6),
-    "ANIL, K = 1": unrolled(mt.ANIL, 1, 2),
-    "ANIL, K = 5": unrolled(mt.ANIL, 5, 2),
+    "ANIL, K = 1": unrolled(mt.ANIL, 1, 2, HEAD_ALPHAS),
+    "ANIL, K = 5": unrolled(mt.ANIL, 5, 2, HEAD_ALPHAS),
     "BOIL, K = 1": unrolled(mt.BOIL, 1, 4),
     "BOIL, K = 5": unrolled(mt.BOIL, 5, 16),
     "Meta-SGD, K = 1": unrolled(mt.MetaSGD, 1, 4),
@@ -103,7 +102,7 @@ METHODS = {
 def trained(method, settings, seed, iterations, at=()):
     """(learner, {iteration: its scores}, None or the iteration of its divergence)."""
     settings, scores = dict(settings), {}
-    outer = {"meta_lr": settings.pop("meta_lr", 1e-3), **(method.outer or {})}
+    outer = {"meta_lr": settings.pop("meta_lr", 1e-3)}
     learner = method.make(network(seed), **settings)
 
     def score(iteration, history, learner):
