@@ -1,6 +1,6 @@
 """The course in a real browser: JupyterLab runs chapter 00, a slider moves its figure, chapter 10's
-game counts clicks, chapter 13's pendulum swings, chapter 14's boxes are typed into, and an
-exercise tells a stub from a right answer.
+game counts clicks, chapter 11's θ is dragged, chapter 13's pendulum swings, chapter 14's boxes are
+typed into, and an exercise tells a stub from a right answer.
 
 Needs Chromium (or Chrome) and Playwright; is skipped, with the reason, where one is missing.
 Screenshots go to pytest's temporary folder.
@@ -309,6 +309,33 @@ def test_a_typed_sentence_is_sorted_anew(server, page, tmp_path):
     page.screenshot(path=tmp_path / "typed.png")
     assert "Intent 2 is ahead of" in titles.last.inner_text()
     assert (titles.first.inner_text(), titles.last.inner_text()) != before
+    assert errors(page) == []
+
+
+PULLS = """\
+from maml_edu.figures import where_each_pulls
+where_each_pulls()
+"""
+
+
+def test_theta_is_dragged_and_five_methods_pull_elsewhere(server, page, tmp_path):
+    """Chapter 11's figure: θ by mouse, K by keyboard."""
+    panel = run_in_a_notebook(server, page, "pulls", PULLS)
+    titles = panel.locator(".maml-edu-live .title")
+    titles.last.filter(has_text="disagree most").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "pulls.png")
+
+    before = titles.last.inner_text()
+    drag_by(page, panel.locator('.maml-edu-live [data-handle="theta.0"]').first, -160, 120)
+    titles.last.filter(has_not_text=before).wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "dragged.png")
+
+    steps = panel.locator(".noUi-handle").nth(1)
+    steps.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    titles.last.filter(has_text="with K = 1 Reptile is pretraining").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "one_step.png")
     assert errors(page) == []
 
 

@@ -46,7 +46,7 @@ XLIM, YLIM = (-3.3, 3.3), (-2.7, 2.7)
 HEIGHTS = (0.1, 0.5, 1.3)  # of the contours
 START = (1.3, 1.7)
 OUTER_STEPS, LONGEST = 30, 0.25  # of a trail, and its longest step in units of the plane
-ARROW = 0.9  # each arrow's length in the plane
+ARROW = 0.7  # each arrow's length in the plane
 SAME_PLACE, SAME_WAY = 0.02, 1.0  # nearer, in units of the plane and in degrees, is the same
 
 METHODS = {  # name → role
@@ -289,11 +289,14 @@ def _plane_scene(theta, alpha, steps, exponent, pushes, trails, rests):
         ],
         points=[
             Points([task.x for task in TASKS], [task.y for task in TASKS], "goal", "minima"),
-            Points(*zip(*phis, strict=True), "phi", "φ of each task"),
+            Points(*zip(*phis, strict=True), "phi", "φ after K steps"),
             *(Points(*rests[name], role) for name, role in METHODS.items() if rests[name]),
             Points(*theta, "theta", "θ", drag="theta"),
         ],
-        notes=[Note(task.x, task.y - 0.28, f"task {n}") for n, task in enumerate(TASKS, start=1)],
+        notes=[
+            *(Note(task.x, task.y - 0.28, f"task {n}") for n, task in enumerate(TASKS, start=1)),
+            Note(XLIM[0] + 0.1, YLIM[0] + 0.2, "a mark ends a trail where θ rests"),
+        ],
         equal=True,
         legend="below",
     )
@@ -344,7 +347,7 @@ COUNTS = ("no place", "one place", "two places", "three places", "four places", 
 def _where_they_rest(alpha, steps, rests):
     groups = places_of_rest(rests)
     restless = [name for name, rest in rests.items() if rest is None]
-    said = f"αλ = {number(alpha * TASKS[0].steep, 2)}, K = {steps}: "
+    said = f"αλmax = {number(alpha * TASKS[0].steep, 2)}, K = {steps}: "
     if restless:
         verb = "does" if len(restless) == 1 else "do"
         said += f"{_listed(restless)} {verb} not come to rest"
@@ -378,10 +381,10 @@ def _compass_scene(alpha, steps, pushes):
                 f"{name} {number(hypot(*pull), 2)}, towards {number(bearing(pull), places=0)}°"
                 for name, pull in pushes.items()
             )
-            + f". One step in the steep direction of task 1 has the factor 1 − αλ = {_factor(alpha)}."
+            + f". One step in the steep direction of task 1 has the factor 1 − αλmax = {_factor(alpha)}."
         ),
-        xlim=(-3.0, 3.0),
-        ylim=(-2.45, 2.45),
+        xlim=(-2.75, 2.75),
+        ylim=(-2.25, 2.25),
         curves=[
             Curve(np.cos(turn), np.sin(turn), "neutral"),
             *(Curve(*zip(tips[n], place, strict=True), "neutral") for n, place in beside.items()),
@@ -398,8 +401,8 @@ def _compass_scene(alpha, steps, pushes):
                 )
                 for name, (x, y) in beside.items()
             ),
-            Note(0, -2.05, "directions in which θ is pulled; numbers are lengths", "middle"),
-            Note(0, 2.2, f"steep direction of task 1: 1 − αλ = {_factor(alpha)}", "middle"),
+            Note(0, -2.0, "directions in which θ is pulled; numbers are lengths", "middle"),
+            Note(0, 2.0, f"steep direction of task 1: 1 − αλmax = {_factor(alpha)}", "middle"),
         ],
         equal=True,
         diagram=True,
@@ -449,6 +452,8 @@ def furthest_apart(pushes):
 def _who_disagrees(steps, pushes):
     if len(pushes) < 2:
         return "Hardly any method pulls from here"
+    if steps == 1:
+        pushes = {name: pull for name, pull in pushes.items() if name != "Reptile"}
     most, one, other = furthest_apart(pushes)
     if most < SAME_WAY:
         return "All methods pull the same way"
@@ -472,7 +477,7 @@ def curvature_along_training(runs, limit=2.0):
 def curvature_scene(runs, limit=2.0):
     """αλmax against iterations, a line per run; a cross where a run diverged."""
     ends = [(name, run) for name, own in runs.items() for run in own]
-    top = max(1.25 * limit, 1.05 * max(np.nanmax(run["product"]) for _, run in ends))
+    top = min(2.5 * limit, max(1.25 * limit, 1.05 * _highest(run for _, run in ends)))
     said = "; ".join(_said_of_runs(name, own) for name, own in runs.items())
     return Scene(
         title=said,
@@ -535,8 +540,11 @@ def _said_of_runs(name, own):
     fallen = sum(run.get("diverged") is not None for run in own)
     if fallen:
         return f"{name} diverged" + (f" in {fallen} of {len(own)} runs" if len(own) > 1 else "")
-    highest = max(float(np.nanmax(run["product"])) for run in own)
-    return f"{name} kept αλmax at {number(highest, 2)} or below"
+    return f"{name} kept αλmax at {number(_highest(own), 2)} or below"
+
+
+def _highest(runs):
+    return max(float(np.nanmax(run["product"])) for run in runs)
 
 
 def _products_said(name, own):
@@ -557,7 +565,7 @@ def _marks_said(ends):
 # ------------------------------------------------------------------ the frontier
 
 FAMILY = {  # how a name begins → role
-    "MAML++": "high",
+    "MAML++": "before",
     "MAML": "maml",
     "FOMAML": "first_order",
     "first-order": "first_order",
@@ -593,7 +601,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
     best = min(lines, key=lambda name: lines[name][:, 1].min())
     front = on_the_front(lines)
     return Scene(
-        title=f"Nothing beats {_listed(front)} at the same price; least error: {best}",
+        title=f"Nothing is both cheaper and better than {_listed(front)}; least error: {best}",
         alt="Marks on logarithmic axes, each a method, with its name: "
         + "; ".join(
             f"{name} {number(error, 2)} for {number(price)}"
@@ -629,7 +637,7 @@ def on_the_front(lines):
     return list(dict.fromkeys(name for _, name in sorted(front)))
 
 
-LETTER, HIGH_LETTER = 0.0175, 0.06  # width and height of a letter in shares of a panel
+LETTER, HIGH_LETTER = 0.0185, 0.06  # width and height of a letter in shares of a panel
 GAP = 0.03  # from a mark to its name
 
 
@@ -645,6 +653,10 @@ def names_beside(lines, xlim, ylim):
 
     marks = [share(*own[:2]) for rows in lines.values() for own in rows]
     taken = [(u - 0.015, u + 0.015, v - 0.025, v + 0.025) for u, v in marks]
+    for price, _, *ends in (own for rows in lines.values() for own in rows):
+        if ends:
+            (u, low), (_, high) = (share(price, end) for end in ends)
+            taken.append((u - 0.025, u + 0.025, low - 0.01, high + 0.01))
     notes = []
     for name, rows in lines.items():
         u, v = share(*rows[-1][:2])
@@ -711,7 +723,7 @@ def as_good_scene(setting, rows, lowest=None):
     return Scene(
         title=f"{setting}: "
         + (
-            f"{worst} is {number(behind, 2)} points behind {first}"
+            f"{worst} is {number(behind, places=1)} points behind {first}"
             if behind > 0
             else f"none is behind {first}"
         ),
@@ -733,7 +745,7 @@ def as_good_scene(setting, rows, lowest=None):
 
 
 def _with_interval(value, half):
-    return f"{number(value)}" + (f" ± {number(half)}" if half else "")
+    return number(value, 4) + (f" ± {number(half)}" if half else "")
 
 
 # ------------------------------------------------------------------ the Taylor series
@@ -758,8 +770,8 @@ def taylor_scene(alphas, residuals, curvature=None):
     edge = [] if curvature is None else [Curve([1 / curvature] * 2, ylim, "before", "αλ = 1")]
     slopes = _range(fitted)
     return Scene(
-        title=f"What is left falls as α to the power {slopes}"
-        + (f", up to αλ = 1 at α = {number(1 / curvature, 2)}" if curvature else ""),
+        title=f"For small α what is left falls as α to the power {slopes}"
+        + (f"; αλ = 1 at α = {number(1 / curvature, 2)}" if curvature else ""),
         alt=f"Lines on logarithmic axes, {_listed(list(lines))}: what the series leaves over, against α. For small "
         f"α their slope is {slopes}; a dotted guide has slope 2."
         + (
