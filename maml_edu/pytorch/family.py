@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from . import derivatives, fast, maml
+from . import maml, rules
 from .arguments import one_number
+from .beside import Beside
+from .beside import mean_over_tasks as mean_over_tasks
 from .learner import MAML, as_leaves, names_that_adapt
 from .networks import Conv4
-from .precision import in_own_precision
 
 
 class FOMAML(MAML):
@@ -36,7 +37,7 @@ class FOMAML(MAML):
         super().__init__(model, loss, inner_lr, inner_steps, first_order=True, **options)
 
 
-class Reptile(MAML):
+class Reptile(Beside):
     """Reptile (Nichol, Achiam and Schulman 2018, Algorithm 2): the meta-gradient is (θ − φ)/α.
 
     φ: θ after `inner_steps` (≥ 1) of gradient descent on the task; the mean over tasks goes to the outer
@@ -46,11 +47,21 @@ class Reptile(MAML):
     data: what the inner loop trains on, "support" or "support+query" (the paper has no split in training;
     then the meta-loss, the query loss at φ, is of examples that φ has seen). Each step takes all
     examples, where the original code draws mini-batches and uses Adam without momentum. inner_lr: one
-    number > 0. Raises ValueError for other rates, steps or data.
+    number > 0. engine: "auto", or some of "native", "plain", "textbook". Raises ValueError for other rates,
+    steps or data.
     """
 
-    def __init__(self, model, loss=F.mse_loss, inner_lr=0.01, inner_steps=5, *, data="support"):
-        super().__init__(model, loss, inner_lr, inner_steps, first_order=True)
+    def __init__(
+        self,
+        model,
+        loss=F.mse_loss,
+        inner_lr=0.01,
+        inner_steps=5,
+        *,
+        data="support",
+        engine="auto",
+    ):
+        super().__init__(model, loss, inner_lr, inner_steps, first_order=True, engine=engine)
         if not isinstance(inner_lr, numbers.Real) or inner_lr == 0 or self.inner_steps < 1:
             raise ValueError(
                 f"Reptile divides by the inner rate: inner_lr must be one number > 0, with at least one "
@@ -60,20 +71,19 @@ class Reptile(MAML):
             raise ValueError(f"data must be 'support' or 'support+query'; got {data!r}.")
         self.data = data
 
-    @in_own_precision
-    def meta_gradient(self, batch):
-        """(mean query loss at φ, mean of (θ − φ)/α like θ)."""
-        theta, loop, loss = self.detached(), self.loop().checked(self.params), self.task_loss
+    def one_task(self, derivatives, theta, task, loop):
+        """(query loss at φ, (θ − φ)/α like θ)."""
+        x, y, query_x, query_y = task
+        if self.data == "support+query":
+            x, y = torch.cat([x, query_x]), torch.cat([y, query_y])
+        loss = self.task_loss
+        phi = maml.adaptation(loss, theta, x, y, loop, derivatives.slope_of)[-1]
+        towards = {name: (theta[name] - phi[name]) / self.inner_lr for name in theta}
+        return one_number(loss)(phi, query_x, query_y), towards
 
-        def one_task(derivatives, task):
-            x, y, query_x, query_y = task
-            if self.data == "support+query":
-                x, y = torch.cat([x, query_x]), torch.cat([y, query_y])
-            phi = maml.adaptation(loss, theta, x, y, loop, derivatives.slope_of)[-1]
-            towards = {name: (theta[name] - phi[name]) / self.inner_lr for name in theta}
-            return one_number(loss)(phi, query_x, query_y), towards
-
-        return mean_over_tasks(self, one_task, batch, theta)
+    def rule(self):
+        arranged = rules.support_is_both if self.data == "support+query" else None
+        return rules.Rule(rules.REPTILE, self.inner_lr, arranged=arranged)
 
     def settings(self):
         return super().settings() | {"data": self.data}
@@ -133,31 +143,6 @@ class MetaSGD(MAML):
         moving = self.adapting or self.params
         starts = {name: start_at(inner_lr, name, self.params[name].shape) for name in moving}
         self.inner_lr, self.learn_inner_lr = as_leaves(starts, self.params), True
-
-
-# ------------------------------------------------------------------ what they are made of
-
-
-def mean_over_tasks(learner, one_task, batch, params):
-    """Means over a batch of what one_task(derivatives, task) gives: (value, grads).
-
-    task: support x and y, query x and y, each (examples, …). All tasks side by side under vmap; where the model
-    does what vmap or torch.func cannot, one after the other by autograd. `derivatives.py` has both.
-    """
-
-    def compute(tensors):
-        fast.check_once(learner, tensors)
-        with torch.no_grad(), maml.math_attention():
-            try:
-                side_by_side = lambda *task: one_task(derivatives.functional, task)
-                return maml.mean_over_tasks(side_by_side, tensors, params, 1, "different")
-            except RuntimeError:
-                # which torch.func raises; what is wrong with a model is raised again
-                tasks = zip(*tensors, strict=True)
-                results = [one_task(derivatives.by_autograd, task) for task in tasks]
-                return maml.mapped(lambda *parts: torch.stack(parts).detach().mean(0), *results)
-
-    return maml.over_groups(compute, batch, params)
 
 
 # ------------------------------------------------------------------ which layer is the head

@@ -7,14 +7,12 @@ import numbers
 import torch
 import torch.nn.functional as F
 
-from . import maml
+from . import maml, rules
 from .arguments import is_count, one_number
-from .family import mean_over_tasks
-from .learner import MAML
-from .precision import in_own_precision
+from .beside import Beside
 
 
-class IMAML(MAML):
+class IMAML(Beside):
     """Implicit MAML (Rajeswaran et al. 2019): the meta-gradient of the inner problem's solution.
 
     φ = argmin L_support(φ) + λ/2 ‖φ − θ‖², near which `inner_steps` of gradient descent arrive, and there
@@ -25,7 +23,8 @@ class IMAML(MAML):
     strength: λ > 0. inner_lr must be below 2 / (λ + H's largest eigenvalue), else the inner loop diverges.
     Exact as inner and CG steps grow, where I + H/λ is positive definite; where it is not, CG stops with
     what it has. The original code minimises without the λ term, takes one step on that at the end, and
-    damps (2 I + H/(λ + 10)) unless told otherwise. Raises ValueError for bad arguments.
+    damps (2 I + H/(λ + 10)) unless told otherwise. engine: "auto", or some of "native", "plain", "textbook".
+    Raises ValueError for bad arguments.
     """
 
     def __init__(
@@ -38,36 +37,38 @@ class IMAML(MAML):
         strength=2.0,
         cg_steps=5,
         inner_loss=None,
+        engine="auto",
     ):
         if not isinstance(strength, numbers.Real) or not 0 < float(strength) < float("inf"):
             raise ValueError(f"strength (λ) must be a number > 0; got {strength!r}.")
         if not is_count(cg_steps, 0):
             raise ValueError(f"cg_steps must be a whole number ≥ 0; got {cg_steps!r}.")
         self.strength, self.cg_steps = float(strength), int(cg_steps)
-        super().__init__(model, loss, inner_lr, inner_steps, inner_loss=inner_loss)
+        super().__init__(model, loss, inner_lr, inner_steps, inner_loss=inner_loss, engine=engine)
 
     @property
     def inner_loss(self):
         """The support loss with the proximal term λ/2 ‖φ − θ‖²."""
         return Proximal(super().inner_loss or self.task_loss, self.detached(), self.strength)
 
-    @in_own_precision
-    def meta_gradient(self, batch):
-        """(mean query loss at φ, mean of (I + H/λ)⁻¹ ∇L_query(φ), like θ)."""
-        theta, inner, loss = self.detached(), self.inner_loss, one_number(self.task_loss)
-        loop = self.loop()._replace(first_order=True).checked(self.params)
+    def one_task(self, derivatives, theta, task, loop):
+        """(query loss at φ, (I + H/λ)⁻¹ ∇L_query(φ) like θ)."""
+        support_x, support_y, query_x, query_y = task
+        plain = self.inner_loss.loss
+        inner = Proximal(plain, theta, self.strength)
+        loop = loop._replace(first_order=True, inner_loss=inner)
+        phi = maml.adaptation(inner, theta, support_x, support_y, loop, derivatives.slope_of)[-1]
+        loss = one_number(self.task_loss)
+        slope, value = derivatives.slope_and_value(loss, phi, query_x, query_y)
+        hessian = derivatives.hessian(plain, phi, support_x, support_y)
+        solution, _ = conjugate_gradient(lambda v: self.one_plus(hessian, v), slope, self.cg_steps)
+        return value, solution
 
-        def one_task(derivatives, task):
-            support, query, slope_of = task[:2], task[2:], derivatives.slope_of
-            phi = maml.adaptation(inner, theta, task[0], task[1], loop, slope_of)[-1]
-            slope, value = derivatives.slope_and_value(loss, phi, *query)
-            hessian = derivatives.hessian(inner.loss, phi, *support)
-            solution, _ = conjugate_gradient(
-                lambda v: self.one_plus(hessian, v), slope, self.cg_steps
-            )
-            return value, solution
-
-        return mean_over_tasks(self, one_task, batch, theta)
+    def rule(self):
+        inner = self.inner_loss
+        if type(inner) is not Proximal:
+            return None
+        return rules.Rule(rules.IMPLICIT, self.strength, self.cg_steps, inner_loss=inner.loss)
 
     def one_plus(self, hessian, v):
         """(I + H/λ) v."""

@@ -133,6 +133,10 @@ class MAML:
             return {f"inner_lr.{name}": rate for name, rate in self.inner_lr.items()}
         return {"inner_lr": self.inner_lr}
 
+    def outer_shares(self) -> dict[str, float]:
+        """The outer rates of what does not train at meta_lr itself, as multiples of it, by name."""
+        return {}
+
     def loop(self, steps=None) -> Loop:
         """The inner loop's settings; steps: another number of inner steps than in training."""
         loop = Loop(self.inner_lr, **self._of_loop())

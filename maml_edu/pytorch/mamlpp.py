@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -14,6 +16,8 @@ from .learner import MAML, Forward, TaskLoss, as_leaves, names_that_adapt
 from .maml import slope_of
 from .networks import BatchNorm
 
+PUBLISHED_START = 0.1  # of the learned rates, in the settings published with the code
+
 
 class MAMLpp(MAML):
     """MAML++ (Antoniou, Edwards and Storkey 2019): what makes MAML's training stable, all of it.
@@ -22,6 +26,12 @@ class MAMLpp(MAML):
     Σᵢ wᵢ L_query(φᵢ), the weights going from equal to (almost) the last alone: `multi_step_weights`.
     multi_step_until: where that part ends, as a share of the run (0.1) or a number of iterations (5000).
     Learned rates: one for each adapting parameter and inner step, all of which start at inner_lr.
+    rates_share: their outer rate, as a multiple of meta_lr. The published settings start at 0.1 and train
+    them like θ: 1.0, also the default (None) from 0.1 on. Rates that start lower have their mean start for a
+    share, so that a step of Adam moves a rate by meta_lr times its start. (From 0.01 trained like θ, or at a
+    share of 0.1, they leave what is stable on sinusoids within some hundreds of iterations.) A function given
+    for the optimiser sets the rates of all that it is given itself. On sinusoids 0.1 is beyond what is stable
+    at the start, and training says so (TrainingDiverged): begin with 0.01.
     Derivative order: first-order gradients until first_order_until (share or iterations). The paper
     begins so for its first 50 epochs; the settings published with its code do not: 0.0.
     Batch norm: `mt.BatchNorm` layers get a weight and a bias for each inner step, step i's for support at
@@ -43,6 +53,7 @@ class MAMLpp(MAML):
         multi_step_until=0.1,
         first_order_until=0.0,
         per_step_norm=True,
+        rates_share=None,
         adapting=None,
         inner_loss=None,
         engine="auto",
@@ -66,6 +77,7 @@ class MAMLpp(MAML):
         arguments.check_rates(inner_lr, self.adapting)
         starts = {name: start_at(inner_lr, name, (self.inner_steps,)) for name in self.adapting}
         self.inner_lr, self.learn_inner_lr = as_leaves(starts, self.params), True
+        self.rates_share = check_share(rates_share, starts)
         give_steps({name: norms[name] for name in self.stepwise}, self.inner_steps)
         self.before_iteration(0, 1)
 
@@ -78,7 +90,8 @@ class MAMLpp(MAML):
     def settings(self):
         annealed = {"query_weights": self.multi_step_until, "first_order": self.first_order_until}
         annealed = {name: f"annealed until {until}" for name, until in annealed.items()}
-        return super().settings() | annealed | {"per_step_norm": bool(self.stepwise)}
+        own = {} if self.rates_share == 1 else {"rates_share": self.rates_share}
+        return super().settings() | annealed | {"per_step_norm": bool(self.stepwise)} | own
 
     # -------------------------------------------------------------- a rate for each step
 
@@ -103,6 +116,9 @@ class MAMLpp(MAML):
 
     def learned_rates(self):
         return {f"inner_lr.{name}": rate for name, rate in self.rates.items()}
+
+    def outer_shares(self):
+        return dict.fromkeys(self.learned_rates(), self.rates_share)
 
     def meta_gradient(self, batch):
         """(meta-loss, gradients like `meta_params`)."""
@@ -183,6 +199,20 @@ def multi_step_weights(iteration, until, inner_steps):
         return None
     others = max((1 - iteration / until) / inner_steps, 0.03 / inner_steps)
     return [0.0, *[others] * (inner_steps - 1), 1.0 - (inner_steps - 1) * others]
+
+
+def check_share(share, starts):
+    """The outer rate of the learned rates as a multiple of meta_lr; None: by where they start."""
+    if share is None:
+        mean = float(torch.cat([start.reshape(-1) for start in starts.values()]).abs().mean())
+        low = 0 < mean < PUBLISHED_START - 1e-6
+        return round(mean, 6) if low else 1.0
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < math.inf:
+        raise ValueError(
+            f"rates_share must be a number > 0, or None: the outer rate of the inner rates as a multiple of "
+            f"meta_lr; got {share!r}."
+        )
+    return float(share)
 
 
 def check_until(name, until):

@@ -32,7 +32,11 @@ _NOT_IN_AUTO = {  # why "auto" has not tried an engine
 }
 _CROSS_ENTROPY = 1  # as `perceptron` numbers the losses
 _MANY = 64  # choices that are remembered for a learner
-_NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
+WIDEST = 512  # layers of a perceptron, for native code
+NEEDS_PERCEPTRON = (
+    "it needs Linear and ReLU layers as torch has them, and mse_loss or cross_entropy in plain form"
+)
+NO_NUMBA = 'numba is not installed: pip install "maml_edu[fast]"'
 
 
 class Choice(NamedTuple):
@@ -63,7 +67,7 @@ def meta_gradient(learner, batch):
             "Compute meta-gradients outside of it."
         )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
-        settled = _memory(learner).settled_for(learner)
+        settled = memory_of(learner).settled_for(learner)
         compute = lambda tensors: _of_one_size(learner, settled, tensors)
         return maml.over_groups(compute, batch, settled.params)
 
@@ -130,11 +134,11 @@ def engine_for(learner, tensors, loop=None) -> Choice:
     Raises ValueError with every engine's reason where none of those asked for does, and where the loss
     depends on something that would never be trained.
     """
-    memory = _memory(learner)
+    memory = memory_of(learner)
     shapes = tuple([(t.shape, t.dtype, t.device) for t in tensors])
     if loop is not None and loop is memory.settled.loop and shapes in memory.quick:
         choice = memory.quick[shapes]  # nothing has changed since: see `meta_gradient`
-        if choice.network is None or _labels_within(choice.network, tensors):
+        if choice.network is None or labels_within(choice.network, tensors):
             return choice
     loop = learner.loop().checked(learner.params) if loop is None else loop
     choice = _choice_for(learner, tensors, loop, memory)
@@ -145,13 +149,13 @@ def engine_for(learner, tensors, loop=None) -> Choice:
 
 def _choice_for(learner, tensors, loop, memory) -> Choice:
     """`engine_for`, by a look at everything that the choice depends on."""
-    key = _circumstances(learner, tensors, loop, memory)
+    key = circumstances(learner, tensors, loop, memory)
     if key not in memory.choices:
         choice = _Chooser(learner, tensors, loop, key[0]).first()
-        key = _circumstances(learner, tensors, loop, memory)  # without what has turned out volatile
+        key = circumstances(learner, tensors, loop, memory)  # without what has turned out volatile
         memory.remember(key, choice)
     choice = memory.choices[key]
-    if choice.network is not None and not _labels_within(choice.network, tensors):
+    if choice.network is not None and not labels_within(choice.network, tensors):
         # labels that the loss ignores, or an error that torch words best
         key = (*key, "labels beyond the outputs")
         if key not in memory.choices:
@@ -167,7 +171,7 @@ def explain(learner, batch) -> Explanation:
         loop = learner.loop().checked(params)
         tensors = maml.tensors_of(maml.groups_of(batch)[0], params)
         name = engine_for(learner, tensors, loop).name
-        key = _circumstances(learner, tensors, loop, _memory(learner))
+        key = circumstances(learner, tensors, loop, memory_of(learner))
         chooser = _Chooser(learner, tensors, loop, key[0])
         reasons = {n: chooser.reason_against(n)[1] for n in chooser.preferences}
     reasons = {n: r or f"would do, but {name} comes first" for n, r in reasons.items()}
@@ -179,19 +183,19 @@ def explain(learner, batch) -> Explanation:
 
 def _held(learner, tensors, loop):
     """The generators to be watched beside torch's."""
-    memory = _memory(learner)
-    held = _circumstances(learner, tensors, loop, memory)[0]
+    memory = memory_of(learner)
+    held = circumstances(learner, tensors, loop, memory)[0]
     return _Chooser(learner, tensors, loop, held).facts().generators
 
 
 def _rule_out(learner, tensors, loop, name, reason):
-    memory = _memory(learner)
-    memory.rule_out(_circumstances(learner, tensors, loop, memory), name, reason)
+    memory = memory_of(learner)
+    memory.rule_out(circumstances(learner, tensors, loop, memory), name, reason)
 
 
 def check_once(learner, tensors):
     """`trial.check_losses`, once for each structure: for learners that compute their meta-gradient themselves."""
-    memory = _memory(learner)
+    memory = memory_of(learner)
     kept = memory.settled_for(learner).kept
     if "losses checked" in kept:
         return
@@ -206,7 +210,7 @@ def check_once(learner, tensors):
 
 def kept_for(learner) -> dict:
     """A dict that stays with a learner until something about it changes, or may have changed."""
-    return _memory(learner).settled_for(learner).kept
+    return memory_of(learner).settled_for(learner).kept
 
 
 class _Settled(NamedTuple):
@@ -252,9 +256,9 @@ class _Memory:
     def rule_out(self, key, name, reason):
         """From now on `name` is not an engine for this structure."""
         self.quick = {}
-        held = _coarse(key[0])
+        held = coarse(key[0])
         self.reasons[held, name] = reason
-        kept = (k for k, c in self.choices.items() if (_coarse(k[0]), c.name) != (held, name))
+        kept = (k for k, c in self.choices.items() if (coarse(k[0]), c.name) != (held, name))
         self.choices = {k: self.choices[k] for k in kept}
 
     def remember(self, key, choice):
@@ -263,11 +267,11 @@ class _Memory:
         self.choices[key] = choice
 
 
-def _memory(learner) -> _Memory:
+def memory_of(learner) -> _Memory:
     return vars(learner).setdefault("_choices", _Memory())
 
 
-def _circumstances(learner, tensors, loop, memory):
+def circumstances(learner, tensors, loop, memory):
     """((structure and kinds of tensors), shapes): everything that the choice depends on."""
     rates, volatile = loop.inner_lr, memory.volatile
     if isinstance(rates, dict):
@@ -289,10 +293,10 @@ def _circumstances(learner, tensors, loop, memory):
     return held, tuple([t.shape for t in tensors])
 
 
-def _coarse(held):
+def coarse(held):
     """A structure without its real numbers: one that is annealed from step to step needs no trial at each."""
     if isinstance(held, tuple):
-        return tuple(map(_coarse, held))
+        return tuple(map(coarse, held))
     return float if isinstance(held, float) else held
 
 
@@ -300,8 +304,8 @@ class _Chooser:
     """One choice: asks the engines in order of preference. `held`: the structure, known from before or not."""
 
     def __init__(self, learner, tensors, loop, held, without=()):
-        self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, _coarse(held)
-        self.memory = _memory(learner)
+        self.learner, self.tensors, self.loop, self.held = learner, tensors, loop, coarse(held)
+        self.memory = memory_of(learner)
         names = preferences(learner, tensors)
         self.preferences = [name for name in names if name not in without]
         self.without = [name for name in names if name in without]
@@ -391,7 +395,7 @@ class _Chooser:
         if learner.precision == "bf16" or torch.is_autocast_enabled("cpu"):
             return None, "it does not compute in bfloat16"
         if name != "closed" and importlib.util.find_spec("numba") is None:
-            return None, _NO_NUMBA
+            return None, NO_NUMBA
         if name == "conv":
             from . import conv
 
@@ -400,10 +404,9 @@ class _Chooser:
 
         network = perceptron.network_of(learner)
         if network is None or not perceptron.fits(network, self.tensors):
-            needs = "Linear and ReLU layers as torch has them, and mse_loss or cross_entropy in plain form"
-            return None, f"it needs {needs}"
-        if name == "native" and max(network.widths) > 512:
-            return None, "a layer is wider than 512"
+            return None, NEEDS_PERCEPTRON
+        if name == "native" and max(network.widths) > WIDEST:
+            return None, f"a layer is wider than {WIDEST}"
         return network, None
 
 
@@ -420,7 +423,7 @@ def preferences(learner, tensors):
     return list(dict.fromkeys(names))
 
 
-def _labels_within(network, tensors):
+def labels_within(network, tensors):
     """Whether every class label is one of the network's outputs."""
     kinds = (network.support_kind, network.query_kind)
     labels = [y for y, kind in zip(tensors[1::2], kinds, strict=True) if kind == _CROSS_ENTROPY]

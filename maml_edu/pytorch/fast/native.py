@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from . import lean, perceptron, threads
+from .kernels import beside as kernels_beside
 from .kernels import chunks as chunks_of_tasks
 from .kernels import perceptron as kernels
 
@@ -24,24 +25,24 @@ CHUNKS = (
 )
 
 
-def meta_gradient(network, params, tensors, loop):
+def meta_gradient(network, params, tensors, loop, rule=None):
     """(meta-loss, gradient like params[, gradient like inner_lr]), as `maml.meta_gradient`.
 
-    network: a `perceptron.Network`, in the place of the loss.
+    network: a `perceptron.Network`, in the place of the loss. rule: of the meta-gradient, where it is not
+    MAML's; see `rule_of`.
     """
     data = tuple(map(np.ascontiguousarray, perceptron.arrays_of_batch(network, tensors)))
     (tasks, shots), dtype = data[0].shape[:2], data[0].dtype
     rates = padded_rates(network, params, loop)
-    slots = loop.inner_steps if loop.learn_rates else 1
+    slots = steps_apart(loop, params) if loop.learn_rates else 1
     room = room_for(network, tasks, dtype, slots)
     put(network, perceptron.arrays_of(network, params), *room.theta)
-    products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
-    flags = (loop.first_order, loop.learn_rates, products)
+    flags = flags_of(network, loop, shots, rates, rule or rule_of(network, params))
     kinds, weights = (network.support_kind, network.query_kind), np.array(loop.query_weights)
     examples, chunks = max(shots, data[2].shape[1]), len(room.sums[0])
 
     def work(share):
-        ws = workspace_for(network, loop, examples, dtype, slots, shots * products)
+        ws = workspace_for(network, loop, examples, dtype, shots, flags)
         part = (share.start, share.stop, chunks)
         fixed = (data, kinds, room.widths, weights, flags, room.theta, rates)
         chunks_of_tasks.share(*part, *fixed, ws, room.sums, room.losses)
@@ -55,10 +56,32 @@ def meta_gradient(network, params, tensors, loop):
     if not loop.learn_rates:
         return value, grads
     slopes = {}
-    for step in range(loop.inner_steps):
+    for step in range(slots):
         all_of_step = unpadded(network, room, room.sums[2][:, step], room.sums[3][:, step])
         slopes[step] = {name: all_of_step[name] for name in loop.moving(params)}
     return value, grads, lean.fold(slopes, loop.inner_lr)
+
+
+def steps_apart(loop, params):
+    """For how many inner steps the rates may differ: one, where none of them has an axis of steps."""
+    rates = loop.inner_lr
+    each = rates.items() if isinstance(rates, dict) else [("", rates)]
+    shapes = ((name, tuple(r.shape if hasattr(r, "shape") else np.shape(r))) for name, r in each)
+    alike = all(shape in ((), name and tuple(params[name].shape)) for name, shape in shapes)
+    return min(loop.inner_steps, 1) if alike else loop.inner_steps
+
+
+def flags_of(network, loop, shots, rates, rule):
+    """What the kernel is told about the meta-gradient; see `chunks.share`."""
+    through = rule[0] == kernels_beside.THROUGH
+    products = through and perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
+    return loop.first_order, loop.learn_rates, products, rule
+
+
+def rule_of(network, params, kind=kernels_beside.THROUGH, number=0.0, cg_steps=0):
+    """The rule of a meta-gradient as the kernel knows it; see `kernels/beside.py`."""
+    free = [float(name in params) for name in perceptron.names_of(network)]
+    return kind, float(number), cg_steps, np.array(free).reshape(-1, 2)
 
 
 class Room(NamedTuple):
@@ -88,9 +111,14 @@ def _make_room(widths, chunks, slots, tasks, dtype):
     return Room(np.array(widths), theta, tuple(sums), np.zeros(tasks, dtype))
 
 
-def workspace_for(network, loop, examples, dtype, slots=1, shots=0):
-    """What a thread needs for one task, from its last call where it fits; see `kernels.workspace`."""
-    size = (network.widths, loop.inner_steps, examples, dtype.str, slots, shots)
+def workspace_for(network, loop, examples, dtype, shots, flags):
+    """What a thread needs for one task, from its last call where it fits; see `kernels.workspace`.
+
+    examples: in a set, at most; shots: in the support set.
+    """
+    slots = loop.inner_steps if loop.learn_rates else 1
+    vectors = kernels_beside.VECTORS if flags[3][0] == kernels_beside.IMPLICIT else 0
+    size = (network.widths, loop.inner_steps, examples, dtype.str, slots, shots * flags[2], vectors)
     return cached_per_thread("task", kernels.workspace, *size)
 
 
@@ -131,9 +159,11 @@ def padded_rates(network, params, loop):
         loop.inner_steps,
     )
     W, B = np.zeros((steps, layers, wide, wide), dtype), np.zeros((steps, layers, wide), dtype)
-    each = [perceptron.rates_of(network, params, loop, step) for step in range(steps)]
-    for rates, to_W, to_B in zip(each, W, B, strict=True):
+    apart = steps_apart(loop, params)
+    each = [perceptron.rates_of(network, params, loop, step) for step in range(apart)]
+    for rates, to_W, to_B in zip(each, W, B, strict=False):
         put(network, rates, to_W, to_B)
+    W[apart:], B[apart:] = W[:1], B[:1]
     first = [rate if np.ndim(rate) == 0 else math.nan for rate in each[0]] if each else []
     return W, B, np.array(first).reshape(-1, 2)
 

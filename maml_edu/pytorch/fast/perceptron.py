@@ -32,9 +32,12 @@ class Network(NamedTuple):
     flattens: bool  # whether the examples may have several axes
 
 
-def network_of(learner):
-    """The Network in a learner, or None where its model or loss is another."""
-    kinds = kinds_of_losses(learner)
+def network_of(learner, inner_loss=None):
+    """The Network in a learner, or None where its model or loss is another.
+
+    inner_loss: what is to be known of its loss of the support set, where that is more.
+    """
+    kinds = kinds_of_losses(learner, inner_loss)
     layers = _linear_layers(learner.model)
     if None in kinds or layers is None:
         return None
@@ -76,13 +79,13 @@ def is_flatten(module):
     return plain and (module.start_dim, module.end_dim) == (1, -1)
 
 
-def kinds_of_losses(learner):
+def kinds_of_losses(learner, inner_loss=None):
     """MSE, CROSS_ENTROPY or None of the losses of support and query set: only plain forms are known."""
     query = learner.loss_function
     support = query if learner.inner_loss_function is None else learner.inner_loss_function
     plain = [
         type(loss).__name__ == "TaskLoss"
-        for loss in (learner.task_loss, learner.inner_loss)
+        for loss in (learner.task_loss, inner_loss or learner.inner_loss)
         if loss
     ]
     return (_kind_of(support), _kind_of(query)) if all(plain) else (None, None)

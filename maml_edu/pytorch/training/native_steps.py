@@ -20,7 +20,8 @@ import torch
 from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import may_be_drawn_ahead
 
-from .. import fast, maml
+from .. import fast, maml, rules
+from ..beside import Beside
 from ..fast import native, perceptron, threads
 from ..fast.kernels import outer
 from ..fast.structure import Glance
@@ -55,18 +56,25 @@ def reason_against(learner, plan) -> str | None:
     asked = fast.preferences(learner, ())
     if asked[0] != "native" or any(p.device.type != "cpu" for p in learner.params.values()):
         return "engine 'native' is not the first choice here"
-    if perceptron.network_of(learner) is None:
+    rule = rule_of(learner)
+    if perceptron.network_of(learner, rule and rule.inner_loss) is None:
         return "the closed form does not fit"
     return None
 
 
 def _has_outer_step_of_its_own(learner) -> bool:
     """Whether it trains more than θ, or has (or was given) other methods than MAML's."""
-    methods = ("meta_gradient", "before_iteration")
-    return learner.learn_inner_lr or any(
-        getattr(getattr(learner, name), "__func__", None) is not getattr(MAML, name)
-        for name in methods
+    gradient = getattr(learner.meta_gradient, "__func__", None)
+    known = gradient is MAML.meta_gradient or (
+        gradient is Beside.meta_gradient and learner.rule() is not None
     )
+    before = getattr(learner.before_iteration, "__func__", None)
+    return learner.learn_inner_lr or not known or before is not MAML.before_iteration
+
+
+def rule_of(learner) -> rules.Rule | None:
+    """The rule of its meta-gradient, where that is not MAML's."""
+    return learner.rule() if isinstance(learner, Beside) else None
 
 
 class _Way(NamedTuple):
@@ -78,7 +86,8 @@ class _Way(NamedTuple):
     glance: Glance | None
     room: native.Room
     rates: tuple  # the inner ones, `native.padded_rates`
-    flags: tuple[bool, bool, bool]  # as in `chunks.share`
+    flags: tuple  # as in `chunks.share`
+    arranged: Any  # a function of a batch's four arrays, or None
 
     def holds(self, batch):
         """Whether it is still the way for this batch."""
@@ -150,7 +159,12 @@ class NativeStepper(PlainStepper):
             self._adopt_parameters()
             params = self._trained()
             loop = learner.loop().checked(params)
-            name, network = fast.engine_for(learner, maml.tensors_of(batch, params), loop)
+            tensors, rule = maml.tensors_of(batch, params), rule_of(learner)
+            if rule is None:
+                name, network = fast.engine_for(learner, tensors, loop)
+            else:
+                name, network = rules.engine_for(learner, tensors)
+                loop = rule.loop(loop)
         except ValueError:  # which the plain step raises, too
             return None
         if name != "native":
@@ -158,11 +172,14 @@ class NativeStepper(PlainStepper):
         learner.ran = name
         if self.vectors is None or self.vectors.network is not network:
             self.vectors = _Vectors(network, next(iter(params.values())))
-        (tasks, shots), dtype = batch.support_x.shape[:2], self.vectors.adam.theta.dtype
+        arranged = None if rule is None else rule.arranged
+        seen = tensors if arranged is None else arranged(*tensors)
+        (tasks, shots), dtype = seen[0].shape[:2], self.vectors.adam.theta.dtype
         rates = native.padded_rates(network, params, loop)
-        products = perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
-        room, flags = native.room_for(network, tasks, dtype), (loop.first_order, False, products)
-        return _Way(network, loop, _kinds(batch), Glance.of(learner), room, rates, flags)
+        told = native.rule_of(network, params, *(rule or ())[:3])
+        flags = native.flags_of(network, loop, shots, rates, told)
+        room = native.room_for(network, tasks, dtype)
+        return _Way(network, loop, _kinds(batch), Glance.of(learner), room, rates, flags, arranged)
 
     def _trained(self):
         """θ: the parameters that are not frozen."""
@@ -177,7 +194,7 @@ class NativeStepper(PlainStepper):
             arrays = [_array(values, like) for values in batch.arrays]
             if not _labels_within(way.network, arrays):
                 break
-            parts.append(arrays)
+            parts.append(arrays if way.arranged is None else way.arranged(*arrays))
         return parts
 
     def _is_plain_adam(self):
@@ -220,7 +237,8 @@ class NativeStepper(PlainStepper):
         """On how many threads these steps are worth while; and `stride` for the next ones."""
         (_, tasks, shots), queries = data[0].shape[:3], data[2].shape[2]
         numbers = sum((a + 1) * b for a, b in itertools.pairwise(way.network.widths))
-        amount = 2 * tasks * max(shots, queries) * numbers * (1 + way.loop.inner_steps)
+        passes = 1 + way.loop.inner_steps + way.flags[3][2]  # CG steps, each about as much as one
+        amount = 2 * tasks * max(shots, queries) * numbers * passes
         self.stride = int(min(STRIDE, max(1, WORTH_A_LOOK // amount)))
         enough = amount * steps > WORTH_A_THREAD
         return min(threads.budget(), native.CHUNKS, tasks) if enough else 1
@@ -273,7 +291,7 @@ class _Crew:
         self.values, self.rates, self.limits = np.zeros(places), np.zeros(places), np.zeros(2)
         losses, slope = np.zeros((places, tasks), dtype), np.empty_like(vectors.adam.theta)
         results = (losses, self.values, slope, vectors.adam, self.rates, self.limits)
-        self.space = (max(shots, self.data[2].shape[2]), dtype, 1, shots * way.flags[2])
+        self.space = (max(shots, self.data[2].shape[2]), dtype, shots, way.flags)
         weights = np.array(loop.query_weights)
         fixed = (kinds[1::2], room.widths, weights, way.flags, room.theta, way.rates)
         self.before = (self.counters, len(room.sums[0]), self.data, *fixed)

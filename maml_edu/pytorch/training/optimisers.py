@@ -26,21 +26,23 @@ OPTIMISERS: dict[str, tuple[type[torch.optim.Optimizer], dict]] = {
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # one kernel for all parameters
 
 
-def make_optimiser(optimiser, params, meta_lr: float) -> torch.optim.Optimizer:
+def make_optimiser(optimiser, params, meta_lr: float, shares=None) -> torch.optim.Optimizer:
     """The optimiser of these tensors: a name of `OPTIMISERS`, a torch.optim class, or a function.
 
     A name gives the fused form if torch has it, which rounds in another order and does nothing else otherwise.
     A class is called as optimiser(params, lr=meta_lr); a function is called as optimiser(params) and sets its
-    own learning rate. Raises ValueError for anything else.
+    own learning rate. shares: for each tensor, what its rate is a multiple of meta_lr by (None: 1 for all);
+    names and classes then get a group for each share. Raises ValueError for anything else.
     """
     params = list(params)
+    groups = _grouped(params, shares or [1.0] * len(params), meta_lr)
     if isinstance(optimiser, str) and optimiser in OPTIMISERS:
         kind, options = OPTIMISERS[optimiser]
         fused = {"fused": True} if kind in _FUSED and _fusible(params) else {}
-        return kind(params, lr=meta_lr, **options, **fused)
+        return kind(groups, lr=meta_lr, **options, **fused)
     result = None
     if isinstance(optimiser, type) and issubclass(optimiser, torch.optim.Optimizer):
-        result = optimiser(params, lr=meta_lr)  # type: ignore[call-arg]
+        result = optimiser(groups, lr=meta_lr)  # type: ignore[call-arg]
     elif callable(optimiser) and not isinstance(optimiser, torch.optim.Optimizer):
         result = optimiser(params)
     if not isinstance(result, torch.optim.Optimizer):
@@ -50,6 +52,17 @@ def make_optimiser(optimiser, params, meta_lr: float) -> torch.optim.Optimizer:
             f"{optimiser!r}."
         )
     return result
+
+
+def _grouped(params, shares, meta_lr):
+    """The tensors themselves where all share one rate; else a group for each share, that of 1 first."""
+    if all(share == 1 for share in shares):
+        return params
+    pairs = list(zip(params, shares, strict=True))
+    return [
+        {"params": [p for p, own in pairs if own == share], "lr": meta_lr * share}
+        for share in sorted(set(shares), key=lambda share: (share != 1, share))
+    ]
 
 
 def _fusible(params):

@@ -92,7 +92,9 @@ class PlainStepper:
         self.draws: Any = everywhere(tasks)  # on the device; None: NumPy draws
         key = np.random.default_rng(plan.seed).bit_generator.random_raw()
         self.stream = Stream(int(key), tensors[0].device, tensors[0].dtype)
-        self.optimiser = make_optimiser(plan.optimiser, tensors, plan.meta_lr)
+        own = undistributed(learner).outer_shares()
+        shares = [own.get(name, 1.0) for name, _ in self.params]
+        self.optimiser = make_optimiser(plan.optimiser, tensors, plan.meta_lr, shares)
         self.rates = Rates(self.optimiser, make_schedule(plan.schedule, plan.iterations))
         self.clip = make_clip(plan.clip)
 
@@ -218,6 +220,12 @@ class PlainStepper:
         Earlier versions gave the optimiser no frozen parameters, so that theirs have other numbers.
         """
         groups, state, first = [], {}, 0
+        if len(saved["param_groups"]) != len(self.optimiser.param_groups):
+            raise ValueError(
+                f"the optimiser's state has {len(saved['param_groups'])} groups of parameters, where this "
+                f"one has {len(self.optimiser.param_groups)}: it was saved with other outer rates (as of "
+                f"MAMLpp's rates_share). Use the same settings, or begin anew."
+            )
         for ours, theirs in zip(self.optimiser.param_groups, saved["param_groups"], strict=True):
             places = list(range(first, first + len(ours["params"])))
             first += len(places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .beside import THROUGH, beside
 from .one_step import one_step
 from .perceptron import (
     add_slopes,
@@ -22,8 +23,9 @@ def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates
 
     data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
     weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?, by outer
-    products (`one_step`)?; rates: α of weights and biases, (K, layers, …), and of whole layers
-    (layers, 2), for `one_step`; sums: of the slopes of weights, biases and of their rates, a slot per chunk.
+    products (`one_step`)?, and the rule of the meta-gradient (see `beside`); rates: α of weights and biases,
+    (K, layers, …), and of whole layers (layers, 2), for `one_step`; sums: of the slopes of weights, biases
+    and of their rates, a slot per chunk.
     """
     start_from(theta, widths, ws)
     for chunk in range(first, last):
@@ -43,30 +45,46 @@ def start_from(theta, widths, ws):
 def one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sums, losses):
     """The tasks of one chunk, from φ₀ on; see `share`."""
     support_x, support_y, query_x, query_y = data
-    tasks, steps = len(support_x), len(weights) - 1
+    tasks = len(support_x)
     clear(sums[0][chunk], sums[1][chunk], widths)
-    for slot in range(steps if flags[1] else 0):
+    for slot in range(sums[2].shape[1] if flags[1] else 0):
         clear(sums[2][chunk, slot], sums[3][chunk, slot], widths)
     for task in range(chunk * tasks // chunks, (chunk + 1) * tasks // chunks):
-        fill(ws.X, support_x[task], widths[0])
+        x, y = (support_x[task], query_x[task]), (support_y[task], query_y[task])
+        fill(ws.X, x[0], widths[0])
         if flags[2]:
-            fill(ws.QX, query_x[task], widths[0])
-            y, out = (support_y[task], query_y[task]), (sums[0][chunk], sums[1][chunk])
-            losses[task] = one_step(y, kinds, weights[1], flags[0], widths, rates[2], ws, out)
+            fill(ws.QX, x[1], widths[0])
+            slopes = (sums[0][chunk], sums[1][chunk])
+            losses[task] = one_step(y, kinds, weights[1], flags[0], widths, rates[2], ws, slopes)
             continue
-        for step in range(steps):
-            slot = step if flags[1] else 0
-            inner_step(step, slot, support_y[task], kinds[0], widths, rates, ws)
-        clear(ws.VW, ws.VB, widths)
-        losses[task] = 0
-        for step in range(steps, -1, -1):
-            if step < steps:
-                if flags[1]:
-                    add_slopes_of_rates(step, widths, ws, sums[2][chunk], sums[3][chunk])
-                if not flags[0]:
-                    fill(ws.X, support_x[task], widths[0])
-                    walk_back(step, support_y[task], kinds[0], widths, rates, ws)
-            if weights[step] != 0:
-                fill(ws.X, query_x[task], widths[0])
-                losses[task] += query(step, query_y[task], kinds[1], weights[step], widths, ws)
+        if flags[3][0] == THROUGH:
+            of_rates = (sums[2][chunk], sums[3][chunk])
+            losses[task] = through(x, y, kinds, weights, flags, widths, rates, ws, of_rates)
+        else:
+            losses[task] = beside(x, y, kinds, len(weights) - 1, flags[3], widths, rates, ws)
         add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
+
+
+@compiled
+def through(x, y, kinds, weights, flags, widths, rates, ws, sums):
+    """The weighted query losses of one task; v (VW, VB): their gradient through all inner steps.
+
+    x, y: support's and query's; sums: of the slopes of the rates, a slot for each step or one for all.
+    """
+    steps = len(weights) - 1
+    for step in range(steps):
+        inner_step(step, step if flags[1] else 0, y[0], kinds[0], 0.0, widths, rates, ws)
+    clear(ws.VW, ws.VB, widths)
+    value = ws.VB[0, 0]  # 0 in their precision
+    for step in range(steps, -1, -1):
+        if step < steps:
+            if flags[1]:
+                slot = min(step, len(sums[0]) - 1)
+                add_slopes_of_rates(step, slot, widths, ws, sums[0], sums[1])
+            if not flags[0]:
+                fill(ws.X, x[0], widths[0])
+                walk_back(step, y[0], kinds[0], widths, rates, ws)
+        if weights[step] != 0:
+            fill(ws.X, x[1], widths[0])
+            value += query(step, y[1], kinds[1], weights[step], widths, ws)
+    return value

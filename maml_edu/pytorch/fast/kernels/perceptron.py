@@ -85,14 +85,14 @@ columns_of, column_of = tile(ROWS, transposed=True), tile(1, transposed=True)
 
 # What one thread needs for one task; see `workspace`.
 Workspace = namedtuple(
-    "Workspace", "X W WT B A D QX QA QD RA RD SW SB UW UT UB VW VB G P T ones column"
+    "Workspace", "X W WT B A D QX QA QD RA RD SW SB UW UT UB VW VB G P T CW CB ones column"
 )
 
 
-def workspace(widths, steps, examples, dtype, slots, shots=0):
+def workspace(widths, steps, examples, dtype, slots, shots=0, vectors=0):
     """Room for one task: `examples` per set at most, `slots` of slopes kept (inner steps, or 1).
 
-    shots: support examples, where `one_step` is to be used.
+    shots: support examples, where `one_step` is to be used. vectors: of θ's size, for `implicit.py`.
     """
     layers, wide = len(widths) - 1, padded(max(widths))
 
@@ -104,8 +104,8 @@ def workspace(widths, steps, examples, dtype, slots, shots=0):
         W=room(steps + 1, layers, wide, wide),
         WT=room(steps + 1, layers, wide, wide),
         B=room(steps + 1, layers, wide),
-        A=room(steps, layers, examples, wide),
-        D=room(steps, layers, examples, wide),
+        A=room(steps + 1, layers, examples, wide),
+        D=room(steps + 1, layers, examples, wide),
         QX=room(examples, wide),
         QA=room(layers, examples, wide),
         QD=room(layers, examples, wide),
@@ -121,6 +121,8 @@ def workspace(widths, steps, examples, dtype, slots, shots=0):
         G=room(layers, examples, padded(shots)),
         P=room(layers, examples, padded(shots)),
         T=room(wide, padded(shots)),
+        CW=room(vectors, layers, wide, wide),
+        CB=room(vectors, layers, wide),
         ones=np.ones((layers, examples), dtype),
         column=np.ones((examples, 1), dtype),
     )
@@ -135,15 +137,18 @@ whole = compiled(padded)  # the same for numba: whole registers need no loop for
 
 
 @compiled
-def inner_step(step, slot, y, kind, widths, rates, ws):
-    """φₖ₊₁ = φₖ − αₖ g: one gradient step on the support set, everything kept for the way back."""
-    W, B, A, D, n = ws.W[step], ws.B[step], ws.A[step], ws.D[step], len(y)
-    forward(ws.X, W, ws.WT[step], B, A, ws.column, widths, n)
-    loss_slope(A[-1], y, D[-1], kind, 1.0, n, widths[-1])
-    backward(W, A, D, widths, n)
+def inner_step(step, slot, y, kind, strength, widths, rates, ws):
+    """φₖ₊₁ = φₖ − αₖ (g + λ (φₖ − θ)): one gradient step on the support set, all kept for the way back.
+
+    strength: λ of the proximal term; 0 but in implicit MAML.
+    """
+    W, B = ws.W[step], ws.B[step]
+    support_pass(step, y, kind, widths, ws)
     GW, GB = ws.SW[slot], ws.SB[slot]
     clear(GW, GB, widths)
-    add_weight_slopes(ws.X, A, D, GW, GB, ws.ones, widths, n)
+    add_weight_slopes(ws.X, ws.A[step], ws.D[step], GW, GB, ws.ones, widths, len(y))
+    if strength > 0 and step > 0:
+        add_difference(GW, GB, W, B, ws.W[0], ws.B[0], strength, widths)
     for layer in range(len(widths) - 1):
         outputs, inputs = widths[layer + 1], widths[layer]
         old, new, slope, rate = W[layer], ws.W[step + 1, layer], GW[layer], rates[0][step, layer]
@@ -155,31 +160,54 @@ def inner_step(step, slot, y, kind, widths, rates, ws):
 
 
 @compiled
+def support_pass(step, y, kind, widths, ws):
+    """Forward and back through the support set at φₖ: A and D of this step."""
+    W, A, D, n = ws.W[step], ws.A[step], ws.D[step], len(y)
+    forward(ws.X, W, ws.WT[step], ws.B[step], A, ws.column, widths, n)
+    loss_slope(A[-1], y, D[-1], kind, 1.0, n, widths[-1])
+    backward(W, A, D, widths, n)
+
+
+@compiled
 def query(step, y, kind, weight, widths, ws):
     """The weighted query loss at φₖ; its slope is added to v (VW, VB)."""
     n = len(y)
-    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, ws.column, widths, n)
-    loss = loss_slope(ws.QA[-1], y, ws.QD[-1], kind, weight, n, widths[-1])
+    loss = query_loss(step, y, kind, weight, widths, ws)
     backward(ws.W[step], ws.QA, ws.QD, widths, n)
     add_weight_slopes(ws.X, ws.QA, ws.QD, ws.VW, ws.VB, ws.ones, widths, n)
     return loss
 
 
 @compiled
-def walk_back(step, y, kind, widths, rates, ws):
-    """v ← v − H (α v): the step φₖ → φₖ₊₁ differentiated, without forming the Hessian H of the support loss.
+def query_loss(step, y, kind, weight, widths, ws):
+    """The weighted query loss at φₖ; its slope at the output is left in QD."""
+    n = len(y)
+    forward(ws.X, ws.W[step], ws.WT[step], ws.B[step], ws.QA, ws.column, widths, n)
+    return loss_slope(ws.QA[-1], y, ws.QD[-1], kind, weight, n, widths[-1])
 
-    The direction u = −α v; then H u = R{g}: the whole forward and backward pass, differentiated along u.
-    """
-    W, A, D, n, last = ws.W[step], ws.A[step], ws.D[step], len(y), len(widths) - 2
-    for layer in range(last + 1):
+
+@compiled
+def walk_back(step, y, kind, widths, rates, ws):
+    """v ← v − H (α v): the step φₖ → φₖ₊₁ differentiated, without forming the Hessian H of the support loss."""
+    for layer in range(len(widths) - 1):  # the direction u = −α v
         outputs, inputs = widths[layer + 1], widths[layer]
         direction, v, rate = ws.UW[layer], ws.VW[layer], rates[0][step, layer]
         for i in range(outputs):
             ws.UB[layer, i] = -rates[1][step, layer, i] * ws.VB[layer, i]
             for j in range(inputs):
                 direction[i, j] = -rate[i, j] * v[i, j]
-        transpose(ws.UT[layer], direction, outputs, inputs)
+    add_hessian_times_direction(step, y, kind, widths, ws, ws.VW, ws.VB)
+
+
+@compiled
+def add_hessian_times_direction(step, y, kind, widths, ws, out_W, out_B):
+    """out += H u for the direction u (UW, UB) and the Hessian H of the support loss at φₖ.
+
+    H u = R{g}: the whole forward and backward pass, differentiated along u.
+    """
+    W, A, D, n, last = ws.W[step], ws.A[step], ws.D[step], len(y), len(widths) - 2
+    for layer in range(last + 1):
+        transpose(ws.UT[layer], ws.UW[layer], widths[layer + 1], widths[layer])
     for layer in range(
         last + 1
     ):  # R{a W + b} = R{a} W + a U + u, and the ReLU passes what it passed
@@ -197,9 +225,9 @@ def walk_back(step, y, kind, widths, rates, ws):
         set_product(R, ws.RD[layer], W[layer], n, outputs, inputs)
         add_product(R, D[layer], ws.UW[layer], n, outputs, inputs)
         where_active(R, A[layer - 1], n, inputs)
-    add_weight_slopes(ws.X, A, ws.RD, ws.VW, ws.VB, ws.ones, widths, n)
+    add_weight_slopes(ws.X, A, ws.RD, out_W, out_B, ws.ones, widths, n)
     for layer in range(1, last + 1):
-        add_outer(ws.VW[layer], D[layer], ws.RA[layer - 1], n, widths[layer + 1], widths[layer])
+        add_outer(out_W[layer], D[layer], ws.RA[layer - 1], n, widths[layer + 1], widths[layer])
 
 
 # ------------------------------------------------------------------ one pass through the network
@@ -287,13 +315,13 @@ def loss_curvature(R, d, y, out, kind, n, width):
 
 
 @compiled
-def add_slopes_of_rates(step, widths, ws, sums_W, sums_B):
-    """dL/dα of this step, −v g: added to the sums."""
+def add_slopes_of_rates(step, slot, widths, ws, sums_W, sums_B):
+    """dL/dα of this step, −v g: added to the sums in a slot."""
     for layer in range(len(widths) - 1):
         for i in range(widths[layer + 1]):
-            sums_B[step, layer, i] -= ws.VB[layer, i] * ws.SB[step, layer, i]
+            sums_B[slot, layer, i] -= ws.VB[layer, i] * ws.SB[step, layer, i]
             for j in range(widths[layer]):
-                sums_W[step, layer, i, j] -= ws.VW[layer, i, j] * ws.SW[step, layer, i, j]
+                sums_W[slot, layer, i, j] -= ws.VW[layer, i, j] * ws.SW[step, layer, i, j]
 
 
 # ------------------------------------------------------------------ matrices
@@ -406,6 +434,17 @@ def add_slopes(out_W, out_B, W, B, widths):
             out_B[layer, i] += B[layer, i]
             for j in range(widths[layer]):
                 out_W[layer, i, j] += W[layer, i, j]
+
+
+@compiled
+def add_difference(out_W, out_B, W, B, from_W, from_B, factor, widths):
+    """out += factor (W − from), weights and biases."""
+    number = out_W.dtype.type(factor)
+    for layer in range(len(widths) - 1):
+        for i in range(widths[layer + 1]):
+            out_B[layer, i] += number * (B[layer, i] - from_B[layer, i])
+            for j in range(widths[layer]):
+                out_W[layer, i, j] += number * (W[layer, i, j] - from_W[layer, i, j])
 
 
 @compiled
