@@ -363,7 +363,8 @@ def _listed(names):
 
 # ------------------------------------------------------------------ the compass
 
-RIM = 1.25  # where names begin
+RIM = 1.15  # where names begin
+SHORT = {"implicit MAML": "implicit"}  # where there is little room
 APART = 0.27  # of two names, in height
 
 
@@ -383,8 +384,8 @@ def _compass_scene(alpha, steps, pushes):
             )
             + f". One step in the steep direction of task 1 has the factor 1 − αλmax = {_factor(alpha)}."
         ),
-        xlim=(-2.75, 2.75),
-        ylim=(-2.25, 2.25),
+        xlim=(-2.9, 2.9),
+        ylim=(-2.37, 2.37),
         curves=[
             Curve(np.cos(turn), np.sin(turn), "neutral"),
             *(Curve(*zip(tips[n], place, strict=True), "neutral") for n, place in beside.items()),
@@ -395,7 +396,7 @@ def _compass_scene(alpha, steps, pushes):
                 Note(
                     x * 1.04,
                     y,
-                    f"{name} {number(hypot(*pushes[name]), 2)}",
+                    f"{SHORT.get(name, name)} {number(hypot(*pushes[name]), 2)}",
                     "left" if x > 0 else "right",
                     role=METHODS[name],
                 )
@@ -596,7 +597,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
     lines = {name: np.atleast_2d(np.asarray(own, dtype=float)) for name, own in rows.items()}
     every = np.concatenate([own[:, :2] for own in lines.values()])
     spans = np.concatenate([own[:, 1:].ravel() for own in lines.values()])
-    xlim = every[:, 0].min() / 1.6, every[:, 0].max() * 1.9
+    xlim = every[:, 0].min() / 2.2, every[:, 0].max() * 2.4
     ylim = spans.min() / 1.5, spans.max() * 1.6
     best = min(lines, key=lambda name: lines[name][:, 1].min())
     front = on_the_front(lines)
@@ -637,7 +638,7 @@ def on_the_front(lines):
     return list(dict.fromkeys(name for _, name in sorted(front)))
 
 
-LETTER, HIGH_LETTER = 0.0185, 0.06  # width and height of a letter in shares of a panel
+LETTER, HIGH_LETTER = 0.02, 0.06  # width and height of a letter in shares of a panel
 GAP = 0.03  # from a mark to its name
 
 
@@ -797,4 +798,6 @@ def taylor_scene(alphas, residuals, curvature=None):
 def slope_at_small(alphas, values):
     """The slope of log values against log α over the smaller half of the rates."""
     few = max(2, len(alphas) // 2)
-    return float(np.polyfit(np.log(alphas[:few]), np.log(values[:few]), 1)[0])
+    alphas, values = alphas[:few], values[:few]
+    there = np.isfinite(values) & (values > 0)  # a difference of 0 has no logarithm
+    return float(np.polyfit(np.log(alphas[there]), np.log(values[there]), 1)[0])
