@@ -18,7 +18,7 @@
 # %% [markdown]
 # ## Predict
 #
-# First-order MAML (chapter 04) drops the factors $I - \alpha H$ and saves two thirds of the work. Train it on sine waves with
+# First-order MAML (chapter 04) drops the factors $I - \alpha H$ and saves almost two thirds of the work. Train it on sine waves with
 # **five** inner steps, 10,000 iterations, next to MAML with the same settings. How does it end?
 #
 # - (a) As good. It follows another arrow, but the arrows are close.
@@ -316,8 +316,8 @@ for steps in (0, 1, 3, 5, 6, 7):
 # | ANIL | about 2: the body forward and back once, on both sets; the head is small | 2 | $K$ heads |
 # | implicit MAML | $K + 1 + 2(C + 1)$ with $C$ CG steps; one product is for where CG starts | 18, for $C = 5$ | one φ, a few vectors |
 #
-# (Implicit MAML rarely gets by with 5 inner steps: with the library's 16 it is 29.) So first order saves about two thirds for long inner loops, and more memory than work. Nothing on this list saves an order of
-# magnitude, except ANIL.
+# (Implicit MAML rarely gets by with 5 inner steps: with the library's 16 it is 29.) So first order saves about two thirds for long inner loops, and more memory than work. Only ANIL comes near an order
+# of magnitude.
 
 # %% [markdown]
 # ## Which terms each keeps
@@ -528,11 +528,11 @@ for name, learner in at_last_look.items():
 # | MAML, K = 5 | **0 of 5** (0–52 %) | – | 2.4 to 3.3 | 0.09 to 0.15 |
 #
 # (In brackets the exact 95 % interval of Clopper and Pearson. Which seeds diverge depends on the last bit of a sum, and so on the
-# machine; do not expect it to be yours.) The first meta-loss is between 3 and 5, so the runs that "survive" have met batches hundreds of times as bad as no
-# training at all. Over these runs the median of $\alpha\lambda_{\max}$ is 1.71, 1.84 and 2.06 after 2,000, 4,000 and 5,000 iterations of first
+# machine; do not expect it to be yours.) The first meta-loss is between 3 and 5, so the runs that "survive" have met batches up to
+# tens of thousands of times as bad as no training at all. Over these runs the median of $\alpha\lambda_{\max}$ is 1.71, 1.84 and 2.06 after 2,000, 4,000 and 5,000 iterations of first
 # order, and stays near 2; with MAML it is 1.32, 1.39 and 1.47. Clipping the meta-gradient does not help: with a limit of 10 two of three
 # runs diverge, one of them at the same iteration 4,219, and with a limit of 1 seed 0 lasts until 5,917. The gradient was
-# never too long before; θ is in a bad place.
+# never too long before; θ is in a bad place, and a shorter gradient does not make that wave's loss smaller.
 #
 # ### Is it the missing term?
 #
@@ -637,7 +637,7 @@ frontier(paid, ylabel="median error after five steps")
 # - With one inner step and an α of its own, first order is close to MAML for half the work, though a few waves run away.
 # - For a small budget a cheap method is ahead: for 6,000 equivalents FOMAML (K = 1) has 0.26, for 16,000 MAML with $K = 5$ has 0.35. Whoever has
 #   160,000 to spend gets 0.039 from MAML with $K = 5$, and nothing else comes near.
-# - First order with $K = 5$ costs 6 where MAML costs 16. It pays with twice the error, in the two runs of three that reached the end.
+# - First order with $K = 5$ costs 6 where MAML costs 16. It pays with two to three times the error, in the two runs of three that reached the end.
 #
 # ### The trap: seconds
 #
@@ -688,7 +688,7 @@ who_is_as_good({"5-way 1-shot": five, "20-way 1-shot": twenty})
 # - Each member agrees with the library to rounding, in a few lines: FOMAML and Reptile leave out the way back, ANIL and BOIL a part of what moves,
 #   Meta-SGD and MAML++ learn rates, implicit MAML replaces the way by an equation.
 # - At small α the factors of the agreement term are 2, 1, 1, to three digits; near $\alpha\lambda_{\max} = 1$ MAML's is no longer 2.
-# - With five inner steps first order drives $\alpha\lambda_{\max}$ to 2. Then a single wave of 25 ends the run. MAML stays below 1.5, and from the
+# - With five inner steps first order drives $\alpha\lambda_{\max}$ to 2. Then a single wave of 25 ends the run. MAML stays near 1.3, and from the
 #   same θ the choice of the gradient decides where the curvature goes.
 # - Meta-SGD is best after the one step it was trained for, and useless after five.
 # - 0.4 points behind in five ways, 6.4 in twenty.
