@@ -1,0 +1,769 @@
+# %% [markdown]
+# # 11 · The MAML family
+#
+# *What can be left out?*
+#
+# **You will be able to**
+#
+# - say of each relative of MAML what it leaves out or adds, and write its meta-gradient in a few lines;
+# - derive which terms first-order MAML and Reptile keep, check it to three digits, and say where the series ends;
+# - watch the curvature while first-order MAML trains with five inner steps, and recognise a run that lives on the edge;
+# - compare methods by what they compute, not by whose program is faster;
+# - read a table of published scores and say for which tasks "as good" was measured.
+#
+# **Needs** chapters [04](04_gradient_of_a_step.ipynb) (first order), [05](05_hessians.ipynb) (Hessian-vector products),
+# [06](06_many_inner_steps.ipynb) (the walk back) and [08](08_maml_in_pytorch.ipynb) (`torch.func`). **Takes** about 75 minutes.
+# **CPU** is plenty; no GPU, no download.
+
+# %% [markdown]
+# ## Predict
+#
+# First-order MAML (chapter 04) drops the factors $I - \alpha H$ and saves almost two thirds of the work. Train it on sine waves with
+# **five** inner steps, 10,000 iterations, next to MAML with the same settings. How does it end?
+#
+# - (a) As good. It follows another arrow, but the arrows are close.
+# - (b) Worse, but every run gets to its end.
+# - (c) Worse, and many runs break on the way: a wave appears on which the five steps explode.
+# - (d) Not at all. The wrong arrow leads nowhere from the beginning.
+#
+# <details><summary>Answer</summary>
+#
+# (c). Five of ten runs diverge, between iterations 4,219 and 8,759, where none of ten runs of MAML does. The runs that last to the end have
+# met single batches with losses from 13 to above ten thousand, and finish with about twice MAML's loss. But with *one* inner step,
+# and an α of its own, first order is close behind MAML at half the price. Why that is so is the story of this chapter.
+# </details>
+
+# %%
+import copy
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.func import functional_call, grad, vjp
+
+import maml_edu.pytorch as mt
+import maml_edu.reference as ref
+from maml_edu.figures import curvature_along_training, frontier, show_source, taylor_check
+from maml_edu.figures import where_each_pulls, who_is_as_good
+from maml_edu.pytorch.imaml import conjugate_gradient
+from maml_edu.pytorch.mamlpp import multi_step_weights
+from maml_edu.tasks import Sinusoids, TaskBatch
+
+# %% [markdown]
+# ## Three questions for each member
+#
+# MAML does three things: it **moves** from θ to φ, it takes a **loss** at φ, and it finds out how this loss follows θ, the **way
+# back**. Each relative answers one of the three in another way:
+#
+# | | what moves in the inner loop | which loss counts | the way back from φ to θ |
+# | --- | --- | --- | --- |
+# | MAML | all of θ | query loss at $\varphi_K$ | through all steps |
+# | FOMAML | all | the same | none: θ stands for φ |
+# | Reptile | all | none | none: the displacement itself |
+# | ANIL | the last layer, the **head** | as MAML | through all steps |
+# | BOIL | all but the head, the **body** | as MAML | through all steps |
+# | Meta-SGD | all, with a learned rate for each number | as MAML | through the step, and to the rates |
+# | MAML++ | all, with a learned rate for each step | query losses after *every* step at first | through all steps, and to the rates |
+# | implicit MAML | all, with a spring that pulls back to θ | as MAML | through the *equation* of the resting point |
+#
+# We shall write down each meta-gradient with plain pieces, and compare it with the library's own class. Eight waves, three inner
+# steps, float64, so that rounding is out of the way. (The seed is 11.) `mt.adapt` is the inner loop of chapter 08.
+
+# %%
+ALPHA, STEPS = 0.003, 3
+batch = Sinusoids(shots=10).sample(np.random.default_rng(11), tasks=8)
+torch.manual_seed(11)
+model = mt.MLP(1, 40, 40, 1).double()
+theta = {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def loss(params, x, y):
+    return F.mse_loss(functional_call(model, params, (x,)), y)
+
+
+def agree(per_task, learner):
+    """Prints how far the mean of per_task(support x and y, query x and y) is from the library's gradient."""
+    each = [per_task(*map(torch.as_tensor, task)) for task in batch]
+    ours = {name: sum(grads[name] for grads in each) / len(each) for name in each[0]}
+    _, theirs = learner.meta_gradient(batch)
+    gap = max((ours[name] - theirs[name]).abs().max() for name in ours)
+    gap = gap / max(theirs[name].abs().max() for name in ours)
+    print(f"{type(learner).__name__}: relative difference below 1e-9: {bool(gap < 1e-9)}")
+
+
+# %% [markdown]
+# **MAML** itself first: the query loss *after* adaptation, as a function of the parameters *before* it, and its gradient.
+
+
+# %%
+def maml(support_x, support_y, query_x, query_y):
+    def after(params):
+        phi = mt.adapt(loss, params, support_x, support_y, ALPHA, STEPS)
+        return loss(phi, query_x, query_y)
+
+    return grad(after)(theta)
+
+
+agree(maml, mt.MAML(model, inner_lr=ALPHA, inner_steps=STEPS))
+
+# %% [markdown]
+# ### FOMAML and Reptile: no way back
+#
+# First-order MAML takes the gradient where adaptation *ended*, at φ, and applies it to θ. **Reptile** (Nichol et al. 2018) takes no
+# outer gradient at all. It moves θ towards φ. Written as a gradient that an optimiser descends, this is $(\theta - \varphi)/\alpha$, and
+# since $\varphi = \theta - \alpha\sum_k g_k$, it is simply **the sum of the inner slopes**.
+
+
+# %%
+def fomaml(support_x, support_y, query_x, query_y):
+    phi = mt.adapt(loss, theta, support_x, support_y, ALPHA, STEPS)
+    return grad(loss)(phi, query_x, query_y)
+
+
+def reptile(support_x, support_y, query_x, query_y):
+    phi = mt.adapt(loss, theta, support_x, support_y, ALPHA, STEPS)
+    return {name: (theta[name] - phi[name]) / ALPHA for name in theta}
+
+
+agree(fomaml, mt.FOMAML(model, inner_lr=ALPHA, inner_steps=STEPS))
+agree(reptile, mt.Reptile(model, inner_lr=ALPHA, inner_steps=STEPS))
+
+# %%
+show_source(mt.FOMAML)
+
+# %%
+show_source(mt.Reptile)
+
+# %% [markdown]
+# With one inner step Reptile is $g_0$, the slope of the support loss at θ: ordinary training on all tasks at once, pretraining.
+# Everything that makes it a meta-learner comes with the second step. And note what it never sees: the query set. (Its authors had
+# none in training; each inner step took a new mini-batch of the task. We come back to this.)
+#
+# ### ANIL and BOIL: less moves
+#
+# **ANIL**, *almost no inner loop* (Raghu et al. 2020), lets only the head move in the inner loop. The meta-gradient still is with
+# respect to **all** of θ: the body is trained, but by the outer loop alone. **BOIL**, *body only update in inner loop* (Oh et al.
+# 2021), is its opposite. One word of `adapt` makes the difference.
+
+
+# %%
+def moving(names):
+    def per_task(support_x, support_y, query_x, query_y):
+        def after(params):
+            phi = mt.adapt(loss, params, support_x, support_y, ALPHA, STEPS, adapting=names)
+            return loss(phi, query_x, query_y)
+
+        return grad(after)(theta)
+
+    return per_task
+
+
+head = ["4.weight", "4.bias"]  # the last layer of the network
+body = [name for name in theta if name not in head]
+agree(moving(head), mt.ANIL(model, inner_lr=ALPHA, inner_steps=STEPS))
+agree(moving(body), mt.BOIL(model, inner_lr=ALPHA, inner_steps=STEPS))
+
+# %%
+show_source(mt.ANIL)
+
+# %% [markdown]
+# ### Meta-SGD: rates for every number
+#
+# **Meta-SGD** (Li et al. 2017) takes one step, with a rate for each of the 1,761 numbers, and learns the rates together with θ. From
+# $\varphi = \theta - \alpha\circ g$, where $\circ$ multiplies number by number, follows
+#
+# $$\frac{\partial L_{\text{Q}}(\varphi)}{\partial\alpha} = -\,g\circ\nabla L_{\text{Q}}(\varphi),$$
+#
+# chapter 06's gradient of a rate, without the sum: support slope and query slope agree, and the rate grows. A rate may become
+# negative. Then it is no longer gradient descent along that number.
+
+
+# %%
+def rates_of(support_x, support_y, query_x, query_y):
+    slope = grad(loss)(theta, support_x, support_y)
+    phi = {name: theta[name] - ALPHA * slope[name] for name in theta}
+    query_slope = grad(loss)(phi, query_x, query_y)
+    return {f"inner_lr.{name}": -slope[name] * query_slope[name] for name in theta}
+
+
+agree(rates_of, mt.MetaSGD(model, inner_lr=ALPHA))
+
+# %% [markdown]
+# ### MAML++: every step counts, at first
+#
+# **MAML++** (Antoniou et al. 2019) is a set of repairs for training with several inner steps. The largest is the
+# **multi-step loss**: the query loss is taken after every inner step, $\sum_k w_k L_{\text{Q}}(\varphi_k)$, with equal weights at first. So
+# each step gets a signal of its own, one that has not come the whole way back (chapter 06). The weights then move to the last step:
+
+# %%
+for iteration in (0, 250, 500, 750, 999, 1000):
+    weights = multi_step_weights(iteration, until=1000, inner_steps=5)
+    print(f"iteration {iteration:4d}:", weights and [round(w, 3) for w in weights])
+
+# %% [markdown]
+# The first weight belongs to $\varphi_0 = \theta$ and is 0. `None` stands for *the last alone*, from there on the plain query loss. With
+# equal weights and three steps:
+
+
+# %%
+def multi_step(support_x, support_y, query_x, query_y):
+    def weighted(params):
+        total = 0
+        for weight in multi_step_weights(0, 1000, STEPS)[1:]:
+            params = mt.adapt(loss, params, support_x, support_y, ALPHA, 1)
+            total = total + weight * loss(params, query_x, query_y)
+        return total
+
+    return grad(weighted)(theta)
+
+
+plus = mt.MAMLpp(model, F.mse_loss, inner_lr=ALPHA, inner_steps=STEPS)
+plus.before_iteration(0, 10_000)
+agree(multi_step, plus)
+
+# %% [markdown]
+# MAML++ also learns a rate for each layer and step, may begin with first order, gives each inner step batch norms of its own (chapter
+# [10](10_few_shot_images.ipynb)), and lowers the outer rate along a cosine.
+#
+# The rates want care. Adam moves every number it trains by about β = 0.001 per iteration, however large the number is. The published start for
+# images is 0.1, of which that is a hundredth. On our waves rates must start at 0.01: ten moves of Adam double one. Trained like θ (seed 0),
+# after 1,000 iterations they lie between −0.09 and 0.17, and runs like this end by diverging. So the library gives rates that start low
+# an outer rate in proportion to their start: after as many iterations they lie between 0.003 and 0.017, and training is stable.
+#
+# ### Implicit MAML: forget the way
+#
+# The walk back needs every $\varphi_k$. **Implicit MAML** (Rajeswaran et al. 2019) asks a question that has no way in it. Let adaptation run
+# until it *rests*, on the support loss with a spring that pulls back to θ:
+#
+# $$\varphi = \arg\min_{\varphi'}\; L_{\text{S}}(\varphi') + \tfrac\lambda2\,\lVert\varphi' - \theta\rVert^2 .$$
+#
+# (This λ is the strength of the spring. A curvature is called $h$ in this section.) At rest the slope vanishes:
+# $\nabla L_{\text{S}}(\varphi) + \lambda(\varphi - \theta) = 0$. Move θ a little, and φ must move so that it stays zero. Differentiate:
+# $(H + \lambda I)\,d\varphi = \lambda\,d\theta$, with $H$ the Hessian of the support loss **at φ**. So
+#
+# $$\frac{d\varphi}{d\theta} = \Bigl(I + \tfrac1\lambda H\Bigr)^{-1}, \qquad \text{meta-gradient} = \Bigl(I + \tfrac1\lambda H\Bigr)^{-1}\nabla L_{\text{Q}}(\varphi).$$
+#
+# How one came to φ does not matter, and nothing on the way has to be kept. An inverse of a matrix that nobody forms? One needs $v$ with
+# $(I + H/\lambda)v = \nabla L_{\text{Q}}(\varphi)$, and **conjugate gradients** (CG) find it from products with $H$ alone, one for each CG step.
+
+
+# %%
+def implicit(support_x, support_y, query_x, query_y, strength=2.0):
+    def with_spring(params, x, y):
+        away = sum(((params[name] - theta[name]) ** 2).sum() for name in theta)
+        return loss(params, x, y) + strength / 2 * away
+
+    phi = mt.adapt(with_spring, theta, support_x, support_y, ALPHA, 16)
+    _, hessian = vjp(lambda params: grad(loss)(params, support_x, support_y), phi)
+
+    def one_plus(v):
+        (product,) = hessian(v)
+        return {name: v[name] + product[name] / strength for name in v}
+
+    return conjugate_gradient(one_plus, grad(loss)(phi, query_x, query_y), steps=5)[0]
+
+
+agree(implicit, mt.IMAML(model, inner_lr=ALPHA, inner_steps=16, strength=2.0, cg_steps=5))
+
+# %%
+show_source(conjugate_gradient)
+
+# %% [markdown]
+# It agrees with the library. Is it *right*? Only if φ rests, if CG has finished, and if $I + H/\lambda$ has no negative eigenvalue.
+# In a bowl all three can be had. Eight directions, curvatures between 0 and 100, two of them flat, λ = 2:
+
+# %%
+rng = np.random.default_rng(5)
+h = np.array([0.0, 0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
+axes = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+H, (start, support_min, query_min) = axes * h @ axes.T, rng.normal(size=(3, 8))
+LAM = 2.0
+rest = np.linalg.solve(H + LAM * np.eye(8), H @ support_min + LAM * start)
+exact = np.linalg.solve(np.eye(8) + H / LAM, rest - query_min)  # query loss ½|φ − query_min|²
+
+phi, distance = start, []
+for _ in range(1001):
+    distance.append(np.linalg.norm(phi - rest) / np.linalg.norm(start - rest))
+    phi = phi - 0.015 * (H @ (phi - support_min) + LAM * (phi - start))
+print("inner steps:", {k: f"{distance[k]:.0e}" for k in (1, 16, 100, 1000)}, "of the way left")
+for steps in (0, 1, 3, 5, 6, 7):
+    product = lambda v: {"p": v["p"] + torch.as_tensor(H) @ v["p"] / LAM}
+    found, _ = conjugate_gradient(product, {"p": torch.as_tensor(rest - query_min)}, steps)
+    gap = np.linalg.norm(found["p"].numpy() - exact) / np.linalg.norm(exact)
+    print(f"CG steps {steps}: relative error {gap:.0e}")
+
+# %% [markdown]
+# CG is done, up to rounding, after as many steps as there are *different* curvatures: seven here at most. (With six the last is as good
+# as found.) Gradient descent takes far longer to come to rest: after the 16 steps of the library's default six per cent of the way are
+# left. Chapter 05 counted about two hundred curvatures that are not zero in our little network, nearly half of them negative. Where one
+# is below −λ, the spring is too weak, φ is no minimum, and CG stops with what it has.
+#
+# Compare the factors along a direction of curvature $h$: MAML has $(1-\alpha h)^K$, implicit MAML $\lambda/(\lambda + h)$. Both let the flat
+# directions pass. But the second **never turns a positive curvature around**: it has no $\alpha h > 2$. With λ → ∞ the spring is stiff, φ
+# stays at θ, the factor is 1: pretraining on the query sets. With λ → 0 every task runs to its own minimum, and only directions
+# in which the task is flat still depend on θ.
+#
+# ## The bill
+#
+# What does one meta-gradient cost, for one task? Count in **gradient equivalents**: a gradient is 1, a Hessian-vector product is 2 (chapter 05),
+# and what was computed on the way forward is kept.
+#
+# | method | equivalents | with K = 5 | what has to be kept |
+# | --- | --- | --- | --- |
+# | FOMAML | $K + 1$ | 6 | one φ |
+# | Reptile | $K$ | 5 | one φ |
+# | MAML, BOIL, Meta-SGD | $3K + 1$ | 16 | $K$ φ |
+# | MAML++ | $3K + 1$, and up to $K - 1$ more while all losses count | 16 to 20 | $K$ φ |
+# | ANIL | about 2: the body forward and back once, on both sets; the head is small | 2 | $K$ heads |
+# | implicit MAML | $K + 1 + 2(C + 1)$ with $C$ CG steps; one product is for where CG starts | 18, for $C = 5$ | one φ, a few vectors |
+#
+# (Implicit MAML rarely gets by with 5 inner steps: with the library's 16 it is 29.) So first order saves about two thirds for long inner loops, and more memory than work. Only ANIL comes near an order
+# of magnitude.
+
+# %% [markdown]
+# ## Which terms each keeps
+#
+# Nichol et al. (2018) explain why methods that differ so much in code differ so little in what they do, at **small** α. Take one inner
+# step, and write $g_{\text{S}}, g_{\text{Q}}, H_{\text{S}}, H_{\text{Q}}$ for slopes and Hessians of both losses, all **at θ**. After the step
+#
+# $$\nabla L_{\text{Q}}(\varphi) = g_{\text{Q}} - \alpha H_{\text{Q}}\,g_{\text{S}} + O(\alpha^2)\qquad\text{(FOMAML)},$$
+#
+# and multiplied by $I - \alpha H_{\text{S}}$
+#
+# $$g_{\text{Q}} - \alpha H_{\text{Q}}\,g_{\text{S}} - \alpha H_{\text{S}}\,g_{\text{Q}} + O(\alpha^2) = g_{\text{Q}} - \alpha\nabla(g_{\text{S}}\cdot g_{\text{Q}}) + O(\alpha^2)\qquad\text{(MAML)}.$$
+#
+# For Reptile take two steps, the first on the support set, the second on the query set, as on two mini-batches. The sum of the slopes is
+#
+# $$g_{\text{S}} + g_{\text{Q}} - \alpha H_{\text{Q}}\,g_{\text{S}} + O(\alpha^2)\qquad\text{(Reptile)}.$$
+#
+# Support and query points are drawn alike. So on average over tasks and draws the two sets may change places: $g_{\text{S}}$ and $g_{\text{Q}}$ have the
+# same mean $A$, and $H_{\text{Q}}g_{\text{S}}$ and $H_{\text{S}}g_{\text{Q}}$ have the same mean $I = \frac12\nabla\,\mathbb E[g_{\text{S}}\cdot g_{\text{Q}}]$. On average, then,
+#
+# | | average gradient $A$ | agreement $I$ |
+# | --- | --- | --- |
+# | pretraining | 1 | 0 |
+# | FOMAML | 1 | −α |
+# | MAML | 1 | −2α |
+# | Reptile, two steps | 2 | −α |
+#
+# To descend along $-I$ is to raise $g_{\text{S}}\cdot g_{\text{Q}}$, the **agreement** of the slopes of two sets of points from the same task: a step that helps on
+# one then helps on the other. All three do it. **First order leaves out half of the term, not all of it**, and it keeps a *first-order*
+# program's price because $H_{\text{Q}}g_{\text{S}}$ is hidden in a gradient at another place.
+#
+# Now check. To have the average exact, we take ten waves, and each of them twice, the second time with its two sets exchanged.
+
+# %%
+rng = np.random.default_rng(3)
+he_start, waves = ref.mlp_init(rng), Sinusoids(shots=10).sample(rng, tasks=10)
+support, query = (waves.support_x, waves.support_y), (waves.query_x, waves.query_y)
+ordered = [*support, *query], [*query, *support]
+both = TaskBatch(*(np.concatenate(pair) for pair in zip(*ordered, strict=True)))
+
+
+def flat(params):
+    return np.concatenate([np.ravel(part) for part in params.values()])
+
+
+def mean_of(per_task):
+    return np.mean([flat(per_task(*task)) for task in both], axis=0)
+
+
+def slope(params, x, y):
+    return ref.grad(ref.mse)(params, x, y)
+
+
+def agreement(support_x, support_y, query_x, query_y):
+    query_loss = lambda params: ref.mse(params, query_x, query_y)
+    return ref.hvp(query_loss, he_start, slope(he_start, support_x, support_y))
+
+
+A, I = mean_of(lambda x, y, *_: slope(he_start, x, y)), mean_of(agreement)  # noqa: E741
+
+
+# %%
+def two_steps(alpha):
+    """Reptile on two mini-batches: the sum of the slopes."""
+
+    def per_task(support_x, support_y, query_x, query_y):
+        first = slope(he_start, support_x, support_y)
+        phi = {name: he_start[name] - alpha * first[name] for name in he_start}
+        second = slope(phi, query_x, query_y)
+        return {name: first[name] + second[name] for name in first}
+
+    return mean_of(per_task)
+
+
+def meta(alpha, first_order):
+    return flat(ref.meta_gradient(ref.mse, he_start, both, alpha, 1, first_order)[1])
+
+
+alphas = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 1e-2]
+rests = {"MAML": [], "FOMAML": [], "Reptile": []}
+print("the factor in front of −αI      MAML   FOMAML  Reptile")
+for alpha in alphas:
+    updates = (meta(alpha, False), 1, 2), (meta(alpha, True), 1, 1), (two_steps(alpha), 2, 1)
+    factors = [(times * A - update) @ I / (alpha * I @ I) for update, times, _ in updates]
+    for name, (update, times, factor) in zip(rests, updates, strict=True):
+        rests[name].append(np.linalg.norm(update - times * A + factor * alpha * I))
+    print(f"α = {alpha:<8.0e}                 ", *(f"{value:8.3f}" for value in factors))
+
+
+# %%
+def steepest(params, x, y, rounds=20):
+    """The curvature of largest size of the support loss, by power iteration (chapter 05)."""
+    v = params
+    for _ in range(rounds):
+        length = np.linalg.norm(flat(v))
+        v = {name: part / length for name, part in v.items()}
+        hv = ref.hvp(lambda params: ref.mse(params, x, y), params, v)
+        curvature, v = flat(v) @ flat(hv), hv
+    return curvature
+
+
+top = max(steepest(he_start, x, y) for x, y, _, _ in both)
+print(f"λmax over these waves: {top:.0f}, so αλmax = 1 at α = {1 / top:.1e}")
+taylor_check(alphas, rests, curvature=top)
+
+# %% [markdown]
+# At small α the factors are 2, 1 and 1 to three digits, as derived. (What is left over falls as α², a slope of 2 on these axes. It goes on doing so; the series ends when the rest is as large as the term that was kept.) MAML's
+# two is the first to go: 1.79 where $\alpha\lambda_{\max}$ is 0.4, and 0.27 where it is 4. First order and Reptile hold on longer, since nothing in
+# them is multiplied by $I - \alpha H_{\text{S}}$. This network is He-initialised and steep, so the series ends at an α forty times smaller
+# than the 0.01 we train with. At larger α a
+# kink of a ReLU lies between θ and φ, too, and each is a jump that no Hessian knows of: in trained networks the script sees it from
+# $\alpha = 10^{-6}$ on, and with tanh not at all. **The series explains why the methods are relatives. It does not describe training at
+# $\alpha\lambda_{\max}$ near 1**, and there, as chapters 04 and 05 found, trained networks live.
+#
+# One line about Reptile in practice. Two steps on the *same* points give $2g_{\text{S}} - \alpha H_{\text{S}}g_{\text{S}}$, and
+# $H_{\text{S}}g_{\text{S}} = \frac12\nabla\lVert g_{\text{S}}\rVert^2$. Reptile raises this: part of it is agreement, and the rest is that
+# slopes become longer on the very points from which they were taken. The derivation above wants steps on different points.
+
+# %% [markdown]
+# ## The experiment nobody prints
+#
+# Now train. Ten points, five inner steps, α = 0.01, Adam with β = 0.001, seed 0: MAML and first-order MAML, from the same start, on the same
+# waves. Every 500 iterations we look at both, on eight waves of their own: at the median of $\alpha\lambda_{\max}$ of the support loss at θ,
+# and at the cosine of the first-order gradient and the full one. Remember the two limits: beyond $\alpha\lambda = 1$ a direction is reversed,
+# beyond 2 the inner descent itself diverges along it.
+
+# %%
+ours, held = {"inner_lr": 0.01, "inner_steps": 5}, Sinusoids(10).sample(np.random.default_rng(7), 8)
+outer = {"meta_batch": 25, "meta_lr": 1e-3, "device": "cpu", "progress": False}
+
+
+def look(learner):
+    """(median of αλmax, cosine of both meta-gradients) on the held-out waves."""
+    params = {name: value.astype(float) for name, value in learner.model.arrays().items()}
+    products = [0.01 * steepest(params, x, y, 10) for x, y, _, _ in held]
+    first, full = (
+        flat(ref.meta_gradient(ref.mse, params, held, 0.01, 5, first_order)[1])
+        for first_order in (True, False)
+    )
+    return np.median(products), first @ full / np.linalg.norm(first) / np.linalg.norm(full)
+
+
+# %%
+def watched(learner, iterations, every=500, seed=0):
+    """(run, the learner's copy at the last look): trains, and looks every so many iterations."""
+    rows, copies, stopped = [], [copy.deepcopy(learner)], None
+
+    def watch(iteration, history, learner):
+        rows.append((iteration, *look(learner)))
+        copies[0] = copy.deepcopy(learner)
+
+    try:
+        callbacks = [(every, watch)]
+        mt.meta_train(learner, Sinusoids(10), iterations, seed=seed, callbacks=callbacks, **outer)
+    except mt.TrainingDiverged as error:
+        stopped = error.iteration
+        print(error)
+    iterations, product, cosine = np.transpose(rows)
+    run = {"iterations": iterations, "product": product, "cosine": cosine, "diverged": stopped}
+    return run, copies[0]
+
+
+runs, at_last_look = {}, {}
+for name, kind in (("MAML", mt.MAML), ("FOMAML", mt.FOMAML)):
+    torch.manual_seed(0)
+    runs[name], at_last_look[name] = watched(kind(mt.MLP(1, 40, 40, 1), **ours), 5_000)
+
+# %%
+for name, run in runs.items():
+    print(f"{name}: iteration", *(f"{n:6.0f}" for n in run["iterations"]))
+    for row in ("product", "cosine"):
+        print(f"{row:>16}", *(f"{value:6.2f}" for value in run[row]))
+curvature_along_training(runs)
+
+# %% [markdown]
+# MAML settles between 1.1 and 1.3. First-order MAML climbs towards 2, the edge, and then training stops. Read the message: the
+# meta-loss jumps from 0.7 to 10¹³ **because of one task out of 25**. Nothing was wrong a moment before. The mean loss was still
+# falling.
+#
+# What has happened? 2 is the edge for a *typical* wave, and waves differ. How many are beyond it, at the last look?
+
+# %%
+many = Sinusoids(10).sample(np.random.default_rng(8), 40)
+for name, learner in at_last_look.items():
+    params = {key: value.astype(float) for key, value in learner.model.arrays().items()}
+    products = np.array([0.01 * steepest(params, x, y, 10) for x, y, _, _ in many])
+    errors = mt.evaluate(learner, Sinusoids(10), 10_000, 5).values[:, 5]
+    print(
+        f"{name}: αλmax > 2 on {np.mean(products > 2):.0%} of 40 waves, the largest {max(products):.1f}"
+    )
+    print(
+        f"   10,000 waves, error after 5 steps: median {np.median(errors):.2f}, "
+        f"above 10 on {np.sum(errors > 10)}, the worst {max(errors):.0f}"
+    )
+
+# %% [markdown]
+# On almost a quarter of all waves the five steps of first-order MAML go up along their steepest direction. Mostly no harm is done: five steps
+# are few, and the curvature falls as φ moves away. So its median is only a little worse than MAML's. But the tail is long, and at 25 waves
+# per iteration 100,000 have been drawn by iteration 4,000. **One wave is enough**: its gradient, millions of times as long as the others, is the
+# batch's gradient.
+#
+# Is that bad luck of seed 0? `benchmarks/reproduce/family.py --part divergence` runs ten seeds, 10,000 iterations each. A run has *diverged*
+# if the meta-loss or its gradient becomes no number or a million times the first one, or if the last 250 meta-losses have a median above the first:
+#
+# | | diverged | at iteration | worst batch of a run, after the first 250 | meta-loss of the runs that end |
+# | --- | --- | --- | --- | --- |
+# | first order, K = 5 | **5 of 10** (19–81 %) | 4,219, 5,058, 7,146, 7,196, 8,759 | 7 to above 10,000 | 0.19 to 0.25 |
+# | MAML, K = 5 | **0 of 10** (0–31 %) | – | 2.4 to 5.9 | 0.09 to 0.15 |
+#
+# (In brackets the exact 95 % interval of Clopper and Pearson. Which seeds diverge depends on the last bit of a sum, and so on the
+# machine; do not expect it to be yours.) The first meta-loss is between 3 and 5, so the runs that "survive" have met batches up to
+# tens of thousands of times as bad as no training at all. Over these runs the median of $\alpha\lambda_{\max}$ is 1.71, 1.84 and 2.06 after 2,000, 4,000 and 5,000 iterations of first
+# order, and stays near 2; with MAML it is 1.38, 1.45 and 1.49. Clipping the meta-gradient does not help: with a limit of 10 two of three
+# runs diverge, one of them at the same iteration 4,219, and with a limit of 1 seed 0 lasts until 5,917. The gradient was
+# never too long before; θ is in a bad place, and a shorter gradient does not make that wave's loss smaller.
+#
+# ### Is it the missing term?
+#
+# First-order MAML ends up where the curvature is high. That alone is no proof that the missing term would have prevented it. Here is an
+# experiment that comes nearer: take **the same θ** and change the gradient. MAML's θ at the last look goes on with first order, and the
+# other way round. (A fresh Adam, other waves: seed 99.)
+
+# %%
+for source, learner in at_last_look.items():
+    for name, kind in (("MAML", mt.MAML), ("FOMAML", mt.FOMAML)):
+        before = look(learner)[0]
+        run, _ = watched(kind(copy.deepcopy(learner.model), **ours), 800, every=200, seed=99)
+        after = " ".join(f"{value:5.2f}" for value in run["product"])
+        print(f"{source}'s θ goes on with {name:6}: αλmax {before:.2f} → {after}")
+
+# %% [markdown]
+# MAML's θ, left to first order, goes over the edge within a few hundred iterations, and beyond. First order's θ,
+# given to MAML, comes down at first, and then climbs again, more slowly: it does not get to where MAML by itself had been. The reason can be guessed from the formula: $(I - \alpha H)$ multiplies the
+# query gradient, so MAML *feels* how φ depends on θ, and where some $|1 - \alpha\lambda|$ is large, a small change of θ makes a large change of
+# the loss: such places have a high meta-loss slope, and MAML descends from them. First order asks where φ would like to be and never
+# learns that the *steps* have become dangerous.
+#
+# The script asks the missing term itself. At 48 looks during three first-order runs it takes the difference of the two updates, which is what first order
+# leaves out, and measures how the mean $\alpha\lambda_{\max}$ changes along it. It **falls at 47 of 48 looks**. Along the first-order update alone it rises at
+# all six looks of the first 1,000 iterations, and later falls at 25 of 42, no better than a coin; along the full update it falls at 41 of those 42.
+# (With derivatives; with steps of a finite length, on which ReLUs switch, the signs are the same in the median, but noisier.) So for these waves,
+# this network and this α the sentence holds: *the second-order term points to where the steps are safe*. It is not a theorem. In a bowl the curvature is
+# the same everywhere, and no term can change it.
+#
+# ## Where does each one pull?
+#
+# Two parameters and two tasks; the left task is a bent, steep valley. Drag θ. The arrows have one length, since
+# only directions can be compared (the true lengths are the numbers next to the names), and each trail shows thirty outer steps.
+#
+# 1. With α = 0.3 and $K = 3$: which methods rest at the same place? What if α is nearly 0?
+# 2. Find a setting in which two methods disagree by more than 90°. Is $K$ odd or even?
+# 3. At which $K$ is Reptile the same as pretraining?
+# 4. Set α = 0.6. One method is driven out of the picture. Which one, and why not MAML? What happens to MAML beyond 0.8?
+# 5. Move λ of implicit MAML to both ends. What does it become?
+
+# %%
+where_each_pulls()
+
+# %% [markdown]
+# <details><summary>What there is to find</summary>
+#
+# 1. None: five methods, five places, from (0.10, −0.03) for MAML to (0.79, −0.21) for pretraining. At α = 0.02 four of them are within 0.05
+#    of each other; that is the series above. Implicit MAML has no α in it and stays apart. (From another start MAML may rest elsewhere.)
+# 2. The steeper task has λmax = 2.5 at its start, so $1 - \alpha\lambda$ turns negative at α = 0.4. At α = 0.6 and $K = 3$ FOMAML points against
+#    pretraining (174°) and 120° away from MAML. With $K = 2$ the largest angle is 32°: $(1 - \alpha\lambda)^2$ is positive again. With an odd $K$ the
+#    walk ends on the other side of the valley, and there the slope points the other way.
+# 3. At $K = 1$, exactly.
+# 4. FOMAML. φ has jumped across the valley, the gradient there says *back*, and that moves θ further out. MAML has the factor twice, once in φ
+#    and once in the way back; the square is positive. Beyond 0.8 its factor exceeds 1 in size, and its pull explodes: length 0.23 at
+#    α = 0.3, 48 at 0.9.
+# 5. λ = 100: pretraining, to 0.1°. λ = 0.01: φ is each task's own minimum wherever θ is, and the pull is gone (length 0.0003).
+# </details>
+#
+# ## Error against work
+#
+# Which one should you take? Here is a small race: one inner step in training (Reptile needs more: five), 3,000 iterations, one
+# seed, the same start and α = 0.01 for all. Then the error on 600 new waves, and what an outer step costs in gradient equivalents.
+
+# %%
+race = {"MAML": (mt.MAML, 4), "FOMAML": (mt.FOMAML, 2), "ANIL": (mt.ANIL, 2)}
+race |= {"BOIL": (mt.BOIL, 4), "Reptile": (mt.Reptile, 5), "Meta-SGD": (mt.MetaSGD, 4)}
+paid, test = {}, Sinusoids(10, queries=50)
+print("after 3,000 iterations      1 step        5 steps       10 steps: median (mean)")
+for name, (kind, cost) in race.items():
+    torch.manual_seed(0)
+    learner = kind(mt.MLP(1, 40, 40, 1), inner_lr=0.01)
+    mt.meta_train(learner, Sinusoids(10), 3_000, **outer)
+    result = mt.evaluate(learner, test, 600, 10)
+    row = (f"{result.median[k]:6.3f} ({result.mean[k]:.2f})" for k in (1, 5, 10))
+    print(f"{name:20}", *(f"{cell:>15}" for cell in row))
+    paid[name] = (cost, result.median[5])
+
+# %%
+del paid["Meta-SGD"]  # it is not made for five steps
+frontier(paid, ylabel="median error after five steps")
+
+# %% [markdown]
+# **Meta-SGD** is far ahead after the one step it was trained for, and useless after five: its rates were learned for one step, and some of
+# them are a hundred times as large as 0.01. (So it is not in the picture.) That is chapter 06's lesson, *a rate is right for a horizon*,
+# with 1,761 rates. The others improve when they take more steps than in training.
+#
+# Note two more things. BOIL is as good as MAML: for this network the head need not move. And ANIL at MAML's α is behind, which need not
+# be ANIL's fault: a head alone may want a longer step. **A comparison at one α compares one α.** So the script gives each method
+# its own grid, chosen on validation waves, three seeds, 10,000 iterations and 600 new waves:
+#
+# | median error, three seeds | cost | α | after 1 step | 5 steps | 10 steps |
+# | --- | --- | --- | --- | --- | --- |
+# | MAML, K = 1 | 4 | 0.03 | 0.28, 0.31, 0.30 | 0.11, 0.093, 0.12 | 0.089, 0.079, 0.093 |
+# | FOMAML, K = 1 | 2 | 0.03 | 0.40, 0.37, 0.29 | 0.13, 0.15, 0.11 | 0.11, 0.12, 0.094 † |
+# | ANIL, K = 1 | 2 | 0.1 (end of the grid) | 0.53, 0.50, 0.51 | 0.17, 0.15, 0.18 † | 0.12, 0.11, 0.15 † |
+# | BOIL, K = 1 | 4 | 0.01 | 0.27, 0.31, 0.29 | 0.083, 0.12, 0.090 | 0.067, 0.094, 0.073 |
+# | MAML, K = 5 | 16 | 0.01 | 0.35, 0.35, 0.33 | **0.039, 0.033, 0.046** | **0.023, 0.021, 0.030** |
+# | ANIL, K = 5 | **2** | 0.1 (end of the grid) | 0.67, 0.69, 0.64 | 0.051, 0.090, 0.056 | 0.026, 0.051, 0.029 † |
+# | FOMAML, K = 5 | 6 | 0.01 | diverged, 1.17, 1.00 | diverged, 0.089, 0.11 | diverged, 0.050, 0.067 |
+#
+# († Some waves ran away: one to three of 600.) The other members, the means, the grids and seconds are in `docs/results.md`. And least squares on sin x and cos x, the
+# oracle of chapter 03, has no error at all. What there is to read:
+#
+# - MAML with $K = 5$ has the least error of these.
+# - With one inner step and an α of its own, first order is close to MAML for half the work, though a few waves run away.
+# - For a small budget a cheap method is ahead: for 6,000 equivalents (3,000 iterations) FOMAML
+#   with $K = 1$ has 0.26, for 16,000 (1,000 iterations) MAML with $K = 5$ has 0.35.
+# - The bargain is **ANIL with five steps and a ten times longer α**. It costs an eighth of MAML with $K = 5$ and has one to three times its error. In our race, at MAML's α and $K = 1$, it was last. Had we stopped there, we should have told you that ANIL is poor.
+# - First order with $K = 5$ costs 6 where MAML costs 16. It pays with two to three times the error, in the two runs of three that reached the end.
+#
+# ### The trap: seconds
+#
+# Why not put seconds on the axis? Because seconds compare **programs**. Before anybody wrote an engine for them, this library took ten
+# times as long for an iteration of Reptile as for one of first-order MAML, which computes *more*: one had a compiled path
+# (chapter [09](09_fast_maml.ipynb)), the other had not. A table of seconds would have said that Reptile is slow. Count what has to be computed, and put
+# seconds into a column for those who want to use this very program.
+#
+# ## "As good": in which table?
+#
+# The MAML paper reports that first order does nearly as well. Here are published accuracies on Omniglot, one example per class, as
+# Rajeswaran et al. (2019) put them next to each other (the MAML row is from Finn et al. 2017, the next two from Nichol et al. 2018; Reptile
+# with transduction, chapter 10; implicit MAML by gradient descent, and Hessian-free):
+
+# %%
+five = {
+    "MAML": (98.7, 0.4),
+    "FOMAML": (98.3, 0.5),
+    "Reptile": (97.68, 0.04),
+    "iMAML, descent": (99.16, 0.35),
+    "iMAML, Hessian-free": (99.50, 0.26),
+}
+twenty = {
+    "MAML": (95.8, 0.3),
+    "FOMAML": (89.4, 0.5),
+    "Reptile": (89.43, 0.14),
+    "iMAML, descent": (94.46, 0.42),
+    "iMAML, Hessian-free": (96.18, 0.36),
+}
+who_is_as_good({"5-way 1-shot": five, "20-way 1-shot": twenty})
+
+# %% [markdown]
+# With **five** classes first order is 0.4 points behind, within the intervals. With **twenty** it is 6.4 points behind, and no
+# interval comes near that: it makes two and a half times as many mistakes. Both columns are the same data, the same network, the same authors. Whoever read only the
+# left one learned that second derivatives do not matter. These are two points, though, and the settings differ between them (number of steps, step sizes),
+# so do not read a law into them.
+#
+# There is theory, too. Fallah, Mokhtari & Ozdaglar (2020) prove that MAML comes as close as you like to a point where the meta-loss is flat, and that
+# first-order MAML does not: there is a level of the gradient below which it cannot be brought. You saw that in chapter 04 as two resting points. If the
+# level is low, nobody notices.
+#
+# So, **when is first order good enough?** While $\alpha\lambda_{\max}$ is well below 1, for then it points nearly the same way. Measure it: the two numbers we
+# printed every 500 iterations cost next to nothing. If they climb, use a smaller α, fewer steps, or the full gradient.
+
+# %% [markdown]
+# ## What you should have seen
+#
+# - Each member agrees with the library to rounding, in a few lines: FOMAML and Reptile leave out the way back, ANIL and BOIL a part of what moves,
+#   Meta-SGD and MAML++ learn rates, implicit MAML replaces the way by an equation.
+# - At small α the factors of the agreement term are 2, 1, 1, to three digits; near $\alpha\lambda_{\max} = 1$ MAML's is no longer 2.
+# - With five inner steps first order drives $\alpha\lambda_{\max}$ to 2. Then a single wave of 25 ends the run. MAML stays near 1.2, and from the
+#   same θ the choice of the gradient decides where the curvature goes.
+# - Meta-SGD is best after the one step it was trained for, and useless after five.
+# - 0.4 points behind in five ways, 6.4 in twenty.
+
+# %% [markdown]
+# ## Three questions
+#
+# **1.** A colleague trains ANIL and freezes the body altogether, "since only the head adapts". What has she got?
+#
+# <details><summary>A · ANIL, only faster.</summary>
+# ANIL's meta-gradient is with respect to all of θ. The body is trained by the outer loop, through the head's steps.
+# </details>
+# <details><summary>B · A head that is learned on a random body.</summary>
+# Right. The body does not move in the inner loop, by definition, and now not in the outer loop either. So nothing trains it.
+# </details>
+# <details><summary>C · BOIL.</summary>
+# BOIL moves the body in the inner loop and leaves the head to the outer one. Here the body never moves.
+# </details>
+#
+# **2.** First-order MAML with five steps has trained for 4,000 iterations. The mean loss falls smoothly. Which number would have warned you?
+#
+# <details><summary>A · The length of the meta-gradient; clip it.</summary>
+# It is ordinary until the iteration at which one wave explodes, and clipped runs diverge, too.
+# </details>
+# <details><summary>B · αλmax of the support loss at θ, over many tasks.</summary>
+# Right. It has been climbing since iteration 500, and long before the end it is above 2 for a good part of the tasks. Twenty Hessian-vector products tell you.
+# </details>
+# <details><summary>C · The median of the query loss.</summary>
+# The median is fine, and only a little worse than MAML's. What is wrong is in the tail.
+# </details>
+#
+# **3.** A table says: *Reptile 11 s, MAML 3 s per 1,000 iterations*. What follows?
+#
+# <details><summary>A · Reptile needs more gradients than MAML.</summary>
+# Per task it needs K, and MAML 3K + 1.
+# </details>
+# <details><summary>B · In this program MAML has the faster path. About the methods, nothing.</summary>
+# Right. Count gradient equivalents to compare methods; time programs to choose a program.
+# </details>
+# <details><summary>C · Second derivatives are cheap.</summary>
+# A Hessian-vector product costs two gradients in either program. That MAML is quicker here shows that its program was written with more care.
+# </details>
+
+# %% [markdown]
+# ## Summary
+#
+# 1. Left out: the way back (FOMAML: $\nabla L_{\text{Q}}(\varphi)$; Reptile: $(\theta - \varphi)/\alpha$), the body's steps (ANIL), the head's steps (BOIL).
+#    Added: rates (Meta-SGD: $\partial L_{\text{Q}}/\partial\alpha = -g\circ\nabla L_{\text{Q}}$), losses of all steps (MAML++: $\sum_k w_k L_{\text{Q}}(\varphi_k)$).
+# 2. Implicit MAML: $(I + H/\lambda)^{-1}\nabla L_{\text{Q}}(\varphi)$ with $H$ at φ. Exact if φ rests, CG has finished, and $I + H/\lambda$ is positive definite.
+# 3. On average and for small α: MAML $A - 2\alpha I$, FOMAML $A - \alpha I$, Reptile $2A - \alpha I$, with $I = \frac12\nabla\,\mathbb E[g_{\text{S}}\cdot g_{\text{Q}}]$.
+#    It ends where $\alpha\lambda_{\max}$ comes near 1.
+# 4. First order with $K = 5$ climbs to $\alpha\lambda_{\max} = 2$, and five of ten runs diverged; none of ten of MAML did. The term left out points to where
+#    the curvature is lower. With one step and its own α, first order is nearly as good for half the price.
+# 5. Compare by gradient equivalents: FOMAML $K + 1$, MAML $3K + 1$, Reptile $K$, ANIL about 2, implicit MAML $K + 1 + 2(C + 1)$; each method at its own α.
+#    Then ANIL with $K = 5$ is the bargain on our waves, and MAML with $K = 5$ has the least error.
+
+# %% [markdown]
+# ## Further reading
+#
+# - Nichol, Achiam & Schulman (2018), *On first-order meta-learning algorithms*, arXiv 1803.02999: Reptile, and the series above for any number of
+#   mini-batches.
+# - Rajeswaran, Finn, Kakade & Levine (2019), *Meta-learning with implicit gradients*, arXiv 1909.04630: how the error of φ and of CG passes on to
+#   the meta-gradient, and the table with twenty ways.
+# - Raghu, Raghu, Bengio & Vinyals (2020), *Rapid learning or feature reuse?*, arXiv 1909.09157: ANIL, and the question of the next chapter.
+# - Oh, Yoo, Kim & Yun (2021), *BOIL*, arXiv 2008.08882: the opposite, and its answer to that question.
+# - Li, Zhou, Chen & Li (2017), *Meta-SGD*, arXiv 1707.09835: rates, directions and start, all learned.
+# - Antoniou, Edwards & Storkey (2019), *How to train your MAML*, arXiv 1810.09502: the list of what goes wrong in training MAML, from people who ran it
+#   very often.
+# - Fallah, Mokhtari & Ozdaglar (2020), *On the convergence theory of gradient-based model-agnostic meta-learning algorithms*, arXiv 1908.10400: what first
+#   order cannot reach, and a variant that gets there without a Hessian.
+#
+# **Now you:** the [exercises of this chapter](../exercises/11_maml_family.ipynb): one member each. **Next:** [12 · What did it
+# learn?](12_what_did_it_learn.ipynb)
