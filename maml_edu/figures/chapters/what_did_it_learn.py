@@ -65,7 +65,7 @@ def _movement_scene(moved, title):
         xlabel="movement of the weights, ‖φ − θ‖ / ‖θ‖ [%]",
         xlim=(0, 1.1 * far),
         ylim=(0.3, len(moved) + 0.85),
-        bars=[Bar(heights - 0.1, finite, "maml", "weights", width=0.3)],
+        bars=[Bar(heights - 0.1, finite, "maml", width=0.3)],
         notes=_names(list(moved), heights, 0.02 * far),
         rows=True,
     )
@@ -88,8 +88,10 @@ def by_number_of_tasks(counts, curves, title, floor=None):
 
 
 def tasks_scene(counts, curves, title, floor=None):
-    """A line with marks for each curve; ∞ has the last place on the axis, with a note."""
-    places = np.arange(len(counts))
+    """A line with marks for each curve; ∞ stands ten times as far right as the last number, with a note."""
+    counts = np.asarray(counts, float)
+    last = counts[np.isfinite(counts)].max()
+    places = np.where(np.isfinite(counts), counts, 10 * last)
     values = np.concatenate([np.asarray(errors, float) for _, errors in curves.values()])
     finite = values[np.isfinite(values) & (values > 0)]
     low, high = float(finite.min()), float(finite.max())
@@ -97,34 +99,37 @@ def tasks_scene(counts, curves, title, floor=None):
     said = "; ".join(
         f"{name}: {', '.join(number(e, 2) for e in errors)}" for name, errors in curves.values()
     )
+    ends = (float(places.min()) / 2, 2 * float(places.max()))
     lines = [
         Curve(places, np.asarray(errors, float), role, name, markers=True)
         for role, (name, errors) in curves.items()
     ]
     if floor is not None:
         low = min(low, floor[1])
-        lines.append(Curve([-0.5, len(counts) - 0.5], [floor[1]] * 2, "neutral", floor[0]))
+        lines.append(Curve(ends, [floor[1]] * 2, "neutral", floor[0]))
         said += f"; {floor[0]}, a dotted line: {number(floor[1], 2)}"
+    infinite = [Note(10 * last, low / 2.2, "∞", "middle")] if np.isinf(counts).any() else []
     return Scene(
         title=title,
-        alt=f"Lines over {', '.join(marks)} training tasks, errors by factors. {said}.",
-        xlabel="number of training tasks (below the line)",
+        alt=f"Lines over {', '.join(marks)} training tasks, by factors on both axes. {said}.",
+        xlabel="number of training tasks" + (" (the last: ∞)" if infinite else ""),
         ylabel="median squared error on new points",
-        xlim=(-0.5, len(counts) - 0.5),
+        xlim=ends,
         ylim=(low / 3, 2 * high),
+        xlog=True,
         ylog=True,
         curves=lines,
-        notes=[Note(x, low / 2.4, mark, "middle") for x, mark in zip(places, marks, strict=True)],
+        notes=infinite,
         legend="below",
     )
 
 
 # ------------------------------------------------------------------ surgery on a classifier
 
-MOST_STEPS = 3
+MOST_STEPS = 5
 
 
-def surgery(learners, tasks, episodes=10, seed=0):
+def surgery(learners, tasks, episodes=8, seed=0):
     """Tick which layers of a classifier may move, and see its accuracy on the same new tasks at once.
 
     learners: name → a MAML of a Conv4, trained; its own rate is where α starts for the first. tasks: a family of
@@ -149,8 +154,8 @@ def surgery(learners, tasks, episodes=10, seed=0):
         "alpha": ("inner rate α", 0.1, 6.0, min(max(rate, 0.1), 6.0), 0.1),
         "steps": ("inner steps", 1, MOST_STEPS, 1, 1),
     }
-    head_only = {box: layer == "head" for box, (layer, _) in boxes.items()}
-    return interactive(scenes, controls, twin=[{}, head_only])
+    only = lambda wanted: {box: layer == wanted for box, (layer, _) in boxes.items()}
+    return interactive(scenes, controls, twin=[only("layer 4"), only("head")])
 
 
 LAYERS = ("layer 1", "layer 2", "layer 3", "layer 4", "head")
@@ -215,19 +220,20 @@ def surgery_scenes(network, learner, moving, alpha, result):
     who = " and ".join(moving) if 0 < len(moving) < 3 else f"{len(moving)} of {len(LAYERS)} layers"
     title = f"{network}, {who} may move ({free:,} of {total:,} numbers): {last:.0f} % right"
     said = ", ".join(f"{100 * float(value):.0f} %" for value in accuracy)
+    ends = (-0.3, MOST_STEPS + 0.3)
     return [
         Scene(
             title=title,
             alt=f"A line of accuracy over 0 to {steps} inner steps at α = {number(alpha, 2)}: {said}. "
-            "A dotted line at 20 %, guessing, and one at 90 %.",
+            "A dotted line at 20 %, guessing, and one at 80 %.",
             xlabel="inner steps",
             ylabel="accuracy on new tasks [%]",
-            xlim=(-0.2, steps + 0.3),
+            xlim=ends,
             ylim=(0, 105),
             curves=[
                 *(
-                    Curve([-0.2, steps + 0.3], [y, y], "neutral", label)
-                    for y, label in ((20, "guessing, and 90 %"), (90, ""))
+                    Curve(ends, [y, y], "neutral", label)
+                    for y, label in ((20, "guessing (20 %), and 80 %"), (80, ""))
                 ),
                 Curve(np.arange(steps + 1), 100 * np.asarray(accuracy), "maml", network, True),
             ],
@@ -265,7 +271,6 @@ def surgery_on_waves(networks):
     names = list(networks)
     twin = [
         {"network": names[0]},
-        {"network": names[-1]},
         {"network": names[-1], "part2": False, "part3": False},
         {"network": names[-1], "part1": False, "part2": False},
     ]

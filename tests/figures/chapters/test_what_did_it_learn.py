@@ -87,5 +87,6 @@ def test_movement_and_likeness_want_the_same_layers():
 
 def test_infinitely_many_tasks_have_a_place_of_their_own():
     scene = shown.tasks_scene([1, 10, np.inf], {"maml": ("new", [3.0, 1.0, 0.5])}, "a title")
-    assert [note.text for note in scene.notes] == ["1", "10", "∞"]
-    assert list(scene.curves[0].x) == [0, 1, 2]
+    assert [note.text for note in scene.notes] == ["∞"]
+    assert list(scene.curves[0].x) == [1, 10, 100]
+    assert not shown.tasks_scene([1, 10], {"maml": ("new", [3.0, 1.0])}, "a title").notes
