@@ -339,6 +339,33 @@ def test_theta_is_dragged_and_five_methods_pull_elsewhere(server, page, tmp_path
     assert errors(page) == []
 
 
+SURGERY = """\
+import numpy as np
+import maml_edu.reference as ref
+from maml_edu.figures import surgery_on_waves
+rng = np.random.default_rng(0)
+surgery_on_waves({f"{m} waves": ref.mlp_init(rng, (1, 40, 40, 1)) for m in (1, 10)})
+"""
+
+
+def test_layers_are_frozen_with_tick_boxes(server, page, tmp_path):
+    """Chapter 12's surgery, with untrained networks: tick boxes, a menu, a slider."""
+    panel = run_in_a_notebook(server, page, "surgery", SURGERY)
+    titles, boxes = panel.locator(".maml-edu-live .title"), panel.locator("input[type=checkbox]")
+    boxes.first.wait_for(timeout=30 * SECONDS)
+    assert boxes.count() == 3
+    page.screenshot(path=tmp_path / "surgery.png")
+
+    boxes.nth(1).set_checked(False)
+    boxes.nth(2).set_checked(False)
+    said = titles.first.filter(has_text="1 waves, layer 1 may move (80 of 1,761 numbers)")
+    said.wait_for(timeout=30 * SECONDS)
+    panel.locator(".widget-dropdown select").first.select_option("10 waves")
+    titles.first.filter(has_text="10 waves, layer 1 may move").wait_for(timeout=30 * SECONDS)
+    page.screenshot(path=tmp_path / "frozen.png")
+    assert errors(page) == []
+
+
 FACTOR = """\
 from maml_edu.figures import find_the_factor
 find_the_factor()

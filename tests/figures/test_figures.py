@@ -19,6 +19,10 @@ def small_net(seed=0):
     return ref.mlp_init(np.random.default_rng(seed), (1, 8, 1))
 
 
+def wave_net(seed=0):
+    return ref.mlp_init(np.random.default_rng(seed), (1, 8, 8, 1))
+
+
 def robot_net():
     return ref.mlp_init(np.random.default_rng(0), (4, 8, 2))
 
@@ -159,6 +163,18 @@ FIGURES = {
         {"5-way": {"MAML": (98, 0.4), "FOMAML": (97, None)}, "20-way": {"MAML": (95, 0.3)}}
     ),
     "taylor_check": lambda f: f([1e-3, 1e-2, 1e-1], {"MAML": [1e-6, 1e-4, 1e-2]}, 50.0),
+    # Chapter 12
+    "moved_and_alike": lambda f: f(
+        {"layer 1": 0.17, "head": 0.02}, {"layer 1": 1.0, "head": 0.3}, "Layer 1 moves the furthest"
+    ),
+    "by_number_of_tasks": lambda f: f(
+        [1, 10, np.inf],
+        {"maml": ("new waves", [3, 0.4, 0.3])},
+        "Ten waves are enough",
+        ("floor", 0.1),
+    ),
+    "surgery": lambda f: f({"MAML": classifier()}, images(), episodes=2),
+    "surgery_on_waves": lambda f: f({"1 wave": wave_net(0), "∞ waves": wave_net(1)}),
     # Chapter 13
     "return_against_rate": lambda f: f(
         [0.2, 0.4], {"maml": ("MAML", [-20, -11]), "baseline": ("pretrained", [-12, -0.0])}
