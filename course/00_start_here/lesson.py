@@ -503,17 +503,21 @@ print(
 # - **Adam**: descent with momentum and a step size of its own for each parameter (00).
 # - **adapted parameters**: $\varphi$, what the inner loop makes of θ for one task (00).
 # - **advantage**: how much better an action turned out than what usually follows from there (13).
+# - **ANIL**: MAML whose inner loop moves the head alone (11).
 # - **backpropagation**: how a program works out the gradient of what it computed, from the end to the start (02).
 # - **backward pass**: the lines of a program visited from the last to the first, each passing on its slope (02).
 # - **baseline**: a simpler method, tuned as hard, that a result must beat to mean anything (07); in 13 also the return that is
 #   expected anyway, taken away from what followed an action.
 # - **batch norm**: a layer that shifts and scales its inputs by the mean and variance of the batch (10).
 # - **bin**: one of a fixed number of places in which letter groups are counted; a hash says which (14).
+# - **body**: all layers of a network before its head (11).
+# - **BOIL**: MAML whose inner loop moves all but the head (11).
 # - **bootstrap**: drawing from a test again and again, with replacement, to see how sure its median is (03).
 # - **broadcasting**: NumPy's use of one number in place of many; on the way back these parts are summed (02).
 # - **centroid**: the mean of the support examples of a class; the nearest one gives the answer (14).
 # - **condition number**: largest curvature over smallest; how elongated a ravine is (01).
 # - **confidence interval**: a range that contains the true value in, say, 95 of 100 repetitions (00).
+# - **conjugate gradients**: a way to solve $Av = b$ from products with $A$ alone (11).
 # - **coverage**: how often an interval contains the truth (03).
 # - **curvature**: how fast a slope changes; along an eigenvector of the Hessian, its eigenvalue (01).
 # - **discount**: $\gamma$, the factor by which a reward counts less with each step that it comes later (13).
@@ -524,14 +528,17 @@ print(
 # - **fine-tuning**: further training, on a new task, of a network trained on others (10).
 # - **first-order MAML**: MAML that leaves out the derivative of the inner step (04).
 # - **forward mode**: slopes carried from one input, or along one direction, to all results; one pass per input (02).
+# - **freeze**: to leave a layer at θ while the others adapt (12).
 # - **Gauss–Newton part**: the part of a Hessian that is made of first derivatives of the network (05).
 # - **gradient**: the slopes of a loss, one for each parameter (00).
 # - **gradient descent**: repeated steps against the gradient (01).
+# - **gradient equivalent**: the work of one gradient, as a unit; a Hessian-vector product is two (11).
 # - **hash**: a number made of letters that looks random and is the same on every machine (14).
 # - **head**: the last layer of a network that classifies; what is before it is the body (10).
 # - **Hessian**: the matrix of all second derivatives of a loss (01).
 # - **Hessian-vector product**: the Hessian times a vector, worked out without the Hessian (05).
 # - **horizon**: the number of steps after which a step size is judged (06); in 13, the number of actions of an episode or a plan.
+# - **implicit MAML**: MAML that differentiates the resting point of the inner loop, not the way to it (11).
 # - **inner loop**: the K inner steps of one task (00).
 # - **inner rate**: α, the step size of an inner step (00).
 # - **inner step**: one gradient step on a task's support set (00).
@@ -539,15 +546,21 @@ print(
 # - **Jacobian**: the matrix of all slopes of some results with respect to some inputs (02).
 # - **leak**: a way in which the test takes part in making its own result (03).
 # - **letter group**: a few neighbouring letters of a word, with its borders; elsewhere an *n-gram of characters* (14).
+# - **linear CKA**: how alike two layers' outputs for the same examples are, from 0 to 1 (12).
 # - **loss**: a number that says how badly parameters do; smaller is better (00).
+# - **MAML++**: MAML with query losses after every inner step at first, and learned rates for each step (11).
 # - **median**: the value that half of the numbers lie below (00).
+# - **memorisation**: one function that solves all training tasks, so that nothing is learned from a support set (12).
 # - **meta-batch**: the tasks over which one outer step averages (00).
 # - **meta-gradient**: the gradient of the meta-loss with respect to θ (04).
 # - **meta-loss**: the mean over tasks of the query loss after adaptation (00).
 # - **meta-parameters**: θ, where every task starts from (00).
+# - **Meta-SGD**: MAML that learns an inner rate for every number of θ (11).
 # - **meta-training**: the outer loop, run until θ is good (00).
 # - **model-predictive control**: planning with a model, doing the first action of the best plan, and planning again (13).
 # - **momentum**: descent with a velocity that forgets slowly (01).
+# - **multi-step loss**: the weighted sum of the query losses after every inner step (11).
+# - **nearest class mean**: the class whose mean feature vector is nearest; on features, a centroid (12).
 # - **oracle**: a method that is told what the others must find out (03).
 # - **outer loop**: the repetition of outer steps (00).
 # - **outer rate**: β, the step size of an outer step (00).
@@ -561,9 +574,11 @@ print(
 # - **query loss**, **query set**: what the adapted parameters are judged on (00).
 # - **rate**: in 01, $|1 - \alpha\lambda|$, the fraction of a distance that a step leaves; elsewhere, as in *inner rate*, a step size (01).
 # - **Rayleigh quotient**: $v^\top H v / v^\top v$, the curvature of a loss along $v$ (05).
+# - **Reptile**: moves θ towards φ; its gradient is (θ − φ)/α, the sum of the inner slopes (11).
 # - **return**: the sum of the rewards of an episode (13).
 # - **reverse mode**: slopes carried from one output back to all inputs; one pass per output (02).
 # - **reward**: the number that tells after each action how well it went (13).
+# - **ridge head**: a last layer found in closed form, with a penalty on its squared weights (12).
 # - **run away**: to end with an error far above what any task had before its first step (03).
 # - **second order**: the part of the meta-gradient that needs second derivatives (08).
 # - **shots**: support examples of a task, of each class if it has classes (00).
