@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 import maml_edu.pytorch as mt
+from maml_edu.pytorch.baselines import Scale
 from maml_edu.tasks import Glyphs, Sinusoids, TaskBatch
 
 VALIDATION, TEST = 2, 1  # seeds of the tasks
@@ -134,7 +135,7 @@ def best_rate(learner, part, tasks, episodes, steps, rates):
 
 def cells(result, steps=(1, 5, 10)):
     """Medians, means and the share that ran away (%) after these steps."""
-    away = 100 * result.runaways[-1] / len(result)
+    away = 100 * result.runaways[-1]
     return [*result.median[list(steps)], *result.mean[list(steps)], away]
 
 
@@ -148,7 +149,7 @@ def moving_parts(learner, parts, episodes, rates):
     for steps in (1, 5, 10):
         rate = best_rate(learner, "4", Waves(), episodes, steps, rates)
         result = evaluated("4", rate, steps)
-        best.append((result.median[-1], result.mean[-1], 100 * result.runaways[-1] / len(result)))
+        best.append((result.median[-1], result.mean[-1], 100 * result.runaways[-1]))
     medians, means, away = zip(*best, strict=True)
     return rows | {"the head, its best α": [*medians, *means, away[-1]]}
 
@@ -262,7 +263,8 @@ def shift(width, seed, options):
     }
     rows = {}
     for method in ("MAML, K = 1", "MAML, K = 5", "ANIL, K = 5", "pretrained"):
-        learner = sine_trained(method, width, seed, 0.01, options.iterations)
+        rate = sine_rate(method, width, options.iterations, options.episodes)
+        learner = sine_trained(method, width, seed, rate, options.iterations)
         for world, change in worlds.items():
             result = mt.evaluate(learner, Waves(**change), options.episodes, 10, TEST)
             rows[f"{method} / {world}"] = cells(result)
@@ -271,7 +273,9 @@ def shift(width, seed, options):
 
 # ------------------------------------------------------------------ glyphs
 
-GLYPH_RATES = (0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
+GLYPH_RATES = (0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
+HEAD_RATES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the head alone
+HEAD_STEPS = (1, 5, 20, 50, 100, 200)
 GLYPH_METHODS = {
     "MAML, K = 1": (mt.MAML, 1),
     "MAML, K = 5": (mt.MAML, 5),
@@ -313,14 +317,16 @@ def right(learner, episodes, steps, split="test", seed=TEST):
 
 
 @functools.cache
+def glyph_score(method, width, rate, iterations, episodes):
+    """% right on validation glyphs after so much training of the first seed."""
+    learner = glyph_trained(glyph_learner(method, width, 0, rate), iterations, 0)
+    return float(right(learner, episodes, learner.inner_steps, "val", VALIDATION))
+
+
 def glyph_rate(method, width, iterations, episodes):
-    """The rate with the most right on validation glyphs after a quarter of the training, of the first seed."""
-
-    def score(rate):
-        learner = glyph_trained(glyph_learner(method, width, 0, rate), iterations // 4 or 1, 0)
-        return right(learner, episodes, learner.inner_steps, "val", VALIDATION)
-
-    scores = {rate: round(float(score(rate)), 1) for rate in GLYPH_RATES}
+    """The rate with the most right after a quarter of the training."""
+    score = lambda rate: glyph_score(method, width, rate, iterations // 4 or 1, episodes)
+    scores = {rate: round(score(rate), 1) for rate in GLYPH_RATES}
     rate = max(scores, key=scores.__getitem__)
     print(f"{method}, {width} filters: α = {rate} of", scores, flush=True)
     return rate
@@ -334,75 +340,99 @@ def tasks_of(split, episodes, seed):
     return TaskBatch(*(np.concatenate(parts)[:episodes] for parts in arrays))
 
 
-def features_of(model, split, episodes, seed):
-    """Tasks whose examples are the body's features at θ, support and query normalised by themselves."""
-    body, batch = mt.body_of(model), tasks_of(split, episodes, seed)
-    outputs = lambda x: np.stack([body(torch.as_tensor(one).float()).numpy() for one in x])
+def outputs_of(body, x):
+    """The features of one task's examples, which batch norms normalise by themselves."""
     with torch.no_grad():
-        x, query_x = outputs(batch.support_x), outputs(batch.query_x)
+        return body(torch.as_tensor(x).float()).numpy()
+
+
+def features_of(body, split, episodes, seed):
+    """Tasks whose examples are the body's features at θ, those of support and query apart, as in the inner loop."""
+    batch = tasks_of(split, episodes, seed)
+    x, query_x = (np.stack([outputs_of(body, one) for one in part]) for part in batch.arrays[::2])
     return Stored(TaskBatch(x, batch.support_y, query_x, batch.query_y))
 
 
-def head_alone(learner, episodes):
-    """% right if the head alone moves, α of a wide grid and 1 or 5 steps from validation glyphs; (%, α, steps)."""
-    validation, test = (
-        features_of(learner.model, split, episodes, seed)
-        for split, seed in (("val", VALIDATION), ("test", TEST))
-    )
+def both_features(body, episodes):
+    """The features of validation and of test tasks."""
+    splits = (("val", VALIDATION), ("test", TEST))
+    return [features_of(body, split, episodes, seed) for split, seed in splits]
+
+
+def percent(learner, tasks, episodes, steps=0):
+    """% right after 0 … steps."""
+    return 100 * mt.evaluate(learner, tasks, episodes, steps, metric="accuracy").mean
+
+
+def head_alone(model, validation, test, episodes):
+    """% right if the head alone moves, α and the number of steps of wide grids from validation glyphs."""
     scores = {}
-    for rate in (*GLYPH_RATES, 10.0, 30.0, 100.0):
-        head = mt.MAML(learner.model.head, F.cross_entropy, inner_lr=rate)
-        result = mt.evaluate(head, validation, episodes, 5, metric="accuracy")
-        scores |= {(rate, steps): result.mean[steps] for steps in (1, 5)}
+    for rate in HEAD_RATES:
+        head = mt.MAML(model.head, F.cross_entropy, inner_lr=rate)
+        reached = percent(head, validation, episodes, HEAD_STEPS[-1])
+        scores |= {(rate, steps): reached[steps] for steps in HEAD_STEPS}
     rate, steps = max(scores, key=scores.__getitem__)
-    head = mt.MAML(learner.model.head, F.cross_entropy, inner_lr=rate)
-    result = mt.evaluate(head, test, episodes, steps, metric="accuracy")
     print(f"  the head alone: α = {rate}, {steps} steps", flush=True)
-    return 100 * result.mean[-1]
+    return percent(mt.MAML(model.head, F.cross_entropy, inner_lr=rate), test, episodes, steps)[-1]
 
 
-def heads_on(body, episodes):
-    """(% right of the nearest class mean, of a ridge head with λ from validation glyphs) on a body at θ."""
-    head = lambda strength: mt.RidgeHead(body, F.cross_entropy, strength)
-    score = lambda strength: right(head(strength), episodes, 0, "val", VALIDATION)
-    strength = max(STRENGTHS[1:], key=score)
-    return right(mt.ProtoNet(body), episodes, 0), right(head(strength), episodes, 0), strength
+def heads_on(validation, test, episodes):
+    """(% right of the nearest class mean, of a ridge head with λ from validation features, λ)."""
+    ridge = lambda strength: mt.RidgeHead(Scale(), F.cross_entropy, strength)
+    strength = max(STRENGTHS[1:], key=lambda one: percent(ridge(one), validation, episodes)[0])
+    heads = (mt.NearestCentroid(), ridge(strength))
+    return [percent(head, test, episodes)[0] for head in heads], strength
 
 
-def heads_after(learner, episodes, strength):
-    """The same on the bodies of φ, each task with its own."""
-    scores = []
+def features_after(learner, episodes):
+    """Tasks whose examples are the features at φ, each task with its own."""
+    parts = []
     for x, y, query_x, query_y in tasks_of("test", episodes, TEST):
         body = mt.body_of(learner.adapted(x, y))
-        x, y = torch.as_tensor(x).float(), torch.as_tensor(y)
-        query_x = torch.as_tensor(query_x).float()
-        heads = (mt.ProtoNet(body), mt.RidgeHead(body, F.cross_entropy, strength))
-        answers = [head.predictions(x, y, query_x, 0)[0].argmax(1).numpy() for head in heads]
-        scores.append([(answer == query_y).mean() for answer in answers])
-    return 100 * np.mean(scores, 0)
+        parts.append((outputs_of(body, x), y, outputs_of(body, query_x), query_y))
+    return Stored(TaskBatch(*map(np.stack, zip(*parts, strict=True))))
 
 
-def glyph_layers(learner, number=20):
-    """CKA of each layer before and after, on the queries, then how far its weights moved (%); means over tasks."""
-    batch = tasks_of("test", number, TEST)
-    theta, names = learner.detached(), [f"features.norm{i}" for i in (1, 2, 3, 4)]
-    alike, moved = [], []
-    for x, y, query_x, _ in batch:
+NORMS = [f"features.norm{i}" for i in (1, 2, 3, 4)]
+
+
+def likeness(learner, other, theta, phi, images):
+    """CKA of each layer at θ with the same, or another, network at φ, on these images."""
+    before, after = mt.layer_outputs(learner, theta, images), mt.layer_outputs(other, phi, images)
+    return [mt.linear_cka(before[name], after[name]) for name in (*NORMS, "head")]
+
+
+def glyph_layers(learner, number=10):
+    """CKA of each layer before and after, on 600 images, then how far its weights moved (%); means over tasks."""
+    images = np.concatenate(list(tasks_of("test", 8, TEST + 1).query_x))  # (8 * 75, 1, 28, 28)
+    theta, alike, moved = learner.detached(), [], []
+    for x, y, *_ in tasks_of("test", number, TEST):
         phi = learner.adapt(x, y)
-        before, after = (mt.layer_outputs(learner, at, query_x) for at in (theta, phi))
-        alike.append([mt.linear_cka(before[n], after[n]) for n in (*names, "head")])
+        alike.append(likeness(learner, learner, theta, phi, images))
         weights = [f"features.conv{i}.weight" for i in (1, 2, 3, 4)] + ["head.weight"]
         moved.append([_moved(theta, phi, name) for name in weights])
     return [*np.mean(alike, 0), *(100 * np.mean(moved, 0))]
 
 
+def unrelated(learner, width, seed):
+    """CKA with a network that has nothing to do with it: the floor of the numbers above."""
+    other = glyph_learner("MAML, K = 1", width, seed + 100, 0.1)
+    images = np.concatenate(list(tasks_of("test", 8, TEST + 1).query_x))
+    at = learner.detached(), other.detached()
+    return [*likeness(learner, other, *at, images), *[np.nan] * (len(NORMS) + 1)]
+
+
 def glyph_rows(learner, episodes):
     """(% right for each part that moves, % right of the heads on its body, CKA and moves)."""
-    steps = learner.inner_steps
+    model, steps = learner.model, learner.inner_steps
     numbers = [right(learner.moving_only(p), episodes, steps) for p in GLYPH_PARTS.values()]
-    centroid, ridge, strength = heads_on(mt.body_of(learner.model), episodes)
-    heads = [centroid, ridge, *heads_after(learner, episodes, strength)]
-    return [*numbers, head_alone(learner, episodes)], heads, glyph_layers(learner)
+    validation, test = both_features(mt.body_of(model), episodes)
+    before, strength = heads_on(validation, test, episodes)
+    adapted = features_after(learner, episodes)
+    ridge = mt.RidgeHead(Scale(), F.cross_entropy, strength)
+    after = [percent(head, adapted, episodes)[0] for head in (mt.NearestCentroid(), ridge)]
+    alone = head_alone(model, validation, test, episodes)
+    return [*numbers, alone], [*before, *after], glyph_layers(learner)
 
 
 def glyphs(width, seed, options):
@@ -417,6 +447,7 @@ def glyphs(width, seed, options):
         rate = glyph_rate(method, width, iterations, episodes)
         learner = glyph_trained(glyph_learner(method, width, seed, rate), iterations, seed)
         note(method, glyph_rows(learner, episodes))
+        tables["layers"][f"{method} / an untrained network"] = unrelated(learner, width, seed)
         print(f"  {method}, seed {seed}:", np.round(tables["moving"][method], 1), flush=True)
     if "untrained" in options.methods:
         note("untrained", glyph_rows(untrained_glyphs(width, seed, episodes), episodes))
@@ -424,7 +455,8 @@ def glyphs(width, seed, options):
         torch.manual_seed(seed)
         proto = mt.ProtoNet(mt.body_of(mt.Conv4(5, filters=width)))
         glyph_trained(proto, iterations // 2 or 1, seed)
-        tables["heads"]["ProtoNet"] = [*heads_on(proto.model, episodes)[:2], np.nan, np.nan]
+        scores, _ = heads_on(*both_features(proto.model, episodes), episodes)
+        tables["heads"]["ProtoNet"] = [*scores, np.nan, np.nan]
     return tables
 
 

@@ -51,16 +51,23 @@ def test_a_fixed_number_of_waves_comes_back_with_their_codes(script):
 def test_the_head_on_stored_features_is_the_head_that_moves_alone(script):
     torch.manual_seed(0)
     learner = mt.MAML(mt.Conv4(5, filters=3), F.cross_entropy, inner_lr=0.4)
-    stored = script.features_of(learner.model, "test", 4, script.TEST)
+    stored = script.features_of(mt.body_of(learner.model), "test", 4, script.TEST)
     head = mt.MAML(learner.model.head, F.cross_entropy, inner_lr=0.4)
     short = mt.evaluate(head, stored, 4, 1, metric="accuracy").values
     whole = mt.evaluate(
         learner.moving_only("head"), script.glyphs_of("test"), 4, 1, script.TEST, metric="accuracy"
     ).values
     np.testing.assert_allclose(short, whole)
-    at_theta = script.right(mt.ProtoNet(mt.body_of(learner.model)), 4, 0)
-    still = learner.moving_only("features", 0.0)
-    assert abs(script.heads_after(still, 4, 1.0)[0] - at_theta) < 1e-4
+    still = script.features_after(learner.moving_only("features", 0.0), 4)
+    for before, after in zip(stored.batch.arrays, still.batch.arrays, strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+
+
+def test_what_ran_away_is_told_in_per_cent_of_the_tasks(script):
+    torch.manual_seed(0)
+    wild = mt.MAML(mt.MLP(1, 8, 1), inner_lr=100.0)
+    result = mt.evaluate(wild, script.Waves(), 20, 10, 0)
+    assert script.cells(result)[-1] == 100 * np.mean(~(result.values[:, -1] < 1e3)) == 100
 
 
 def test_a_small_run_prints_its_tables_and_goes_on_where_it_stopped(script, tmp_path, capsys):
