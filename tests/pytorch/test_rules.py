@@ -8,7 +8,7 @@ from torch import nn
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import rules
-from maml_edu.pytorch.family import Beside
+from maml_edu.pytorch.family import TaskGradient
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 pytest.importorskip("numba")
@@ -211,4 +211,4 @@ def test_what_vmap_cannot_do_is_tried_once_and_told():
     explanation = learner.explain(batch)
     assert learner.ran == explanation.engine == "textbook"
     assert "RuntimeError" in explanation.reasons["plain"]
-    assert isinstance(learner, Beside)
+    assert isinstance(learner, TaskGradient)
