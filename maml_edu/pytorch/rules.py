@@ -53,6 +53,11 @@ def support_is_both(support_x, support_y, query_x, query_y):
     return both(support_x, query_x), both(support_y, query_y), query_x, query_y
 
 
+def query_is_both(support_x, support_y, query_x, query_y):
+    """A batch in which the query loss is that of support and query set together."""
+    return support_x, support_y, both(support_x, query_x), both(support_y, query_y)
+
+
 def both(support, query):
     """The examples of both sets, one after the other: arrays or tensors (tasks, examples, …)."""
     if isinstance(support, torch.Tensor) and isinstance(query, torch.Tensor):
