@@ -274,7 +274,7 @@ def shift(width, seed, options):
 # ------------------------------------------------------------------ glyphs
 
 GLYPH_RATES = (0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
-HEAD_RATES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the head alone
+HEAD_RATES = (0.5, 1.0, 2.0, 5.0)  # of the head alone
 HEAD_STEPS = (1, 5, 20, 50, 100, 200)
 GLYPH_METHODS = {
     "MAML, K = 1": (mt.MAML, 1),
