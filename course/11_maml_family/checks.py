@@ -912,8 +912,8 @@ def rounds_mistakes(matrix, v):
         ),
         "the start of conjugate gradients is v, and its first residual is v as well: the residual is v − A x, so "
         "the solution has v added to it": lambda: np.linalg.solve(matrix, v) + v,
-        "in the new direction the factor is one: r was overwritten before the quotient was taken. Keep the old r·r, "
-        "or the new r under a name of its own": run(share=lambda new, old: 1.0),
+        "in the new direction the factor is one: r was overwritten before the quotient was taken. Keep the old "
+        "r·r, or give the new r a name of its own": run(share=lambda new, old: 1.0),
         "in the new direction the quotient is upside down: the new r·r stands above the old one": run(
             share=lambda new, old: old / new
         ),
@@ -923,7 +923,7 @@ def rounds_mistakes(matrix, v):
         "in the new direction the old one is subtracted: add it": run(
             share=lambda new, old: -new / old
         ),
-        "the new direction is r alone, which is steepest descent. It gets there in the end, but 15 rounds do not do; "
+        "the new direction is r alone, which is steepest descent. It gets there late, not in 15 rounds; "
         "add the old direction times the quotient": run(share=lambda new, old: 0.0),
         "x moves along the new direction: x ← x + s p comes before p changes, since s was made for the old p": run(
             late=True
@@ -1036,8 +1036,8 @@ def maml_terms(of, k):
     """Wrong multiples of G and αJ; of(first, second): what they give."""
     return {
         "the second term is missing: to this order that is joint training": of(1, 0),
-        "it has the second term twice per inner step, once since its slope is taken after the steps, once since it is "
-        "carried back through them. Yours has it once: is it first-order MAML's, and have the two changed places? Or "
+        "it has the second term twice per inner step, once since its slope is taken after the steps, once since it "
+        "is carried back through them. Yours has it once: is it FOMAML's, and have the two changed places? Or "
         "is your J halved? The mean of H_i g_j has no ½ before it": of(1, k - 1),
         "k mini-batches are k − 1 inner steps, since the last one judges: yours counts k": of(
             1, 2 * k
@@ -1045,8 +1045,8 @@ def maml_terms(of, k):
         "yours is the lesson's row, which is for two mini-batches. With k of them there are k − 1 inner steps": of(
             1, 2
         ),
-        "yours has the second term k times. The 2 of the lesson is twice its one inner step: with k mini-batches that "
-        "is 2(k − 1)": of(1, k),
+        "yours has the second term k times. The 2 of the lesson is twice its one inner step: with k mini-batches "
+        "that is 2(k − 1)": of(1, k),
         "yours has all k(k − 1) pairs in it: of MAML's products each holds the last mini-batch, which judges": of(
             1, k * (k - 1)
         ),
@@ -1083,12 +1083,12 @@ def reptile_terms(of, k):
         "of a pair of steps only one is later than the other: k(k − 1)/2 of them, and yours has k(k − 1)": of(
             k, 2 * pairs
         ),
-        "each step but the first has a second term for every step before it, k(k − 1)/2 in all: yours has k − 1": of(
+        "each step but the first has a second term for every step before it, k(k − 1)/2 in all: yours k − 1": of(
             k, k - 1
         ),
         "the pairs are counted as k²/2, a mini-batch with itself among them": of(k, k * k / 2),
-        "yours is the lesson's row, which is for two mini-batches. With k of them k slopes are added up, and k(k − 1)/2 "
-        "products": of(2, 1),
+        "yours is the lesson's row, which is for two mini-batches. With k of them k slopes are added up, and "
+        "k(k − 1)/2 products": of(2, 1),
         "Reptile adds up k slopes: that is right in yours, but the second term is that of two mini-batches": of(
             k, 1
         ),

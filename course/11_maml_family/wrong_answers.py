@@ -1267,7 +1267,7 @@ def reptile_all_pairs(loss, params, x, y, inner_lr):
     return _series(*_terms(loss, params, x, y), inner_lr, k, Reptile=(k, k * (k - 1)))
 
 
-@wrong_answer("11.taylor", says="yours has k − 1")
+@wrong_answer("11.taylor", says="yours k − 1")
 def reptile_last_step_only(loss, params, x, y, inner_lr):
     k = len(x)
     return _series(*_terms(loss, params, x, y), inner_lr, k, Reptile=(k, k - 1))
