@@ -16,7 +16,9 @@
 # Everywhere `loss(params, x, y)` is one number for **one** task, `params` is a dict of arrays, θ, and arrays of several tasks
 # have a leading axis that counts tasks. `ref.grad(f)(params, …)` is the gradient, a dict like `params`; `ref.adapt(loss, params,
 # x, y, inner_lr, inner_steps)` is the inner loop, through which `ref.grad` can go. Every gradient is a **mean** over the tasks, and
-# it is returned as an optimiser wants it: the optimiser subtracts it. `ref.meta_gradient` is for checking what you have written.
+# it is returned as an optimiser wants it: the optimiser subtracts it. To check what you have written, the library's own gradient is
+# `ref.meta_gradient(loss, params, TaskBatch(support_x, support_y, query_x, query_y), inner_lr, inner_steps)[1]`, and with
+# `first_order=True` that of first-order MAML (`[0]` is the loss; `TaskBatch` comes from `maml_edu.tasks`).
 
 # %%
 import itertools
@@ -31,7 +33,7 @@ from maml_edu.checks import check
 #
 # *difficulty 1/5 · 8 minutes · 2 points*
 #
-# First-order MAML takes every inner slope for a constant. Then φ is θ minus a constant, φ follows θ one to one, and the slope of
+# First-order MAML takes every inner slope for a constant. Then φ is θ minus a constant, φ moves as θ does, one to one, and the slope of
 # the query loss at φ is the meta-gradient. It is the cheapest of the family, and the one that is most often written by accident.
 
 
@@ -120,13 +122,16 @@ check("11.reptile", reptile, hidden=True)
 #
 # ANIL (*almost no inner loop*) adapts the head alone. The body stands still while a task is learned. The outer loop trains
 # **both**, and its gradient goes through the inner steps as MAML's does.
+#
+# Here you choose what the head is, by a list of names. So write it for *any* names: with the last layer's it is ANIL, with all the
+# others BOIL, with all of them MAML. The check asks for several.
 
 
 # %% nbgrader={"grade": false, "grade_id": "anil", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def anil(loss, params, head, support_x, support_y, query_x, query_y, inner_lr, inner_steps):
     """ANIL's meta-gradient, a dict like params: body and head.
 
-    head: a list of names, the parameters that adapt; all others are the body. Everything else is as in 11.1.
+    head: a list of names, any of them: the parameters that adapt. All others are the body. The rest is as in 11.1.
     """
     ### BEGIN SOLUTION
     rates = {name: inner_lr if name in head else 0.0 for name in params}
@@ -203,7 +208,7 @@ check("11.meta_sgd", meta_sgd, hidden=True)
 # <details><summary>Hint 1</summary>
 #
 # `ref.grad` also differentiates with respect to a tuple of two dicts. Or do it by hand: write $g$ for the support slope at θ
-# and $v$ for the query slope at φ. How does $\varphi_i$ follow $\alpha_i$?
+# and $v$ for the query slope at φ. How does $\varphi_i$ depend on $\alpha_i$?
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
@@ -266,19 +271,19 @@ check("11.multi_step_weights", multi_step_weights, hidden=True)
 # $$\varphi = \arg\min_{\psi}\; L_{\text{S}}(\psi) + \tfrac{\lambda}{2}\lVert\psi - \theta\rVert^2$$
 #
 # At φ the slope of this is zero, $\nabla L_{\text{S}}(\varphi) + \lambda(\varphi - \theta) = 0$. Differentiate that with respect to θ,
-# and you find how φ follows θ. The meta-gradient of one task is therefore
+# and you find how φ depends on θ. The meta-gradient of one task is therefore
 #
 # $$\Big(I + \tfrac1\lambda H\Big)^{-1}\,\nabla L_{\text{Q}}(\varphi), \qquad H = \nabla^2 L_{\text{S}}(\varphi).$$
 #
 # Nobody forms $H$ for a large network. **Conjugate gradients** solve $A x = v$ with nothing but products $A p$. They are for
 # matrices that are symmetric and positive definite, as $I + H/\lambda$ is here:
 #
-# > start with $x = 0$, $r = p = v$; repeat until $r$ is nearly zero, 100 times at most (a slip must not run for ever):<br>
+# > start with $x = 0$, $r = p = v$; repeat until $r$ is nearly zero, 15 times at most (a slip must not run for ever):<br>
 # > $\quad s = \dfrac{r\cdot r}{p\cdot Ap}$; $\;x \leftarrow x + s\,p$; $\;r_{\text{new}} = r - s\,Ap$;
 # > $\;p \leftarrow r_{\text{new}} + \dfrac{r_{\text{new}}\cdot r_{\text{new}}}{r\cdot r}\,p$; $\;r \leftarrow r_{\text{new}}$
 #
 # In exact arithmetic they end after at most as many rounds as θ has numbers (here 10). `ref.hvp(f, params, v)` is the product
-# of the Hessian of `f` at `params` with `v`, a dict like `params`. These two functions spare you the loops over names:
+# of the Hessian of `f` at `params` with `v`, a dict like `params`. Stop *before* you divide by an $r\cdot r$ of zero. These two functions spare you the loops over names:
 
 
 # %%
@@ -303,7 +308,7 @@ def implicit(loss, params, phi, support_x, support_y, query_x, query_y, strength
     x = {name: np.zeros_like(value) for name, value in phi.items()}
     rest = direction = ref.grad(loss)(phi, query_x, query_y)
     enough = 1e-20 * dot(rest, rest)
-    for _ in range(100):
+    for _ in range(15):
         if dot(rest, rest) <= enough:
             break
         curved = ref.hvp(lambda p: loss(p, support_x, support_y), phi, direction)
@@ -359,11 +364,12 @@ check("11.implicit", implicit, hidden=True)
 #
 # $$\nabla L_i(\varphi) = g_i + H_i(\varphi - \theta) + \dots, \qquad \varphi - \theta = -\alpha\sum_{j\text{ before }i} g_j + \dots$$
 #
-# The order of the mini-batches is chance, so take the mean over all orders. Two terms are left up to the first power of α:
+# The order of the mini-batches is chance, so take the mean over all orders. Two terms are left up to the first power of α, the average
+# slope $G$ and the agreement $J$:
 #
-# $$G = \text{mean of } g_i, \qquad I = \text{mean of } H_i\,g_j \text{ over all ordered pairs } i \ne j.$$
+# $$G = \text{mean of } g_i, \qquad J = \text{mean of } H_i\,g_j \text{ over all ordered pairs } i \ne j.$$
 #
-# Which multiples of $G$ and $\alpha I$ does each of the three gradients have, for $k$ mini-batches? The lesson did it for two.
+# Which multiples of $G$ and $\alpha J$ does each of the three gradients have, for $k$ mini-batches? The lesson did it for two.
 
 
 # %% nbgrader={"grade": false, "grade_id": "taylor", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -407,7 +413,7 @@ check("11.taylor", taylor, hidden=True)
 # <details><summary>Hint 2</summary>
 #
 # For three mini-batches Reptile adds up $g_1$, then $g_2 - \alpha H_2 g_1$, then $g_3 - \alpha H_3(g_1 + g_2)$. How many $g$ are
-# there? How many products $H g$? In the mean over all orders each $g$ is $G$ and each product is $I$.
+# there? How many products $H g$? In the mean over all orders each $g$ is $G$ and each product is $J$.
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #

@@ -6,6 +6,7 @@ import numpy as np
 
 import maml_edu.reference as ref
 from maml_edu.checks.exercise import right_answer, wrong_answer
+from maml_edu.tasks import TaskBatch
 
 
 def stepped(params, slope, rate):
@@ -170,6 +171,24 @@ def descent_direction(loss, params, *rest):
     return {name: -value for name, value in mean(_slopes(loss, params, *rest)).items()}
 
 
+@wrong_answer("11.fomaml", says="the loss and the gradient: take [1] of it")
+def all_that_is_returned(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
+    batch = TaskBatch(sx, sy, qx, qy)
+    return ref.meta_gradient(loss, params, batch, inner_lr, inner_steps, first_order=True)
+
+
+@wrong_answer("11.fomaml", says="and of the full MAML gradient: take [1]")
+def all_of_maml(loss, params, sx, sy, qx, qy, inner_lr, inner_steps):
+    return ref.meta_gradient(loss, params, TaskBatch(sx, sy, qx, qy), inner_lr, inner_steps)
+
+
+@wrong_answer("11.fomaml", says="this is a new θ, one step further")
+def a_new_theta(loss, params, support_x, support_y, query_x, query_y, inner_lr, inner_steps):
+    sets = support_x, support_y, query_x, query_y
+    slope = mean(_slopes(loss, params, *sets, inner_lr, inner_steps))
+    return stepped(params, slope, inner_lr)
+
+
 # ---------------------------------------------------------------- 11.2
 
 
@@ -311,6 +330,77 @@ def through_the_steps(loss, params, x, y, inner_lr):
     return mean([ref.grad(judged)(params, xs, ys) for xs, ys in each(x, y)])
 
 
+def _way(params, phi, inner_lr):
+    return {name: (params[name] - phi[name]) / inner_lr for name in params}
+
+
+@wrong_answer("11.reptile", says="every step of yours starts at θ again")
+def each_from_theta(loss, params, x, y, inner_lr):
+    ways = []
+    for xs, ys in each(x, y):
+        for bx, by in each(xs, ys):
+            phi = ref.adapt(loss, params, bx, by, inner_lr, 1)
+        ways.append(_way(params, phi, inner_lr))
+    return mean(ways)
+
+
+@wrong_answer("11.reptile", says="this is a single step, on all points")
+def one_large_step(loss, params, x, y, inner_lr):
+    ends = [
+        ref.adapt(loss, params, np.concatenate(xs), np.concatenate(ys), inner_lr, 1)
+        for xs, ys in each(x, y)
+    ]
+    return mean([_way(params, phi, inner_lr) for phi in ends])
+
+
+@wrong_answer("11.reptile", says="and its way is measured from θ")
+def never_back_at_theta(loss, params, x, y, inner_lr):
+    ways, phi = [], params
+    for xs, ys in each(x, y):
+        for bx, by in each(xs, ys):
+            phi = ref.adapt(loss, phi, bx, by, inner_lr, 1)
+        ways.append(_way(params, phi, inner_lr))
+    return mean(ways)
+
+
+@wrong_answer("11.reptile", says="all tasks are one long walk in yours")
+def one_long_walk(loss, params, x, y, inner_lr):
+    phi = params
+    for xs, ys in each(x, y):
+        for bx, by in each(xs, ys):
+            phi = ref.adapt(loss, phi, bx, by, inner_lr, 1)
+    return _way(params, phi, inner_lr)
+
+
+@wrong_answer("11.reptile", says="the tasks are averaged after every step")
+def tasks_in_step(loss, params, x, y, inner_lr):
+    phi = params
+    for k in range(x.shape[1]):
+        phi = mean([ref.adapt(loss, phi, xs[k], ys[k], inner_lr, 1) for xs, ys in each(x, y)])
+    return _way(params, phi, inner_lr)
+
+
+@wrong_answer("11.reptile", says="the first two axes have changed places")
+def axes_exchanged(loss, params, x, y, inner_lr):
+    return mean(_ways(loss, params, x.swapaxes(0, 1), y.swapaxes(0, 1), inner_lr))
+
+
+@wrong_answer("11.reptile", says="K steps are taken on every mini-batch")
+def k_steps_each(loss, params, x, y, inner_lr):
+    ways = []
+    for xs, ys in each(x, y):
+        phi = params
+        for bx, by in each(xs, ys):
+            phi = ref.adapt(loss, phi, bx, by, inner_lr, len(xs))
+        ways.append(_way(params, phi, inner_lr))
+    return mean(ways)
+
+
+@wrong_answer("11.reptile", says="the mini-batches are taken in the wrong order")
+def from_the_last(loss, params, x, y, inner_lr):
+    return mean(_ways(loss, params, x[:, ::-1], y[:, ::-1], inner_lr))
+
+
 # ---------------------------------------------------------------- 11.3
 
 
@@ -368,7 +458,7 @@ def all_adapts(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
     return _through(loss, params, inner_lr, (sx, sy, qx, qy), inner_steps)
 
 
-@wrong_answer("11.anil", says="this is BOIL, the opposite")
+@wrong_answer("11.anil", says="the opposite ones adapt")
 def body_adapts(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
     rates = {name: 0.0 if name in head else inner_lr for name in params}
     return _through(loss, params, rates, (sx, sy, qx, qy), inner_steps)
@@ -445,6 +535,30 @@ def anil_on_support(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
 @wrong_answer("11.anil", says="support and query have changed places")
 def anil_swapped(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
     return _anil(loss, params, head, (qx, qy, sx, sy), inner_lr, inner_steps)
+
+
+@wrong_answer("11.anil", says="nothing depends on the argument of your meta-loss")
+def adapted_from_outside(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
+    def meta_loss(theta):
+        losses = []
+        for task in each(sx, sy, qx, qy):
+            rates = _rates(params, head, inner_lr)
+            phi = ref.adapt(loss, params, *task[:2], rates, inner_steps)  # params, not theta
+            losses.append(loss(phi, *task[2:]))
+        return sum(losses) / len(losses)
+
+    return ref.grad(meta_loss)(params)
+
+
+@wrong_answer("11.anil", says="the names w2 and b2 are built into yours")
+def built_in_names(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
+    return _anil(loss, params, ["w2", "b2"], (sx, sy, qx, qy), inner_lr, inner_steps)
+
+
+@wrong_answer("11.anil", says="take [1] of it")
+def anil_with_the_loss(loss, params, head, sx, sy, qx, qy, inner_lr, inner_steps):
+    rates = _rates(params, head, inner_lr)
+    return ref.meta_gradient(loss, params, TaskBatch(sx, sy, qx, qy), rates, inner_steps)
 
 
 # ---------------------------------------------------------------- 11.4
@@ -591,7 +705,7 @@ def mean_rate(loss, params, rates, *sets):
     return _by_hand(loss, params, rates, sets, product), _d_rates(loss, params, rates, *sets)
 
 
-@wrong_answer("11.meta_sgd", says="both are sums over the tasks")
+@wrong_answer("11.meta_sgd", says="the gradient of θ is a sum over the tasks")
 def meta_sgd_summed(loss, params, rates, *sets):
     both = _d_theta(loss, params, rates, *sets), _d_rates(loss, params, rates, *sets)
     return tuple({name: len(sets[0]) * part[name] for name in part} for part in both)
@@ -606,6 +720,55 @@ def rates_first(loss, params, rates, *sets):
 def meta_sgd_swapped(loss, params, rates, support_x, support_y, query_x, query_y):
     sets = query_x, query_y, support_x, support_y
     return _d_theta(loss, params, rates, *sets), _d_rates(loss, params, rates, *sets)
+
+
+@wrong_answer("11.meta_sgd", says="nothing depends on the θ in the argument")
+def theta_from_outside(loss, params, rates, *sets):
+    def meta_loss(both):
+        _, alpha = both
+        losses = [
+            loss(ref.adapt(loss, params, sx, sy, alpha, 1), qx, qy)
+            for sx, sy, qx, qy in each(*sets)
+        ]
+        return sum(losses) / len(losses)
+
+    return ref.grad(meta_loss)((params, rates))
+
+
+@wrong_answer("11.meta_sgd", says="nothing depends on the rates in the argument")
+def rates_from_outside(loss, params, rates, *sets):
+    def meta_loss(both):
+        theta, _ = both
+        losses = [
+            loss(ref.adapt(loss, theta, sx, sy, rates, 1), qx, qy) for sx, sy, qx, qy in each(*sets)
+        ]
+        return sum(losses) / len(losses)
+
+    return ref.grad(meta_loss)((params, rates))
+
+
+@wrong_answer("11.meta_sgd", says="it also goes through the support slope")
+def first_order_and_sign(loss, params, rates, *sets):
+    """Two slips at once: θ's is told first, and the sign of the rates when θ's is right."""
+    parts = _parts(loss, params, rates, *sets)
+    return mean([v for _, _, v in parts]), rates_uphill(loss, params, rates, *sets)[1]
+
+
+@wrong_answer("11.meta_sgd", says="the rates' gradient is a sum over the tasks")
+def rates_summed(loss, params, rates, *sets):
+    d_rates = _d_rates(loss, params, rates, *sets)
+    return _d_theta(loss, params, rates, *sets), {n: len(sets[0]) * v for n, v in d_rates.items()}
+
+
+@wrong_answer("11.meta_sgd", says="only the gradient of θ comes back")
+def theta_alone(loss, params, rates, *sets):
+    return _d_theta(loss, params, rates, *sets)
+
+
+@wrong_answer("11.meta_sgd", says="that of the first task alone")
+def meta_sgd_first_task(loss, params, rates, *sets):
+    first = [part[:1] for part in sets]
+    return _d_theta(loss, params, rates, *first), _d_rates(loss, params, rates, *first)
 
 
 # ---------------------------------------------------------------- 11.5
@@ -717,6 +880,20 @@ def normalised(iteration, until, inner_steps):
     others = max(1 - iteration / until, 0.03) / inner_steps
     weights = np.array([0.0, *[others] * (inner_steps - 1), 1 / inner_steps])
     return weights / weights.sum()
+
+
+@wrong_answer("11.multi_step_weights", says="your line is too steep")
+def steep(iteration, until, inner_steps):
+    if iteration >= until:
+        return np.eye(inner_steps + 1)[-1]
+    others = max(1 / inner_steps - iteration / until, 0.03 / inner_steps)
+    return np.array([0.0, *[others] * (inner_steps - 1), 1 - (inner_steps - 1) * others])
+
+
+@wrong_answer("11.multi_step_weights", says="your line reaches the floor at iteration `until`")
+def down_to_the_floor(iteration, until, inner_steps):
+    share = 1 + (0.03 - 1) * iteration / until
+    return _weights(share, iteration, until, inner_steps)
 
 
 # ---------------------------------------------------------------- 11.6
@@ -909,6 +1086,61 @@ def wrong_first_residual(loss, params, phi, *rest):
     return _conjugate(loss, phi, rest, 60, start=1.0, forgetful=True)
 
 
+def _fifteen(loss, phi, rest, share, late=False, rounds=15, stops=True):
+    """The rounds as the text has them, on dicts; share(new r·r, old r·r): of the old p in the new one."""
+    support_x, support_y, query_x, query_y, strength = rest
+    dot = lambda a, b: sum(np.sum(a[name] * b[name]) for name in a)
+    plus = lambda a, factor, b: {name: a[name] + factor * b[name] for name in a}
+    x = {name: 0.0 * value for name, value in phi.items()}
+    r = p = v = ref.grad(loss)(phi, query_x, query_y)
+    for _ in range(rounds):
+        if stops and dot(r, r) < 1e-22 * dot(v, v):
+            break
+        hp = ref.hvp(lambda q: loss(q, support_x, support_y), phi, p)
+        image = plus(p, 1 / strength, hp)
+        s = dot(r, r) / dot(p, image)
+        new, old = plus(r, -s, image), p
+        p = plus(new, share(dot(new, new), dot(r, r)), p)
+        x, r = plus(x, s, p if late else old), new
+    return x
+
+
+@wrong_answer("11.implicit", says="r was overwritten before the quotient was taken")
+def overwritten(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: new / new)
+
+
+@wrong_answer("11.implicit", says="the quotient is upside down")
+def upside_down(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: old / new)
+
+
+@wrong_answer("11.implicit", says="the quotient is that of the norms")
+def quotient_of_norms(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: (new / old) ** 0.5)
+
+
+@wrong_answer("11.implicit", says="in the new direction the old one is subtracted")
+def old_one_subtracted(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: -new / old)
+
+
+@wrong_answer("11.implicit", says="which is steepest descent")
+def steepest_descent(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: 0.0)
+
+
+@wrong_answer("11.implicit", says="x moves along the new direction")
+def moved_late(loss, params, phi, *rest):
+    return _fifteen(loss, phi, rest, lambda new, old: new / old, late=True)
+
+
+@wrong_answer("11.implicit", says="0/0 is NaN: stop first")
+def never_stopped(loss, params, phi, *rest):
+    with np.errstate(all="ignore"):
+        return _fifteen(loss, phi, rest, lambda new, old: new / old, rounds=300, stops=False)
+
+
 # ---------------------------------------------------------------- 11.7
 
 
@@ -948,12 +1180,12 @@ def maml_once(loss, params, x, y, inner_lr):
     return _series(*_terms(loss, params, x, y), inner_lr, len(x), MAML=(1, len(x) - 1))
 
 
-@wrong_answer("11.taylor", says="it does not carry the slope back")
+@wrong_answer("11.taylor", says="FOMAML: it has the second term once per inner step")
 def fomaml_twice(loss, params, x, y, inner_lr):
     return _series(*_terms(loss, params, x, y), inner_lr, len(x), FOMAML=(1, 2 * (len(x) - 1)))
 
 
-@wrong_answer("11.taylor", says="have changed places")
+@wrong_answer("11.taylor", says="have the two changed places?")
 def names_swapped(loss, params, x, y, inner_lr):
     series = _series(*_terms(loss, params, x, y), inner_lr, len(x))
     return series | {"MAML": series["FOMAML"], "FOMAML": series["MAML"]}
@@ -970,9 +1202,51 @@ def k_inner_steps(loss, params, x, y, inner_lr):
     return _series(*_terms(loss, params, x, y), inner_lr, k, MAML=(1, 2 * k), FOMAML=(1, k))
 
 
-@wrong_answer("11.taylor", says="one inner step is counted")
-def as_for_two(loss, params, x, y, inner_lr):
-    return _series(*_terms(loss, params, x, y), inner_lr, len(x), MAML=(1, 2), FOMAML=(1, 1))
+@wrong_answer("11.taylor", says="MAML: yours is the lesson's row")
+def lessons_rows(loss, params, x, y, inner_lr):
+    rows = {"MAML": (1, 2), "FOMAML": (1, 1), "Reptile": (2, 1)}
+    return _series(*_terms(loss, params, x, y), inner_lr, len(x), **rows)
+
+
+@wrong_answer("11.taylor", says="FOMAML: yours is the lesson's row")
+def lessons_row_for_fomaml(loss, params, x, y, inner_lr):
+    return _series(*_terms(loss, params, x, y), inner_lr, len(x), FOMAML=(1, 1))
+
+
+@wrong_answer("11.taylor", says="Reptile: yours is the lesson's row")
+def lessons_row_for_reptile(loss, params, x, y, inner_lr):
+    return _series(*_terms(loss, params, x, y), inner_lr, len(x), Reptile=(2, 1))
+
+
+@wrong_answer("11.taylor", says="yours has the second term k times")
+def two_read_as_k(loss, params, x, y, inner_lr):
+    k = len(x)
+    rows = {"MAML": (1, k), "FOMAML": (1, k / 2), "Reptile": (k, k / 2)}
+    return _series(*_terms(loss, params, x, y), inner_lr, k, **rows)
+
+
+@wrong_answer("11.taylor", says="MAML: yours has all k(k − 1) pairs")
+def maml_all_pairs(loss, params, x, y, inner_lr):
+    k = len(x)
+    return _series(*_terms(loss, params, x, y), inner_lr, k, MAML=(1, k * (k - 1)))
+
+
+@wrong_answer("11.taylor", says="FOMAML: yours has all pairs of steps")
+def fomaml_all_pairs(loss, params, x, y, inner_lr):
+    k = len(x)
+    return _series(*_terms(loss, params, x, y), inner_lr, k, FOMAML=(1, k * (k - 1) / 2))
+
+
+@wrong_answer("11.taylor", says="the second term is that of two mini-batches")
+def reptile_one_product(loss, params, x, y, inner_lr):
+    return _series(*_terms(loss, params, x, y), inner_lr, len(x), Reptile=(len(x), 1))
+
+
+@wrong_answer("11.taylor", says="Reptile: one step is missing")
+def reptile_without_the_last(loss, params, x, y, inner_lr):
+    k = len(x)
+    shares = k - 1, (k - 1) * (k - 2) / 2
+    return _series(*_terms(loss, params, x, y), inner_lr, k, Reptile=shares)
 
 
 @wrong_answer("11.taylor", says="yours is divided by k")
@@ -993,13 +1267,13 @@ def reptile_all_pairs(loss, params, x, y, inner_lr):
     return _series(*_terms(loss, params, x, y), inner_lr, k, Reptile=(k, k * (k - 1)))
 
 
-@wrong_answer("11.taylor", says="yours has k − 1")
+@wrong_answer("11.taylor", says="yours k − 1")
 def reptile_last_step_only(loss, params, x, y, inner_lr):
     k = len(x)
     return _series(*_terms(loss, params, x, y), inner_lr, k, Reptile=(k, k - 1))
 
 
-@wrong_answer("11.taylor", says="the second term is halved")
+@wrong_answer("11.taylor", says="is your J halved?")
 def halved(loss, params, x, y, inner_lr):
     first, second = _terms(loss, params, x, y)
     return _series(first, {name: value / 2 for name, value in second.items()}, inner_lr, len(x))
