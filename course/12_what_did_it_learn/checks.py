@@ -799,7 +799,20 @@ def _finite_mean(errors):
 
 
 def _wrong_choices(alphas, val, test, step):
-    return _wrong_grids(alphas, val, test, step) | _wrong_reports(alphas, val, test, step)
+    chosen = partial(_tuned, alphas, val, test, step)
+    upside_down = {
+        "the largest error is chosen: a small one is good": (
+            chosen(
+                lambda v, t: -np.where(np.isfinite(_mean(v[:, step])), _mean(v[:, step]), -np.inf)
+            )
+        ),
+        "the smallest α is chosen, whatever its error": chosen(lambda v, t: alphas),
+    }
+    return (
+        _wrong_grids(alphas, val, test, step)
+        | _wrong_reports(alphas, val, test, step)
+        | upside_down
+    )
 
 
 def _wrong_grids(alphas, val, test, step):
@@ -858,12 +871,6 @@ def _wrong_grids(alphas, val, test, step):
         "the median over the episodes chooses: the mean is asked for": (
             chosen(lambda v, t: np.nan_to_num(np.median(v[:, step], axis=1), nan=np.inf))
         ),
-        "the largest error is chosen: a small one is good": (
-            chosen(
-                lambda v, t: -np.where(np.isfinite(_mean(v[:, step])), _mean(v[:, step]), -np.inf)
-            )
-        ),
-        "the smallest α is chosen, whatever its error": chosen(lambda v, t: alphas),
     }
 
 
