@@ -62,7 +62,7 @@ def _wrong_similarities(a, b):
 
 def _wrong_centres(a, b):
     """Mistakes in what is subtracted."""
-    ca, cb, n = _centred(a), _centred(b), len(a)
+    ca, cb, n, norm = _centred(a), _centred(b), len(a), np.linalg.norm
     rows = lambda x: x - x.mean(axis=1, keepdims=True)
     centre = np.eye(n) - 1 / n
     half = [centre @ x @ x.T for x in (a, b)]
@@ -88,6 +88,12 @@ def _wrong_centres(a, b):
         "the features are divided by their standard deviations as well: they are only centred": (
             _cka(ca / ca.std(axis=0), cb / cb.std(axis=0))
         ),
+        "what stands above is centred, and the norms below are not: centre the features before everything else": (
+            norm(ca.T @ cb) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
+        ),
+        "the norms below are centred, and what stands above is not: centre the features before everything else": (
+            norm(a.T @ b) ** 2 / (norm(ca.T @ ca) * norm(cb.T @ cb))
+        ),
     }
 
 
@@ -98,8 +104,8 @@ def _wrong_scales(a, b):
     cross, own, other = norm(b.T @ a), norm(a.T @ a), norm(b.T @ b)
     right = cross**2 / (own * other)
     return {
-        "the square is missing above: the norm of bᵀa is squared": cross / (own * other),
-        "the norms below are squared as well: only that of bᵀa is": cross**2 / (own * other) ** 2,
+        "the square is missing above: the norm of aᵀb is squared": cross / (own * other),
+        "the norms below are squared as well: only that of aᵀb is": cross**2 / (own * other) ** 2,
         "this is the square root of CKA: do not take the root of the norms below, or of the whole": np.sqrt(
             right
         ),
@@ -117,6 +123,10 @@ def _wrong_scales(a, b):
         "this is divided by the number of examples: it cancels, and must not be left over": right
         / len(a),
         "this is 1 − CKA, a distance: the likeness is asked for": 1 - right,
+        "the norm of the first layer stands below twice: each layer has a norm there": cross**2
+        / own**2,
+        "the norm of the second layer stands below twice: each layer has a norm there": cross**2
+        / other**2,
         "these are spectral norms, the largest singular values: take Frobenius norms, the roots of the sums of "
         "squares": _cka(a, b, lambda x: norm(x, 2)),
         "these are nuclear norms, the sums of the singular values: take Frobenius norms, the roots of the sums of "
@@ -172,7 +182,24 @@ def freeze(answer, rng):
         names = [str(name) for name in rng.permutation(list(params))]
         for moving in (names[:1], names[:2], names[1:], []):
             task = (params, x, y, inner_lr, steps, moving)
-            expect(answer(LOSS, *task), _walk(*task), partial(_wrong_walks, *task))
+            expect(_asked_for_phi(answer, *task), _walk(*task), partial(_wrong_walks, *task))
+
+
+def _asked_for_phi(answer, params, x, y, inner_lr, steps, moving):
+    """What the answer gives; one that drops the frozen parameters, and fails in its next step, is told so."""
+    try:
+        return answer(LOSS, params, x, y, inner_lr, steps, moving)
+    except WrongAnswer as error:
+        try:
+            phi = answer(LOSS, params, x, y, inner_lr, 1, moving)
+        except WrongAnswer:
+            phi = None
+        if not isinstance(phi, dict) or set(phi) != set(moving):
+            raise error from None
+        raise WrongAnswer(
+            "φ needs all names of params: after the first step only the moving ones are left, and in the next the "
+            "network lacks the others"
+        ) from None
 
 
 def _network(rng):
@@ -203,11 +230,18 @@ def _walk(params, x, y, inner_lr, steps, moving, rate=1.0):
     return params
 
 
-def _in_turn(params, x, y, inner_lr, steps, moving):
-    """Each moving parameter steps from where the one before has left the network."""
+def _in_turn(params, x, y, inner_lr, names):
+    """Each name in turn steps from where the one before has left the network."""
+    for name in names:
+        params = params | {name: params[name] - inner_lr * _slope(params, x, y)[name]}
+    return params
+
+
+def _by_examples(params, x, y, inner_lr, steps, moving):
+    """In each step the examples come one by one, and each of them moves the network."""
     for _ in range(steps):
-        for name in [n for n in params if n in moving]:
-            params = params | {name: params[name] - inner_lr * _slope(params, x, y)[name]}
+        for i in range(len(x)):
+            params = _walk(params, x[i : i + 1], y[i : i + 1], inner_lr, 1, moving)
     return params
 
 
@@ -219,7 +253,12 @@ def _slower(params, x, y, inner_lr, steps, moving, factor=0.1):
     return params
 
 
-def _wrong_walks(params, x, y, inner_lr, steps, moving):
+def _wrong_walks(*task):
+    return _wrong_freezes(*task) | _wrong_ways_to_step(*task)
+
+
+def _wrong_freezes(params, x, y, inner_lr, steps, moving):
+    """Mistakes in what moves, and when."""
     start, every = (params, x, y, inner_lr), list(params)
     frozen = [n for n in every if n not in moving]
     right, free = _walk(*start, steps, moving), _walk(*start, steps, every)
@@ -265,8 +304,26 @@ def _wrong_walks(params, x, y, inner_lr, steps, moving):
         "an empty moving means that nothing moves, not that everything does": right
         if moving
         else free,
+    }
+
+
+def _wrong_ways_to_step(params, x, y, inner_lr, steps, moving):
+    """Mistakes in the steps themselves; what moves is right."""
+    start = (params, x, y, inner_lr)
+    ordered = [n for n in params if n in moving]
+    return {
         "the parameters step one after the other, each from where the last one has left the network: take one "
-        "gradient for all of them": _in_turn(*start, steps, moving),
+        "gradient for all of them": _in_turn(*start, ordered * steps),
+        "the parameters step in turn, in the order of moving, each from where the last one has left the network: "
+        "take one gradient for all of them": _in_turn(*start, list(moving) * steps),
+        "one parameter takes all its steps before the next one moves: all of them move in each step": _in_turn(
+            *start, [name for name in moving for _ in range(steps)]
+        ),
+        "one parameter takes all its steps before the next one moves, in the order of θ: all of them move in each "
+        "step": _in_turn(*start, [name for name in ordered for _ in range(steps)]),
+        "a step is taken for one example at a time: the loss of a step is that of the whole support set": (
+            _by_examples(*start, steps, moving)
+        ),
         "the slope is taken at θ in every step: take it where the step starts": (
             _walk(*start, 1, moving, rate=steps)
         ),
@@ -299,8 +356,12 @@ def _features(rng):
     return x[:n], y, x[n:], float(rng.uniform(2.3, 3.7))
 
 
-def _weights(x, y, strength):
-    return np.linalg.pinv(x.T @ x + strength * np.eye(x.shape[1]), hermitian=True) @ x.T @ y
+def _weights(x, y, strength, free=None):
+    """Ridge weights without an offset; free: the place of a weight that is not penalised."""
+    penalty = strength * np.eye(x.shape[1])
+    if free is not None:
+        penalty[free, free] = 0.0
+    return np.linalg.pinv(x.T @ x + penalty, hermitian=True) @ x.T @ y
 
 
 def _ridge(x, y, queries, strength, scale=1.0, centre=None):
@@ -316,7 +377,9 @@ def _wrong_heads(x, y, queries, strength):
 
 def _wrong_offsets(x, y, queries, strength):
     """Mistakes in what stands outside the penalty."""
-    with_one = lambda z: np.concatenate([z, np.ones((len(z), 1))], axis=1)
+    one = lambda z: np.ones((len(z), 1))
+    with_one = lambda z: np.concatenate([z, one(z)], axis=1)
+    one_first = lambda z: np.concatenate([one(z), z], axis=1)
     mean, middle = x.mean(axis=0), y.mean(axis=0)
     weights, raw = _weights(x - mean, y, strength), _weights(x, y, strength)
     of_rest = _weights(x, y - middle, strength)
@@ -326,6 +389,10 @@ def _wrong_offsets(x, y, queries, strength):
         "the offset is penalised, too: it is pulled towards zero, and all answers with it. Leave it out": (
             with_one(queries) @ _weights(with_one(x), y, strength)
         ),
+        "the column of ones stands first, and the last entry of the penalty's diagonal is free: free the entry of "
+        "the ones": one_first(queries) @ _weights(one_first(x), y, strength, free=-1),
+        "the column of ones stands last, and the first entry of the penalty's diagonal is free: free the entry of "
+        "the ones": with_one(queries) @ _weights(with_one(x), y, strength, free=0),
         "there is no offset: centre features and targets, or give it a place of its own": queries
         @ raw,
         "the targets are centred and the features are not: w has to make up for the features' mean": (
@@ -371,6 +438,8 @@ def _wrong_strengths(x, y, queries, strength):
         "the penalty is multiplied by the number of targets, as if the errors were averaged: they are summed": at(
             y.size * strength
         ),
+        "the penalty is multiplied by half the number of examples, as if the errors were averaged and the penalty "
+        "halved: the errors are summed, and nothing is halved": at(n * strength / 2),
         "the penalty is divided by the number of examples": at(strength / n),
         "the penalty is squared: added as rows to the features it needs its root, √λ times the identity": at(
             strength**2
@@ -393,21 +462,23 @@ def _wrong_strengths(x, y, queries, strength):
 
 VERDICTS = "no need", "adapts", "memorised", "own tasks only", "fits the support", "nothing"
 # How low the losses of a network are: on its own tasks (support before and after, query before and after), then on
-# new tasks. l: low; b: below the baseline, not below half of it; h: above the baseline.
+# new tasks. l: low; b: below the baseline, not below half of it; h: above the baseline; r: most tasks run away.
 PATTERNS = (
     "llll llll", "lllh lllh", "hlhl llll", "hlll hlll",  # no need
     "hlhl hlhl", "llll hlhl", "hlhl blbl", "hlhl llhl",  # adapts
     "llll hlhh", "lllh hhhh", "llll hlhb", "hlll hlhh",  # memorised
     "hlhl hlhh", "hlhl hhhb", "blbl hlhh", "llhl hlhh",  # own tasks only
-    "hlhh hlhh", "hlhb hhhh",  # fits the support
-    "hhhh hhhh", "hbhb hbhb", "bbbb bbbb",  # nothing
+    "hhhh hhhl", "hrrl rhrl",  # adapts, and its support losses are high
+    "hhhl hhhh", "rrrl hrhr",  # own tasks only, likewise
+    "hlhh hlhh", "hlhb hhhh", "llhh hhhh",  # fits the support
+    "hhhh hhhh", "hbhb hbhb", "bbbb bbbb", "hhhh hlhh", "rrrr rrrr",  # nothing
 )  # fmt: skip
 FACTORS = {"l": [0.05, 0.15, 0.42], "b": [0.6, 0.9], "h": [1.2, 3.0]}  # of the baseline
 
 
 @exercise("12.memorised", points=4, minutes=15, difficulty=3)
 def memorised(answer, rng):
-    """Which of six networks?"""
+    """Which of six cases?"""
     for baseline in draw(rng, baseline=(0.5, 4.0)):
         for pattern in rng.permutation(PATTERNS).tolist():
             losses = _losses(rng, pattern, baseline)
@@ -441,10 +512,16 @@ def _losses(rng, pattern, baseline):
 
 def _of_tasks(rng, count, level, baseline):
     """Losses of so many tasks: most of one level, and in most cases a few runaways, or lucky ones."""
-    values = baseline * rng.choice(FACTORS[level]) * rng.uniform(0.93, 1.07, count)
+    values = (
+        baseline
+        * rng.choice(FACTORS["l" if level == "r" else level])
+        * rng.uniform(0.93, 1.07, count)
+    )
     few = int(rng.integers(1, count // 3 + 1))
     if level == "l":
         kinds = [(0, 0.0), (1, rng.uniform(1.2, 1.5)), (few, rng.uniform(20, 1000)), (few, np.inf)]
+    elif level == "r":
+        kinds = [(count // 2 + 1, np.inf)]
     else:
         kinds = [(0, 0.0), (few, 0.01)]
     number, factor = kinds[rng.integers(len(kinds))]
@@ -480,6 +557,8 @@ def _wrong_verdicts(losses, baseline):
     return (
         _wrong_rules(low)
         | _wrong_curves(low, losses)
+        | _wrong_lines(low)
+        | _wrong_repairs(by)
         | {
             "this takes the mean over the tasks: a few runaways decide it; the median is asked for": _verdict(
                 by(np.mean)
@@ -546,6 +625,14 @@ def _wrong_curves(low, losses):
     own = lambda tasks, points, time: low("own", points, time)
     new = lambda tasks, points, time: low("new", points, time)
     middle = lambda time: np.median(losses["new"]["query"][time])
+    halved = lambda tasks, points, time: (
+        low(tasks, points, time)
+        if time == "before"
+        else bool(
+            np.median(losses[tasks][points]["after"])
+            < np.median(losses[tasks][points]["before"]) / 2
+        )
+    )
     improved = lambda *where: (
         bool(middle("after") < middle("before")) if where == RULES[1][1] else low(*where)
     )
@@ -571,6 +658,9 @@ def _wrong_curves(low, losses):
         "better than before is not yet low: the loss after the steps must be below half of the baseline": (
             _verdict(improved)
         ),
+        "half of its own loss before the steps is not half of the baseline: compare with the baseline each time": (
+            _verdict(halved)
+        ),
         "whether it is memorised is judged after the steps: what is known by heart is known before them": (
             _verdict(low, _with("memorised", ("own", "query", "after")))
         ),
@@ -582,6 +672,46 @@ def _wrong_curves(low, losses):
         ),
         "whether it fits the support is judged on the new tasks: ask about its own": (
             _verdict(low, _with("fits the support", ("new", "support", "after")))
+        ),
+    }
+
+
+def _wrong_lines(low):
+    """Lines that ask for more, or for less, than one loss."""
+    fits, support_too = RULES[4][1], (RULES[1][1], RULES[3][1])
+    either = lambda *where: low(*where) or (where == fits and low("new", "support", "after"))
+    only_after = lambda *where: (
+        low(*where) and not (where == fits and low("own", "support", "before"))
+    )
+    both = lambda tasks, points, time: (
+        low(tasks, points, time)
+        and ((tasks, points, time) not in support_too or low(tasks, "support", time))
+    )
+    return {
+        "fitting the support set of new tasks counts as well: the fifth line asks about the own tasks alone": (
+            _verdict(either)
+        ),
+        "fits the support is given only where the support loss was high before the steps: its line asks about one "
+        "loss, the one after them": _verdict(only_after),
+        "the support loss has to be low as well: to solve a task is a matter of its queries alone": (
+            _verdict(both)
+        ),
+    }
+
+
+def _wrong_repairs(by):
+    """Mistakes with what is not finite."""
+    finite = lambda values: values[np.isfinite(values)]
+    lost = lambda values: np.where(np.isfinite(values), values, np.nan)
+    return {
+        "this takes the mean of the finite losses: the median over all tasks is asked for": (
+            _verdict(by(lambda values: finite(values).mean()))
+        ),
+        "the runaways are left out of the median: they count among the high losses": _verdict(
+            by(lambda values: np.median(finite(values)))
+        ),
+        "infinities become NaN, and one of them makes the whole median NaN: leave them, a median bears them": (
+            _verdict(by(lambda values: np.median(lost(values))))
         ),
     }
 
@@ -669,7 +799,20 @@ def _finite_mean(errors):
 
 
 def _wrong_choices(alphas, val, test, step):
-    return _wrong_grids(alphas, val, test, step) | _wrong_reports(alphas, val, test, step)
+    chosen = partial(_tuned, alphas, val, test, step)
+    upside_down = {
+        "the largest error is chosen: a small one is good": (
+            chosen(
+                lambda v, t: -np.where(np.isfinite(_mean(v[:, step])), _mean(v[:, step]), -np.inf)
+            )
+        ),
+        "the smallest α is chosen, whatever its error": chosen(lambda v, t: alphas),
+    }
+    return (
+        _wrong_grids(alphas, val, test, step)
+        | _wrong_reports(alphas, val, test, step)
+        | upside_down
+    )
 
 
 def _wrong_grids(alphas, val, test, step):
@@ -723,18 +866,11 @@ def _wrong_grids(alphas, val, test, step):
         "only the finite episodes count: an α that diverges in one looks good": (
             chosen(lambda v, t: _finite_mean(v[:, step]))
         ),
-        "NaN wins: np.argmin takes it for the smallest. Such an α is out": (
-            chosen(lambda v, t: v[:, step].mean(axis=1))
-        ),
+        "NaN wins: np.argmin takes it for the smallest, and after nan_to_num it is 0, the best error there is. "
+        "Such an α is out": (chosen(lambda v, t: v[:, step].mean(axis=1))),
         "the median over the episodes chooses: the mean is asked for": (
             chosen(lambda v, t: np.nan_to_num(np.median(v[:, step], axis=1), nan=np.inf))
         ),
-        "the largest error is chosen: a small one is good": (
-            chosen(
-                lambda v, t: -np.where(np.isfinite(_mean(v[:, step])), _mean(v[:, step]), -np.inf)
-            )
-        ),
-        "the smallest α is chosen, whatever its error": chosen(lambda v, t: alphas),
     }
 
 
@@ -771,6 +907,24 @@ def _wrong_reports(alphas, val, test, step):
             name: (float(np.flatnonzero(alphas == alpha)[0]), error)
             for name, (alpha, error) in right.items()
         },
+        "the grid is sorted, and the errors are not: the errors' places are those of the grid as it was given": {
+            name: (float(np.sort(alphas)[np.flatnonzero(alphas == alpha)[0]]), error)
+            for name, (alpha, error) in right.items()
+        },
+        "both the choice and the report are one step early: place 0 is before any step": _tuned(
+            alphas, val, test, step - 1
+        ),
+        "both the choice and the report are one step late: place 0 is before any step": _tuned(
+            alphas, val, test, step + 1
+        ),
+        "the median chooses, and the median is reported: the mean is asked for, both times": _tuned(
+            alphas,
+            val,
+            test,
+            step,
+            lambda v, t: np.nan_to_num(np.median(v[:, step], axis=1), nan=np.inf),
+            lambda v, t, i: np.median(t[i, step]),
+        ),
         "error and α are exchanged: return (α, error)": {
             n: pair[::-1] for n, pair in right.items()
         },
@@ -782,7 +936,7 @@ def _wrong_reports(alphas, val, test, step):
 
 @exercise("12.proto_maml", points=5, minutes=25, difficulty=4)
 def proto_maml(answer, rng):
-    """Start the head at the centroids"""
+    """Start the head at the class means"""
     for case in draw(rng, case=_episode):
         for steps in (0, int(rng.integers(3, 5))):
             task = (*case, steps)
@@ -808,15 +962,15 @@ def _softmax(scores):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _centroids(x, labels, ways, of=None):
+def _class_means(x, labels, ways, of=None):
     of = of or (lambda own: own.mean(axis=0))
     return np.array([of(x[labels == k]) for k in range(ways)])
 
 
 def _proto_scores(x, labels, queries, ways, rate, steps, head=None, **how):
     """Scores (queries, ways); head: another start (w, b); how: see _stepped."""
-    centroids = _centroids(x, labels, ways)
-    w, b = head or (2 * centroids, -np.sum(centroids**2, axis=1))
+    means = _class_means(x, labels, ways)
+    w, b = head or (2 * means, -np.sum(means**2, axis=1))
     w, b = _stepped(w, b, x, np.eye(ways)[labels], rate, steps, **how)
     return queries @ w.T + b
 
@@ -832,9 +986,21 @@ def _stepped(w, b, x, target, rate, steps, rates=(1.0, 1.0), error=None, still=F
     return w, b
 
 
-def _moving_centroids(x, labels, queries, ways, rate, steps):
-    """The centroids step, and the head is built from them."""
-    c, target = _centroids(x, labels, ways), np.eye(ways)[labels]
+def _bias_last(x, labels, queries, ways, rate, steps):
+    """In each step the bias takes its slope where the weights have gone already."""
+    target = np.eye(ways)[labels]
+    c = _class_means(x, labels, ways)
+    w, b = 2 * c, -np.sum(c**2, axis=1)
+    for _ in range(steps):
+        moved, _ = _stepped(w, b, x, target, rate, 1)
+        _, b = _stepped(moved, b, x, target, rate, 1)
+        w = moved
+    return queries @ w.T + b
+
+
+def _moving_means(x, labels, queries, ways, rate, steps):
+    """The class means step, and the head is built from them."""
+    c, target = _class_means(x, labels, ways), np.eye(ways)[labels]
     for _ in range(steps):
         wrong = (_softmax(2 * x @ c.T - np.sum(c**2, axis=1)) - target) / len(x)
         c = c - rate * 2 * (wrong.T @ x - wrong.sum(axis=0)[:, None] * c)
@@ -842,51 +1008,53 @@ def _moving_centroids(x, labels, queries, ways, rate, steps):
 
 
 def _wrong_scores(*task):
-    return _wrong_starts(*task) | _wrong_steps(*task)
+    return _wrong_starts(*task) | _wrong_steps(*task) | _wrong_slopes(*task) | _no_scores(*task)
 
 
 def _wrong_starts(x, labels, queries, ways, rate, steps):
     """Mistakes in the head at the start."""
-    c = _centroids(x, labels, ways)
+    c = _class_means(x, labels, ways)
     square = np.sum(c**2, axis=1)
     at = lambda w, b: _proto_scores(x, labels, queries, ways, rate, steps, head=(w, b))
     of = lambda centre: at(2 * centre, -np.sum(centre**2, axis=1))
     order = list(dict.fromkeys(labels.tolist()))
     unit = c / np.linalg.norm(c, axis=1, keepdims=True)
     return {
-        "the bias at the start is missing: without −‖c‖² long centroids win": at(2 * c, 0 * square),
-        "the bias at the start has the wrong sign: ‖x − c‖² is to be small, so ‖c‖² is subtracted": at(
+        "the bias at the start is missing: without −‖c‖² long class means win": at(
+            2 * c, 0 * square
+        ),
+        "the bias at the start has the wrong sign: ‖f − c‖² is to be small, so ‖c‖² is subtracted": at(
             2 * c, square
         ),
-        "the factor 2 of the weights is missing: −‖x − c‖² = 2 c·x − ‖c‖² − ‖x‖²": at(c, -square),
-        "the bias is half as large as it should be: −‖x − c‖² = 2 c·x − ‖c‖² − ‖x‖²": at(
+        "the factor 2 of the weights is missing: −‖f − c‖² = 2 c·f − ‖c‖² − ‖f‖²": at(c, -square),
+        "the bias is half as large as it should be: −‖f − c‖² = 2 c·f − ‖c‖² − ‖f‖²": at(
             2 * c, -square / 2
         ),
-        "weights and bias are half as large as they should be: the nearest centroid stays the same, but the "
+        "weights and bias are half as large as they should be: the nearest class mean stays the same, but the "
         "softmax is another, and so are the steps": at(c, -square / 2),
         "the bias is the length of c: its square is asked for": at(2 * c, -np.sqrt(square)),
         "the weights have the wrong sign: near is to score high": at(-2 * c, -square),
         "weights and bias have the wrong sign: these are distances, and near is to score high": at(
             -2 * c, square
         ),
-        "the head starts at zero, as ANIL's may: start it at the centroids": at(0 * c, 0 * square),
-        "the centroids are sums: take the mean of each class, which has examples of its own number": (
-            of(_centroids(x, labels, ways, lambda own: own.sum(axis=0)))
+        "the head starts at zero: start it at the class means": at(0 * c, 0 * square),
+        "the class means are sums: take the mean of each class, which has examples of its own number": (
+            of(_class_means(x, labels, ways, lambda own: own.sum(axis=0)))
         ),
-        "the centroids are medians: take the mean of each class": (
-            of(_centroids(x, labels, ways, lambda own: np.median(own, axis=0)))
+        "the class means are medians: take the mean of each class": (
+            of(_class_means(x, labels, ways, lambda own: np.median(own, axis=0)))
         ),
         "the first example of each class stands for it: take the mean": (
-            of(_centroids(x, labels, ways, lambda own: own[0]))
+            of(_class_means(x, labels, ways, lambda own: own[0]))
         ),
         "every class is divided by the same number of examples: take the mean of each class": (
-            of(_centroids(x, labels, ways, lambda own: own.sum(axis=0) * ways / len(x)))
+            of(_class_means(x, labels, ways, lambda own: own.sum(axis=0) * ways / len(x)))
         ),
         "the classes come in the order in which they appear: class k is the one with the label k": (
             of(c[order])
         ),
-        "the centroids are scaled to length 1: take them as they are": of(unit),
-        "the mean of all centroids is subtracted: take them as they are": of(c - c.mean(axis=0)),
+        "the class means are scaled to length 1: take them as they are": of(unit),
+        "the mean of all class means is subtracted: take them as they are": of(c - c.mean(axis=0)),
     }
 
 
@@ -894,15 +1062,15 @@ def _wrong_steps(x, labels, queries, ways, rate, steps):
     """Mistakes in the steps, and in what is returned."""
     task = (x, labels, queries, ways, rate)
     made = partial(_proto_scores, *task, steps)
-    right, n = made(), len(x)
+    n = len(x)
     return {
-        "the head does not move: these are the scores of the nearest centroid. Take the steps": _proto_scores(
+        "the head does not move: these are the scores of the nearest class mean. Take the steps": _proto_scores(
             *task, 0
         ),
         "the bias does not move: it steps as well": made(rates=(1.0, 0.0)),
         "the weights do not move: they step as well": made(rates=(0.0, 1.0)),
-        "the centroids move, and the head is built from them: they are only the start; from there w and b go their "
-        "own ways": _moving_centroids(*task, steps),
+        "the class means move, and the head is built from them: they are only the start; from there w and b go "
+        "their own ways": _moving_means(*task, steps),
         "the errors are summed over the support set: the mean is asked for": made(rates=(n, n)),
         "the errors of the weights are summed over the support set, those of the bias averaged": made(
             rates=(n, 1.0)
@@ -913,6 +1081,30 @@ def _wrong_steps(x, labels, queries, ways, rate, steps):
         "the mean is taken over examples and classes: the mean over the examples is asked for": made(
             rates=(1 / ways, 1 / ways)
         ),
+        "each class weighs the same, however many examples it has: the mean over the examples is asked for": made(
+            error=lambda scores, y: (_softmax(scores) - y) / (ways * (y @ y.sum(axis=0))[:, None])
+        ),
+        "the errors of the bias are averaged twice: divide them by the number of examples once": made(
+            rates=(1.0, 1 / n)
+        ),
+        "the bias steps after the weights, from where they have gone: take both slopes at the same place": (
+            _bias_last(*task, steps)
+        ),
+        "this goes uphill: a step subtracts the slope": made(rates=(-1.0, -1.0)),
+        "the slope of the start is taken in every step: take it where the step starts": made(
+            still=True
+        ),
+        "this is one step alone, however many are asked for": _proto_scores(*task, min(steps, 1)),
+        "this is one step short": _proto_scores(*task, max(steps - 1, 0)),
+        "this is one step too many": _proto_scores(*task, steps + 1),
+    }
+
+
+def _wrong_slopes(x, labels, queries, ways, rate, steps):
+    """Mistakes in the gradient of the cross-entropy."""
+    made = partial(_proto_scores, x, labels, queries, ways, rate, steps)
+    n = len(x)
+    return {
         "there is no softmax: the error is probability minus target, not score minus target": made(
             error=lambda scores, y: (scores - y) / n
         ),
@@ -925,15 +1117,24 @@ def _wrong_steps(x, labels, queries, ways, rate, steps):
         "each class gets a sigmoid of its own: the softmax runs over the classes": made(
             error=lambda scores, y: (1 / (1 + np.exp(-scores)) - y) / n
         ),
-        "this goes uphill: a step subtracts the slope": made(rates=(-1.0, -1.0)),
-        "the slope of the start is taken in every step: take it where the step starts": made(
-            still=True
+        "the softmax runs over the whole table, over examples and classes at once: each example has its own": made(
+            error=lambda scores, y: (_softmax(scores.reshape(1, -1)).reshape(scores.shape) - y) / n
         ),
-        "this is one step alone, however many are asked for": _proto_scores(*task, min(steps, 1)),
-        "this is one step short": _proto_scores(*task, max(steps - 1, 0)),
-        "this is one step too many": _proto_scores(*task, steps + 1),
-        "‖x‖² is subtracted from the scores: the same for all classes, so it changes nothing in the softmax; "
-        "return w·x + b": right - np.sum(queries**2, axis=1, keepdims=True),
+    }
+
+
+def _no_scores(*task):
+    """What is no score w·f + b after the steps."""
+    x, labels, queries, ways, *_ = task
+    right = _proto_scores(*task)
+    gaps = queries[:, None] - _class_means(x, labels, ways)  # (queries, ways, width)
+    squares = np.sum(gaps**2, axis=2)
+    return {
+        "these are squared distances to the class means, without steps: return w·f + b after the steps": squares,
+        "these are squared distances to the class means with a minus, without steps: return w·f + b after the "
+        "steps": -squares,
+        "‖f‖² is subtracted from the scores: the same for all classes, so it changes nothing in the softmax; "
+        "return w·f + b": right - np.sum(queries**2, axis=1, keepdims=True),
         "these are probabilities: return the scores, before any softmax": _softmax(right),
         "these are logarithms of probabilities: return the scores, before any softmax": np.log(
             _softmax(right)

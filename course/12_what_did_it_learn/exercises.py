@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 · Exercises: what did it learn?
 #
-# Six functions and one question to answer in words; about 100 minutes. They are the instruments of the lesson: a measure of likeness, the
-# knife, a head without steps, a diagnosis, a fair search, and a start for the head. Replace `raise NotImplementedError()`, run the
+# Six functions and one question to answer in words; about 100 minutes. The functions are the instruments of the lesson: a measure of likeness,
+# freezing, a head without steps, a diagnosis, a fair search, and a start for the head. Replace `raise NotImplementedError()`, run the
 # cell, then run the check below it: it says whether your answer is right, and if not, which mistake it was. Everything is
 # NumPy, and no network is trained. The lesson is [here](../notebooks/12_what_did_it_learn.ipynb).
 
@@ -22,10 +22,10 @@ from maml_edu.checks import check
 # Let $A$ hold what one layer gives (a row per example, a column per feature) and $B$ what the other gives. Subtract from each column its
 # mean. **Linear CKA** is then
 #
-# $$\frac{\lVert B^\top A\rVert_F^2}{\lVert A^\top A\rVert_F\,\lVert B^\top B\rVert_F},$$
+# $$\frac{\lVert A^\top B\rVert_F^2}{\lVert A^\top A\rVert_F\,\lVert B^\top B\rVert_F},$$
 #
 # with the Frobenius norm: the root of the sum of all squared entries. It is 1 for a layer and itself, and stays 1 if the features are
-# rotated, mirrored, shifted, or all scaled by one number.
+# rotated, mirrored, shifted, or all scaled by one number. (The lesson calls the library's, `mt.linear_cka`; here you write it.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "linear_cka", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -38,7 +38,7 @@ def linear_cka(a, b):
     ### BEGIN SOLUTION
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     norm = np.linalg.norm
-    return norm(b.T @ a) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
+    return norm(a.T @ b) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
     ### END SOLUTION
 
 
@@ -68,7 +68,7 @@ check("12.linear_cka", linear_cka, hidden=True)
 #
 # *difficulty 2/5 · 10 minutes · 3 points*
 #
-# The knife of the lesson. The network was trained with *all* parameters moving in the inner loop, and θ is what came out. Now, at test,
+# This is how the lesson freezes layers. The network was trained with *all* parameters moving in the inner loop, and θ is what came out. Now, at test,
 # let only some of them move. Whatever else the network needs stays exactly as it is in θ, in every step. If the loss afterwards is as
 # low as before, nobody needed the others to move.
 
@@ -101,14 +101,10 @@ check("12.freeze", freeze, hidden=True)
 #
 # The inner loop of chapter 07, and one condition in it. The result has the same keys as `params`.
 # </details>
-# <details><summary>Hint 2: a similar case</summary>
+# <details><summary>Hint 2: two tools</summary>
 #
-# Prices after three years, in which only what is in `rising` gets 5 % dearer each year:
-#
-# ```python
-# for _ in range(3):
-#     prices = prices | {name: 1.05 * prices[name] for name in rising}   # a new dict: the old one stays
-# ```
+# `{"a": 1, "b": 2} | {"b": 5}` is `{"a": 1, "b": 5}`: a new dict, and neither of the two old ones has changed. And `value -= …` changes an
+# array in place, so it would change θ; `value - …` makes a new array.
 # </details>
 
 # %% [markdown]
@@ -118,9 +114,9 @@ check("12.freeze", freeze, hidden=True)
 #
 # A head that takes a few gradient steps answers two questions at once: are the features good, and do a few steps find the best head? Ask the
 # first one alone: take the best linear head there is, with no steps at all. **Ridge regression** has it in closed form. With the features
-# $z_i$ of the support set and targets $y_i$ it finds the weights $W$ and the offset $c$ with the smallest
+# $f_i$ of the support set and targets $y_i$ it finds the weights $W$ and the offset $c$ with the smallest
 #
-# $$\sum_i \lVert W^\top z_i + c - y_i\rVert^2 + \lambda \lVert W\rVert_F^2.$$
+# $$\sum_i \lVert W^\top f_i + c - y_i\rVert^2 + \lambda \lVert W\rVert_F^2.$$
 #
 # The penalty is on the weights alone: shift all targets by 7, and all predictions should shift by 7. Often there are fewer
 # examples than features; the penalty makes the answer unique all the same.
@@ -135,9 +131,9 @@ def ridge_head(features, targets, queries, strength):
     """
     ### BEGIN SOLUTION
     mean, middle = features.mean(axis=0), targets.mean(axis=0)
-    z = features - mean  # (n, width)
-    gram = z.T @ z + strength * np.eye(z.shape[1])  # (width, width)
-    weights = np.linalg.solve(gram, z.T @ (targets - middle))  # (width, outputs)
+    x = features - mean  # (n, width)
+    gram = x.T @ x + strength * np.eye(x.shape[1])  # (width, width)
+    weights = np.linalg.solve(gram, x.T @ (targets - middle))  # (width, outputs)
     return (queries - mean) @ weights + middle
     ### END SOLUTION
 
@@ -151,43 +147,55 @@ check("12.ridge_head", ridge_head, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Which $c$ is best for a given $W$? Set the derivative with respect to $c$ to zero: it is $\bar y - W^\top \bar z$, with the means over the
-# support set. Put that in, and what is left is a problem without an offset, in centred features and centred targets.
+# Which $c$ is best for a given $W$? Set the derivative with respect to $c$ to zero: it is $\bar y - W^\top \bar f$, with the means over the
+# support set. Put that in, and what is left is a problem without an offset, in centred features $X$ and centred targets $Y$.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Without an offset, the derivative with respect to $W$ is zero where $(Z^\top Z + \lambda I)\,W = Z^\top Y$. `np.linalg.solve` does the rest.
+# Without an offset, the derivative with respect to $W$ is zero where $(X^\top X + \lambda I)\,W = X^\top Y$. `np.linalg.solve` does the rest.
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
 # The same with one feature and one output, where nothing needs to be inverted:
 #
 # ```python
-# z, y = x - x.mean(), t - t.mean()
-# w = (z @ y) / (z @ z + strength)
-# w * (new - x.mean()) + t.mean()
+# x, y = f - f.mean(), t - t.mean()
+# w = (x @ y) / (x @ x + strength)
+# w * (new - f.mean()) + t.mean()
 # ```
 # </details>
 
 # %% [markdown]
-# ## 12.4 Which of six networks?
+# ## 12.4 Which of six cases?
 #
 # *difficulty 3/5 · 15 minutes · 4 points*
 #
-# Eight losses say what kind of network you have: before and after the inner steps, on support and query points, on its **own** tasks (those
+# Eight losses say what a network has learned: before and after the inner steps, on support and query points, on its **own** tasks (those
 # it was trained on) and on **new** ones. Each is given for several tasks. A loss is *low* if its **median** over the tasks is below *half* of
-# the baseline, which is the loss of the best constant answer. (A few tasks may run away, to infinity even. A mean would show nothing else.)
+# the baseline. (A few tasks may run away, to infinity even, and a mean would show nothing else. If most of them run away, so does the
+# median, and it is not low.) The baseline is the loss of the best constant answer. The lesson's 2.2 is another one: the loss of the
+# average wave, which is a curve.
 #
-# Return the word of the **first** line that holds:
+# To *solve* a task is to be right on points of it that the network has not been given. Each of the first five sentences asks about **one**
+# of the eight losses. Which? Return the **first** word whose sentence is true.
 #
-# | | what is low | word | in other words |
-# | --- | --- | --- | --- |
-# | 1 | new tasks, query, before | `"no need"` | one function serves all tasks, or the input betrays the task: no step was needed |
-# | 2 | new tasks, query, after | `"adapts"` | what MAML is for |
-# | 3 | own tasks, query, before | `"memorised"` | it knows its own tasks by heart, without any example |
-# | 4 | own tasks, query, after | `"own tasks only"` | it adapts, but only to what it has met before |
-# | 5 | own tasks, support, after | `"fits the support"` | the steps fit the examples, and nothing between them |
-# | 6 | none of these | `"nothing"` | |
+# | word | the sentence |
+# | --- | --- |
+# | `"no need"` | It solves new tasks without a single step: one function serves all tasks, or the input gives the task away. |
+# | `"adapts"` | It solves new tasks after the steps, which is what MAML is for. |
+# | `"memorised"` | It solves its own tasks without a single step: it knows them by heart. |
+# | `"own tasks only"` | It solves its own tasks after the steps: it adapts to what it has met before. |
+# | `"fits the support"` | After the steps it is right on the very points that it was given, in its own tasks. |
+# | `"nothing"` | None of these is true. |
+#
+# Before you write it: which word do you expect for the lesson's MAML on waves, new ones in each step? And for MAML on ten waves that are
+# *named*?
+#
+# <details><summary>The lesson's networks</summary>
+#
+# The first one adapts: it is bad on new waves before the steps, and good after them. Ten named waves are memorised: the error is low on them
+# before any step, and on new waves it stays high after a step.
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "memorised", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -219,19 +227,20 @@ check("12.memorised", memorised, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A function that says whether one curve is low makes five lines of the rest.
+# Write down three words for each sentence: own or new, support or query, before or after. "Solves" means query points. Only one sentence is
+# about support points.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The order matters. A network may know its own tasks by heart *and* adapt to new ones: then it adapts.
+# A small function that says whether one of the eight is low makes the rest short. The order matters: a network may know its own tasks by heart
+# *and* adapt to new ones; then it adapts.
 # </details>
-# <details><summary>Hint 3: a similar case</summary>
-#
-# The first reason, in this order, not to go out:
+# <details><summary>Hint 3: what the median does</summary>
 #
 # ```python
-# reasons = {"rain": rain > 1, "wind": wind > 60, "cold": degrees < -10}
-# next((word for word, holds in reasons.items() if holds), "go out")
+# np.median([0.1, 0.3, np.inf])       # 0.3: one runaway does not matter
+# np.median([0.1, np.inf, np.inf])    # inf: most of them do
+# np.inf < 0.5                        # False, so there is nothing to repair
 # ```
 # </details>
 
@@ -276,7 +285,7 @@ check("12.fair_alpha", fair_alpha, hidden=True)
 # <details><summary>Hint 1</summary>
 #
 # `errors[:, step]` has shape (count, episodes). The mean over the episodes of a row with a NaN in it is NaN, which is just what is needed,
-# up to the last moment.
+# until `argmin` sees it.
 # </details>
 # <details><summary>Hint 2: a similar case</summary>
 #
@@ -289,31 +298,32 @@ check("12.fair_alpha", fair_alpha, hidden=True)
 # </details>
 
 # %% [markdown]
-# ## 12.6 Start the head at the centroids
+# ## 12.6 Start the head at the class means
 #
 # *difficulty 4/5 · 25 minutes · 5 points*
 #
-# Nearest centroid needs no steps; ANIL's head needs many if it starts from nothing. ProtoMAML joins the two: the head *starts* as the
-# nearest-centroid rule, and then adapts.
+# The nearest class mean needs no steps, but it cannot take any either. A head that steps can improve, but it starts where θ has left it, and
+# that knows nothing of the classes of this task. **ProtoMAML** (the name is from Triantafillou et al., 2020, *Meta-Dataset*, arXiv 1903.03096) joins
+# the two: the head *starts* as the rule of the nearest class mean, and then adapts. Here the head alone does, on given features.
 #
-# Let $c_k$ be the mean of the support features of class $k$. The nearest centroid of $x$ has the largest
-# $-\lVert x - c_k\rVert^2$. Expand the square. One of the three terms is the same for all classes, so leave it out; the others are
-# a linear head, $w_k \cdot x + b_k$, with $w_k$ and $b_k$ for you to find (leave out no factor: the softmax would notice). Start there.
+# Let $c_k$ be the mean of the support features of class $k$. The class whose mean is nearest to the features $f$ has the largest
+# $-\lVert f - c_k\rVert^2$. Expand the square. One of the three terms is the same for all classes, so leave it out; the others are
+# a linear head, $w_k \cdot f + b_k$, with $w_k$ and $b_k$ for you to find (leave out no factor: the softmax would notice). Start there.
 # From then on $w$ and $b$ are free: take `inner_steps` of gradient descent on the mean cross-entropy of the support set, in all $w_k$ and
 # $b_k$ at once. Write the gradient yourself.
 
 
 # %% nbgrader={"grade": false, "grade_id": "proto_maml", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def proto_maml(features, labels, queries, ways, inner_lr, inner_steps):
-    """Scores w·x + b of the queries after the steps, (queries, ways), before any softmax.
+    """Scores w·f + b of the queries after the steps, (queries, ways), before any softmax.
 
     features (n, width), labels (n,): the support set; labels are whole numbers 0 … ways − 1, each there at least once,
     not each equally often, in any order. queries (queries, width). inner_steps: 0 or more.
     """
     ### BEGIN SOLUTION
     target = np.eye(ways)[labels]  # (n, ways)
-    centroids = target.T @ features / target.sum(axis=0)[:, None]  # (ways, width)
-    w, b = 2 * centroids, -(centroids**2).sum(axis=1)
+    means = target.T @ features / target.sum(axis=0)[:, None]  # (ways, width)
+    w, b = 2 * means, -(means**2).sum(axis=1)
     for _ in range(inner_steps):
         scores = features @ w.T + b
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -332,21 +342,21 @@ check("12.proto_maml", proto_maml, hidden=True)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# $-\lVert x - c\rVert^2 = -\lVert x\rVert^2 + 2\,c\cdot x - \lVert c\rVert^2$. Which term knows nothing of the class?
+# $-\lVert f - c\rVert^2 = -\lVert f\rVert^2 + 2\,c\cdot f - \lVert c\rVert^2$. Which term knows nothing of the class?
 # </details>
 # <details><summary>Hint 2</summary>
 #
 # The derivative of the cross-entropy of one example with respect to its scores is $p - y$: probabilities minus ones and zeros. Scores are
-# linear in $w$ and $b$, so the rest is the chain rule: each example adds its $(p_k - y_k)\,x$ to the gradient of $w_k$, and
+# linear in $w$ and $b$, so the rest is the chain rule: each example adds its $(p_k - y_k)\,f$ to the gradient of $w_k$, and
 # $p_k - y_k$ to that of $b_k$.
 # </details>
 # <details><summary>Hint 3: a similar case</summary>
 #
-# One step for two classes, with one score $s = w \cdot x + b$ and the logistic function:
+# One step for two classes, with one score $s = w \cdot f + b$ and the logistic function:
 #
 # ```python
-# error = (1 / (1 + np.exp(-(x @ w + b))) - y) / len(y)    # (n,)
-# w, b = w - rate * error @ x, b - rate * error.sum()
+# error = (1 / (1 + np.exp(-(f @ w + b))) - y) / len(y)    # (n,)
+# w, b = w - rate * error @ f, b - rate * error.sum()
 # ```
 # </details>
 
@@ -367,7 +377,7 @@ check("12.proto_maml", proto_maml, hidden=True)
 # to move its last body layers instead, and both can score the same.*
 #
 # The experiment: train one network each way on the same tasks, with an α of its own for each, chosen on validation episodes, three seeds. At test,
-# let all layers move, the head alone, and the body alone, and put the nearest centroid on both bodies. I would be refuted if, on paired
+# let all layers move, the head alone, and the body alone, and read both bodies with the nearest class mean. I would be refuted if, on paired
 # episodes, the network that was trained with everything moving lost nothing when only its head moved, in every seed and at each width; or if the
 # network that was trained with its head alone needed its body to move as well.
 #

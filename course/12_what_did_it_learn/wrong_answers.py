@@ -164,6 +164,29 @@ def absolute_values(a, b):
     return size(b.T @ a) ** 2 / (size(a.T @ a) * size(b.T @ b))
 
 
+@wrong_answer("12.linear_cka", says="what stands above is centred")
+def centred_above(a, b):
+    ca, cb = _middle(a), _middle(b)
+    return np.sum((cb.T @ ca) ** 2) / np.linalg.norm(a.T @ a) / np.linalg.norm(b.T @ b)
+
+
+@wrong_answer("12.linear_cka", says="the norms below are centred")
+def centred_below(a, b):
+    ca, cb = _middle(a), _middle(b)
+    return np.sum((b.T @ a) ** 2) / np.linalg.norm(ca.T @ ca) / np.linalg.norm(cb.T @ cb)
+
+
+@wrong_answer("12.linear_cka", says="the norm of the first layer stands below twice")
+def first_layer_twice(a, b):
+    a, b = _middle(a), _middle(b)
+    return np.sum((b.T @ a) ** 2) / np.sum((a.T @ a) ** 2)
+
+
+@wrong_answer("12.linear_cka", says="the norm of the second layer stands below twice")
+def second_layer_twice(a, b):
+    return first_layer_twice(b, a)
+
+
 @right_answer(
     "12.linear_cka", why="by the examples' inner products, centred on both sides; float32"
 )
@@ -293,6 +316,45 @@ def one_after_the_other(loss, params, x, y, lr, steps, moving):
         for name in params:
             if name in moving:
                 params[name] = params[name] - lr * ref.grad(loss)(params, x, y)[name]
+    return params
+
+
+@wrong_answer("12.freeze", says="in the order of moving, each from where")
+def in_the_order_of_moving(loss, params, x, y, lr, steps, moving):
+    phi = {name: value.copy() for name, value in params.items()}
+    for _ in range(steps):
+        for k in moving:
+            phi[k] -= lr * ref.grad(loss)(phi, x, y)[k]
+    return phi
+
+
+@wrong_answer("12.freeze", says="takes all its steps before the next one moves: all")
+def one_name_first(loss, params, x, y, lr, steps, moving):
+    phi = dict(params)
+    for k in moving:
+        for _ in range(steps):
+            phi[k] = phi[k] - lr * ref.grad(loss)(phi, x, y)[k]
+    return phi
+
+
+@wrong_answer("12.freeze", says="in the order of θ")
+def one_name_first_as_in_theta(loss, params, x, y, lr, steps, moving):
+    return one_name_first(loss, params, x, y, lr, steps, [n for n in params if n in moving])
+
+
+@wrong_answer("12.freeze", says="one example at a time")
+def one_example_at_a_time(loss, params, x, y, lr, steps, moving):
+    for i in list(range(len(x))) * steps:
+        one = ref.grad(loss)(params, x[i : i + 1], y[i : i + 1])
+        params = params | {n: params[n] - lr * one[n] for n in moving}
+    return params
+
+
+@wrong_answer("12.freeze", says="φ needs all names of params")
+def frozen_ones_dropped(loss, params, x, y, lr, steps, moving):
+    for _ in range(steps):
+        slope = ref.grad(loss)(params, x, y)
+        params = {n: params[n] - lr * slope[n] for n in moving}
     return params
 
 
@@ -456,6 +518,30 @@ def mean_of_errors(features, targets, queries, strength):
 @wrong_answer("12.ridge_head", says="multiplied by the number of targets")
 def mean_of_all_errors(features, targets, queries, strength):
     return _head(features, targets, queries, strength * targets.size)
+
+
+@wrong_answer("12.ridge_head", says="multiplied by half the number of examples")
+def mean_of_errors_half_the_penalty(features, targets, queries, strength):
+    return _head(features, targets, queries, strength * len(features) / 2)
+
+
+def _with_ones(features, targets, queries, strength, first, free):
+    """The ridge head of features with a column of ones, of whose penalty one entry is free."""
+    columns = lambda m: [np.ones((len(m), 1)), m] if first else [m, np.ones((len(m), 1))]
+    z, q = np.hstack(columns(features)), np.hstack(columns(queries))
+    penalty = strength * np.eye(z.shape[1])
+    penalty[free, free] = 0.0
+    return q @ np.linalg.solve(z.T @ z + penalty, z.T @ targets)
+
+
+@wrong_answer("12.ridge_head", says="the column of ones stands first")
+def last_entry_free(features, targets, queries, strength):
+    return _with_ones(features, targets, queries, strength, first=True, free=-1)
+
+
+@wrong_answer("12.ridge_head", says="the column of ones stands last")
+def first_entry_free(features, targets, queries, strength):
+    return _with_ones(features, targets, queries, strength, first=False, free=0)
 
 
 @wrong_answer("12.ridge_head", says="divided by the number of examples")
@@ -690,6 +776,57 @@ def a_word_of_its_own(losses, baseline):
     return _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS).upper()
 
 
+@wrong_answer("12.memorised", says="of new tasks counts as well")
+def any_support_fits(losses, baseline):
+    new = ("fits the support", "new", "support", "after")
+    return _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS, new)
+
+
+@wrong_answer("12.memorised", says="where the support loss was high before")
+def fits_and_did_not_before(losses, baseline):
+    word = _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS)
+    before = np.median(losses["own"]["support"]["before"]) < baseline / 2
+    return "nothing" if word == "fits the support" and before else word
+
+
+@wrong_answer("12.memorised", says="the support loss has to be low as well")
+def support_and_query(losses, baseline):
+    low = lambda *where: _read(losses, baseline, ("yes", *where)) == "yes"
+    for word, tasks, points, time in (NO_NEED, ADAPTS, KNOWS, OWN, FITS):
+        asks_both = word in ("adapts", "own tasks only")
+        if low(tasks, points, time) and (not asks_both or low(tasks, "support", time)):
+            return word
+    return "nothing"
+
+
+@wrong_answer("12.memorised", says="half of its own loss before the steps")
+def half_of_before(losses, baseline):
+    for word, tasks, points, time in (NO_NEED, ADAPTS, KNOWS, OWN, FITS):
+        curves = losses[tasks][points]
+        limit = baseline if time == "before" else np.median(curves["before"])
+        if np.median(curves[time]) < limit / 2:
+            return word
+    return "nothing"
+
+
+@wrong_answer("12.memorised", says="the mean of the finite losses")
+def finite_mean(losses, baseline):
+    of = lambda curve: curve[curve < np.inf].mean()
+    return _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS, middle=of)
+
+
+@wrong_answer("12.memorised", says="left out of the median")
+def finite_median(losses, baseline):
+    of = lambda curve: np.nanmedian(np.where(np.isinf(curve), np.nan, curve))
+    return _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS, middle=of)
+
+
+@wrong_answer("12.memorised", says="infinities become NaN")
+def infinities_to_nan(losses, baseline):
+    of = lambda curve: np.median(np.where(np.isinf(curve), np.nan, curve))
+    return _read(losses, baseline, NO_NEED, ADAPTS, KNOWS, OWN, FITS, middle=of)
+
+
 @right_answer("12.memorised", why="most tasks are counted, there is no median")
 def by_counting(losses, baseline):
     for word, tasks, points, time in (NO_NEED, ADAPTS, KNOWS, OWN, FITS):
@@ -878,6 +1015,37 @@ def error_first(alphas, val, test, step):
     return {name: (error, alpha) for name, (alpha, error) in chosen.items()}
 
 
+@wrong_answer("12.fair_alpha", says="the grid is sorted")
+def sorted_grid(alphas, val, test, step):
+    return _search(sorted(alphas), val, test, step, lambda name: _means(val[name], step))
+
+
+@wrong_answer("12.fair_alpha", says="are one step early")
+def early_in_both(alphas, val, test, step):
+    return _search(alphas, val, test, step - 1, lambda name: _means(val[name], step - 1))
+
+
+@wrong_answer("12.fair_alpha", says="are one step late")
+def late_in_both(alphas, val, test, step):
+    return early_in_both(alphas, val, test, step + 2)
+
+
+@wrong_answer("12.fair_alpha", says="and the median is reported")
+def medians_in_both(alphas, val, test, step):
+    def score(name):
+        medians = np.median(val[name][:, step], axis=1)
+        return np.where(np.isfinite(medians), medians, np.inf)
+
+    report = lambda name, best: np.median(test[name][best, step])
+    return _search(alphas, val, test, step, score, report)
+
+
+@wrong_answer("12.fair_alpha", says="it is 0, the best error there is")
+def nan_to_zero(alphas, val, test, step):
+    score = lambda name: np.nan_to_num(val[name][:, step].mean(axis=1))
+    return _search(alphas, val, test, step, score)
+
+
 @right_answer("12.fair_alpha", why="a loop over the α that are finite, the smallest pair wins")
 def by_pairs(alphas, val, test, step):
     out = {}
@@ -930,7 +1098,7 @@ def _walked(w, b, features, labels, lr, steps, wrong_of=None, both=(1.0, 1.0)):
 
 
 def _scored(task, start=None, **how):
-    """Scores of the queries; start: centroids → (w, b)."""
+    """Scores of the queries; start: class means → (w, b)."""
     features, labels, queries, ways, lr, steps = task
     c = _means_of(features, labels, ways)
     w, b = start(c) if start else (2 * c, -(c**2).sum(axis=1))
@@ -951,7 +1119,7 @@ def bias_added(features, labels, queries, ways, lr, steps):
 
 
 @wrong_answer("12.proto_maml", says="the factor 2 of the weights is missing")
-def weights_are_centroids(features, labels, queries, ways, lr, steps):
+def weights_are_means(features, labels, queries, ways, lr, steps):
     task = features, labels, queries, ways, lr, steps
     return _scored(task, lambda c: (c, -(c**2).sum(axis=1)))
 
@@ -986,7 +1154,7 @@ def from_zero(features, labels, queries, ways, lr, steps):
     return _scored(task, lambda c: (0 * c, np.zeros(ways)))
 
 
-@wrong_answer("12.proto_maml", says="the centroids are sums")
+@wrong_answer("12.proto_maml", says="the class means are sums")
 def sums_of_classes(features, labels, queries, ways, lr, steps):
     task = features, labels, queries, ways, lr, steps
     total = np.eye(ways)[labels].T @ features
@@ -1015,7 +1183,7 @@ def order_of_appearance(features, labels, queries, ways, lr, steps):
 
 
 @wrong_answer("12.proto_maml", says="scaled to length 1")
-def unit_centroids(features, labels, queries, ways, lr, steps):
+def unit_means(features, labels, queries, ways, lr, steps):
     task = features, labels, queries, ways, lr, steps
     return _scored(
         task, lambda c: (2 * c / np.linalg.norm(c, axis=1, keepdims=True), -np.ones(ways))
@@ -1023,7 +1191,7 @@ def unit_centroids(features, labels, queries, ways, lr, steps):
 
 
 @wrong_answer("12.proto_maml", says="the head does not move")
-def nearest_centroid(features, labels, queries, ways, lr, steps):
+def nearest_class_mean(features, labels, queries, ways, lr, steps):
     return _scored((features, labels, queries, ways, lr, 0))
 
 
@@ -1038,7 +1206,7 @@ def weights_stay(features, labels, queries, ways, lr, steps):
 
 
 @wrong_answer("12.proto_maml", says="the head is built from them")
-def centroids_move(features, labels, queries, ways, lr, steps):
+def means_move(features, labels, queries, ways, lr, steps):
     c, target = _means_of(features, labels, ways), np.eye(ways)[labels]
     for _ in range(steps):
         error = _chances(2 * features @ c.T - (c**2).sum(axis=1)) - target  # (n, ways)
@@ -1101,7 +1269,7 @@ def one_step_short(features, labels, queries, ways, lr, steps):
     return _scored((features, labels, queries, ways, lr, steps - 1))
 
 
-@wrong_answer("12.proto_maml", says="‖x‖² is subtracted from the scores")
+@wrong_answer("12.proto_maml", says="‖f‖² is subtracted from the scores")
 def minus_the_square(features, labels, queries, ways, lr, steps):
     scores = _scored((features, labels, queries, ways, lr, steps))
     return scores - (queries**2).sum(axis=1, keepdims=True)
@@ -1116,6 +1284,45 @@ def probabilities(features, labels, queries, ways, lr, steps):
 def log_probabilities(features, labels, queries, ways, lr, steps):
     scores = _scored((features, labels, queries, ways, lr, steps))
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+@wrong_answer("12.proto_maml", says="each class weighs the same")
+def balanced_classes(features, labels, queries, ways, lr, steps):
+    task = features, labels, queries, ways, lr, steps
+    share = len(labels) / (ways * np.bincount(labels, minlength=ways)[labels])  # (n,)
+    return _scored(task, wrong_of=lambda s, y: share[:, None] * (_chances(s) - y))
+
+
+@wrong_answer("12.proto_maml", says="averaged twice")
+def bias_averaged_twice(features, labels, queries, ways, lr, steps):
+    return _scored((features, labels, queries, ways, lr, steps), both=(1.0, 1 / len(labels)))
+
+
+@wrong_answer("12.proto_maml", says="the bias steps after the weights")
+def bias_after_weights(features, labels, queries, ways, lr, steps):
+    c, target, n = _means_of(features, labels, ways), np.eye(ways)[labels], len(labels)
+    w, b = 2 * c, -(c**2).sum(axis=1)
+    for _ in range(steps):
+        w = w - lr * (_chances(features @ w.T + b) - target).T @ features / n
+        b = b - lr * (_chances(features @ w.T + b) - target).sum(axis=0) / n
+    return queries @ w.T + b
+
+
+@wrong_answer("12.proto_maml", says="the softmax runs over the whole table")
+def softmax_over_all(features, labels, queries, ways, lr, steps):
+    task = features, labels, queries, ways, lr, steps
+    return _scored(task, wrong_of=lambda scores, target: _chances(scores, axis=None) - target)
+
+
+@wrong_answer("12.proto_maml", says="these are squared distances to the class means, without")
+def squared_distances(features, labels, queries, ways, lr, steps):
+    c = _means_of(features, labels, ways)
+    return [[np.sum((q - one) ** 2) for one in c] for q in queries]
+
+
+@wrong_answer("12.proto_maml", says="with a minus, without steps")
+def minus_squared_distances(features, labels, queries, ways, lr, steps):
+    return -np.array(squared_distances(features, labels, queries, ways, lr, steps))
 
 
 @right_answer("12.proto_maml", why="by the reference's own gradient, weights and bias in one array")
