@@ -85,12 +85,12 @@ METHODS = {
     "MAML++, K = 5": Method(plus_plus, {"inner_lr": ALPHAS[:-1]}, 16),
     "Reptile, K = 5": Method(
         lambda model, inner_lr: mt.Reptile(model, inner_lr=inner_lr, inner_steps=5),
-        {"inner_lr": ALPHAS[:-1], "meta_lr": (1e-3,)},
+        {"inner_lr": ALPHAS[:-1], "meta_lr": (3e-4, 1e-3, 3e-3)},
         5,
     ),
     "iMAML, K = 10": Method(
         implicit,
-        {"inner_lr": (0.01,), "strength": (0.3, 1.0, 3.0)},
+        {"inner_lr": (0.01,), "strength": (0.3, 1.0, 3.0, 10.0, 30.0)},
         STEPS + 3 + 2 * CG_STEPS,
     ),
     "pretrained": Method(lambda model: mt.FineTuning(model, inner_lr=0.01), {}, 2),
