@@ -90,7 +90,7 @@ METHODS = {
     ),
     "iMAML, K = 10": Method(
         implicit,
-        {"inner_lr": (0.01,), "strength": (0.3, 1.0, 3.0, 10.0, 30.0)},
+        {"inner_lr": (0.003, 0.01), "strength": (0.3, 1.0, 3.0, 10.0, 30.0)},
         STEPS + 3 + 2 * CG_STEPS,
     ),
     "pretrained": Method(lambda model: mt.FineTuning(model, inner_lr=0.01), {}, 2),
