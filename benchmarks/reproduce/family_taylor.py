@@ -8,9 +8,9 @@ here: with two mini-batches of the same task and α → 0 the expected updates a
     Reptile   2 · AvgGrad −  α · AvgGradInner                 all up to O(α²)
 
 AvgGrad (the lesson's G) is the mean gradient at θ, AvgGradInner (its J) = E[H₂g₁], which is half the gradient of
-E[g₁ · g₂]; g₁ and g₂ are the gradients of two mini-batches. Here these are a task's support and query set, each once
-the first and once the second, so that the means over tasks have the symmetry of the expectation. MAML and FOMAML take
-one inner step, Reptile two.
+E[g₁ · g₂]; g₁ and g₂ are the gradients of two mini-batches. Here these are a task's support and query set, each
+once the first and once the second, so that the means over tasks have the symmetry of the expectation. MAML and
+FOMAML take one inner step, Reptile two.
 """
 
 import numpy as np
