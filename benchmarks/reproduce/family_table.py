@@ -19,6 +19,7 @@ Hessian-vector product, a pass forward and back through a pass forward and back,
     pretrained   2              one gradient on support and query, 20 points
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -29,11 +30,11 @@ import torch
 from family_stability import META_BATCH, TASKS, network
 
 import maml_edu.pytorch as mt
-from maml_edu.pytorch.intervals import Evaluation
 from maml_edu.tasks import Sinusoids
 
 WAVES = Sinusoids(shots=10, queries=100)  # at test time the error over the whole wave
 VALIDATION_SEED, TEST_SEED, TUNING_SEED = 1_000_003, 1_000_033, 100
+VALIDATION, TEST = 200, 600  # waves
 STEPS, SHOWN = 10, (1, 5, 10)
 CHECKPOINTS = (1_000, 3_000)  # and the last iteration
 ALPHAS = (0.003, 0.01, 0.03, 0.1)
@@ -81,15 +82,15 @@ METHODS = {
     "BOIL, K = 5": unrolled(mt.BOIL, 5, 16),
     "Meta-SGD, K = 1": unrolled(mt.MetaSGD, 1, 4),
     "Meta-SGD, K = 5": unrolled(mt.MetaSGD, 5, 16),
-    "MAML++, K = 5": Method(plus_plus, {"inner_lr": (0.001, *ALPHAS[:-1])}, 16),
+    "MAML++, K = 5": Method(plus_plus, {"inner_lr": ALPHAS[:-1]}, 16),
     "Reptile, K = 5": Method(
         lambda model, inner_lr: mt.Reptile(model, inner_lr=inner_lr, inner_steps=5),
-        {"inner_lr": (0.003, 0.01, 0.02), "meta_lr": (3e-4, 1e-3, 3e-3)},
+        {"inner_lr": ALPHAS[:-1], "meta_lr": (3e-4, 1e-3, 3e-3)},
         5,
     ),
     "iMAML, K = 10": Method(
         implicit,
-        {"inner_lr": (0.003, 0.01), "strength": (0.3, 1.0, 3.0, 10.0)},
+        {"inner_lr": (0.003, 0.01), "strength": (0.3, 1.0, 3.0, 10.0, 30.0)},
         STEPS + 3 + 2 * CG_STEPS,
     ),
     "pretrained": Method(lambda model: mt.FineTuning(model, inner_lr=0.01), {}, 2),
@@ -107,7 +108,7 @@ def trained(method, settings, seed, iterations, at=()):
 
     def score(iteration, history, learner):
         if iteration in at or iteration == iterations:
-            scores[iteration] = summary(evaluated(learner, TEST_SEED, 600))
+            scores[iteration] = summary(evaluated(learner, TEST_SEED, TEST))
 
     callbacks = [(min(CHECKPOINTS[0], iterations), score)] if at else []
     fixed = {"meta_batch": META_BATCH, "seed": seed, "device": "cpu", "progress": False}
@@ -160,7 +161,9 @@ def tuned(name, method, iterations, record):
         def work(point=point):
             learner, _, diverged = trained(method, point, TUNING_SEED, iterations)
             return (
-                math.inf if diverged else lowest(summary(evaluated(learner, VALIDATION_SEED, 200)))
+                math.inf
+                if diverged
+                else lowest(summary(evaluated(learner, VALIDATION_SEED, VALIDATION)))
             )
 
         tried.append((point, record.run(f"tuning {name} {point} {iterations}", work)))
@@ -169,45 +172,39 @@ def tuned(name, method, iterations, record):
 
 def at_an_end(grid, point):
     """The names of the settings that are the smallest or the largest of their lists."""
-    return [name for name, value in point.items() if value in (min(grid[name]), max(grid[name]))]
+    return [
+        name
+        for name, value in point.items()
+        if len(grid[name]) > 1 and value in (min(grid[name]), max(grid[name]))
+    ]
 
 
 # ------------------------------------------------------------------ heads in closed form
 
 
-def tensors(batch):
-    return [torch.as_tensor(array, dtype=torch.float64) for array in batch.arrays]
+class SineAndCosine(torch.nn.Module):
+    """The two features of which every wave is a sum, each times a parameter that nobody trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.scale * torch.cat([x.sin(), x.cos()], -1)
 
 
-def closed_form(features, strength, seed, episodes):
-    """Scores of ridge regression on features(x), offset not penalised, on the waves that `evaluate` draws."""
-    rng, errors = np.random.default_rng(seed), []
-    for first in range(0, episodes, 100):
-        x, y, query_x, query_y = tensors(WAVES.sample(rng, tasks=min(100, episodes - first)))
-        f, at = features(x), features(query_x)  # (tasks, shots, features)
-        mean_f, mean_y = f.mean(1, keepdim=True), y.mean(1, keepdim=True)
-        gram = (f - mean_f) @ (f - mean_f).mT + strength * torch.eye(f.shape[1], dtype=f.dtype)
-        weights = (f - mean_f).mT @ torch.linalg.solve(gram, y - mean_y)
-        errors.append(((at - mean_f) @ weights + mean_y - query_y).square().mean((1, 2)))
-    values = torch.cat(errors).numpy()[:, None]
-    return Evaluation("mse", values)
+def on(body, strength, seed, episodes):
+    """Scores of ridge regression on a body in float64, on the waves that `evaluated` draws."""
+    return mt.evaluate(mt.RidgeHead(body, strength=strength), WAVES, episodes, steps=0, seed=seed)
 
 
-def ridge(body):
+def ridge(model):
     """[median, mean] on the test waves of a ridge head on a body, and its strength, chosen on validation waves."""
-
-    def features(x):
-        with torch.no_grad():
-            return body(x.float()).double()
-
-    by = {s: closed_form(features, s, VALIDATION_SEED, 200).median[0] for s in STRENGTHS}
+    body = mt.body_of(copy.deepcopy(model).double())
+    by = {s: on(body, s, VALIDATION_SEED, VALIDATION).median[0] for s in STRENGTHS}
     best = min(by, key=by.get)
-    scores = closed_form(features, best, TEST_SEED, 600)
+    scores = on(body, best, TEST_SEED, TEST)
     return [float(scores.median[0]), float(scores.mean[0]), best]
-
-
-def sine_and_cosine(x):
-    return torch.cat([x.sin(), x.cos()], -1)
 
 
 # ------------------------------------------------------------------ the table
@@ -236,8 +233,8 @@ def table(options, record):
         rows[name] = runs
         show_row(name, method, runs, options.iterations)
     print("\nuntrained")
-    show_heads([ridge(network(seed)[:-1]) for seed in options.seeds])
-    exact = closed_form(sine_and_cosine, 1e-12, TEST_SEED, 600)
+    show_heads([ridge(network(seed)) for seed in options.seeds])
+    exact = on(SineAndCosine(), 1e-12, TEST_SEED, TEST)
     print(
         f"\nleast squares on sin x and cos x: median {exact.median[0]:.2g}, mean {exact.mean[0]:.2g}"
     )
@@ -253,10 +250,10 @@ def row(name, method, chosen, seed, iterations):
     if name == "pretrained":
         by = {}
         for learner.inner_lr in FINE_TUNING:
-            by[learner.inner_lr] = lowest(summary(evaluated(learner, VALIDATION_SEED, 200)))
+            by[learner.inner_lr] = lowest(summary(evaluated(learner, VALIDATION_SEED, VALIDATION)))
         learner.inner_lr = result["rate"] = min(by, key=by.get)
-        result["scores"][str(iterations)] = summary(evaluated(learner, TEST_SEED, 600))
-    return result | {"ridge": ridge(learner.model[:-1])}
+        result["scores"][str(iterations)] = summary(evaluated(learner, TEST_SEED, TEST))
+    return result | {"ridge": ridge(learner.model)}
 
 
 def show_row(name, method, runs, iterations):
@@ -292,10 +289,11 @@ def frontier(rows):
     """Median error after five steps against gradient equivalents spent per task place: iterations × cost."""
     print("\nspent (gradient equivalents): median after 5 steps, mean over seeds")
     for name, runs in rows.items():
-        for at in runs[0]["scores"]:
-            medians = [run["scores"][at]["5"][0] for run in runs if at in run["scores"]]
+        for at in sorted({int(at) for run in runs for at in run["scores"]}):  # a run may stop early
+            medians = [run["scores"][str(at)]["5"][0] for run in runs if str(at) in run["scores"]]
             print(
-                f"  {name}, {at} iterations: {int(at) * METHODS[name].cost:>8.0f}: {np.mean(medians):.3g}"
+                f"  {name}, {at} iterations: {at * METHODS[name].cost:>8.0f}: {np.mean(medians):.3g} "
+                f"({len(medians)} of {len(runs)} seeds)"
             )
 
 
@@ -305,10 +303,9 @@ def seconds(options, record):
     for name, method in METHODS.items():
         point = {key: values[0] for key, values in method.grid.items()}
         point.pop("meta_lr", None)
-        learner = (
-            method.make(network(0), **point) if name != "Reptile, K = 5" else mt.Reptile(network(0))
+        steps[name] = mt.OuterStep(
+            method.make(network(0), **point), meta_lr=1e-5, iterations=100_000
         )
-        steps[name] = mt.OuterStep(learner, meta_lr=1e-5, iterations=100_000)
     batches = [TASKS.sample(rng, tasks=META_BATCH) for _ in range(100)]
     used = {name: [] for name in steps}
     for number in range(options.rounds + 1):

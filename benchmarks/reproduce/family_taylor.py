@@ -1,15 +1,16 @@
 """Which term of its Taylor series each method keeps, and where the series ends: `family.py --part taylor`, `alpha`.
 
-Nichol et al. (2018, section 5): with two mini-batches of the same task and α → 0 the expected updates are
+Derived in lesson 11, and by other authors' accounts in Nichol et al. (2018), whose names for the terms are used
+here: with two mini-batches of the same task and α → 0 the expected updates are
 
     MAML      1 · AvgGrad − 2α · AvgGradInner
     FOMAML    1 · AvgGrad −  α · AvgGradInner
     Reptile   2 · AvgGrad −  α · AvgGradInner                 all up to O(α²)
 
-AvgGrad is the mean gradient at θ, AvgGradInner = E[H₂g₁], which is half the gradient of E[g₁ · g₂]; g₁ and g₂ are
-the gradients of two mini-batches. Here these are a task's support and query set, each once the first and once the
-second, so that the means over tasks have the symmetry of the expectation. MAML and FOMAML take one inner step,
-Reptile two.
+AvgGrad (the lesson's G) is the mean gradient at θ, AvgGradInner (its J) = E[H₂g₁], which is half the gradient of
+E[g₁ · g₂]; g₁ and g₂ are the gradients of two mini-batches. Here these are a task's support and query set, each
+once the first and once the second, so that the means over tasks have the symmetry of the expectation. MAML and
+FOMAML take one inner step, Reptile two.
 """
 
 import numpy as np

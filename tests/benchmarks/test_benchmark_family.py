@@ -47,6 +47,26 @@ def run(parts, monkeypatch, capsys):
     return words
 
 
+@pytest.fixture
+def small_table(parts, monkeypatch):
+    """Few waves, and two methods that need no compiling."""
+    table = parts["table"]
+    monkeypatch.setattr(table, "VALIDATION", 4)
+    monkeypatch.setattr(table, "TEST", 6)
+    first_order = lambda model, inner_lr: mt.FOMAML(model, inner_lr=inner_lr, engine="textbook")
+
+    def pretrained(model):
+        learner = mt.FineTuning(model, inner_lr=0.01)
+        learner.engine = "textbook"
+        return learner
+
+    methods = {
+        "first order": table.Method(first_order, {"inner_lr": (0.01, 0.1)}, 2),
+        "pretrained": table.Method(pretrained, {}, 2),
+    }
+    monkeypatch.setattr(table, "METHODS", methods)
+
+
 def batch_of(parts, count=3):
     batch = parts["stability"].TASKS.sample(np.random.default_rng(4), tasks=count)
     return tuple(torch.as_tensor(array).double() for array in batch.arrays)
@@ -54,10 +74,11 @@ def batch_of(parts, count=3):
 
 def test_the_largest_eigenvalue_is_the_full_hessians_even_where_another_is_larger_in_size(parts):
     x, y, *_ = batch_of(parts)
+    torch.manual_seed(0)
     model = mt.MLP(1, 8, 8, 1).double()
     loss = parts["curvature"].loss_of(model)
     theta = parts["curvature"].flat(dict(model.named_parameters()))
-    found = parts["curvature"].curvatures(loss, theta.expand(3, -1), x, y)
+    found = parts["curvature"].curvatures(loss, theta.expand(3, -1), x, y, 20)
     for task in range(3):
         exact = torch.linalg.eigvalsh(torch.func.hessian(loss)(theta, x[task], y[task]))
         assert found[task] == pytest.approx(float(exact[-1]), rel=1e-5)
@@ -67,16 +88,18 @@ def test_the_largest_eigenvalue_is_the_full_hessians_even_where_another_is_large
 
 
 def test_both_gradients_are_those_of_the_library(parts):
+    torch.manual_seed(0)
     batch, model = batch_of(parts), mt.MLP(1, 8, 1).double()
     loss, flat = parts["curvature"].loss_of(model), parts["curvature"].flat
     theta = flat(dict(model.named_parameters()))
     found = parts["curvature"].both_gradients(loss, theta, batch, 0.01, 3)
     for gradient, first_order in zip(found, (False, True), strict=True):
-        learner = mt.MAML(model, inner_lr=0.01, inner_steps=3, first_order=first_order)
+        learner = mt.MAML(model, inner_steps=3, first_order=first_order, engine="textbook")
         torch.testing.assert_close(gradient, flat(learner.meta_gradient(batch)[1]))
 
 
 def test_one_step_with_the_last_steps_factor_alone_is_maml(parts):
+    torch.manual_seed(0)
     batch, model = batch_of(parts), mt.MLP(1, 8, 1).double()
     truncated = (
         parts["stability"].Truncated(model, inner_lr=0.01, inner_steps=1).meta_gradient(batch)
@@ -109,8 +132,9 @@ def test_the_exact_interval_of_a_share_is_the_textbooks(parts):
 
 def test_a_run_that_gets_worse_than_untrained_has_diverged(parts):
     watched, network = parts["stability"].watched, parts["stability"].network
-    assert not watched(mt.FOMAML(network(0)), 0, 2, 2)["diverged"]
-    wild = watched(mt.FOMAML(network(0)), 0, 4, 2, meta_lr=10.0)
+    learner = lambda: mt.FOMAML(network(0), engine="textbook")  # nothing to compile
+    assert not watched(learner(), 0, 2, 2)["diverged"]
+    wild = watched(learner(), 0, 4, 2, meta_lr=10.0)
     assert wild["diverged"] and wild["looks"]
 
 
@@ -125,11 +149,11 @@ def test_settings_are_chosen_by_validation_and_the_ends_of_grids_are_named(parts
 
 def test_least_squares_on_sine_and_cosine_is_exact(parts):
     table = parts["table"]
-    assert table.closed_form(table.sine_and_cosine, 1e-12, 3, 5).median[0] < 1e-15
+    assert table.on(table.SineAndCosine(), 1e-12, 3, 5).median[0] < 1e-10
 
 
 def test_an_interrupted_part_goes_on_to_the_same_words(run, tmp_path):
-    small = "--part divergence --iterations 2 --every 1 --only".split() + ["FOMAML K=1"]
+    small = "--part causes --iterations 2 --every 2 --only".split() + ["last step's factor"]
     kept = ["--json", str(tmp_path / "runs.json")]
     first = run(*small, "--seeds", "0", *kept)
     again = run(*small, "--seeds", "0", "1", *kept)
@@ -138,8 +162,17 @@ def test_an_interrupted_part_goes_on_to_the_same_words(run, tmp_path):
     assert line in again
 
 
-def test_a_small_table_prints_its_rows_and_the_oracle(run):
+def test_a_small_table_prints_its_rows_and_the_oracle(parts, run, small_table):
     small = "--part table --iterations 2 --tuning 1 --seeds 0 --only".split()
-    said = run(*small, "FOMAML, K = 1", "pretrained")
-    assert "2 gradient equivalents" in said and "fine-tuned at" in said
+    said = run(*small, "first order", "pretrained")
+    assert "first order, 2 gradient equivalents" in said and "fine-tuned at" in said
     assert "least squares on sin x and cos x" in said
+
+
+def test_the_frontier_counts_the_seeds_that_got_there_even_if_the_first_one_stopped(parts, capsys):
+    scores = {"5": [0.3, 0.4, 0]}
+    stopped, through = {"scores": {"1000": scores}}, {"scores": {"1000": scores, "10000": scores}}
+    parts["table"].frontier({"FOMAML, K = 5": [stopped, through]})
+    said = capsys.readouterr().out
+    assert "10000 iterations:    60000: 0.3 (1 of 2 seeds)" in said
+    assert "1000 iterations:     6000: 0.3 (2 of 2 seeds)" in said
