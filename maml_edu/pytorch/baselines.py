@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import maml
+from . import maml, rules
 from .arguments import one_number
-from .family import mean_over_tasks
+from .fast import perceptron
 from .learner import MAML, Forward
 from .precision import in_own_precision
+from .task_gradient import TaskGradient, mean_over_tasks
 
 
 class ProtoNet(MAML):
@@ -149,7 +150,7 @@ class NearestNeighbour(NearestCentroid):
         return -far.amin(1)
 
 
-class FineTuning(MAML):
+class FineTuning(TaskGradient):
     """Pretraining on all tasks at once, then gradient descent: the "pretrained" rows of Finn et al. (2017).
 
     The meta-gradient is that of joint training, the mean over tasks of ∇L_both(θ), where L_both is the loss
@@ -178,24 +179,24 @@ class FineTuning(MAML):
         super().__init__(model, loss, inner_lr, inner_steps, adapting=adapting)
         self.shared_labels = shared_labels
 
-    @in_own_precision
-    def meta_gradient(self, batch):
-        """(mean over tasks of the loss at θ on support and query together, its gradient like θ)."""
-        theta, loss = self.detached(), one_number(self.task_loss)
+    def one_task(self, derivatives, theta, task, loop):
+        """(loss at θ on support and query together, its gradient like θ)."""
+        support_x, support_y, query_x, query_y = task
+        if not (support_y.is_floating_point() or self.shared_labels):
+            raise ValueError(
+                "labels that number the classes of an episode cannot be learned jointly, because "
+                "class 0 is a different class in every task: pretrain with ProtoNet(body) and fine-tune, or "
+                "say shared_labels=True where a label means the same in all tasks."
+            )
+        x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])
+        slope, value = derivatives.slope_and_value(one_number(self.task_loss), theta, x, y)
+        return value, slope
 
-        def one_task(derivatives, task):
-            support_x, support_y, query_x, query_y = task
-            if not (support_y.is_floating_point() or self.shared_labels):
-                raise ValueError(
-                    "labels that number the classes of an episode cannot be learned jointly, because "
-                    "class 0 is a different class in every task: pretrain with ProtoNet(body) and fine-tune, or "
-                    "say shared_labels=True where a label means the same in all tasks."
-                )
-            x, y = torch.cat([support_x, query_x]), torch.cat([support_y, query_y])
-            slope, value = derivatives.slope_and_value(loss, theta, x, y)
-            return value, slope
-
-        return mean_over_tasks(self, one_task, batch, theta)
+    def rule(self):
+        classifies = perceptron.CROSS_ENTROPY in perceptron.kinds_of_losses(self)
+        if classifies and not self.shared_labels:
+            return None  # `one_task` says why
+        return rules.Rule(rules.THROUGH, arranged=rules.query_is_both, steps=0)
 
     def settings(self):
         return super().settings() | {"shared_labels": self.shared_labels}

@@ -20,10 +20,10 @@ from torch import fx, nn
 
 from . import maml, rules
 from .arguments import one_number
-from .beside import Beside
-from .beside import mean_over_tasks as mean_over_tasks
 from .learner import MAML, as_leaves, names_that_adapt
 from .networks import Conv4
+from .task_gradient import TaskGradient
+from .task_gradient import mean_over_tasks as mean_over_tasks
 
 
 class FOMAML(MAML):
@@ -37,7 +37,7 @@ class FOMAML(MAML):
         super().__init__(model, loss, inner_lr, inner_steps, first_order=True, **options)
 
 
-class Reptile(Beside):
+class Reptile(TaskGradient):
     """Reptile (Nichol, Achiam and Schulman 2018, Algorithm 2): the meta-gradient is (θ − φ)/α.
 
     φ: θ after `inner_steps` (≥ 1) of gradient descent on the task; the mean over tasks goes to the outer

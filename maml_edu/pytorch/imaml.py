@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from . import maml, rules
 from .arguments import is_count, one_number
-from .beside import Beside
+from .task_gradient import TaskGradient
 
 
-class IMAML(Beside):
+class IMAML(TaskGradient):
     """Implicit MAML (Rajeswaran et al. 2019): the meta-gradient of the inner problem's solution.
 
     φ = argmin L_support(φ) + λ/2 ‖φ − θ‖², near which `inner_steps` of gradient descent arrive, and there

@@ -17,6 +17,7 @@ from .maml import slope_of
 from .networks import BatchNorm
 
 PUBLISHED_START = 0.1  # of the learned rates, in the settings published with the code
+START_FOR_MSE = 0.01
 
 
 class MAMLpp(MAML):
@@ -25,13 +26,14 @@ class MAMLpp(MAML):
     Multi-step loss: in the first part of training the query losses after every step count,
     Σᵢ wᵢ L_query(φᵢ), the weights going from equal to (almost) the last alone: `multi_step_weights`.
     multi_step_until: where that part ends, as a share of the run (0.1) or a number of iterations (5000).
-    Learned rates: one for each adapting parameter and inner step, all of which start at inner_lr.
-    rates_share: their outer rate, as a multiple of meta_lr. The published settings start at 0.1 and train
-    them like θ: 1.0, also the default (None) from 0.1 on. Rates that start lower have their mean start for a
-    share, so that a step of Adam moves a rate by meta_lr times its start. (From 0.01 trained like θ, or at a
-    share of 0.1, they leave what is stable on sinusoids within some hundreds of iterations.) A function given
-    for the optimiser sets the rates of all that it is given itself. On sinusoids 0.1 is beyond what is stable
-    at the start, and training says so (TrainingDiverged): begin with 0.01.
+    Learned rates: one for each adapting parameter and inner step, all of which start at inner_lr. None: at 0.01
+    for F.mse_loss, as in MAML, else at 0.1 as in the settings published with the code. On sinusoids 0.1 is beyond
+    what is stable.
+    rates_share: their outer rate, as a multiple of meta_lr. The published settings train them like θ: 1.0, also
+    the default (None) from a start of 0.1 on. Rates that start lower have their mean start for a share, so that a
+    step of Adam moves a rate by meta_lr times its start. (Rates that started at 0.01 and trained like θ, or at a
+    share of 0.1, left what is stable on sinusoids after hundreds to some thousands of iterations.) If you give a
+    function for the optimiser, it sets the rates of all its parameters itself.
     Derivative order: first-order gradients until first_order_until (share or iterations). The paper
     begins so for its first 50 epochs; the settings published with its code do not: 0.0.
     Batch norm: `mt.BatchNorm` layers get a weight and a bias for each inner step, step i's for support at
@@ -39,7 +41,7 @@ class MAMLpp(MAML):
     collects them, but normalises by the batch's own in training and in evaluation alike.
     Outer rate: `meta_train(…, meta_lr=1e-3, schedule=("cosine", 0.01))`, down to 1e-5 as in the paper.
 
-    inner_lr: a number, (inner_steps,) of them, or a dict of either by the names of what adapts. Other
+    inner_lr: a number, (inner_steps,) of them, a dict of either by the names of what adapts, or None. Other
     arguments as for `MAML`. Raises ValueError where they make no sense.
     """
 
@@ -47,7 +49,7 @@ class MAMLpp(MAML):
         self,
         model,
         loss=F.cross_entropy,
-        inner_lr=0.1,
+        inner_lr=None,
         inner_steps=5,
         *,
         multi_step_until=0.1,
@@ -74,6 +76,7 @@ class MAMLpp(MAML):
                 f"adapting may not name {', '.join(self.stepwise)}, of which each inner step has its own, "
                 f"and something has to adapt: leave them out, or choose per_step_norm=False."
             )
+        inner_lr = start_for(loss) if inner_lr is None else inner_lr
         arguments.check_rates(inner_lr, self.adapting)
         starts = {name: start_at(inner_lr, name, (self.inner_steps,)) for name in self.adapting}
         self.inner_lr, self.learn_inner_lr = as_leaves(starts, self.params), True
@@ -205,6 +208,12 @@ def multi_step_weights(iteration, until, inner_steps):
         return None
     others = max((1 - iteration / until) / inner_steps, 0.03 / inner_steps)
     return [0.0, *[others] * (inner_steps - 1), 1.0 - (inner_steps - 1) * others]
+
+
+def start_for(loss):
+    """Where the learned rates start unless told otherwise: as published, but lower for a mean squared error."""
+    squared = loss is F.mse_loss or isinstance(loss, nn.MSELoss)
+    return START_FOR_MSE if squared else PUBLISHED_START
 
 
 def check_share(share, starts):

@@ -1,7 +1,7 @@
 """Which engine computes a meta-gradient that is not MAML's: `native` for perceptrons, else the plain way.
 
-Learners that have one of these (`beside.Beside`) say by which Rule it is known to the kernels; what runs is
-found out once for each structure, and tried on two tasks beside the plain way. Start with `engine_for`.
+Learners that have one of these (`task_gradient.TaskGradient`) say by which Rule the kernels know it; what runs
+is found out once for each structure, and tried on two tasks next to the plain way. Start with `engine_for`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ELSEWHERE = "it knows the meta-gradient of MAML, and no other"
 
 
 class Rule(NamedTuple):
-    """A meta-gradient as the kernels know it, see `fast/kernels/beside.py`.
+    """A meta-gradient as the kernels know it, see `fast/kernels/task_gradients.py`.
 
     inner_loss: the support loss without what the rule adds to it. arranged: a function of the four arrays of a
     batch that gives those that the kernels see. steps: of the inner loop, where it is not the learner's.
@@ -51,6 +51,11 @@ class Rule(NamedTuple):
 def support_is_both(support_x, support_y, query_x, query_y):
     """A batch in which the inner loop trains on support and query set together."""
     return both(support_x, query_x), both(support_y, query_y), query_x, query_y
+
+
+def query_is_both(support_x, support_y, query_x, query_y):
+    """A batch in which the query loss is that of support and query set together."""
+    return support_x, support_y, both(support_x, query_x), both(support_y, query_y)
 
 
 def both(support, query):

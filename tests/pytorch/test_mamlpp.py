@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import maml_edu.pytorch as mt
 from maml_edu.tasks import Sinusoids
@@ -24,6 +25,13 @@ def test_rates_that_start_low_train_in_proportion_and_others_as_published(start,
     learner = learner_at(start)
     assert set(learner.outer_shares()) == set(learner.learned_rates())
     assert set(learner.outer_shares().values()) == {share}
+
+
+def test_rates_start_as_published_but_lower_for_a_squared_error():
+    losses = {F.mse_loss: 0.01, nn.MSELoss(): 0.01, F.cross_entropy: 0.1, F.l1_loss: 0.1}
+    for loss, start in losses.items():
+        learner = mt.MAMLpp(mt.MLP(1, 8, 2), loss)
+        assert all(torch.all(rate == start) for rate in learner.learned_rates().values())
 
 
 def test_a_share_may_be_asked_for_and_is_checked():
@@ -81,10 +89,10 @@ def test_a_run_goes_on_as_if_it_had_not_paused(tmp_path):
         assert torch.equal(value, parts.meta_params[name])
 
 
-def test_on_sinusoids_it_passes_where_rates_of_theta_s_own_outer_rate_run_away():
-    """The paper's outer rate from 0.01: a loss of 9e8 at iteration 255 of this run."""
+def test_on_sinusoids_rates_that_start_low_stay_low():
+    """Rates trained like θ are ten times their start by then, or more; such runs diverge sooner or later."""
     torch.manual_seed(0)
-    learner = mt.MAMLpp(mt.MLP(1, 40, 40, 1), F.mse_loss, inner_lr=0.01, multi_step_until=100)
+    learner = mt.MAMLpp(mt.MLP(1, 40, 40, 1), F.mse_loss, multi_step_until=100)
     history = mt.meta_train(learner, Sinusoids(shots=10), iterations=300, meta_batch=25)
     assert history.loss[-1] < history.loss[0]
-    assert all(0 < float(rate.min()) < 0.05 for rate in learner.learned_rates().values())
+    assert all(0 < float(rate.min()) < 0.02 for rate in learner.learned_rates().values())

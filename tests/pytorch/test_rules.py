@@ -8,7 +8,7 @@ from torch import nn
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import rules
-from maml_edu.pytorch.family import Beside
+from maml_edu.pytorch.task_gradient import TaskGradient
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 pytest.importorskip("numba")
@@ -121,6 +121,22 @@ def test_the_implicit_gradient_of_a_quadratic_is_the_closed_form():
     assert np.allclose(torch.cat([g.reshape(-1) for g in grads.values()]), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("loss", [F.mse_loss, F.cross_entropy])
+def test_joint_training_is_native_with_the_numbers_of_the_plain_way(loss):
+    classes = loss is F.cross_entropy
+    model, batch = perceptron(2, 6, 3), batch_of(2, 3, classes=classes)
+    learner, plain = (mt.FineTuning(model, loss, shared_labels=classes) for _ in range(2))
+    plain.engine = "plain"
+    assert distance(learner, plain, batch) < 1e-9
+    assert (learner.ran, plain.ran) == ("native", "plain")
+
+
+def test_joint_training_of_episode_labels_is_refused_whatever_the_engine():
+    model, batch = perceptron(2, 6, 3), batch_of(2, 3, classes=True)
+    with pytest.raises(ValueError, match="cannot be learned jointly"):
+        mt.FineTuning(model, F.cross_entropy).meta_gradient(batch)
+
+
 def test_changed_settings_are_seen_at_once():
     model, batch = perceptron(1, 8, 1), batch_of(1, 1)
     learner, plain = (LEARNERS["implicit"](model, engine=e) for e in ("auto", "plain"))
@@ -211,4 +227,4 @@ def test_what_vmap_cannot_do_is_tried_once_and_told():
     explanation = learner.explain(batch)
     assert learner.ran == explanation.engine == "textbook"
     assert "RuntimeError" in explanation.reasons["plain"]
-    assert isinstance(learner, Beside)
+    assert isinstance(learner, TaskGradient)

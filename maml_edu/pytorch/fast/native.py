@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from . import lean, perceptron, threads
-from .kernels import beside as kernels_beside
 from .kernels import chunks as chunks_of_tasks
 from .kernels import perceptron as kernels
+from .kernels import task_gradients
 
 CHUNKS = (
     16  # sums over tasks are made in this many parts, so that they do not depend on the threads
@@ -73,13 +73,13 @@ def steps_apart(loop, params):
 
 def flags_of(network, loop, shots, rates, rule):
     """What the kernel is told about the meta-gradient; see `chunks.share`."""
-    through = rule[0] == kernels_beside.THROUGH
+    through = rule[0] == task_gradients.THROUGH
     products = through and perceptron.by_outer_products(network, loop, shots, rates[2].ravel())
     return loop.first_order, loop.learn_rates, products, rule
 
 
-def rule_of(network, params, kind=kernels_beside.THROUGH, number=0.0, cg_steps=0):
-    """The rule of a meta-gradient as the kernel knows it; see `kernels/beside.py`."""
+def rule_of(network, params, kind=task_gradients.THROUGH, number=0.0, cg_steps=0):
+    """The rule of a meta-gradient as the kernel knows it; see `kernels/task_gradients.py`."""
     free = [float(name in params) for name in perceptron.names_of(network)]
     return kind, float(number), cg_steps, np.array(free).reshape(-1, 2)
 
@@ -117,7 +117,7 @@ def workspace_for(network, loop, examples, dtype, shots, flags):
     examples: in a set, at most; shots: in the support set.
     """
     slots = loop.inner_steps if loop.learn_rates else 1
-    vectors = kernels_beside.VECTORS if flags[3][0] == kernels_beside.IMPLICIT else 0
+    vectors = task_gradients.VECTORS if flags[3][0] == task_gradients.IMPLICIT else 0
     size = (network.widths, loop.inner_steps, examples, dtype.str, slots, shots * flags[2], vectors)
     return cached_per_thread("task", kernels.workspace, *size)
 

@@ -21,11 +21,11 @@ from maml_edu.tasks import TaskBatch
 from maml_edu.tasks.batch import may_be_drawn_ahead
 
 from .. import fast, maml, rules
-from ..beside import Beside
 from ..fast import native, perceptron, threads
 from ..fast.kernels import outer
 from ..fast.structure import Glance
 from ..learner import MAML
+from ..task_gradient import TaskGradient
 from .stepper import BLOWN_UP, PlainStepper
 
 STRIDE = 64  # the most outer steps in one call
@@ -66,7 +66,7 @@ def _has_outer_step_of_its_own(learner) -> bool:
     """Whether it trains more than θ, or has (or was given) other methods than MAML's."""
     gradient = getattr(learner.meta_gradient, "__func__", None)
     known = gradient is MAML.meta_gradient or (
-        gradient is Beside.meta_gradient and learner.rule() is not None
+        gradient is TaskGradient.meta_gradient and learner.rule() is not None
     )
     before = getattr(learner.before_iteration, "__func__", None)
     return learner.learn_inner_lr or not known or before is not MAML.before_iteration
@@ -74,7 +74,7 @@ def _has_outer_step_of_its_own(learner) -> bool:
 
 def rule_of(learner) -> rules.Rule | None:
     """The rule of its meta-gradient, where that is not MAML's."""
-    return learner.rule() if isinstance(learner, Beside) else None
+    return learner.rule() if isinstance(learner, TaskGradient) else None
 
 
 class _Way(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .beside import THROUGH, beside
 from .one_step import one_step
 from .perceptron import (
     add_slopes,
@@ -15,6 +14,7 @@ from .perceptron import (
     transpose,
     walk_back,
 )
+from .task_gradients import THROUGH, task_gradient
 
 
 @compiled
@@ -23,7 +23,7 @@ def share(first, last, chunks, data, kinds, widths, weights, flags, theta, rates
 
     data: support x and y, query x and y, (tasks, examples, …); kinds: the loss of support and of query;
     weights (K + 1,): of the query losses; flags: first order?, slopes of the rates wanted?, by outer
-    products (`one_step`)?, and the rule of the meta-gradient (see `beside`); rates: α of weights and biases,
+    products (`one_step`)?, and the rule of the meta-gradient (see `task_gradient`); rates: α of weights and biases,
     (K, layers, …), and of whole layers (layers, 2), for `one_step`; sums: of the slopes of weights, biases
     and of their rates, a slot per chunk.
     """
@@ -61,7 +61,7 @@ def one_chunk(chunk, chunks, data, kinds, widths, weights, flags, rates, ws, sum
             of_rates = (sums[2][chunk], sums[3][chunk])
             losses[task] = through(x, y, kinds, weights, flags, widths, rates, ws, of_rates)
         else:
-            losses[task] = beside(x, y, kinds, len(weights) - 1, flags[3], widths, rates, ws)
+            losses[task] = task_gradient(x, y, kinds, len(weights) - 1, flags[3], widths, rates, ws)
         add_slopes(sums[0][chunk], sums[1][chunk], ws.VW, ws.VB, widths)
 
 

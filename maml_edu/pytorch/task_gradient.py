@@ -1,4 +1,4 @@
-"""Learners whose meta-gradient does not go back through the inner steps: `Beside`, and `mean_over_tasks`."""
+"""Learners whose meta-gradient does not go back through the inner steps: `TaskGradient`, and `mean_over_tasks`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .learner import MAML
 from .precision import in_own_precision
 
 
-class Beside(MAML):
+class TaskGradient(MAML):
     """A learner that says itself what the meta-gradient of one task is: Reptile, implicit MAML.
 
     one_task(derivatives, theta, task, loop) → (value, gradient like θ) is that in plain words. `rule` says it
@@ -40,10 +40,10 @@ def mean_over_tasks(learner, one_task, batch, params):
     """Means over a batch of what one_task(derivatives, task) gives: (value, grads).
 
     task: support x and y, query x and y, each (examples, …). In native code where that is known to be the
-    same (`Beside.rule`). Else all tasks side by side under vmap; where the model does what vmap or torch.func
+    same (`TaskGradient.rule`). Else all tasks side by side under vmap; where the model does what vmap or torch.func
     cannot, one after the other by autograd. `derivatives.py` has both.
     """
-    by_rule = isinstance(learner, Beside)
+    by_rule = isinstance(learner, TaskGradient)
 
     def compute(tensors):
         fast.check_once(learner, tensors)

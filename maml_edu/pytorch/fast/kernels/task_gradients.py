@@ -1,4 +1,4 @@
-"""Meta-gradients that do not go back through the inner steps, Reptile's and implicit MAML's: `beside`."""
+"""Meta-gradients that do not go back through the inner steps, Reptile's and implicit MAML's: `task_gradient`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VECTORS = 4
 
 
 @compiled
-def beside(x, y, kinds, steps, rule, widths, rates, ws):
+def task_gradient(x, y, kinds, steps, rule, widths, rates, ws):
     """The query loss of one task at φ_K; v (VW, VB): its meta-gradient by the rule. x, y: support's, query's."""
     kind, number, cg_steps, free = rule
     strength = number if kind == IMPLICIT else 0.0
