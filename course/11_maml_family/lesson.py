@@ -139,6 +139,8 @@ show_source(mt.Reptile)
 # %% [markdown]
 # (A `TaskGradient` is a learner that says what one task's gradient is; the library takes the mean.)
 #
+# Look at the cosines, here and below. At this untrained θ first order points almost where MAML does (0.987), and Reptile elsewhere (0.21).
+#
 # With one inner step Reptile is $g_0$, the slope of the support loss at θ: ordinary training on all tasks at once, pretraining.
 # Everything that makes it a meta-learner comes with the second step. And note what it never sees: the query set. (Its authors had
 # none in training; each inner step took a new mini-batch of the task. We come back to this.)
@@ -179,6 +181,7 @@ agree(moving(body), mt.BOIL(model, inner_lr=ALPHA, inner_steps=STEPS))
 # negative. Then it is no longer gradient descent along that number.
 
 
+# %%
 def meta_sgd(support_x, support_y, query_x, query_y):
     def after(params, rates):
         slope = grad(loss)(params, support_x, support_y)
