@@ -767,7 +767,7 @@ twenty = {
     "iMAML, descent": (94.46, 0.42),
     "iMAML, Hessian-free": (96.18, 0.36),
 }
-# Mini-ImageNet is left out: the paper's own table could not be read.
+# Mini-ImageNet is not shown: its table was not read in the original.
 who_is_as_good({"5-way 1-shot": five, "20-way 1-shot": twenty})
 
 # %% [markdown]
