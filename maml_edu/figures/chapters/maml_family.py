@@ -544,7 +544,7 @@ def _said_of_runs(name, own):
     fallen = sum(run.get("diverged") is not None for run in own)
     if fallen:
         return f"{name} diverged" + (f" in {fallen} of {len(own)} runs" if len(own) > 1 else "")
-    return f"{name} kept αλmax at {number(_highest(own), 2)} or below"
+    return f"{name} kept αλmax at {number(_highest(own), places=2)} or below"
 
 
 def _highest(runs):
@@ -590,7 +590,8 @@ def role_of(name):
 def frontier(rows, ylabel="error after ten steps"):
     """Error against the gradient equivalents of one training step of one task: lower and further left is better.
 
-    rows: name → (equivalents, error) or (equivalents, error, low, high), or a list of these: a line.
+    rows: name → (equivalents, error) or (equivalents, error, low, high), or a list of these: a line. A name with †,
+    for a median beside which many tasks ran away, is drawn, but the title does not count it.
     """
     return draw(frontier_scene(rows, ylabel))
 
@@ -602,10 +603,8 @@ def frontier_scene(rows, ylabel="error after ten steps"):
     spans = np.concatenate([own[:, 1:].ravel() for own in lines.values()])
     xlim = every[:, 0].min() / 2.2, every[:, 0].max() * 2.4
     ylim = spans.min() / 1.5, spans.max() * 1.6
-    best = min(lines, key=lambda name: lines[name][:, 1].min())
-    front = on_the_front(lines)
     return Scene(
-        title=f"Nothing is both cheaper and better than {_listed(front)}; least error: {best}",
+        title=_least_and_cheapest({n: own for n, own in lines.items() if "†" not in n} or lines),
         alt="Marks on logarithmic axes, each a method, with its name: "
         + "; ".join(
             f"{name} {number(error, 2)} for {number(price)}"
@@ -613,7 +612,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
             for price, error in own[:, :2]
         )
         + " gradient equivalents.",
-        xlabel="gradient equivalents per task and outer step (logarithmic)",
+        xlabel="gradient equivalents per task and outer step, (numbers) beside the names",
         ylabel=f"{ylabel} (logarithmic)",
         xlim=xlim,
         ylim=ylim,
@@ -623,22 +622,46 @@ def frontier_scene(rows, ylabel="error after ten steps"):
             for name, own in lines.items()
             if own.shape[1] == 4
         ],
-        points=[Points(*own[:, :2].T, role_of(name)) for name, own in lines.items()],
+        points=[
+            Points(*own.T, role_of(name)) for name, own in side_by_side(lines, xlim, ylim).items()
+        ],
         notes=names_beside(lines, xlim, ylim),
         xlog=True,
         ylog=True,
     )
 
 
-def on_the_front(lines):
-    """The methods that no other one beats in both price and error, the cheapest first."""
+def _least_and_cheapest(lines, same=1.02):
+    """Who has the least error (within 2 %), and who the lowest price, each with both numbers."""
     marks = [(*own[:2], name) for name, rows in lines.items() for own in rows]
-    front = [
-        (price, name)
-        for price, error, name in marks
-        if not any(p <= price and e <= error and (p, e) != (price, error) for p, e, _ in marks)
-    ]
-    return list(dict.fromkeys(name for _, name in sorted(front)))
+    least = min(error for _, error, _ in marks)
+    best = [(price, error, name) for price, error, name in marks if error <= same * least]
+    price, error, cheapest = min(marks)
+    names = _listed(list(dict.fromkeys(name for _, _, name in best)))
+    said = f"Least error: {names} ({number(least, 2)} for {number(min(best)[0])})"
+    if cheapest in names:
+        return said
+    return f"{said}; cheapest: {cheapest} ({number(error, 2)} for {number(price)})"
+
+
+NUDGE, NEAR = (
+    0.014,
+    0.02,
+)  # of a mark that would lie on another, and how near that is, in shares of a panel
+
+
+def side_by_side(lines, xlim, ylim):
+    """name → places (marks, 2): marks that would lie on each other are moved apart along x."""
+    width, height = np.log(xlim[1] / xlim[0]), np.log(ylim[1] / ylim[0])
+    placed, seen = {}, []
+    for name, rows in lines.items():
+        placed[name] = rows[:, :2].copy()
+        for place in placed[name]:
+            u, v = np.log(place[0]) / width, np.log(place[1]) / height
+            near = sum(abs(u - a) < NEAR and abs(v - b) < NEAR for a, b in seen)
+            seen.append((u, v))
+            place[0] *= np.exp(2 * NUDGE * width * near)
+    return placed
 
 
 LETTER, HIGH_LETTER = 0.02, 0.06  # width and height of a letter in shares of a panel
@@ -664,12 +687,13 @@ def names_beside(lines, xlim, ylim):
     notes = []
     for name, rows in lines.items():
         u, v = share(*rows[-1][:2])
-        width = LETTER * len(name)
+        text = f"{name} ({number(rows[-1][0])})"
+        width = LETTER * len(text)
         sides = [(du, dv, anchor) for dv, du, anchor in _SIDES]
         boxes = [(_box(u + du, v + dv, width, anchor), du, dv, anchor) for du, dv, anchor in sides]
         box, du, dv, anchor = min(boxes, key=lambda found: _crowding(found[0], taken))
         taken.append(box)
-        notes.append(Note(*value(u + du, v + dv), name, anchor, role=role_of(name)))
+        notes.append(Note(*value(u + du, v + dv), text, anchor, role=role_of(name)))
     return notes
 
 
@@ -715,7 +739,8 @@ def as_good_scene(setting, rows, lowest=None):
     if lowest is None:
         lowest = min(value - (half or 0) for value, half in rows.values())
     first, (best, _) = next(iter(rows.items()))
-    worst = min(rows, key=lambda name: rows[name][0])
+    first_order = next((name for name in rows if role_of(name) == "first_order"), None)
+    worst = first_order or min(rows, key=lambda name: rows[name][0])
     behind = best - rows[worst][0]
     low = lowest - 0.35 * (100 - lowest)
     spans, points, notes = [], [], []
@@ -729,7 +754,7 @@ def as_good_scene(setting, rows, lowest=None):
         + (
             f"{worst} is {number(behind, places=1)} points behind {first}"
             if behind > 0
-            else f"none is behind {first}"
+            else f"{worst} is not behind {first}"
         ),
         alt="A mark per method, with its interval where one was published, further right for more "
         f"accuracy; a dotted line at {first}'s: "
@@ -755,47 +780,65 @@ def _with_interval(value, half):
 # ------------------------------------------------------------------ the Taylor series
 
 
-def taylor_check(alphas, residuals, curvature=None):
-    """What a Taylor series of first order in α leaves over, on logarithmic axes: slope 2 while it holds.
+def taylor_check(alphas, ratios, curvature=None):
+    """What a Taylor series of first order in α leaves over, in units of its last term: it ends where this is 1.
 
-    residuals: method → (n,), lengths of the difference at each of `alphas`. curvature: λmax, for a line at αλ = 1.
+    ratios: method → (n,), the rest divided by the last term at each of `alphas`. curvature: λmax; draws αλmax = 1.
     """
-    return draw(taylor_scene(alphas, residuals, curvature))
+    return draw(taylor_scene(alphas, ratios, curvature))
 
 
-def taylor_scene(alphas, residuals, curvature=None):
-    """A line per method, a guide of slope 2 below them, and where αλ = 1."""
+def taylor_scene(alphas, ratios, curvature=None):
+    """A line per method, a guide of slope 1 below them, a line at 1, and where αλ = 1."""
     alphas = np.asarray(alphas, dtype=float)
-    lines = {name: np.asarray(values, dtype=float) for name, values in residuals.items()}
+    lines = {name: np.asarray(values, dtype=float) for name, values in ratios.items()}
     values = np.concatenate([v[np.isfinite(v) & (v > 0)] for v in lines.values()])
-    fitted = [slope_at_small(alphas, own) for own in lines.values()]
-    ylim = float(values.min()) / 4, float(values.max()) * 4
-    guide = values.min() / 2 * (alphas / alphas[0]) ** 2
-    edge = [] if curvature is None else [Curve([1 / curvature] * 2, ylim, "before", "αλ = 1")]
-    slopes = _range(fitted)
+    slopes = _range([slope_at_small(alphas, own) for own in lines.values()])
+    xlim = float(alphas.min()) / 1.2, float(alphas.max()) * 1.2
+    ylim = float(values.min()) / 4, max(float(values.max()), 1.0) * 4
+    guide = values.min() / 2 * alphas / alphas[0]
+    edge = [] if curvature is None else [Curve([1 / curvature] * 2, ylim, "before", "αλmax = 1")]
+    said = _where_it_ends(alphas, lines, curvature)
     return Scene(
-        title=f"For small α what is left falls as α to the power {slopes}"
-        + (f"; αλ = 1 at α = {number(1 / curvature, 2)}" if curvature else ""),
-        alt=f"Lines on logarithmic axes, {_listed(list(lines))}: what the series leaves over, against α. For small "
-        f"α their slope is {slopes}; a dotted guide has slope 2."
-        + (
-            f" A dashed line at α = {number(1 / curvature, 2)} is where αλ = 1."
-            if curvature
-            else ""
-        ),
+        title=said,
+        alt=f"Lines on logarithmic axes, {_listed(list(lines))}: the rest of the series divided by its last term, "
+        f"against α. For small α their slope is {slopes}; a dotted guide has slope 1. {said}."
+        + (f" A dashed line at α = {number(1 / curvature, 2)}: αλmax = 1." if curvature else ""),
         xlabel="step size α",
-        ylabel="what the series leaves over",
-        xlim=(float(alphas.min()) / 1.2, float(alphas.max()) * 1.2),
+        ylabel="rest ÷ last term of the series",
+        xlim=xlim,
         ylim=ylim,
         xlog=True,
         ylog=True,
         curves=[
-            Curve(alphas, guide, "neutral", "slope 2"),
+            Curve(alphas, guide, "neutral", "slope 1"),
+            Curve(xlim, [1, 1], "truth", "as large as the term"),
             *edge,
             *(Curve(alphas, own, role_of(name), name, markers=True) for name, own in lines.items()),
         ],
         legend="below",
     )
+
+
+def _where_it_ends(alphas, lines, curvature):
+    ends = {name: first_at_one(alphas, own) for name, own in lines.items()}
+    ends = {name: alpha for name, alpha in ends.items() if alpha is not None}
+    if not ends:
+        return "The rest stays smaller than the series' last term"
+    first = min(ends, key=ends.get)
+    said = f"{first}'s series is the first to end, at α = {number(ends[first], 2)}"
+    return said + (f", αλmax = {number(curvature * ends[first], 2)}" if curvature else "")
+
+
+def first_at_one(alphas, ratios):
+    """The first α at which a ratio reaches 1, on a line of logarithms between two rates, or None."""
+    for i, ratio in enumerate(ratios):
+        if ratio >= 1:
+            if i == 0:
+                return float(alphas[0])
+            (a, b), (u, v) = np.log(alphas[i - 1 : i + 1]), np.log(ratios[i - 1 : i + 1])
+            return float(np.exp(a + (b - a) * (0 - u) / (v - u)))
+    return None
 
 
 def slope_at_small(alphas, values):

@@ -210,16 +210,29 @@ def run(product, diverged=None):
 def test_the_title_counts_the_runs_that_diverged():
     runs = {"MAML": [run([1, 1.4])], "FOMAML": [run([1, 1.9], 900), run([1, 1.5, 1.8])]}
     scene = shown.curvature_scene(runs)
-    assert scene.title == "MAML kept αλmax at 1.4 or below; FOMAML diverged in 1 of 2 runs"
+    assert scene.title == "MAML kept αλmax at 1.40 or below; FOMAML diverged in 1 of 2 runs"
     [mark] = scene.points
     assert (mark.x, mark.y) == (500, 1.9) and "FOMAML at iteration 900" in scene.alt
     assert shown.cosine_scene(runs).xlim == scene.xlim == (0, 1000)
 
 
-def test_the_front_has_those_that_nothing_beats_in_price_and_error():
-    rows = {"MAML": (4, 0.1), "FOMAML": (2, 0.2), "Reptile": (5, 0.5), "ANIL": [(1, 3), (4, 0.3)]}
+def test_the_title_names_the_least_error_and_the_lowest_price():
+    rows = {"MAML": (4, 0.1), "BOIL": (4, 0.101), "FOMAML": (2, 0.2), "Reptile": (5, 0.5)}
     title = shown.frontier_scene(rows).title
-    assert "better than ANIL, FOMAML and MAML; least error: MAML" in title
+    assert title == "Least error: MAML and BOIL (0.1 for 4); cheapest: FOMAML (0.2 for 2)"
+
+
+def test_a_median_with_a_dagger_is_drawn_and_does_not_win_the_title():
+    scene = shown.frontier_scene({"MAML": (4, 0.1), "Meta-SGD, † 24 %": (4, 0.01)})
+    assert scene.title == "Least error: MAML (0.1 for 4)"
+    assert any("†" in note.text for note in scene.notes) and len(scene.points) == 2
+
+
+def test_marks_in_one_place_are_drawn_side_by_side():
+    one, other = shown.frontier_scene(
+        {"MAML": (4, 0.1), "BOIL": (4, 0.1), "ANIL": (2, 0.3)}
+    ).points[:2]
+    assert one.x == 4 and 4 < other.x < 4.4 and one.y == other.y
 
 
 def test_names_beside_marks_do_not_lie_on_each_other():
@@ -239,17 +252,26 @@ def test_names_beside_marks_do_not_lie_on_each_other():
         assert shown._crowding(box, boxes[i + 1 :]) == 0, scene.notes[i].text
 
 
-def test_the_title_says_how_far_the_last_is_behind_the_first():
+def test_the_title_says_how_far_first_order_is_behind_in_every_setting():
     scene = shown.as_good_scene("20-way", {"MAML": (95.8, 0.3), "FOMAML": (89.4, None)})
+    lower = shown.as_good_scene("5", {"MAML": (98.7, 0.4), "FOMAML": (98.3, 1), "Reptile": (97, 1)})
+    assert lower.title == "5: FOMAML is 0.4 points behind MAML"
     assert scene.title == "20-way: FOMAML is 6.4 points behind MAML"
     assert len(scene.intervals) == 1 and scene.curves[0].x == [95.8, 95.8]
 
 
 def test_the_slope_is_read_off_where_alpha_is_small():
     alphas = np.geomspace(1e-4, 1, 9)
-    residual = alphas**2 * (1 + 30 * alphas**2)
-    scene = shown.taylor_scene(alphas, {"MAML": residual}, curvature=20.0)
-    assert "to the power 2; αλ = 1 at α = 0.05" in scene.title
+    scene = shown.taylor_scene(alphas, {"MAML": alphas * (1 + 30 * alphas**2)}, curvature=20.0)
+    assert "their slope is 1;" in scene.alt and "A dashed line at α = 0.05" in scene.alt
+
+
+def test_the_title_says_where_the_first_series_ends():
+    alphas = np.geomspace(1e-4, 1, 9)
+    ratios = {"FOMAML": 2 * alphas, "MAML": 10 * alphas}
+    title = shown.taylor_scene(alphas, ratios, curvature=20.0).title
+    assert title == "MAML's series is the first to end, at α = 0.1, αλmax = 2"
+    assert "stays smaller" in shown.taylor_scene(alphas, {"MAML": alphas / 2}).title
 
 
 def test_names_of_one_method_have_one_role():
