@@ -43,7 +43,9 @@ def who_scene(rows, title, chance, kinds):
         Points([values[n][0] for n in names], [heights[n] for n in names], role, label)
         for role, (label, names) in kinds.items()
     ]
-    low, high = (np.array([mean + sign * half for mean, half in values.values()]) for sign in (-1, 1))
+    low, high = (
+        np.array([mean + sign * half for mean, half in values.values()]) for sign in (-1, 1)
+    )
     return Scene(
         title=title,
         alt="One mark in each row on an axis of accuracy in per cent, with its 95 % interval. "

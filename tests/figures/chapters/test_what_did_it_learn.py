@@ -90,7 +90,10 @@ def test_movement_and_likeness_want_the_same_layers():
 def test_an_unrelated_network_is_shown_in_grey_and_only_then_is_there_a_legend():
     _, alone = shown.movement_scenes({"1": 0.1}, {"1": 0.9}, "a title")
     _, both = shown.movement_scenes({"1": 0.1}, {"1": 0.9}, "a title", {"1": 0.3})
-    assert [p.label for p in alone.points] == [""] and [p.role for p in both.points] == ["before", "after"]
+    assert [p.label for p in alone.points] == [""] and [p.role for p in both.points] == [
+        "before",
+        "after",
+    ]
     assert list(both.points[0].x) == [0.3] and all(p.label for p in both.points)
 
 
