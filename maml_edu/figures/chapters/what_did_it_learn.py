@@ -25,7 +25,7 @@ __all__ = [
 
 
 def who_may_move(rows, title, chance, kinds):
-    """A row for each name → (accuracy, half its 95 % interval), names on the left, numbers on the right (a picture).
+    """A row for each name → (accuracy, half its 95 % interval), a name on the left, numbers on the right.
 
     title: the finding. chance: the accuracy of guessing, a dotted line. kinds: role → (what its marks are, the
     names of its rows); each row is of one kind.
@@ -51,7 +51,7 @@ def who_scene(rows, title, chance, kinds):
         alt="One mark in each row on an axis of accuracy in per cent, with its 95 % interval. "
         f"{said}. A dotted line at {number(100 * chance)} %, guessing.",
         xlabel="accuracy on new tasks [%]",
-        xlim=(-84, 128),
+        xlim=(-88, 134),
         ylim=(0.4, len(rows) + 0.7),
         xticks=tuple((x, str(x)) for x in range(0, 101, 20)),
         curves=[Curve([100 * chance] * 2, (0.4, len(rows) + 0.7), "neutral", "guessing")],
@@ -60,7 +60,7 @@ def who_scene(rows, title, chance, kinds):
         notes=[
             note
             for name, y in heights.items()
-            for note in (Note(-3, y, name, "right"), Note(126, y, words[name], "right"))
+            for note in (Note(-3, y, name, "right"), Note(132, y, words[name], "right"))
         ],
         rows=True,
         legend="below",
@@ -100,7 +100,7 @@ def _likeness_scene(alike, unrelated):
         grey = np.array(list(unrelated.values()), float)
         points.insert(0, Points(grey, heights, "before", "at θ and in an unrelated network"))
         alt += f" Grey marks, an unrelated network: {_said(unrelated)}."
-    least = min(alike, key=alike.get)
+    least = min(alike, key=alike.get).replace("head", "the head")
     return Scene(
         title=f"The outputs of {least} change most" if likeness.min() < 0.95 else "All look alike",
         alt=alt,
