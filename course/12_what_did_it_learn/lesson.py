@@ -374,6 +374,8 @@ for name, values in readings.items():
     print(f"ANIL, {name:19}: {100 * mean:.1f} ± {100 * half:.1f} %")
 
 # %% [markdown]
+# (On validation α = 1 and 2 are level and the ends of the list are behind; we took 2.)
+#
 # Now the nearest class mean on the body at θ, without any adaptation, is close to ANIL itself, and far above what any head gets from
 # MAML's body. (ANIL is behind MAML here, after 300 outer steps where MAML had 1,000: no
 # comparison of the two. And they differ in K, α and β as well as in what may move; which of these makes the features, this page does not separate.) **Two networks of one shape both name new characters: one has learned to move its fourth layer, the
