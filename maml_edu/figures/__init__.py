@@ -83,7 +83,7 @@ _WHERE = {  # module: its public names
     "chapters.fast_maml": "launch_or_compute speed_ladder roofline memory_against_steps",
     "chapters.few_shot_images": "an_episode accuracies by_company be_the_classifier",
     "chapters.maml_family": "where_each_pulls curvature_along_training frontier who_is_as_good taylor_check",
-    "chapters.what_did_it_learn": "moved_and_alike by_number_of_tasks surgery surgery_on_waves",
+    "chapters.what_did_it_learn": "who_may_move moved_and_alike by_number_of_tasks surgery surgery_on_waves",
     "chapters.navigation": "return_against_rate reach_against_distance walk_to_a_goal",
     "chapters.break_the_robot": "break_the_robot",
     "chapters.language": "five_boxes gained_or_lost",

@@ -45,6 +45,11 @@ function axis([low, high], log, from, to) {
   return scale;
 }
 
+function named_ticks(scale, ticks) {
+  if (ticks.length) scale.ticks = ticks;
+  return scale;
+}
+
 function round_ticks(low, high) {
   const rough = (high - low) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -73,7 +78,7 @@ function frame(scene) {
   const [left, top] = [MARGIN.left, MARGIN.top];
   return {
     left, top, width, height, right: left + width, bottom: top + height,
-    x: axis(scene.xlim, scene.xlog, left, left + width),
+    x: named_ticks(axis(scene.xlim, scene.xlog, left, left + width), scene.xticks),
     y: axis(scene.ylim, scene.ylog, top + height, top),
   };
 }

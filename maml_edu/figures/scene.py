@@ -150,6 +150,7 @@ class Scene:
     where each height is a thing with a name: neither wants the label of what is not drawn. Labels of
     things become one legend, in the order in which things are listed: in the first free corner of a
     picture, below it if none is free; `legend` names the place ("upper left", "below" …) instead.
+    `xticks`, pairs (value, text), say which values the axis names, and how.
     """
 
     title: str
@@ -173,6 +174,7 @@ class Scene:
     diagram: bool = False
     rows: bool = False
     legend: str = ""
+    xticks: tuple = ()
 
     def __post_init__(self):
         labels = ("xlabel", "ylabel")[: 0 if self.diagram else 1 if self.rows else 2]
@@ -218,6 +220,7 @@ class Scene:
         return {
             **{name: getattr(self, name) for name in same},
             "title": _unbroken(self.title),
+            "xticks": [[float(value), text] for value, text in self.xticks],
             "xlim": [float(v) for v in self.xlim],
             "ylim": [float(v) for v in self.ylim],
             "inks": [

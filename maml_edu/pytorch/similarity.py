@@ -20,7 +20,7 @@ from .precision import applied
 _CONSTANT = 1e-12  # features that vary less than this share of their size do not vary
 
 
-def linear_cka(a, b) -> float:
+def linear_cka(a, b, *, debiased=False) -> float:
     """Linear centred kernel alignment of two representations of the same examples (Kornblith et al. 2019).
 
     a (examples, …), b (examples, …): arrays or tensors, such as the outputs of two layers. Whatever an example
@@ -30,9 +30,13 @@ def linear_cka(a, b) -> float:
 
     a number from 0 to 1. It is 1 if b is a rotated, reflected, scaled or shifted; other linear maps change it.
     It compares what comes out of layers and does not see how far their weights have moved. With few examples and
-    many features it is high for unrelated representations, too: take more examples than features.
+    many features it is high for unrelated representations, too: take more examples than features, or
 
-    Raises ValueError for different numbers of examples, fewer than two, numbers that are not finite, and features
+    debiased=True: the three norms are replaced by unbiased estimates of what they would be with ever more examples
+    (the unbiased HSIC of Song et al. 2012, for CKA in Nguyen, Raghu and Kornblith 2021). Unrelated representations
+    then come out around 0, on either side of it. At least four examples.
+
+    Raises ValueError for different numbers of examples, too few, numbers that are not finite, and features
     that do not vary, for which the ratio is 0/0.
     """
     a, b = _centred("a", a), _centred("b", b)
@@ -41,6 +45,8 @@ def linear_cka(a, b) -> float:
             f"a has {len(a)} examples and b has {len(b)}: compare two representations of the same examples, "
             f"in the same order."
         )
+    if debiased:
+        return _debiased(a @ a.T, b @ b.T)
     if len(a) < max(a.shape[1], b.shape[1]):  # the same from two matrices (examples, examples)
         a, b = a @ a.T, b @ b.T
         ratio = (a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b))
@@ -48,6 +54,35 @@ def linear_cka(a, b) -> float:
         own = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
         ratio = np.square(a.T @ b).sum() / own
     return float(min(ratio, 1.0))  # beyond 1 by rounding alone
+
+
+def _debiased(k, m):
+    """The cosine of the angle between two Gram matrices (examples, examples) without their diagonals."""
+    if len(k) < 4:
+        raise ValueError(
+            f"{len(k)} examples say nothing about likeness without bias: debiased=True needs four or more."
+        )
+    k, m = _without_diagonal(k), _without_diagonal(m)
+    norms = np.linalg.norm(k) * np.linalg.norm(m)
+    if norms <= _CONSTANT:
+        raise ValueError(
+            "all pairs of examples differ by the same amount, so that the debiased CKA would be 0/0: take more "
+            "examples, or debiased=False."
+        )
+    return float(np.clip((k * m).sum() / norms, -1.0, 1.0))
+
+
+def _without_diagonal(gram):
+    """The Gram matrix with a diagonal of 0 and, off it, the rows' and columns' sums taken off.
+
+    ⟨K, M⟩ / (n (n − 3)) of two of these is the unbiased HSIC (Song et al. 2012, equation 5; the same matrices are
+    "U-centred" in Székely and Rizzo 2014).
+    """
+    n = len(gram)
+    gram = gram - np.diag(np.diag(gram))
+    rows = gram.sum(0) / (n - 2)
+    gram = gram - rows[:, None] - rows[None] + rows.sum() / (n - 1)
+    return gram - np.diag(np.diag(gram))
 
 
 def _centred(name, values):

@@ -164,6 +164,12 @@ FIGURES = {
     ),
     "taylor_check": lambda f: f([1e-3, 1e-2, 1e-1], {"MAML": [1e-6, 1e-4, 1e-2]}, 50.0),
     # Chapter 12
+    "who_may_move": lambda f: f(
+        {"all layers": (0.92, 0.01), "a ridge head": (0.6, 0.02)},
+        "Layer 4 alone does it",
+        0.2,
+        {"maml": ("inner loop", ["all layers"]), "baseline": ("closed", ["a ridge head"])},
+    ),
     "moved_and_alike": lambda f: f(
         {"layer 1": 0.17, "head": 0.02}, {"layer 1": 1.0, "head": 0.3}, "Layer 1 moves the furthest"
     ),

@@ -44,6 +44,40 @@ def test_cka_takes_tensors_and_maps_of_features_and_numbers_of_any_size():
     assert mt.linear_cka(1e200 * a, 1e-200 * b) == pytest.approx(mt.linear_cka(a, b), rel=1e-10)
 
 
+def unbiased_hsic(k, m):
+    """Song et al. 2012, equation 5, term by term, for Gram matrices whose diagonal is set to 0."""
+    n, ones = len(k), np.ones(len(k))
+    k, m = (gram * (1 - np.eye(n)) for gram in (k, m))
+    sums = (ones @ k @ ones) * (ones @ m @ ones) / ((n - 1) * (n - 2))
+    return (np.trace(k @ m) + sums - 2 / (n - 2) * (ones @ k @ m @ ones)) / (n * (n - 3))
+
+
+@pytest.mark.parametrize("examples", [4, 5, 30])
+def test_debiased_cka_is_what_its_definition_by_unbiased_hsic_says(examples):
+    a, b = representations(examples)
+    k, m = a @ a.T, b @ b.T
+    wanted = unbiased_hsic(k, m) / np.sqrt(unbiased_hsic(k, k) * unbiased_hsic(m, m))
+    assert mt.linear_cka(a, b, debiased=True) == pytest.approx(wanted, rel=1e-8)
+
+
+def test_debiased_cka_of_unrelated_representations_is_about_zero_and_of_equal_ones_is_one():
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(size=(2, 25, 500)) for _ in range(20)]
+    biased = np.mean([mt.linear_cka(a, b) for a, b in noise])
+    debiased = [mt.linear_cka(a, b, debiased=True) for a, b in noise]
+    assert biased > 0.9 and abs(np.mean(debiased)) < 0.05 and min(debiased) < 0
+    a, rotation = rng.normal(size=(25, 6)), np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    assert mt.linear_cka(a, 3 * a @ rotation + 5, debiased=True) == pytest.approx(1, abs=1e-12)
+
+
+def test_debiased_cka_wants_four_examples_that_are_not_all_alike_from_one_another():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="3 examples say nothing"):
+        mt.linear_cka(rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), debiased=True)
+    with pytest.raises(ValueError, match="all pairs of examples differ by the same amount"):
+        mt.linear_cka(np.eye(5), rng.normal(size=(5, 2)), debiased=True)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "says"),
     [

@@ -9,70 +9,151 @@ import numpy as np
 
 import maml_edu.reference as ref
 from maml_edu.figures.live import interactive
-from maml_edu.figures.scene import Bar, Curve, Note, Points, Scene, number
+from maml_edu.figures.scene import Bar, Curve, Interval, Note, Points, Scene, number
 from maml_edu.figures.sines import AXES, X
 from maml_edu.figures.static import draw
 
-__all__ = ["moved_and_alike", "by_number_of_tasks", "surgery", "surgery_on_waves"]
+__all__ = [
+    "who_may_move",
+    "moved_and_alike",
+    "by_number_of_tasks",
+    "surgery",
+    "surgery_on_waves",
+]
+
+# ------------------------------------------------------------------ who may move
+
+
+def who_may_move(rows, title, chance, kinds):
+    """A row for each name → (accuracy, half its 95 % interval), a name on the left, numbers on the right.
+
+    title: the finding. chance: the accuracy of guessing, a dotted line. kinds: role → (what its marks are, the
+    names of its rows); each row is of one kind.
+    """
+    return draw(who_scene(rows, title, chance, kinds))
+
+
+def who_scene(rows, title, chance, kinds):
+    """Marks with intervals on an axis from 0 to 100 %."""
+    heights = dict(zip(rows, range(len(rows), 0, -1), strict=True))
+    values = {name: 100 * np.asarray(value, float) for name, value in rows.items()}
+    words = {name: f"{mean:.1f} ± {half:.1f}" for name, (mean, half) in values.items()}
+    said = "; ".join(f"{name}: {text} %" for name, text in words.items())
+    points = [
+        Points([values[n][0] for n in names], [heights[n] for n in names], role, label)
+        for role, (label, names) in kinds.items()
+    ]
+    low, high = (
+        np.array([mean + sign * half for mean, half in values.values()]) for sign in (-1, 1)
+    )
+    return Scene(
+        title=title,
+        alt="One mark in each row on an axis of accuracy in per cent, with its 95 % interval. "
+        f"{said}. A dotted line at {number(100 * chance)} %, guessing.",
+        xlabel="accuracy on new tasks [%]",
+        xlim=(-88, 134),
+        ylim=(0.4, len(rows) + 0.7),
+        xticks=tuple((x, str(x)) for x in range(0, 101, 20)),
+        curves=[Curve([100 * chance] * 2, (0.4, len(rows) + 0.7), "neutral", "guessing")],
+        intervals=[Interval(low, high, list(heights.values()), "truth", "95 % interval")],
+        points=points,
+        notes=[
+            note
+            for name, y in heights.items()
+            for note in (Note(-3, y, name, "right"), Note(132, y, words[name], "right"))
+        ],
+        rows=True,
+        legend="below",
+    )
+
 
 # ------------------------------------------------------------------ movement and likeness
 
 
-def moved_and_alike(moved, alike, title):
-    """How far each layer's weights move, beside how alike its outputs are before and after (a picture).
+def moved_and_alike(moved, alike, title, unrelated=None):
+    """How far each layer moves, beside how alike its outputs are before and after (a picture).
 
-    moved: layer → ‖φ − θ‖/‖θ‖; alike: layer → CKA, from 0 to 1; both name the same layers, the first on top.
-    Raises ValueError if they do not.
+    moved: layer → ‖φ − θ‖/‖θ‖; alike: layer → CKA, up to 1; both name the same layers, the first on top.
+    unrelated: layer → CKA with an unrelated network, grey marks to compare with. title: the finding.
+    Raises ValueError if they do not name the same layers.
     """
-    return draw(*movement_scenes(moved, alike, title))
+    return draw(*movement_scenes(moved, alike, title, unrelated))
 
 
-def movement_scenes(moved, alike, title):
+def movement_scenes(moved, alike, title, unrelated=None):
     """Two panels of rows: bars for the weights, marks for the outputs."""
-    if list(moved) != list(alike):
-        raise ValueError(f"moved has the layers {list(moved)}, alike {list(alike)}: name the same.")
-    heights = np.arange(len(moved), 0, -1)
+    if list(moved) != list(alike) or list(unrelated or alike) != list(alike):
+        raise ValueError(
+            f"moved has the layers {list(moved)}, alike {list(alike)}, unrelated "
+            f"{list(unrelated or alike)}: name the same."
+        )
+    return [_movement_scene(moved, title), _likeness_scene(alike, unrelated)]
+
+
+def _likeness_scene(alike, unrelated):
+    """Marks: CKA of each layer before and after, and grey ones of an unrelated network."""
+    heights = np.arange(len(alike), 0, -1)
     likeness = np.array(list(alike.values()), float)
-    said = "; ".join(f"{name} {number(value, places=2)}" for name, value in alike.items())
-    limits = {"ylim": (0.3, len(moved) + 0.85), "rows": True}
-    return [
-        _movement_scene(moved, title),
-        Scene(
-            title="How alike its outputs are, before and after",
-            alt=f"One mark in each row, from 0 to 1, where 1 is alike. CKA: {said}.",
-            xlabel="CKA of a layer's outputs at θ and at φ",
-            xlim=(0, 1.05),
-            curves=[Curve([1, 1], limits["ylim"], "neutral", "alike")],
-            points=[Points(likeness, heights, "after", "outputs")],
-            notes=_names(list(alike), heights, 0.02),
-            **limits,
-        ),
-    ]
+    points = [Points(likeness, heights, "after", "at θ and at φ" if unrelated else "")]
+    alt = f"One mark in each row; 1 is alike. CKA before and after: {_said(alike)}."
+    if unrelated:
+        grey = np.array(list(unrelated.values()), float)
+        points.insert(0, Points(grey, heights, "before", "at θ and in an unrelated network"))
+        alt += f" Grey marks, an unrelated network: {_said(unrelated)}."
+    least = min(alike, key=alike.get).replace("head", "the head")
+    return Scene(
+        title=f"The outputs of {least} change most" if likeness.min() < 0.95 else "All look alike",
+        alt=alt,
+        xlabel="CKA of a layer's outputs",
+        xlim=(-0.35, 1.08),
+        xticks=tuple((x / 5, f"{x / 5:g}") for x in range(6)),
+        ylim=(0.4, len(alike) + 0.6),
+        points=points,
+        notes=_names(list(alike), heights, -0.1),
+        rows=True,
+        legend="below" if unrelated else "",
+    )
 
 
-def _movement_scene(moved, title):
-    """Bars: by how much of its length each layer's weights have moved."""
+def _said(values):
+    return "; ".join(f"{name} {number(value, places=2)}" for name, value in values.items())
+
+
+def _movement_scene(moved, title="", far=None):
+    """Bars: by which fraction of its length each layer has moved, up to `far` per cent, or the longest.
+
+    Without a title it names the layer that has moved the furthest.
+    """
     heights = np.arange(len(moved), 0, -1)
     percent = 100 * np.array(list(moved.values()), float)
     finite = np.where(np.isfinite(percent), percent, 1e9)
     shown = ", ".join(
         f"{name} {number(value, 2)} %" for name, value in zip(moved, percent, strict=True)
     )
-    far = min(max(1.0, float(finite.max())), 200.0)
+    far = far or min(max(1.0, 1.1 * float(finite.max())), 200.0)
+    step = next(s for s in (0.2, 1, 2, 5, 10, 20, 50) if far / s < 7)
     return Scene(
-        title=title,
+        title=title or _furthest(moved),
         alt=f"One bar in each row, as long as its layer has moved in per cent of its length: {shown}.",
         xlabel="movement of the weights, ‖φ − θ‖ / ‖θ‖ [%]",
-        xlim=(0, 1.1 * far),
-        ylim=(0.3, len(moved) + 0.85),
-        bars=[Bar(heights - 0.1, finite, "maml", width=0.3)],
-        notes=_names(list(moved), heights, 0.02 * far),
+        xlim=(-0.3 * far, far),
+        xticks=tuple((x, f"{x:g}") for x in np.arange(0, far, step)),
+        ylim=(0.4, len(moved) + 0.6),
+        bars=[Bar(heights, finite, "maml", width=0.4)],
+        notes=_names(list(moved), heights, -0.03 * far),
         rows=True,
     )
 
 
+def _furthest(moved):
+    """The finding of a picture of movements."""
+    if not any(moved.values()):
+        return "Nothing moves"
+    return f"{max(moved, key=moved.get).capitalize()} moves furthest"
+
+
 def _names(names, heights, x):
-    return [Note(x, y + 0.3, name) for name, y in zip(names, heights, strict=True)]
+    return [Note(x, y, name, "right") for name, y in zip(names, heights, strict=True)]
 
 
 # ------------------------------------------------------------------ how many training tasks
@@ -88,7 +169,7 @@ def by_number_of_tasks(counts, curves, title, floor=None):
 
 
 def tasks_scene(counts, curves, title, floor=None):
-    """A line with marks for each curve; ∞ stands ten times as far right as the last number, with a note."""
+    """A line with marks for each curve; ∞ stands ten times as far right as the last number."""
     counts = np.asarray(counts, float)
     last = counts[np.isfinite(counts)].max()
     places = np.where(np.isfinite(counts), counts, 10 * last)
@@ -108,18 +189,17 @@ def tasks_scene(counts, curves, title, floor=None):
         low = min(low, floor[1])
         lines.append(Curve(ends, [floor[1]] * 2, "neutral", floor[0]))
         said += f"; {floor[0]}, a dotted line: {number(floor[1], 2)}"
-    infinite = [Note(10 * last, low / 2.2, "∞", "middle")] if np.isinf(counts).any() else []
     return Scene(
         title=title,
         alt=f"Lines over {', '.join(marks)} training tasks, by factors on both axes. {said}.",
-        xlabel="number of training tasks" + (" (the last: ∞)" if infinite else ""),
+        xlabel="number of training tasks",
         ylabel="median squared error on new points",
         xlim=ends,
         ylim=(low / 3, 2 * high),
         xlog=True,
         ylog=True,
+        xticks=tuple(zip(places, marks, strict=True)),
         curves=lines,
-        notes=infinite,
         legend="below",
     )
 
@@ -155,7 +235,11 @@ def surgery(learners, tasks, episodes=8, seed=0):
         "steps": ("inner steps", 1, MOST_STEPS, 1, 1),
     }
     only = lambda wanted: {box: layer == wanted for box, (layer, _) in boxes.items()}
-    return interactive(scenes, controls, twin=[only("layer 4"), only("head")])
+    twin = [only("layer 4"), only("head")] + [
+        only("head") | {"network": name, "alpha": learner.inner_lr, "steps": learner.inner_steps}
+        for name, learner in list(learners.items())[1:]
+    ]
+    return interactive(scenes, controls, twin=twin)
 
 
 LAYERS = ("layer 1", "layer 2", "layer 3", "layer 4", "head")
@@ -229,6 +313,7 @@ def surgery_scenes(network, learner, moving, alpha, result):
             xlabel="inner steps",
             ylabel="accuracy on new tasks [%]",
             xlim=ends,
+            xticks=tuple((k, str(k)) for k in range(MOST_STEPS + 1)),
             ylim=(0, 105),
             curves=[
                 *(
@@ -239,7 +324,7 @@ def surgery_scenes(network, learner, moving, alpha, result):
             ],
             legend="lower right",
         ),
-        _movement_scene(moved, "How far each layer moves, in one of the tasks"),
+        _movement_scene(moved, far=100.0),
     ]
 
 
@@ -265,7 +350,7 @@ def surgery_on_waves(networks):
     controls = {
         "network": ("trained on", list(networks)),
         **boxes,
-        "alpha": ("inner rate α", 0.002, 0.1, 0.01, 0.002),
+        "alpha": ("inner rate α", 0.002, 0.2, 0.01, 0.002),
         "steps": ("inner steps", 0, 10, 1, 1),
     }
     names = list(networks)
@@ -313,7 +398,7 @@ def wave_scenes(network, params, points, moving, alpha, steps):
             legend="below",
             **AXES,
         ),
-        _movement_scene(moved, "How far each layer moves"),
+        _movement_scene(moved, far=50.0),
     ]
 
 

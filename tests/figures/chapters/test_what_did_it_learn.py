@@ -83,10 +83,37 @@ def test_the_title_of_the_wave_names_what_moves_and_how_much():
 def test_movement_and_likeness_want_the_same_layers():
     with pytest.raises(ValueError, match="name the same"):
         shown.movement_scenes({"1": 0.1}, {"2": 1.0}, "a title")
+    with pytest.raises(ValueError, match="name the same"):
+        shown.movement_scenes({"1": 0.1}, {"1": 1.0}, "a title", {"2": 0.3})
 
 
-def test_infinitely_many_tasks_have_a_place_of_their_own():
+def test_an_unrelated_network_is_shown_in_grey_and_only_then_is_there_a_legend():
+    _, alone = shown.movement_scenes({"1": 0.1}, {"1": 0.9}, "a title")
+    _, both = shown.movement_scenes({"1": 0.1}, {"1": 0.9}, "a title", {"1": 0.3})
+    assert [p.label for p in alone.points] == [""] and [p.role for p in both.points] == [
+        "before",
+        "after",
+    ]
+    assert list(both.points[0].x) == [0.3] and all(p.label for p in both.points)
+
+
+def test_all_bars_of_movement_in_a_figure_have_one_scale(learner, batch):
+    results = [shown.operated(learner, batch, ("head",), rate, 1) for rate in (0.1, 6.0)]
+    scenes = [shown.surgery_scenes("MAML", learner, ("head",), 1.0, r)[1] for r in results]
+    assert scenes[0].xlim == scenes[1].xlim
+    assert scenes[0].title == "Head moves furthest"
+
+
+def test_each_number_of_tasks_is_named_at_its_place_and_infinity_has_one_of_its_own():
     scene = shown.tasks_scene([1, 10, np.inf], {"maml": ("new", [3.0, 1.0, 0.5])}, "a title")
-    assert [note.text for note in scene.notes] == ["∞"]
+    assert scene.xticks == ((1, "1"), (10, "10"), (100, "∞"))
     assert list(scene.curves[0].x) == [1, 10, 100]
-    assert not shown.tasks_scene([1, 10], {"maml": ("new", [3.0, 1.0])}, "a title").notes
+
+
+def test_the_names_of_who_may_move_stand_left_of_the_axis_and_the_numbers_right_of_it():
+    rows = {"all layers": (0.92, 0.01), "a ridge head": (0.6, 0.02)}
+    kinds = {"maml": ("inner loop", ["all layers"]), "baseline": ("closed", ["a ridge head"])}
+    scene = shown.who_scene(rows, "a title", 0.2, kinds)
+    names = {note.text: note.x for note in scene.notes}
+    assert names["all layers"] < 0 and names["92.0 ± 1.0"] > 100
+    assert [p.role for p in scene.points] == ["maml", "baseline"]
