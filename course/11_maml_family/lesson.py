@@ -561,7 +561,7 @@ for name, task in (("a typical wave", order[12]), ("the worst", order[-1])):
     print("   ", *(f"{value:10.3g}" for value in followed[task]))
 
 # %% [markdown]
-# The steps lead the worst wave away from its data, each further than the one before, while a typical wave of the same batch, at the same θ, goes down.
+# After the first, each step leads the worst wave further away from its data, while a typical wave of the same batch, at the same θ, goes down.
 # First order's gradient is taken where this wave has ended, so it is as absurd as the loss, and the mean over 25 tasks is that one gradient.
 #
 # How many waves are beyond the edge, at the last look?
