@@ -19,7 +19,7 @@ def learner_at(inner_lr, **options):
 
 
 @pytest.mark.parametrize(
-    ("start", "share"), [(0.01, 0.01), (0.05, 0.05), (0.1, 1.0), (0.4, 1.0), (0.0, 1.0)]
+    ("start", "share"), [(0.01, 0.003), (0.05, 0.015), (0.1, 1.0), (0.4, 1.0), (0.0, 1.0)]
 )
 def test_rates_that_start_low_train_in_proportion_and_others_as_published(start, share):
     learner = learner_at(start)
@@ -61,11 +61,11 @@ def test_a_schedule_is_that_of_the_rates_too():
         learner, meta_lr=1e-3, schedule=lambda iteration: 0.5**iteration, iterations=9
     )
     step([TASKS.sample(np.random.default_rng(0), tasks=2)] * 2)
-    assert [group["lr"] for group in step.optimiser.param_groups] == pytest.approx([5e-4, 5e-6])
+    assert [group["lr"] for group in step.optimiser.param_groups] == pytest.approx([5e-4, 1.5e-6])
 
 
 def test_settings_say_so_only_where_it_is_not_the_published_way():
-    assert learner_at(0.01).settings()["rates_share"] == 0.01
+    assert learner_at(0.01).settings()["rates_share"] == 0.003
     assert "rates_share" not in learner_at(0.1).settings()
 
 
@@ -95,4 +95,4 @@ def test_on_sinusoids_rates_that_start_low_stay_low():
     learner = mt.MAMLpp(mt.MLP(1, 40, 40, 1), F.mse_loss, multi_step_until=100)
     history = mt.meta_train(learner, Sinusoids(shots=10), iterations=300, meta_batch=25)
     assert history.loss[-1] < history.loss[0]
-    assert all(0 < float(rate.min()) < 0.02 for rate in learner.learned_rates().values())
+    assert all(torch.all((rate > 0) & (rate < 0.02)) for rate in learner.learned_rates().values())

@@ -131,7 +131,7 @@ def test_the_defaults_of_everything_else():
 @pytest.mark.parametrize(("learner", "expected"), [
     (mt.MAML, {"inner_lr": 0.01, "inner_steps": 1}),
     (mt.MAMLpp, {
-        "inner_lr": 0.1, "inner_steps": 5, "multi_step_until": 0.1, "first_order_until": 0.0,
+        "inner_lr": None, "inner_steps": 5, "multi_step_until": 0.1, "first_order_until": 0.0,
         "per_step_norm": True,
     }),
     (mt.IMAML, {"inner_lr": 0.01, "inner_steps": 16, "strength": 2.0, "cg_steps": 5}),
