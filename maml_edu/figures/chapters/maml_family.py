@@ -612,7 +612,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
             for price, error in own[:, :2]
         )
         + " gradient equivalents.",
-        xlabel="gradient equivalents per task and outer step, (numbers) beside the names",
+        xlabel="gradient equivalents per task and outer step",
         ylabel=f"{ylabel} (logarithmic)",
         xlim=xlim,
         ylim=ylim,
