@@ -177,7 +177,7 @@ def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(monkeypatch):
     (("--dtype", "float16"), "--dtype must be one of float32, float64"),
     (("--optimiser", "magic"), "optimiser must be one of adam"),
     (("--device", "toaster"), "device 'toaster' cannot be used here"),
-    (("--method", "reptile", "--engine", "plain"), "reptile has one way of computing: leave out --engine"),
+    (("--method", "reptile", "--precision", "tf32"), "reptile has one way of computing: leave out --precision"),
     (("--hidden", "3,3"), "--hidden means nothing for glyphs with --net conv4"),
     (("--resize", "area"), "--resize means nothing for glyphs"),
     (("--method", "protonet", "--inner-lr", 1), "--inner-lr means nothing .* --method protonet"),
