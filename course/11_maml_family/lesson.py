@@ -50,7 +50,7 @@ from maml_edu.pytorch.mamlpp import multi_step_weights
 from maml_edu.tasks import Sinusoids, TaskBatch
 
 # %% [markdown]
-# ## Three questions for each member
+# ## What each member leaves out
 #
 # MAML does three things: it **moves** from θ to φ, it takes a **loss** at φ, and it finds out how this loss depends on θ, the **way
 # back**. Each relative answers one of the three in another way:

@@ -189,6 +189,7 @@ def features(model, tasks, centred=False, episodes=100):
     return Drawn(TaskBatch(x - middle, batch.support_y, query_x - middle, batch.query_y))
 
 
+# %%
 def head_alone(name, validation, testing, rates, steps=(1, 5, 20, 50, 100, 200)):
     """Print the accuracy of MAML's head after these steps on features, α chosen for each; the last."""
     head = lambda rate: mt.MAML(maml.model.head, F.cross_entropy, inner_lr=rate)
@@ -477,6 +478,7 @@ def best_rate(learner, moving):
     return min(RATES, key=error)
 
 
+# %%
 print("median (mean) after                   1 step           5 steps          10 steps")
 for name in ("MAML, K = 1", "MAML, K = 5"):
     errors(f"{name}, as trained", learners[name], waves, (1, 5, 10))

@@ -1317,7 +1317,7 @@ def softmax_over_all(features, labels, queries, ways, lr, steps):
 @wrong_answer("12.proto_maml", says="these are squared distances to the class means, without")
 def squared_distances(features, labels, queries, ways, lr, steps):
     c = _means_of(features, labels, ways)
-    return [[np.sum((q - one) ** 2) for one in c] for q in queries]
+    return np.array([[np.sum((q - one) ** 2) for one in c] for q in queries])
 
 
 @wrong_answer("12.proto_maml", says="with a minus, without steps")

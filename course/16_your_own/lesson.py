@@ -834,12 +834,10 @@ if IN_EARNEST:
 #
 # **7 · Is it fast adaptation, or just good features?**
 #
-# It depends on network and data; a score alone does not tell. On sine waves the start itself is special: pull one of ten points,
-# and MAML's curve answers with something like a wave, four to six times as strongly as the pretrained one. Among images a new
-# head on a ProtoNet's body comes to about 90 %, so most of that is features. Among sentences ANIL, which moves the last layer
-# alone, is level with MAML on the course's collection and far behind it on CLINC150 (−9.2, −13.2 and −12.7 points from the centroid
-# against −0.5, −1.8 and −2.6, both at one outer rate). The direct test is to freeze layers. Trained with one step, a network of 16 filters
-# needs its fourth convolution on invented glyphs, and its head alone gets about two in three; with 64 filters the same head gets nine in ten, in 200 steps.
+# It depends on network and data; a score alone does not tell. The direct test is to freeze layers. Trained with one step, a network of
+# 16 filters needs its fourth convolution on invented glyphs, and its head alone gets about two in three; with 64 filters the head gets nine in
+# ten, in 200 steps. On sine waves the start itself is special: pull one of ten points, and MAML's curve answers with something like a wave. Among
+# sentences ANIL, which moves the last layer alone, is level with MAML on the course's collection and far behind it on CLINC150.
 #
 # *Shown in* chapter [12](12_what_did_it_learn.ipynb), which asks nothing else; chapter [07](07_maml_in_numpy.ipynb), "What the start
 # has"; chapter [10](10_few_shot_images.ipynb), "What is it worth?"; chapter [14](14_language.ipynb); `docs/results.md`.
@@ -849,11 +847,10 @@ if IN_EARNEST:
 #
 # **8 · Is the second order worth it?**
 #
-# Measure it on your problem. On the walk to a hidden goal first-order MAML, at its own rates, is behind in each of three
-# trainings after three steps, −4.6 (−4.8 to −2.8) against −2.5 in the median. Among the course's sentences it gains 3.5, 1.5 and 2.8 points
-# over the centroid, and MAML 5.0, 2.8 and 2.8. The price is two further gradients per inner step, and memory. First order is
-# nearly right while αλ is small, and has the wrong sign along directions with αλ above 1. On sine waves it costs half as much with one inner
-# step and is nearly as good; with five steps it drives αλmax up to 2, and five of ten runs diverge, where none of MAML's does.
+# Measure it on your problem. On sine waves first order costs half as much with one inner step and is nearly as good; with five it drives
+# αλmax up to 2, and five of ten runs diverge, where none of MAML's does. On the walk to a hidden goal, at its own rates, it is
+# behind in each of three trainings after three steps. Among the course's sentences it gains 3.5, 1.5 and 2.8 points
+# over the centroid, and MAML 5.0, 2.8 and 2.8. The price is two further gradients per inner step, and memory.
 #
 # *Shown in* chapter [11](11_maml_family.ipynb); chapters [04](04_gradient_of_a_step.ipynb), [13](13_robots.ipynb) and
 # [14](14_language.ipynb); `docs/results.md`.
@@ -912,10 +909,10 @@ if IN_EARNEST:
 # **14 · How many training tasks do I need?**
 #
 # Enough that they say what tasks have in common. Our waves are drawn anew in every iteration and never run out; real tasks do.
-# Chapter 03 trains on three waves, and the network has learned three waves. With sentences it may be the number of *kinds* that
+# On sine waves three fixed ones are too few and some ten nearly enough, unless
+# something in the input names the wave: then ten are learned by heart. With sentences it may be the number of *kinds* that
 # counts: 75 intents from five domains leave MAML level with the centroid, 70 from ten put it 1.3 to 2.1 points ahead in episodes that
-# mix domains; but then training has seen the test's domains, too. On sine waves some ten fixed ones are about as good as ever new ones, unless
-# something in the input names the wave: then ten are learned by heart.
+# mix domains; but then training has seen the test's domains, too.
 #
 # *Shown in* chapter [03](03_many_tasks.ipynb), "what must not leak"; chapter [12](12_what_did_it_learn.ipynb), "How many tasks make a
 # learner?" and "Learning by heart"; chapter [14](14_language.ipynb), "Where the ranking turns".
