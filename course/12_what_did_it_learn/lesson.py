@@ -336,6 +336,7 @@ def far(theta, phi, starts):
     return length(phi[n] - theta[n] for n in names) / length(theta[n] for n in names)
 
 
+# %%
 batch = test.sample(np.random.default_rng(1), tasks=20)
 images = np.concatenate(batch.query_x)  # the 500 queries of twenty tasks
 unrelated = mt.MAML(conv4(seed=1), F.cross_entropy)  # untrained
@@ -444,6 +445,7 @@ def errors(name, learner, tasks, steps, episodes=600):
     return result.median[list(steps)]
 
 
+# %%
 waves = Sinusoids(10, queries=10)
 learners = {
     "MAML, K = 1": mt.MAML(mlp(), inner_lr=0.01),
@@ -557,6 +559,7 @@ def oracle(tasks):
     return np.median(scores)
 
 
+# %%
 for shots in (10, 5):
     tasks = Sinusoids(shots, queries=10)
     print(f"{shots} points: median (mean)")
