@@ -81,7 +81,7 @@ def divergence(options, record):
             continue
         runs = [
             record.run(
-                f"{name} seed {seed} {options.iterations}",
+                f"{name} seed {seed} {options.iterations} every {options.every}",
                 lambda seed=seed, steps=steps, first_order=first_order: watched(
                     mt.MAML(network(seed), inner_steps=steps, first_order=first_order),
                     seed,
@@ -119,7 +119,8 @@ def in_a_line(run):
     lowest = min(seen["cosine"] for seen in looks[1:] or looks)
     fate = "stable"
     if run["diverged"]:
-        fate = f"DIVERGED, stopped at {run['stopped at']}"
+        at = run["stopped at"]
+        fate = f"DIVERGED, stopped at {at}" if at is not None else "DIVERGED: worse than untrained"
     at_start = max(seen["start"][0] for seen in looks)
     return (
         f"seed {run['seed']}: {fate}; meta-loss at the end {run['loss']:.3g}, of the worst batch "
@@ -179,7 +180,7 @@ def causes(options, record):
     for name in options.only or CONTROLS:
         runs = [
             record.run(
-                f"{name} seed {seed} {options.iterations}",
+                f"{name} seed {seed} {options.iterations} every {options.every}",
                 lambda seed=seed, name=name: CONTROLS[name](seed, options),
             )
             for seed in options.seeds

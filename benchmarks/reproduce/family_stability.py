@@ -11,7 +11,7 @@ from curvature import bend, both_gradients, curvatures, flat, inner_path, loss_o
 
 import maml_edu.pytorch as mt
 from maml_edu.pytorch import maml
-from maml_edu.pytorch.family import mean_over_tasks
+from maml_edu.pytorch.task_gradient import mean_over_tasks
 from maml_edu.tasks import Sinusoids
 
 TASKS, META_BATCH = Sinusoids(shots=10), 25
@@ -106,6 +106,10 @@ def watched(learner, seed, iterations, every, switch=None, bends=False, **outer)
     meta-loss or its gradient is no number, or 10⁶ times the first one), or if the median meta-loss of its last
     250 iterations is above that of its first iteration: worse than not trained.
     """
+    if switch and switch[0] % every:
+        raise ValueError(
+            f"a switch at {switch[0]} needs a look there: --every must divide it, not {every}."
+        )
     step, rng = mt.OuterStep(learner, **{"meta_lr": 1e-3, **outer}), np.random.default_rng(seed)
     batch, looks, stopped = held_out(), [], None
     for done in range(0, iterations + 1, every):
@@ -130,9 +134,7 @@ def watched(learner, seed, iterations, every, switch=None, bends=False, **outer)
         "diverged": stopped is not None or worse,
         "stopped at": stopped,
         "loss": float(np.median(losses[-WINDOW:])),
-        "highest": float(
-            losses[WINDOW:].max(initial=0.0)
-        ),  # of single batches, once training has begun
+        "highest": float(losses[WINDOW:].max(initial=0.0)),  # of a batch, once training has begun
         "looks": looks,
     }
 

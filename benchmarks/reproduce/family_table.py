@@ -251,8 +251,9 @@ def row(name, method, chosen, seed, iterations):
         return result
     if name == "pretrained":
         by = {}
-        for learner.inner_lr in FINE_TUNING:
-            by[learner.inner_lr] = lowest(summary(evaluated(learner, VALIDATION_SEED, VALIDATION)))
+        for rate in FINE_TUNING:
+            learner.inner_lr = rate
+            by[rate] = lowest(summary(evaluated(learner, VALIDATION_SEED, VALIDATION)))
         learner.inner_lr = result["rate"] = min(by, key=by.get)
         result["scores"][str(iterations)] = summary(evaluated(learner, TEST_SEED, TEST))
     return result | {"ridge": ridge(learner.model)}

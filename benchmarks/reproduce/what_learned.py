@@ -4,8 +4,9 @@
 
 prints the tables of chapter 12 for three seeds and two widths. Parts: `sines` (which layers move, ridge heads,
 CKA), `diversity` (1 to infinitely many training waves), `memory` (a code of the wave in the input), `shift` (other
-waves than in training) and `glyphs`. Rates and penalties are chosen on validation tasks. With --runs each seed
-is stored, and an interrupted run goes on.
+waves than in training) and `glyphs`. Rates and penalties are chosen on validation tasks, the rates of training
+at the first width and for the first seed; `diversity`, `memory` and the pretrained network of `shift` have
+chapter 07's α of 0.01. With --runs each seed is stored, and an interrupted run with the same settings goes on.
 """
 
 import argparse
@@ -56,13 +57,16 @@ class Waves:
 
 
 class Stored:
-    """The first tasks of a batch: for what is evaluated again and again."""
+    """The tasks of a batch, one part after the other: for what is evaluated again and again."""
 
     def __init__(self, batch):
-        self.batch = batch
+        self.batch, self.first = batch, 0
 
     def sample(self, rng, tasks=25):
-        return self.batch.part(0, tasks)
+        """The next tasks, and after the last ones the first; ValueError if they end in between."""
+        batch = self.batch.part(self.first, self.first + tasks)
+        self.first = (self.first + tasks) % len(self.batch)
+        return batch
 
 
 def trained(learner, tasks, iterations, seed, **how):
@@ -114,7 +118,10 @@ def error_after(learner, tasks, episodes, steps, seed=VALIDATION):
 
 @functools.cache
 def sine_rate(method, width, iterations, episodes):
-    """The rate with the least error on validation waves after a quarter of the training, of the first seed."""
+    """The rate with the least error on validation waves after a quarter of the training, of the first seed.
+
+    width: the first of --widths, whose rates the others take over.
+    """
 
     def error(rate):
         learner = sine_trained(method, width, 0, rate, iterations // 4 or 1)
@@ -206,7 +213,7 @@ def sines(width, seed, options):
     untrained = sine_learner("MAML, K = 1", width, seed, 0.01)
     learners = {}
     for method in SINE_METHODS:
-        rate = sine_rate(method, width, options.iterations, episodes)
+        rate = sine_rate(method, options.widths[0], options.iterations, episodes)
         learners[method] = sine_trained(method, width, seed, rate, options.iterations)
     move, read, layers = {}, {}, {}
     for method, learner in {**learners, "untrained": untrained}.items():
@@ -263,7 +270,7 @@ def shift(width, seed, options):
     }
     rows = {}
     for method in ("MAML, K = 1", "MAML, K = 5", "ANIL, K = 5", "pretrained"):
-        rate = sine_rate(method, width, options.iterations, options.episodes)
+        rate = sine_rate(method, options.widths[0], options.iterations, options.episodes)
         learner = sine_trained(method, width, seed, rate, options.iterations)
         for world, change in worlds.items():
             result = mt.evaluate(learner, Waves(**change), options.episodes, 10, TEST)
@@ -276,11 +283,11 @@ def shift(width, seed, options):
 GLYPH_RATES = (0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
 HEAD_RATES = (0.5, 1.0, 2.0, 5.0)  # of the head alone
 HEAD_STEPS = (1, 5, 20, 50, 100, 200)
-GLYPH_METHODS = {
-    "MAML, K = 1": (mt.MAML, 1),
-    "MAML, K = 5": (mt.MAML, 5),
-    "ANIL, K = 5": (mt.ANIL, 5),
-    "BOIL, K = 1": (mt.BOIL, 1),
+GLYPH_METHODS = {  # name: (learner, K, rates to choose from: a head alone wants larger ones than a body)
+    "MAML, K = 1": (mt.MAML, 1, GLYPH_RATES[1:]),
+    "MAML, K = 5": (mt.MAML, 5, GLYPH_RATES),
+    "ANIL, K = 5": (mt.ANIL, 5, GLYPH_RATES),
+    "BOIL, K = 1": (mt.BOIL, 1, GLYPH_RATES[1:5]),
 }
 GLYPH_ROWS = [*GLYPH_METHODS, "untrained", "ProtoNet"]
 BODY = [f"features.{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "norm")]
@@ -300,7 +307,7 @@ def glyphs_of(split):
 
 
 def glyph_learner(method, width, seed, inner_lr):
-    kind, steps = GLYPH_METHODS[method]
+    kind, steps, _ = GLYPH_METHODS[method]
     torch.manual_seed(seed)
     return kind(mt.Conv4(5, filters=width), F.cross_entropy, inner_lr=inner_lr, inner_steps=steps)
 
@@ -326,7 +333,7 @@ def glyph_score(method, width, rate, iterations, episodes):
 def glyph_rate(method, width, iterations, episodes):
     """The rate with the most right after a quarter of the training."""
     score = lambda rate: glyph_score(method, width, rate, iterations // 4 or 1, episodes)
-    scores = {rate: round(score(rate), 1) for rate in GLYPH_RATES}
+    scores = {rate: round(score(rate), 1) for rate in GLYPH_METHODS[method][2]}
     rate = max(scores, key=scores.__getitem__)
     print(f"{method}, {width} filters: α = {rate} of", scores, flush=True)
     return rate
@@ -492,13 +499,15 @@ def shown(value, digits):
     """A number with so many digits; ∞ beyond 10⁴."""
     if np.isnan(value):
         return "–"
-    if abs(value) > 1e4:
+    if value > 1e4:
         return "∞"
     return f"{value:.{digits}g}" if 1e-9 < abs(value) < 100 else f"{value:.0f}"
 
 
 def cell(values, digits):
-    """The middle one of the seeds, and in brackets the lowest and the highest."""
+    """The middle one of the seeds, and in brackets the lowest and the highest; NaN only if all are."""
+    if np.isnan(values).any() and not np.isnan(values).all():
+        values = np.where(np.isnan(values), np.inf, values)  # one that ran away beyond numbers
     middle, low, high = (shown(f(values), digits) for f in (np.median, np.min, np.max))
     return middle if low == high else f"{middle} ({low}–{high})"
 
@@ -515,18 +524,41 @@ def show(part, width, tables):
             print(f"| {row} | {' | '.join(cell(v, digits) for v in numbers.T)} |", flush=True)
 
 
+def settings_of(part, options):
+    """What else the numbers of a part depend on: stored with them, so that no run continues another."""
+    if part != "glyphs":
+        return {
+            "iterations": options.iterations,
+            "episodes": options.episodes,
+            "rates at": options.widths[0],
+        }
+    return {
+        "iterations": options.glyph_iterations,
+        "episodes": options.episodes,
+        "methods": options.methods,
+    }
+
+
 def tables_of(part, width, seed, options):
-    """The tables of one part, width and seed; read if they are stored already."""
+    """The tables of one part, width and seed; read if they are stored already. ValueError if of other settings."""
     path = options.runs and options.runs / f"{part}-{width}-{seed}.json"
+    settings = settings_of(part, options)
     if path and path.is_file():
-        return json.loads(path.read_text())
+        stored = json.loads(path.read_text())
+        if stored["settings"] != settings:
+            raise ValueError(
+                f"{path} was run with {stored['settings']}, and now {settings} is asked for: give --runs "
+                "another folder."
+            )
+        return stored["tables"]
     began = time.process_time()
     tables = json.loads(json.dumps(PARTS[part](width, seed, options), default=float))
     seconds = time.process_time() - began
     print(f"{part}, width {width}, seed {seed}: {seconds:.0f} s of CPU", flush=True)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(tables, ensure_ascii=False))
+        stored = {"settings": settings, "tables": tables}
+        path.write_text(json.dumps(stored, ensure_ascii=False))
     return tables
 
 

@@ -659,12 +659,11 @@ def multi_step_weights(answer, rng):
 FLOOR = 0.03
 
 
-def weights_of(iteration, until, steps, annealed=None, floor=FLOOR):
-    """Weights of the query losses at φ₀ … φ_K; annealed: in place of the share 1 − iteration/until."""
+def weights_of(iteration, until, steps):
+    """Weights of the query losses at φ₀ … φ_K."""
     if iteration >= until:
         return [0.0] * steps + [1.0]
-    share = 1 - iteration / until if annealed is None else annealed
-    others = max(share, floor) / steps
+    others = max(1 - iteration / until, FLOOR) / steps
     return [0.0, *[others] * (steps - 1), 1 - (steps - 1) * others]
 
 

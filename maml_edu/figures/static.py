@@ -300,7 +300,7 @@ def _axes(ax, scene):
         _label_between_powers(ax.yaxis, scene["ylim"])
     if scene["xticks"]:
         ax.set_xticks(*zip(*scene["xticks"], strict=True))
-        ax.minorticks_off()
+        ax.set_xticks([], minor=True)
     ax.set(xlim=scene["xlim"], ylim=scene["ylim"], xlabel=scene["xlabel"], ylabel=scene["ylabel"])
     if scene["rows"] or scene["diagram"]:
         ax.set(ylabel="", yticks=[])

@@ -81,9 +81,7 @@ class ProtoNet(MAML):
     @in_own_precision
     def meta_gradient(self, batch):
         """(mean loss over tasks, its gradient like θ)."""
-        theta = self.detached()
-        for group in maml.groups_of(batch):
-            self.check_tasks(*maml.tensors_of(group, theta))
+        theta = self.checked_theta(batch)
 
         def one_task(derivatives, task):
             slope, value = derivatives.slope_and_value(self.episode_loss, theta, *task)
@@ -91,13 +89,20 @@ class ProtoNet(MAML):
 
         return mean_over_tasks(self, one_task, batch, theta)
 
+    def checked_theta(self, batch):
+        """θ, once the tasks of a batch are known to make sense; ValueError otherwise."""
+        theta = self.detached()
+        for group in maml.groups_of(batch):
+            self.check_tasks(*maml.tensors_of(group, theta))
+        return theta
+
     def check_tasks(self, support_x, support_y, query_x, query_y):
         """ValueError for tasks of a batch, (tasks, examples, …) each, that cannot be trained on."""
         check_classes(support_x, support_y, query_x, query_y)
 
     def meta_loss(self, batch):
         """Mean loss over the tasks of a batch."""
-        theta = self.detached()
+        theta = self.checked_theta(batch)
 
         def one_task(_, task):
             return self.episode_loss(theta, *task), {}
@@ -106,6 +111,12 @@ class ProtoNet(MAML):
 
     def adapt(self, support_x, support_y, steps=None):
         raise ValueError(f"a {type(self).__name__} has no inner loop: ask for its predictions.")
+
+    def refuse_recomputation(self, support_x, support_y):
+        """Nothing to refuse: no way back, without an inner loop."""
+
+    def explain(self, batch):
+        return rules.explain_plain(self, batch)
 
 
 class NearestCentroid(ProtoNet):
@@ -223,7 +234,7 @@ def squared_distances(a, b):
 
 def refuse_regression(support_y):
     """ValueError unless the targets are class labels."""
-    if support_y.is_floating_point() or support_y.ndim != 1:
+    if support_y.is_floating_point() or support_y.dtype == torch.bool or support_y.ndim != 1:
         raise ValueError(
             f"a ProtoNet classifies: y must hold whole-number labels, one an example; got "
             f"{support_y.dtype} of shape {tuple(support_y.shape)} for one task. For regression: FineTuning."

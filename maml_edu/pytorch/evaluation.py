@@ -144,6 +144,8 @@ class _Scoring:
         if self.transductive:
             modes.warn_of_one_example(self.learner.model, tensors[2][0], _AT_A_TIME)
         if self.way is None:
+            if self.steps > 0:
+                self.learner.refuse_recomputation(*(tensor[0] for tensor in tensors[:2]))
             kinds = self.transductive, self.steps > 0, *((t.shape[1:], t.dtype) for t in tensors)
             if kinds not in self.ways:
                 self.ways[kinds] = self._way_for(tensors)

@@ -23,7 +23,6 @@ from .arguments import one_number
 from .learner import MAML, as_leaves, names_that_adapt
 from .networks import Conv4
 from .task_gradient import TaskGradient
-from .task_gradient import mean_over_tasks as mean_over_tasks
 
 
 class FOMAML(MAML):

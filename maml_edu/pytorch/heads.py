@@ -13,22 +13,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import maml
+from . import maml, rules
 from .arguments import one_number
 from .baselines import ProtoNet, check_classes
-from .family import head_of, mean_over_tasks
-from .fast import textbook
+from .family import head_of
+from .fast import structure, textbook
 from .learner import MAML, Forward
 from .networks import Conv4
 from .precision import in_own_precision
+from .task_gradient import mean_over_tasks
 
 
 def body_of(model, head=None) -> nn.Module:
     """The model without its head: an nn.Module x (examples, …) → features (examples, features).
 
-    What goes into the head comes out. The parameters are the model's own, not copies, under the same names: who
-    trains one trains the other. head: the name of the head's module; None means the layer that is both
-    registered and called last, as for `ANIL`.
+    What goes into the head comes out; where the head is called more than once, what goes in first. The parameters
+    are the model's own, not copies, under the same names: who trains one trains the other. head: the name of
+    the head's module; None means the layer that is both registered and called last, as for `ANIL`. It starts in the
+    model's mode: body.eval(), and not model.eval(), switches off what the model itself drops out.
 
         nearest = mt.ProtoNet(mt.body_of(learner.model))    # the nearest class mean of the features
         features = mt.body_of(learner.model)(x)
@@ -71,19 +73,19 @@ def _is_named(head, names):
 class Body(nn.Module):
     """A model up to its head, which `body_of` makes: the same modules around the same parameters.
 
-    `cut` is the model with a stop in the place of its head. It shares its children with this module, which
-    therefore has its names; the tuple keeps it from being a child itself.
+    At each call the model is cut anew, a stop in the place of its head, so that what was changed in it since is
+    seen. It shares its children with this module, which therefore has its names; the tuple keeps it from being a
+    child itself.
     """
 
     def __init__(self, model, head):
         super().__init__()
         cut = _with_module(model, head.split("."), Stop())
-        self.cut, self.training = (cut,), model.training
+        self.whole, self.head, self.training = (model,), head, model.training
         self._parameters, self._buffers, self._modules = cut._parameters, cut._buffers, cut._modules
 
     def forward(self, x):
-        cut = self.cut[0]
-        cut.training = self.training
+        cut = _with_module(self.whole[0], self.head.split("."), Stop(), self)
         try:
             cut(x)
         except Features as reached:
@@ -108,14 +110,19 @@ class Stop(nn.Module):
         raise Features(features)
 
 
-def _with_module(model, path, module):
-    """The model with another module at a path; only what leads there is new, and shares its tensors."""
+def _with_module(model, path, module, body=None):
+    """The model with another module at a path; only what leads there is new, and shares its tensors.
+
+    body: the same part of a `Body`, whose mode what is new is in.
+    """
     if not path:
         return module
     twin = object.__new__(type(model))
     twin.__dict__.update(vars(model))
     twin._modules = dict(model._modules)
-    twin._modules[path[0]] = _with_module(model._modules[path[0]], path[1:], module)
+    below = body and body._modules[path[0]]
+    twin._modules[path[0]] = _with_module(model._modules[path[0]], path[1:], module, below)
+    twin.training = model.training if body is None else body.training
     return twin
 
 
@@ -144,7 +151,8 @@ class RidgeHead(ProtoNet):
     """
 
     def __init__(self, body, loss=F.mse_loss, strength=1.0):
-        if not isinstance(strength, numbers.Real) or not 0 < float(strength) < float("inf"):
+        number = isinstance(strength, numbers.Real) and not isinstance(strength, bool)
+        if not number or not 0 < float(strength) < float("inf"):
             raise ValueError(f"strength (λ) must be a number > 0; got {strength!r}.")
         self.strength = float(strength)
         super().__init__(body, loss)
@@ -157,7 +165,7 @@ class RidgeHead(ProtoNet):
         both = Forward(self.model)(params, torch.cat([support_x, query_x])).flatten(1)
         features, queries = both[: len(support_x)], both[len(support_x) :]  # (examples, features)
         if support_y.is_floating_point():
-            weights, offset = ridge(features, support_y.flatten(1), self.strength)
+            weights, offset = ridge(features, support_y.reshape(len(support_y), -1), self.strength)
             return (queries @ weights + offset).reshape(len(queries), *support_y.shape[1:])
         classes = torch.arange(len(support_x), device=support_y.device)
         member = (support_y[:, None] == classes).to(features.dtype)  # (shots, classes)
@@ -181,7 +189,8 @@ def ridge(features, targets, strength):
     """(weights (features, targets), offset (targets,)) that minimise ‖XW + b − Y‖² + λ‖W‖².
 
     In float64 where there is one: XᵀX has the square of X's condition. With fewer examples than features by the
-    same numbers in a smaller matrix, W = Xᵀ(XXᵀ + λI)⁻¹Y.
+    same numbers in a smaller matrix, W = Xᵀ(XXᵀ + λI)⁻¹Y. NaN where λ is so small beside the features that rounding
+    would show: a condition above about 10¹¹, at which four digits are left in the worst case.
     """
     dtype = features.dtype
     precise = dtype if features.device.type == "mps" else torch.float64
@@ -189,11 +198,14 @@ def ridge(features, targets, strength):
     centre, mean = x.mean(0), y.mean(0)
     x, y = x - centre, y - mean
     examples, size = x.shape
-    eye = torch.eye(min(examples, size), dtype=precise, device=x.device)
-    if size <= examples:
-        weights = torch.linalg.solve(x.T @ x + strength * eye, x.T @ y)
-    else:
-        weights = x.T @ torch.linalg.solve(x @ x.T + strength * eye, y)
+    gram = x.T @ x if size <= examples else x @ x.T
+    eye = torch.eye(len(gram), dtype=precise, device=x.device)
+    factor, failed = torch.linalg.cholesky_ex(gram + strength * eye)
+    pivots = factor.diagonal().detach().square()
+    solved = (failed == 0) & (pivots.min() > 1e4 * torch.finfo(precise).eps * pivots.max())
+    weights = torch.cholesky_solve(x.T @ y if size <= examples else y, factor)
+    weights = weights if size <= examples else x.T @ weights
+    weights = torch.where(solved, weights, torch.nan)
     return weights.to(dtype), (mean - centre @ weights).to(dtype)
 
 
@@ -216,12 +228,14 @@ class ProtoMAML(MAML):
         super().__init__(model, loss, inner_lr, inner_steps)
         name = _head_module(model, head)
         self.head = (f"{name}.weight", f"{name}.bias")
-        if not set(self.head) <= set(self.params) or self.params[self.head[0]].ndim != 2:
+        layer = model.get_submodule(name)
+        linear = type(layer).forward is nn.Linear.forward and structure.is_untouched(layer)
+        if not linear or not set(self.head) <= set(self.params):
             raise ValueError(
-                f"the head must be a linear layer with a bias, neither of them frozen, for prototypes to "
-                f"start from; {name!r} is {model.get_submodule(name)}."
+                f"the head must be an nn.Linear with a bias, as torch has it and not frozen, for prototypes to "
+                f"start from; {name!r} is {layer}."
             )
-        self.body = Body(model, name)
+        self.head_module = name
 
     def start(self, theta, support_x, support_y):
         """θ of ONE task with the prototypes of its support set in the head."""
@@ -229,9 +243,17 @@ class ProtoMAML(MAML):
             raise ValueError(
                 "ProtoMAML classifies: y must hold whole-number labels, one an example. For regression: MAML."
             )
+        if not set(self.head) <= theta.keys():
+            raise ValueError(
+                f"the head ({', '.join(self.head)}) has been frozen since this ProtoMAML was made: prototypes "
+                "could not start there."
+            )
         weight, bias = (theta[name] for name in self.head)
         below = {name: value for name, value in theta.items() if name not in self.head}
-        features = Forward(self.body)(below, support_x)  # (shots, features)
+        body = Body(self.model, self.head_module)  # in the model's mode of now
+        still = {n: p for n, p in body.named_parameters() if not p.requires_grad}
+        still = {name: p.detach().to(weight) for name, p in still.items()}
+        features = Forward(body)(still | below, support_x)  # (shots, features)
         classes = torch.arange(len(bias), device=support_y.device)
         member = (support_y[:, None] == classes).to(features.dtype)  # (shots, classes)
         count = member.sum(0)
@@ -241,6 +263,23 @@ class ProtoMAML(MAML):
         # a slope at the start holds the prototypes fixed: it is taken at nodes that they were not made from
         apart = {name: value.view_as(value) for name, value in theta.items()}
         return apart | dict(zip(self.head, (rows, offsets), strict=True))
+
+    def check_labels(self, *labels):
+        """ValueError for labels that the head has no row for."""
+        ways = len(dict(self.model.named_parameters())[self.head[1]])
+        for y in map(torch.as_tensor, labels):
+            if y.is_floating_point() or y.device.type != "cpu" or not y.numel():
+                continue  # `start` says so of numbers; looking at values would make a GPU wait for Python
+            if y.min() < 0 or y.max() >= ways:
+                raise ValueError(
+                    f"labels must be 0, 1, … {ways - 1}, one for each row of the head; got {int(y.min())} to "
+                    f"{int(y.max())}."
+                )
+
+    def adapt(self, support_x, support_y, steps=None):
+        """φ for ONE task; see `MAML.adapt`. Raises ValueError for labels that the head has no row for."""
+        self.check_labels(support_y)
+        return super().adapt(support_x, support_y, steps)
 
     def path(self, theta, support_x, support_y, steps, slope_of=maml.slope_of):
         """[φ₀, φ₁, …, φ_steps] of ONE task; φ₀ is θ with the prototypes in its head."""
@@ -257,6 +296,7 @@ class ProtoMAML(MAML):
     def meta_gradient(self, batch):
         """(mean query loss at φ, its gradient like θ)."""
         theta = self.detached()
+        self.check_labels(*maml.TaskBatch.of(batch).arrays[1::2])
 
         def one_task(derivatives, task):
             functional = derivatives.slope_of is maml.slope_of
@@ -271,8 +311,12 @@ class ProtoMAML(MAML):
     def meta_loss(self, batch):
         """Mean query loss after adaptation over the tasks of a batch."""
         theta = self.detached()
+        self.check_labels(*maml.TaskBatch.of(batch).arrays[1::2])
 
         def one_task(derivatives, task):
             return self.query_loss(theta, task, derivatives.slope_of).detach(), {}
 
         return mean_over_tasks(self, one_task, batch, theta)[0]
+
+    def explain(self, batch):
+        return rules.explain_plain(self, batch)

@@ -108,7 +108,7 @@ def conjugate_gradient(product, target, steps):
     for _ in range(steps):
         image = product(direction)
         curvature = dot(direction, image)
-        going = going & (curvature > 0)
+        going = going & (curvature > 0) & (squared > 0)  # until nothing is left
         length = torch.where(going, squared / curvature, 0.0)
         x = {name: x[name] + length * direction[name] for name in x}
         residual = {name: residual[name] - length * image[name] for name in x}

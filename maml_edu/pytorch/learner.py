@@ -217,6 +217,7 @@ class MAML:
         theta, loop = self.detached(), self.loop().checked(self.params)
 
         def mean_loss(tensors):
+            self.refuse_recomputation(*(tensor[0] for tensor in tensors[:2]))
             losses = [
                 maml.query_loss(self.task_loss, theta, task, loop, textbook.detached_slope_of)
                 for task in zip(*tensors, strict=True)
@@ -253,8 +254,14 @@ class MAML:
         check_examples("support", support_x, support_y)
         modes.refuse_unwritten_statistics(self.model)
         with modes.in_evaluation(self.model), structure.nothing_left_in(self.model):
+            if steps:
+                self.refuse_recomputation(support_x, support_y)
             path = self.path(theta, support_x, support_y, steps, textbook.detached_slope_of)
         return [maml.detached(phi) for phi in path]
+
+    def refuse_recomputation(self, support_x, support_y):
+        """ValueError for a model that would go the way back through ONE task's inner steps with θ in place of φ."""
+        fast.refuse_recomputation(self, support_x, support_y)
 
     def path(self, theta, support_x, support_y, steps, slope_of=maml.slope_of):
         """[φ₀ = θ, φ₁, …, φ_steps] of ONE task; see `maml.adaptation`."""
@@ -350,7 +357,7 @@ class MAML:
         """
         if "adapting" not in keywords_of(type(self)):
             raise ValueError(
-                f"a {type(self).__name__} has no inner loop of which a part can be frozen: make a MAML of its "
+                f"{type(self).__name__} has no inner loop of which a part can be frozen: make a MAML of its "
                 f"model, mt.MAML(learner.model, loss, inner_lr, adapting=…), if plain descent is what you want."
             )
         learner = copy.copy(self)
@@ -452,7 +459,8 @@ class Forward:
         # a model of one's own may change its input in place, and each look has to find it as it was
         plain = structure.made_of_torch(model)
         self.protects = not plain or any(getattr(m, "inplace", False) for m in model.modules())
-        self.dtype = next(p for p in model.parameters() if p.requires_grad).dtype
+        every = sorted(model.parameters(), key=lambda p: not p.requires_grad)  # frozen ones last
+        self.dtype = every[0].dtype
 
     def __call__(self, params, x):
         """The output for x (examples, …); x, and a tensor that comes out, in the parameters' precision."""

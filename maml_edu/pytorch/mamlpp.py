@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 
 import torch
 import torch.nn.functional as F
@@ -225,8 +226,12 @@ def check_share(share, starts):
     if share is None:
         mean = float(torch.cat([start.reshape(-1) for start in starts.values()]).abs().mean())
         low = 0 < mean < PUBLISHED_START - 1e-6
-        return round(SHARE_OF_START * mean, 6) if low else 1.0
-    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < math.inf:
+        return float(f"{SHARE_OF_START * mean:.6g}") if low else 1.0
+    if (
+        not isinstance(share, numbers.Real)
+        or isinstance(share, bool)
+        or not 0 < float(share) < math.inf
+    ):
         raise ValueError(
             f"rates_share must be a number > 0, or None: the outer rate of the inner rates as a multiple of "
             f"meta_lr; got {share!r}."

@@ -69,9 +69,12 @@ def metric_for(metric, loss, output, y) -> Metric:
 
 
 def accuracy(output, y, ignored=(-100,)):
-    """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count."""
+    """The share of right classes: scores (n, classes, …) against labels (n, …); `ignored` ones do not count.
+
+    Scores that hold a NaN are wrong, whatever the label.
+    """
     counts = _counted(y, ignored)
-    right = (output.argmax(1) == y) & counts
+    right = (output.argmax(1) == y) & counts & ~output.isnan().any(1)
     return right.sum().double() / counts.sum()
 
 

@@ -182,6 +182,19 @@ def run_native(network, rule, params, tensors, loop):
     return native.meta_gradient(network, params, rule.batch(tensors), rule.loop(loop), told)
 
 
+def explain_plain(learner, batch) -> Explanation:
+    """The Explanation of a learner that no kernel knows: plain, or textbook where vmap or its draws forbid that."""
+    group = maml.groups_of(batch)[0]
+    with trial.untouched(learner):
+        learner.meta_gradient(group.part(0, min(2, len(group))))
+    elsewhere = dict.fromkeys(choice.ENGINES, _ELSEWHERE)
+    other = "would do, but plain comes first"
+    if learner.ran == "textbook":
+        other = "vmap cannot do what this model does, or all tasks would share one draw"
+    both = {"plain", "textbook"} - {learner.ran}
+    return Explanation(learner.ran, elsewhere | dict.fromkeys(both, other) | {learner.ran: "runs"})
+
+
 def explain(learner, batch) -> Explanation:
     """The Explanation for a batch (for tasks of unequal size: for the first of its groups)."""
     params = learner.params

@@ -6,6 +6,7 @@ Start with `layer_outputs`, at θ and at φ, and compare the two with `linear_ck
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -90,6 +91,10 @@ def _centred(name, values):
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if np.iscomplexobj(values):
+        raise ValueError(
+            f"{name} holds complex numbers: compare real and imaginary parts as two features."
+        )
     values = np.asarray(values, dtype=np.float64)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(
@@ -118,19 +123,23 @@ def layer_outputs(learner_or_model, params, x) -> dict:
     learner_or_model: a learner, such as a MAML, or an nn.Module. params: θ or φ, a dict as `adapt` returns it;
     parameters that it does not name have the model's own values. x: an array or a tensor.
 
-    Returns a dict name → output (examples, …), free of any graph: the modules without children, by their names
-    in the model ("features.conv1"). A layer that is called more than once is there as "relu", "relu#2", ….
-    Functions that are no modules, such as F.relu, do not show. As in `predict`, nothing is dropped out,
-    and batch norms use the batch at hand. Raises ValueError for a name that the model does not have.
+    Returns a dict name → output (examples, …), free of any graph: the modules without children, and attention,
+    by their names in the model ("features.conv1"). A layer that is called more than once is there as "relu",
+    "relu#2", …. Functions that are no modules, such as F.relu, do not show. As in `predict`, nothing is dropped
+    out, and batch norms use the batch at hand. Raises ValueError for a name that the model does not have.
     """
-    model = getattr(learner_or_model, "model", learner_or_model)
+    whole = isinstance(learner_or_model, nn.Module)  # one with a child of that name, too
+    model = learner_or_model if whole else learner_or_model.model
     precision = getattr(learner_or_model, "precision", "float32")
     own = dict(model.named_parameters())
-    unknown = [name for name in params if name not in own]
-    if unknown or not params:
+    named = params if isinstance(params, Mapping) else {}
+    unknown = [str(name) for name in named if name not in own]
+    if unknown or not named:
         raise ValueError(
-            f"params must name parameters of the model ({', '.join(own)}); got {', '.join(unknown) or 'none'}."
+            f"params must be a dict that names parameters of the model ({', '.join(own)}); got "
+            f"{', '.join(unknown) or type(params).__name__}."
         )
+    given = {name: torch.as_tensor(value).detach().to(own[name]) for name, value in named.items()}
     modes.refuse_unwritten_statistics(model)
     maml.refuse_bytes("x", x)
     outputs: dict = {}
@@ -142,17 +151,25 @@ def layer_outputs(learner_or_model, params, x) -> dict:
         for name, layer in _layers(model):
             hook = layer.register_forward_hook(_recorder(name, outputs))
             stack.callback(hook.remove)
-        Forward(model, precision)(maml.detached(params), x)
+        Forward(model, precision)(given, x)
     return outputs
 
 
 def _layers(model):
-    """The modules without children, with their names; a model that is one layer is called by its kind."""
-    return [
-        (name or type(layer).__name__, layer)
-        for name, layer in model.named_modules()
-        if not isinstance(layer, nn.ModuleList) and not any(True for _ in layer.children())
-    ]
+    """The modules without children, with their names; a model that is one layer is called by its kind.
+
+    Attention is one, which does not call what it holds; a parametrisation, such as weight_norm, is none.
+    """
+    layers: list = []
+    inside: tuple[str, ...] = ()  # what stands in a layer that is there already
+    for name, layer in model.named_modules():
+        children = [child for child, _ in layer.named_children() if child != "parametrizations"]
+        if name.startswith(inside) or isinstance(layer, nn.ModuleList):
+            continue
+        if isinstance(layer, nn.MultiheadAttention) or not children:
+            layers.append((name or type(layer).__name__, layer))
+            inside += (f"{name}." if name else "",)
+    return layers
 
 
 def _recorder(name, outputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from . import derivatives, fast, maml, rules
+from .fast import structure
 from .learner import MAML
 from .precision import in_own_precision
 
@@ -46,14 +47,15 @@ def mean_over_tasks(learner, one_task, batch, params):
     by_rule = isinstance(learner, TaskGradient)
 
     def compute(tensors):
-        fast.check_once(learner, tensors)
+        draws = fast.check_once(learner, tensors)
         name, network = rules.engine_for(learner, tensors) if by_rule else ("", None)
         learner.ran = name or "plain"
         if network is not None:
             loop = learner.loop().checked(params)
             return rules.run_native(network, learner.rule(), params, tensors, loop)
-        with torch.no_grad(), maml.math_attention():
-            if name != "textbook":
+        clean = structure.nothing_left_in(learner.model)
+        with torch.no_grad(), maml.math_attention(), clean:
+            if name != "textbook" and draws != "other":  # under vmap all tasks would share one draw
                 try:
                     side_by_side = lambda *task: one_task(derivatives.functional, task)
                     return maml.mean_over_tasks(side_by_side, tensors, params, 1, "different")

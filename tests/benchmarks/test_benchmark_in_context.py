@@ -1,23 +1,16 @@
 """benchmarks/reproduce/in_context.py: its worlds, its linear attention, and that an interrupted run goes on."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
+from scripts import script_of
 
-from maml_edu import places
 from maml_edu.tasks import Sinusoids
-
-SCRIPT = places.course_root() / "benchmarks" / "reproduce" / "in_context.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("in_context_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("in_context")
 
 
 def sampled(family, seed=0):

@@ -1,6 +1,5 @@
 """benchmarks/reproduce/what_learned.py: its waves, its shortcuts, and that an interrupted run goes on."""
 
-import importlib.util
 import sys
 from types import SimpleNamespace
 
@@ -8,19 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scripts import script_of
 
 import maml_edu.pytorch as mt
-from maml_edu import places
-
-SCRIPT = places.course_root() / "benchmarks" / "reproduce" / "what_learned.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("what_learned_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("what_learned")
 
 
 def sampled(waves, tasks=6):
@@ -70,18 +64,25 @@ def test_what_ran_away_is_told_in_per_cent_of_the_tasks(script):
     assert script.cells(result)[-1] == 100 * np.mean(~(result.values[:, -1] < 1e3)) == 100
 
 
-def test_a_small_run_prints_its_tables_and_goes_on_where_it_stopped(script, tmp_path, capsys):
-    options = "--part diversity --seeds 0 1 --widths 4 --iterations 2 --episodes 4".split()
-    printed = []
-    for _ in range(2):
-        sys_argv, sys.argv = sys.argv, [str(SCRIPT), *options, "--runs", str(tmp_path)]
+@pytest.fixture
+def run(script, monkeypatch, capsys):
+    """main(options) → the lines of its tables."""
+
+    def lines(*options):
+        monkeypatch.setattr(sys, "argv", ["what_learned.py", *options])
         threads = torch.get_num_threads()
         try:
             script.main()
         finally:
-            sys.argv = sys_argv
             torch.set_num_threads(threads)
-        printed.append([line for line in capsys.readouterr().out.splitlines() if "|" in line])
+        return [line for line in capsys.readouterr().out.splitlines() if "|" in line]
+
+    return lines
+
+
+def test_a_small_run_prints_its_tables_and_goes_on_where_it_stopped(run, tmp_path):
+    options = "--part diversity --seeds 0 1 --widths 4 --iterations 2 --episodes 4".split()
+    printed = [run(*options, "--runs", str(tmp_path)) for _ in range(2)]
     assert printed[0] == printed[1] and sorted(p.name for p in tmp_path.iterdir()) == [
         "diversity-4-0.json",
         "diversity-4-1.json",
@@ -89,6 +90,46 @@ def test_a_small_run_prints_its_tables_and_goes_on_where_it_stopped(script, tmp_
     rows = [line.split("|")[1].strip() for line in printed[0][2:]]
     assert rows == ["M = 1", "M = 3", "M = 10", "M = 30", "M = 100", "M = ∞"]
     assert all(line.count("|") == 14 for line in printed[0])
+    with pytest.raises(ValueError, match="give --runs another folder"):
+        run(*options, "--runs", str(tmp_path), "--iterations", "3")
+
+
+@pytest.mark.parametrize("part", ["memory", "shift"])
+def test_small_runs_of_the_other_parts_have_their_columns(run, monkeypatch, script, part):
+    monkeypatch.setattr(script, "SINE_RATES", (0.01,))
+    lines = run(*f"--part {part} --seeds 0 --widths 4 --iterations 4 --episodes 4".split())
+    assert len(lines) == 2 + {"memory": 5, "shift": 16}[part]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_small_run_on_glyphs_has_its_columns_and_rates_of_its_own(run, monkeypatch, script):
+    monkeypatch.setitem(script.GLYPH_METHODS, "BOIL, K = 1", (mt.BOIL, 1, (0.1, 0.4)))
+    monkeypatch.setattr(script, "HEAD_STEPS", (1, 2))
+    options = "--part glyphs --seeds 0 --filters 3 --glyph-iterations 2 --episodes 4 --methods"
+    lines = run(*options.split(), "BOIL, K = 1", "ProtoNet")
+    rows = [line.split("|")[1].strip() for line in lines]
+    assert rows.count("BOIL, K = 1") == 3 and rows.count("ProtoNet") == 1
+
+
+def test_stored_tasks_are_all_judged_once_and_never_some_of_them_twice(script):
+    """`evaluate` takes a hundred tasks at a time: each part must bring the next ones."""
+    tasks = script.Waves().sample(np.random.default_rng(3), 150)
+    stored, learner = script.Stored(tasks), mt.MAML(mt.MLP(1, 4, 1))
+    values = mt.evaluate(learner, stored, 150, 0).values[:, 0]
+    again = mt.evaluate(learner, stored, 150, 0).values[:, 0]
+    alone = [
+        mt.evaluate(learner, script.Stored(tasks.part(i, i + 2)), 2, 0).values for i in (0, 148)
+    ]
+    np.testing.assert_allclose(values, again)
+    np.testing.assert_allclose(values[[0, 1, 148, 149]], np.concatenate(alone)[:, 0], rtol=1e-5)
+    assert len(np.unique(values)) == 150
+    with pytest.raises(ValueError, match="not part of a batch of 150"):
+        mt.evaluate(learner, stored, 250, 0)
+
+
+def test_a_seed_that_ran_away_does_not_hide_the_others(script):
+    assert script.cell(np.array([2.5, np.nan, 11]), 2) == "11 (2.5–∞)"
+    assert script.cell(np.array([np.nan] * 3), 2) == "–"
 
 
 def test_every_part_that_moves_on_sines_and_each_table_has_its_columns(script, monkeypatch):
@@ -96,7 +137,7 @@ def test_every_part_that_moves_on_sines_and_each_table_has_its_columns(script, m
     monkeypatch.setattr(script, "SINE_METHODS", methods | {"MAML, K = 1": (mt.MAML, 1)})
     monkeypatch.setattr(script, "SINE_RATES", (0.01,))
     monkeypatch.setattr(script, "STRENGTHS", (0.1,))
-    options = SimpleNamespace(episodes=3, iterations=4)
+    options = SimpleNamespace(episodes=3, iterations=4, widths=[4])
     tables = script.sines(4, 0, options)
     assert len(tables["moving"]) == 4 * 7 and len(tables["ridge"]) == 5
     for name, rows in tables.items():

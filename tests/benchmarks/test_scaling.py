@@ -1,8 +1,7 @@
 """docs/scaling.md and the script that works out its tables say the same."""
 
-import importlib.util
-
 import pytest
+from scripts import script_of
 
 from maml_edu import places
 
@@ -11,12 +10,7 @@ ROOT = places.course_root()
 
 @pytest.fixture(scope="module")
 def scaling():
-    spec = importlib.util.spec_from_file_location(
-        "scaling", ROOT / "benchmarks" / "reproduce" / "scaling.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("scaling")
 
 
 def test_the_tables_on_the_page_are_those_of_the_model(scaling, capsys):

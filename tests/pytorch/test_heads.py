@@ -138,7 +138,6 @@ def test_a_head_that_is_never_called_is_told():
     model.unused = nn.Linear(1, 1)
     model.forward = lambda x: x
     body = mt.body_of(model, "unused")
-    body.cut[0].forward = lambda x: x
     with pytest.raises(ValueError, match="does not call its head"):
         body(torch.ones(1, 2))
 
@@ -215,12 +214,52 @@ def test_a_ridge_head_refuses_what_makes_no_sense():
     with pytest.raises(ValueError, match=r"class labels.*RidgeHead\(body, F.cross_entropy\)"):
         learner.meta_gradient(blobs(np.random.default_rng(0)))
     for act in (learner.adapt, lambda *task: learner.moving_only("0")):
-        with pytest.raises(ValueError, match="a RidgeHead has no inner loop"):
+        with pytest.raises(ValueError, match="RidgeHead has no inner loop"):
             act(torch.ones(1, 2), torch.ones(1, 1))
     batch = blobs(np.random.default_rng(0))
     batch.support_y[0] = 0
     with pytest.raises(ValueError, match="no support"):
         mt.RidgeHead(network(), F.cross_entropy).meta_gradient(batch)
+
+
+@pytest.mark.parametrize(("size", "strength"), [(2, 1e-14), (2, 1e-9), (9, 1e-9), (9, 1.0)])
+def test_ridge_is_as_exact_for_equal_examples_and_weak_penalties(size, strength):
+    """Two equal examples with different targets: their mean counts twice, in numbers with 50 digits."""
+    mpmath = pytest.importorskip("mpmath")  # which torch brings along
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, size)), rng.normal(size=(5, 1))
+    x[1] = x[0]
+    weights, offset = ridge(torch.tensor(x), torch.tensor(y), strength)
+    with mpmath.workdps(50):
+        a, b = mpmath.matrix((x - x.mean(0)).tolist()), mpmath.matrix((y - y.mean(0)).tolist())
+        exact = mpmath.lu_solve(a.T * a + strength * mpmath.eye(size), a.T * b)
+        exact = np.array([float(value) for value in exact])
+    np.testing.assert_allclose(weights[:, 0].numpy(), exact, rtol=1e-6, atol=1e-6)
+    assert float(offset) == pytest.approx(float(y.mean() - x.mean(0) @ exact), abs=1e-6)
+
+
+def test_a_penalty_that_vanishes_beside_the_features_gives_no_number():
+    x, y = torch.ones(4, 2).double().cumsum(0), torch.arange(4.0).double()[:, None]
+    assert ridge(x, y, 1e-300)[0].isnan().all()  # the two features are the same
+    assert ridge(x, y, 1e-9)[0].isfinite().all()
+    x = torch.tensor([[0.0] * 9, [0.0] * 9, [1.0] * 9]).double()  # two examples are the same
+    assert ridge(x, y[:3], 1e-14)[0].isnan().all()
+    assert ridge(x, y[:3], 1e-9)[0].isfinite().all()
+
+
+def test_a_ridge_head_takes_one_number_for_an_example():
+    batch = Sinusoids(5).sample(np.random.default_rng(0), 2)
+    learner = mt.RidgeHead(mt.body_of(mt.MLP(1, 4, 1)))
+    one, flat = (
+        learner.predictions(batch.support_x[0], y, batch.query_x[0], 0)[0]
+        for y in (batch.support_y[0], batch.support_y[0][:, 0])
+    )
+    torch.testing.assert_close(one[:, 0], flat)
+
+
+def test_the_meta_loss_of_a_ridge_head_refuses_what_its_gradient_refuses():
+    with pytest.raises(ValueError, match="class labels"):
+        mt.RidgeHead(network()).meta_loss(blobs(np.random.default_rng(0)))
 
 
 # ------------------------------------------------------------------ MAML from prototypes
@@ -271,12 +310,78 @@ def test_proto_maml_trains_on_images_and_refuses_regression_and_heads_without_of
     y = np.tile([0, 1, 2], (2, 2))
     value, grads = learner.meta_gradient(TaskBatch(x, y, x + 0.1, y))
     assert value > 0 and all(torch.isfinite(slope).all() for slope in grads.values())
-    with pytest.raises(ValueError, match="a linear layer with a bias"):
-        mt.ProtoMAML(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3, bias=False)))
+    turned = nn.Linear(3, 3)
+    turned.forward = lambda x: x @ turned.weight + turned.bias
+    for head in (nn.Linear(3, 3, bias=False), turned):
+        with pytest.raises(ValueError, match="an nn.Linear with a bias, as torch has it"):
+            mt.ProtoMAML(nn.Sequential(nn.Linear(2, 3), head))
     with pytest.raises(ValueError, match="ProtoMAML classifies"):
         mt.ProtoMAML(mt.MLP(1, 3, 1)).meta_gradient(
             Sinusoids(3).sample(np.random.default_rng(0), 2)
         )
+
+
+class Dropping(nn.Module):
+    """Dropout and a factor of its own below its head."""
+
+    def __init__(self):
+        super().__init__()
+        self.below, self.last, self.scale = nn.Linear(2, 50), nn.Linear(50, 3), 1.0
+
+    def forward(self, x):
+        return self.last(self.scale * F.dropout(torch.relu(self.below(x)), 0.5, self.training))
+
+
+def test_proto_maml_drops_out_in_training_only_and_sees_what_is_changed_in_its_model():
+    torch.manual_seed(0)
+    model = Dropping()
+    learner = mt.ProtoMAML(model, inner_steps=0)
+    sx, sy, _, _ = next(tensors(blobs(np.random.default_rng(0))))
+    before = learner.adapt(sx, sy)["last.weight"]
+    assert torch.equal(before, learner.adapt(sx, sy)["last.weight"])
+    model.scale = 3.0
+    torch.testing.assert_close(learner.adapt(sx, sy)["last.weight"], 3 * before)
+    losses = [float(learner.meta_loss(blobs(np.random.default_rng(0)))) for _ in range(2)]
+    assert losses[0] != losses[1]  # as in training
+
+
+def test_proto_maml_over_a_frozen_body_moves_the_head_alone():
+    model, batch = network(), blobs(np.random.default_rng(0))
+    model[0].requires_grad_(False)
+    learner = mt.ProtoMAML(model, inner_lr=0.1)
+    _, grads = learner.meta_gradient(batch)
+    assert set(grads) == {"2.weight", "2.bias"}
+    sx, sy, _, _ = next(tensors(batch))
+    whole = mt.ProtoMAML(network(), inner_lr=0.1, inner_steps=0)
+    torch.testing.assert_close(
+        learner.adapt(sx, sy, 0)["2.weight"], whole.adapt(sx, sy)["2.weight"]
+    )
+    model[2].requires_grad_(False)
+    model[0].requires_grad_(True)
+    with pytest.raises(ValueError, match="has been frozen since"):
+        learner.adapt(sx, sy)
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_proto_maml_refuses_labels_that_its_head_has_no_row_for(label):
+    learner, batch = mt.ProtoMAML(network(), inner_steps=0), blobs(np.random.default_rng(0))
+    batch.support_y[0, 0] = label
+    for act in (learner.meta_gradient, learner.meta_loss):
+        with pytest.raises(ValueError, match="0, 1, … 2, one for each row of the head"):
+            act(batch)
+    with pytest.raises(ValueError, match="one for each row of the head"):
+        learner.adapt(batch.support_x[0], batch.support_y[0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [mt.ProtoMAML, mt.ProtoNet, lambda model: mt.RidgeHead(mt.body_of(model), F.cross_entropy)],
+)
+def test_heads_explain_the_engine_that_runs(make):
+    learner, batch = make(network()), blobs(np.random.default_rng(0))
+    assert learner.explain(batch).engine == "plain"
+    learner.meta_gradient(batch)
+    assert learner.ran == "plain"
 
 
 # ------------------------------------------------------------------ freezing at test time

@@ -19,7 +19,8 @@ def learner_at(inner_lr, **options):
 
 
 @pytest.mark.parametrize(
-    ("start", "share"), [(0.01, 0.003), (0.05, 0.015), (0.1, 1.0), (0.4, 1.0), (0.0, 1.0)]
+    ("start", "share"),
+    [(1e-6, 3e-7), (0.01, 0.003), (0.05, 0.015), (0.1, 1.0), (0.4, 1.0), (0.0, 1.0)],
 )
 def test_rates_that_start_low_train_in_proportion_and_others_as_published(start, share):
     learner = learner_at(start)

@@ -50,6 +50,21 @@ SHARE = lambda out, y: ((out[:, 0] > 0) == (y > 0)).double().mean()
 SHIFTED_BCE = lambda out, y: F.binary_cross_entropy_with_logits(out[:, 0], y.to(out.dtype))
 
 
+def test_scores_that_are_no_numbers_are_wrong_whatever_the_label():
+    class RunAway(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.layer(x).double() * torch.nan
+
+    y = np.zeros((2, 5), dtype=int)
+    tasks = Fixed(x_of(5), labels(5, 2), x_of(5), y)
+    learner = mt.MAML(RunAway().double(), F.cross_entropy, inner_steps=0)
+    assert not mt.evaluate(learner, tasks, 2, 0).values.any()
+
+
 @pytest.mark.parametrize("outputs, loss, y", [
     (1, SHIFTED_BCE, labels(5, 2)),  # one logit
     (1, lambda out, y: F.mse_loss(out, y[:, None].to(out.dtype)), labels(5, 7)),  # whole numbers

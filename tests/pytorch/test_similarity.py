@@ -85,6 +85,7 @@ def test_debiased_cka_wants_four_examples_that_are_not_all_alike_from_one_anothe
         (np.ones((1, 2)), np.ones((1, 2)), "at least two examples"),
         (np.array([[1.0], [np.nan]]), np.eye(2), "a holds numbers that are not finite"),
         (np.eye(2), np.full((2, 3), 0.1), "features of b are the same for all examples"),
+        (np.eye(2) * 1j, np.eye(2), "a holds complex numbers"),
         (np.eye(2), np.zeros((2, 0)), "features of b are the same for all examples"),
     ],
 )
@@ -140,9 +141,42 @@ def test_layers_behave_as_in_evaluation_and_a_single_layer_is_called_by_its_kind
 
 def test_names_that_the_model_does_not_have_are_refused():
     model = mt.MLP(1, 2, 1)
-    for params in ({"w1": torch.ones(1)}, {}):
-        with pytest.raises(ValueError, match="params must name parameters of the model"):
+    for params in ({"w1": torch.ones(1)}, {}, None, [1.0]):
+        with pytest.raises(ValueError, match="a dict that names parameters of the model"):
             mt.layer_outputs(model, params, torch.ones(2, 1))
+
+
+def test_layers_that_hold_others_are_there_themselves():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+        nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
+    ).eval()
+    x = torch.randn(3, 5, 4)
+    params = dict(model.named_parameters())
+    outputs = mt.layer_outputs(model, params, x)
+    torch.testing.assert_close(outputs["0"], model[0](x).detach())
+    assert "1.self_attn" in outputs and not any("parametrizations" in name for name in outputs)
+
+
+def test_a_network_with_a_child_called_model_is_looked_into_as_a_whole():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model, self.last = nn.Linear(2, 3), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.last(self.model(x) + 1)
+
+    outer, x = Outer(), torch.randn(4, 2)
+    outputs = mt.layer_outputs(outer, dict(outer.named_parameters()), x)
+    torch.testing.assert_close(outputs["last"], outer(x).detach())
+
+
+def test_parameters_may_be_arrays_of_another_precision():
+    model, x = mt.MLP(1, 3, 1), torch.randn(4, 1)
+    params = {n: p.detach().double().numpy() for n, p in model.named_parameters()}
+    torch.testing.assert_close(mt.layer_outputs(model, params, x)["2"], model(x).detach())
 
 
 def test_every_layer_of_a_conv4_shows_and_its_first_features_stay_alike_after_a_step():

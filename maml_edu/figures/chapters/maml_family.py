@@ -350,7 +350,7 @@ COUNTS = ("no place", "one place", "two places", "three places", "four places", 
 def _where_they_rest(alpha, steps, rests):
     groups = places_of_rest(rests)
     restless = [name for name, rest in rests.items() if rest is None]
-    said = f"αλmax = {number(alpha * TASKS[0].steep, 2)}, K = {steps}: "
+    said = f"αλmax = {number(alpha * TASKS[0].steep, 2)} at task 1's minimum, K = {steps}: "
     if restless:
         verb = "does" if len(restless) == 1 else "do"
         said += f"{_listed(restless)} {verb} not come to rest"
@@ -385,7 +385,7 @@ def _compass_scene(alpha, steps, pushes):
                 f"{name} {number(hypot(*pull), 2)}, towards {number(bearing(pull), places=0)}°"
                 for name, pull in pushes.items()
             )
-            + f". One step in the steep direction of task 1 has the factor 1 − αλmax = {_factor(alpha)}."
+            + f". At task 1's minimum a step in the steep direction has the factor 1 − αλmax = {_factor(alpha)}."
         ),
         xlim=(-2.9, 2.9),
         ylim=(-2.37, 2.37),
@@ -406,7 +406,7 @@ def _compass_scene(alpha, steps, pushes):
                 for name, (x, y) in beside.items()
             ),
             Note(0, -2.0, "directions in which θ is pulled; numbers are lengths", "middle"),
-            Note(0, 2.0, f"steep direction of task 1: 1 − αλmax = {_factor(alpha)}", "middle"),
+            Note(0, 2.0, f"at task 1's minimum: 1 − αλmax = {_factor(alpha)}", "middle"),
         ],
         equal=True,
         diagram=True,
@@ -479,7 +479,7 @@ def curvature_along_training(runs, limit=2.0):
 
 
 def curvature_scene(runs, limit=2.0):
-    """αλmax against iterations, a line per run; a cross where a run diverged."""
+    """αλmax against iterations, a line per run; a mark of its method where a run diverged."""
     ends = [(name, run) for name, own in runs.items() for run in own]
     top = min(2.5 * limit, max(1.25 * limit, 1.05 * _highest(run for _, run in ends)))
     said = "; ".join(_said_of_runs(name, own) for name, own in runs.items())
@@ -603,6 +603,7 @@ def frontier_scene(rows, ylabel="error after ten steps"):
     spans = np.concatenate([own[:, 1:].ravel() for own in lines.values()])
     xlim = every[:, 0].min() / 2.2, every[:, 0].max() * 2.4
     ylim = spans.min() / 1.5, spans.max() * 1.6
+    apart = side_by_side(lines, xlim, ylim)
     return Scene(
         title=_least_and_cheapest({n: own for n, own in lines.items() if "†" not in n} or lines),
         alt="Marks on logarithmic axes, each a method, with its name: "
@@ -616,15 +617,13 @@ def frontier_scene(rows, ylabel="error after ten steps"):
         ylabel=f"{ylabel} (logarithmic)",
         xlim=xlim,
         ylim=ylim,
-        curves=[Curve(*own[:, :2].T, role_of(name)) for name, own in lines.items() if len(own) > 1],
+        curves=[Curve(*own[:, :2].T, role_of(name)) for name, own in apart.items() if len(own) > 1],
         intervals=[
             Interval(own[:, 2], own[:, 3], own[:, 0], role_of(name), axis="y")
-            for name, own in lines.items()
+            for name, own in apart.items()
             if own.shape[1] == 4
         ],
-        points=[
-            Points(*own.T, role_of(name)) for name, own in side_by_side(lines, xlim, ylim).items()
-        ],
+        points=[Points(*own[:, :2].T, role_of(name)) for name, own in apart.items()],
         notes=names_beside(lines, xlim, ylim),
         xlog=True,
         ylog=True,
@@ -637,25 +636,23 @@ def _least_and_cheapest(lines, same=1.02):
     least = min(error for _, error, _ in marks)
     best = [(price, error, name) for price, error, name in marks if error <= same * least]
     price, error, cheapest = min(marks)
-    names = _listed(list(dict.fromkeys(name for _, _, name in best)))
-    said = f"Least error: {names} ({number(least, 2)} for {number(min(best)[0])})"
+    names = list(dict.fromkeys(name for _, _, name in best))
+    said = f"Least error: {_listed(names)} ({number(least, 2)} for {number(min(best)[0])})"
     if cheapest in names:
         return said
     return f"{said}; cheapest: {cheapest} ({number(error, 2)} for {number(price)})"
 
 
-NUDGE, NEAR = (
-    0.014,
-    0.02,
-)  # of a mark that would lie on another, and how near that is, in shares of a panel
+# How far a mark moves that would lie on another, and how near that is, in shares of a panel.
+NUDGE, NEAR = 0.014, 0.02
 
 
 def side_by_side(lines, xlim, ylim):
-    """name → places (marks, 2): marks that would lie on each other are moved apart along x."""
+    """The rows of each name with marks that would lie on each other moved apart along x."""
     width, height = np.log(xlim[1] / xlim[0]), np.log(ylim[1] / ylim[0])
     placed, seen = {}, []
     for name, rows in lines.items():
-        placed[name] = rows[:, :2].copy()
+        placed[name] = rows.copy()
         for place in placed[name]:
             u, v = np.log(place[0]) / width, np.log(place[1]) / height
             near = sum(abs(u - a) < NEAR and abs(v - b) < NEAR for a, b in seen)
@@ -689,16 +686,15 @@ def names_beside(lines, xlim, ylim):
         u, v = share(*rows[-1][:2])
         text = f"{name} ({number(rows[-1][0])})"
         width = LETTER * len(text)
-        sides = [(du, dv, anchor) for dv, du, anchor in _SIDES]
-        boxes = [(_box(u + du, v + dv, width, anchor), du, dv, anchor) for du, dv, anchor in sides]
+        boxes = [(_box(u + du, v + dv, width, anchor), du, dv, anchor) for du, dv, anchor in _SIDES]
         box, du, dv, anchor = min(boxes, key=lambda found: _crowding(found[0], taken))
         taken.append(box)
         notes.append(Note(*value(u + du, v + dv), text, anchor, role=role_of(name)))
     return notes
 
 
-_SIDES = [
-    (dv, du, anchor)
+_SIDES = [  # (to the right, up, anchor) of a name beside its mark, the nearest first
+    (du, dv, anchor)
     for dv in (0.0, HIGH_LETTER, -HIGH_LETTER, 1.9 * HIGH_LETTER, -1.9 * HIGH_LETTER)
     for du, anchor in ((GAP, "left"), (-GAP, "right"), (0.0, "middle"))
     if dv or du
@@ -740,8 +736,8 @@ def as_good_scene(setting, rows, lowest=None):
         lowest = min(value - (half or 0) for value, half in rows.values())
     first, (best, _) = next(iter(rows.items()))
     first_order = next((name for name in rows if role_of(name) == "first_order"), None)
-    worst = first_order or min(rows, key=lambda name: rows[name][0])
-    behind = best - rows[worst][0]
+    compared = first_order or min(rows, key=lambda name: rows[name][0])
+    behind = best - rows[compared][0]
     low = lowest - 0.35 * (100 - lowest)
     spans, points, notes = [], [], []
     for y, (name, (value, half)) in zip(range(len(rows), 0, -1), rows.items(), strict=True):
@@ -752,9 +748,9 @@ def as_good_scene(setting, rows, lowest=None):
     return Scene(
         title=f"{setting}: "
         + (
-            f"{worst} is {number(behind, places=1)} points behind {first}"
+            f"{compared} is {number(behind, places=1)} points behind {first}"
             if behind > 0
-            else f"{worst} is not behind {first}"
+            else f"{compared} is not behind {first}"
         ),
         alt="A mark per method, with its interval where one was published, further right for more "
         f"accuracy; a dotted line at {first}'s: "

@@ -301,6 +301,7 @@ def surgery_scenes(network, learner, moving, alpha, result):
     free = sum(sizes[name].numel() for layer in moving for name in parts[layer])
     total = sum(value.numel() for value in sizes.values())
     steps, last = len(accuracy) - 1, 100 * float(accuracy[-1])
+    guessing = number(100 / sizes["head.bias"].numel())
     who = " and ".join(moving) if 0 < len(moving) < 3 else f"{len(moving)} of {len(LAYERS)} layers"
     title = f"{network}, {who} may move ({free:,} of {total:,} numbers): {last:.0f} % right"
     said = ", ".join(f"{100 * float(value):.0f} %" for value in accuracy)
@@ -309,7 +310,7 @@ def surgery_scenes(network, learner, moving, alpha, result):
         Scene(
             title=title,
             alt=f"A line of accuracy over 0 to {steps} inner steps at α = {number(alpha, 2)}: {said}. "
-            "A dotted line at 20 %, guessing, and one at 80 %.",
+            f"A dotted line at {guessing} %, guessing, and one at 80 %.",
             xlabel="inner steps",
             ylabel="accuracy on new tasks [%]",
             xlim=ends,
@@ -318,7 +319,10 @@ def surgery_scenes(network, learner, moving, alpha, result):
             curves=[
                 *(
                     Curve(ends, [y, y], "neutral", label)
-                    for y, label in ((20, "guessing (20 %), and 80 %"), (80, ""))
+                    for y, label in (
+                        (float(guessing), f"guessing ({guessing} %), and 80 %"),
+                        (80, ""),
+                    )
                 ),
                 Curve(np.arange(steps + 1), 100 * np.asarray(accuracy), "maml", network, True),
             ],
@@ -379,7 +383,7 @@ def wave_scenes(network, params, points, moving, alpha, steps):
             layer: moved_share(params, phi, [f"w{k}", f"b{k}"])
             for k, layer in enumerate(WAVE_LAYERS, start=1)
         }
-    free = sum(params[n].size for n in params if f"layer {n[1]}" in moving or _is_head(n, moving))
+    free = sum(params[n].size for n in params if _wave_layer(n) in moving)
     total = sum(value.size for value in params.values())
     who = " and ".join(moving) if 0 < len(moving) < 3 else "every layer" if moving else "nothing"
     title = f"{network}, {who} may move ({free:,} of {total:,} numbers): error {number(error, 2)}"
@@ -402,16 +406,15 @@ def wave_scenes(network, params, points, moving, alpha, steps):
     ]
 
 
-def _is_head(name, moving):
-    return name[1] == "3" and "head" in moving
+def _wave_layer(name):
+    """The layer of a parameter such as "w3"."""
+    return WAVE_LAYERS[int(name[1]) - 1]
 
 
 def operated_wave(params, points, moving, alpha, steps):
     """φ after inner steps on the points (n, 2) that move only the layers named in `moving`."""
     x, y = points[:, :1], points[:, 1:]  # (n, 1) each
-    rates = {
-        name: alpha if WAVE_LAYERS[int(name[1]) - 1] in moving else 0.0 for name in params
-    }  # 0 freezes
+    rates = {name: alpha if _wave_layer(name) in moving else 0.0 for name in params}  # 0 freezes
     loss = lambda p, x, y: np.mean((ref.mlp(p, x) - y) ** 2)
     with np.errstate(all="ignore"):
         return ref.adapt(loss, params, x, y, rates, steps) if steps else params

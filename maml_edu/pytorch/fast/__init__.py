@@ -26,6 +26,7 @@ from .choice import (
     kept_for,
     meta_gradient,
     preferences,
+    refuse_recomputation,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "kept_for",
     "meta_gradient",
     "preferences",
+    "refuse_recomputation",
 ]

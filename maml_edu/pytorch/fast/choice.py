@@ -193,19 +193,51 @@ def _rule_out(learner, tensors, loop, name, reason):
     memory.rule_out(circumstances(learner, tensors, loop, memory), name, reason)
 
 
-def check_once(learner, tensors):
-    """`trial.check_losses`, once for each structure: for learners that compute their meta-gradient themselves."""
+RECOMPUTES = (
+    "the model computes parts of itself again on the way back (torch.utils.checkpoint), when the adapted "
+    "parameters are no longer in place: the gradient would be that of θ. Switch checkpointing off."
+)
+
+
+def check_once(learner, tensors) -> str:
+    """What the forward pass draws ("", "torch" or "other"; see `trial.Facts`), once its losses are known to do.
+
+    For learners that compute their meta-gradient themselves; looked at once for each structure. Raises ValueError
+    as `trial.check_losses` does, and for a model that computes parts of itself again on the way back.
+    """
     memory = memory_of(learner)
     kept = memory.settled_for(learner).kept
-    if "losses checked" in kept:
-        return
+    if "draws" not in kept:
+        held = _held_by(learner, memory)
+        if held not in memory.checked:
+            trial.check_losses(learner, tensors)
+            facts = trial.observe(learner, tensors)
+            if facts.recomputes:
+                raise ValueError(RECOMPUTES)
+            memory.volatile |= facts.volatile
+            memory.checked = {_held_by(learner, memory): facts.random}
+        kept["draws"] = memory.checked[_held_by(learner, memory)]
+    return kept["draws"]
+
+
+def refuse_recomputation(learner, support_x, support_y):
+    """ValueError for a model that computes parts of itself again on the way back from ONE task's support loss.
+
+    Looked at once for each structure: for inner loops outside of a meta-gradient.
+    """
+    memory = memory_of(learner)
+    held = _held_by(learner, memory)
+    if held not in memory.once_only:
+        loss = learner.inner_loss or learner.task_loss
+        if trial.recomputes(learner, lambda theta: loss(theta, support_x, support_y)):
+            raise ValueError(RECOMPUTES)
+        memory.once_only = {held}
+
+
+def _held_by(learner, memory):
+    """The structure of a learner's model and losses."""
     parts = (learner.model, learner.loss_function, learner.inner_loss_function)
-    held = tuple(structure.structure_of(part, memory.volatile) for part in parts)
-    if held not in memory.checked:
-        trial.check_losses(learner, tensors)
-        memory.volatile |= trial.observe(learner, tensors).volatile
-        memory.checked = {tuple(structure.structure_of(part, memory.volatile) for part in parts)}
-    kept["losses checked"] = True
+    return tuple(structure.structure_of(part, memory.volatile) for part in parts)
 
 
 def kept_for(learner) -> dict:
@@ -233,7 +265,8 @@ class _Memory:
         self.glance: structure.Glance | None = None  # of the learner, when `settled` was made
         self.settled = _Settled({}, None, None, False, {})
         self.quick: dict = {}  # shapes and kinds of tensors: Choice, while `glance` holds
-        self.checked: set = set()  # structures that `check_once` has passed
+        self.checked: dict = {}  # the structure that `check_once` has passed: what it draws
+        self.once_only: set = set()  # the structure that `refuse_recomputation` has passed
         self.volatile: frozenset = frozenset()
 
     def settled_for(self, learner) -> _Settled:
@@ -354,11 +387,7 @@ class _Chooser:
             trial.check_losses(self.learner, self.tensors)
             facts = trial.observe(self.learner, self.tensors)
             if facts.recomputes:
-                raise ValueError(
-                    "the model computes parts of itself again on the way back (torch.utils.checkpoint), when the "
-                    "adapted parameters are no longer in place: the gradient would be that of θ. Switch "
-                    "checkpointing off."
-                )
+                raise ValueError(RECOMPUTES)
             self.memory.learn(self.held, facts)
         return self.memory.facts[self.held]
 

@@ -56,11 +56,12 @@ def observe(learner, tensors) -> Facts:
         second = _losses(learner, task)
     same = np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
     draws = drawn if drawn or (same and not remembers) else "other"
-    return Facts(draws, frozenset(changed), _recomputes(learner, task), generators.held)
+    again = recomputes(learner, lambda theta: sum(learner.example_losses(theta, task)))
+    return Facts(draws, frozenset(changed), again, generators.held)
 
 
-def _recomputes(learner, task) -> bool:
-    """Whether the way back calls layers again (torch.utils.checkpoint)."""
+def recomputes(learner, loss) -> bool:
+    """Whether the way back from loss(θ) calls layers again (torch.utils.checkpoint)."""
     calls, ours, here = [], set(learner.model.modules()), threading.get_ident()
 
     def note(module, inputs):
@@ -69,7 +70,7 @@ def _recomputes(learner, task) -> bool:
 
     theta = {name: textbook.as_leaf(p) for name, p in learner.params.items()}
     with untouched(learner), torch.enable_grad(), maml.math_attention():
-        value = sum(learner.example_losses(theta, task))
+        value = loss(theta)
         hook = register_module_forward_pre_hook(note)
         try:
             textbook.gradients(value, theta.values())

@@ -220,6 +220,8 @@ def test_the_title_names_the_least_error_and_the_lowest_price():
     rows = {"MAML": (4, 0.1), "BOIL": (4, 0.101), "FOMAML": (2, 0.2), "Reptile": (5, 0.5)}
     title = shown.frontier_scene(rows).title
     assert title == "Least error: MAML and BOIL (0.1 for 4); cheapest: FOMAML (0.2 for 2)"
+    title = shown.frontier_scene({"FOMAML": (4, 0.1), "MAML": (2, 0.2)}).title
+    assert title == "Least error: FOMAML (0.1 for 4); cheapest: MAML (0.2 for 2)"
 
 
 def test_a_median_with_a_dagger_is_drawn_and_does_not_win_the_title():
@@ -233,6 +235,9 @@ def test_marks_in_one_place_are_drawn_side_by_side():
         {"MAML": (4, 0.1), "BOIL": (4, 0.1), "ANIL": (2, 0.3)}
     ).points[:2]
     assert one.x == 4 and 4 < other.x < 4.4 and one.y == other.y
+    rows = {"MAML": (4, 0.1, 0.08, 0.2), "BOIL": (4, 0.1, 0.05, 0.12), "ANIL": (2, 0.3, 0.2, 0.4)}
+    scene = shown.frontier_scene(rows)
+    assert [span.at for span in scene.intervals] == [point.x for point in scene.points]
 
 
 def test_names_beside_marks_do_not_lie_on_each_other():

@@ -92,7 +92,7 @@ Workspace = namedtuple(
 def workspace(widths, steps, examples, dtype, slots, shots=0, vectors=0):
     """Room for one task: `examples` per set at most, `slots` of slopes kept (inner steps, or 1).
 
-    shots: support examples, where `one_step` is to be used. vectors: of θ's size, for `implicit.py`.
+    shots: support examples, where `one_step` is to be used. vectors: of θ's size, for `task_gradients.py`.
     """
     layers, wide = len(widths) - 1, padded(max(widths))
 

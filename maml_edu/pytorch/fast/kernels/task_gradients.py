@@ -18,7 +18,8 @@ from .perceptron import (
 # The rule of a meta-gradient: (one of these, α or λ, CG steps, free). free (layers, 2): 1 for the weights and
 # biases of a layer that are part of θ, 0 for what is frozen or not there.
 THROUGH, REPTILE, IMPLICIT = 0, 1, 2
-X, RESIDUAL, DIRECTION, IMAGE = range(4)  # conjugate gradients' vectors, in CW and CB
+# Conjugate gradients' vectors, in CW (VECTORS, layers, wide, wide) and CB (VECTORS, layers, wide).
+SOLUTION, RESIDUAL, DIRECTION, IMAGE = range(4)
 VECTORS = 4
 
 
@@ -47,8 +48,8 @@ def conjugate_gradient(step, y, kind, rule, widths, ws):
     _, strength, cg_steps, free = rule
     W, B = ws.CW, ws.CB
     keep_free(ws.VW, ws.VB, free, widths)
-    copy(W[X], B[X], ws.VW, ws.VB, widths)
-    one_plus(X, step, y, kind, strength, free, widths, ws)
+    copy(W[SOLUTION], B[SOLUTION], ws.VW, ws.VB, widths)
+    one_plus(SOLUTION, step, y, kind, strength, free, widths, ws)
     copy(W[RESIDUAL], B[RESIDUAL], ws.VW, ws.VB, widths)
     add_multiple(W[RESIDUAL], B[RESIDUAL], -1.0, W[IMAGE], B[IMAGE], widths)
     copy(W[DIRECTION], B[DIRECTION], W[RESIDUAL], B[RESIDUAL], widths)
@@ -57,16 +58,16 @@ def conjugate_gradient(step, y, kind, rule, widths, ws):
     for _ in range(cg_steps):  # without a way out: NaN must be seen
         one_plus(DIRECTION, step, y, kind, strength, free, widths, ws)
         curvature = dot(W[DIRECTION], B[DIRECTION], W[IMAGE], B[IMAGE], widths)
-        going = going and curvature > 0
+        going = going and curvature > 0 and squared > 0
         length = squared / curvature if going else 0.0
-        add_multiple(W[X], B[X], length, W[DIRECTION], B[DIRECTION], widths)
+        add_multiple(W[SOLUTION], B[SOLUTION], length, W[DIRECTION], B[DIRECTION], widths)
         add_multiple(W[RESIDUAL], B[RESIDUAL], -length, W[IMAGE], B[IMAGE], widths)
         before = squared
         squared = dot(W[RESIDUAL], B[RESIDUAL], W[RESIDUAL], B[RESIDUAL], widths)
         share = squared / before if going else 0.0
         scale(W[DIRECTION], B[DIRECTION], share, widths)
         add_slopes(W[DIRECTION], B[DIRECTION], W[RESIDUAL], B[RESIDUAL], widths)
-    copy(ws.VW, ws.VB, W[X], B[X], widths)
+    copy(ws.VW, ws.VB, W[SOLUTION], B[SOLUTION], widths)
 
 
 @compiled
