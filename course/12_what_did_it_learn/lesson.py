@@ -79,6 +79,7 @@ def on_all_cores(function, *arguments, **options):
         torch.set_num_threads(1)
 
 
+# %%
 def trained(learner, iterations, meta_lr=8e-3, seed=0):
     settings = {"meta_batch": 8, "meta_lr": meta_lr, "schedule": "cosine", "seed": seed}
     on_all_cores(mt.meta_train, learner, train, iterations, **settings, **QUIET)
