@@ -97,7 +97,8 @@ def grade(
 
 def _own_work(paths: list[Path], chapter: list[str] | None):
     """A learner's own notebooks: the same judge, a friendly table, no result kept."""
-    from . import box, many
+    from . import many
+    from .sandbox import box
 
     if problem := box.probe():
         say(f"Without a sandbox, since this is your own work ({problem}).")
@@ -179,7 +180,7 @@ def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
 
 def _sandbox(allow_unsandboxed: bool) -> bool:
     """Whether there is a box. Raises RuntimeError where there is none and none was waived."""
-    from . import box
+    from .sandbox import box
 
     problem = box.probe()
     if not problem:

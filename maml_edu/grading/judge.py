@@ -20,9 +20,9 @@ from maml_edu.checks.check import HIDDEN_CASES, seed_of
 from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter, note_changes
 from maml_edu.checks.exercise import judge as run_check
 
-from . import protocol
-from .box import Box, Limits, NoBox, Session
 from .results import Verdict
+from .sandbox import protocol
+from .sandbox.box import Box, Limits, NoBox, Session
 from .submission import Cell, Submission, printable, read
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves

@@ -23,9 +23,9 @@ from maml_edu.checks.check import HIDDEN_CASES
 from maml_edu.checks.exercise import load_private
 
 from . import results
-from .box import NoBox
 from .judge import Boxes, Times, judge, task_of
 from .results import Result
+from .sandbox.box import NoBox
 from .submission import Rejected, find, read
 
 CONNECT = 10.0  # seconds until a scheduler must have answered

@@ -16,9 +16,9 @@ import pytest
 
 from maml_edu import places
 from maml_edu.checks import plain
-from maml_edu.grading import box, inside, syscalls
-from maml_edu.grading.box import MB, Box, Limits, NoBox
-from maml_edu.grading.protocol import Gone, TooLate
+from maml_edu.grading.sandbox import box, inside, syscalls
+from maml_edu.grading.sandbox.box import MB, Box, Limits, NoBox
+from maml_edu.grading.sandbox.protocol import Gone, TooLate
 
 needs_box = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
 SMALL = Limits(memory=512 * MB, resident=768 * MB, disk=8 * MB, processes=12, cpu=3, user=60123)
@@ -141,7 +141,7 @@ def test_a_session_that_hangs_is_closed_at_once(warm):
 
 @needs_box
 def test_a_box_ends_with_the_process_that_made_it(tmp_path):
-    program = "from maml_edu.grading.box import Box; import time; b = Box(); "
+    program = "from maml_edu.grading.sandbox.box import Box; import time; b = Box(); "
     program += "print(b._process.pid, flush=True); time.sleep(99)"
     maker = subprocess.Popen(
         [sys.executable, "-c", program],

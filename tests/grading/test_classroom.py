@@ -14,8 +14,9 @@ from maml_edu import places
 from maml_edu.checks.exercise import judge as run_check
 from maml_edu.checks.exercise import load_chapter, wrong_answers
 from maml_edu.cli import app
-from maml_edu.grading import box, classroom, results
+from maml_edu.grading import classroom, results
 from maml_edu.grading.judge import HIDDEN_CASES, seed_of
+from maml_edu.grading.sandbox import box
 
 CHAPTER = "04_gradient_of_a_step"
 NAMES = ["Silva, Jr", "=cmd|x", "李雷", "O'Brien", "mallory"]

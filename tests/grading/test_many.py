@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from maml_edu import places
-from maml_edu.grading import box, many, results
+from maml_edu.grading import many, results
 from maml_edu.grading.judge import Times
 from maml_edu.grading.many import How, Job
+from maml_edu.grading.sandbox import box
 
 CHAPTER = "04_gradient_of_a_step"
 needs_box = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")

@@ -201,6 +201,19 @@ def test_the_command_line_starts_without_torch_and_matplotlib():
     assert heavy == set()
 
 
+def test_the_program_in_the_box_brings_nothing_of_the_grader_along():
+    """What a submission's process may look into; NumPy and what notebooks use come later, by its own doing."""
+    program = "import sys, maml_edu.grading.sandbox.inside; print(*sys.modules)"
+    line = [sys.executable, "-c", program]
+    loaded = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
+    sandbox = "maml_edu.grading.sandbox"
+    ours = {name for name in loaded if name.split(".")[0] == "maml_edu"}
+    assert ours == {"maml_edu", "maml_edu.grading", sandbox} | {
+        f"{sandbox}.{name}" for name in ("inside", "protocol", "syscalls")
+    }
+    assert not {"numpy", "IPython", "torch"} & set(loaded)
+
+
 def test_a_part_is_imported_when_it_is_first_named():
     import maml_edu
 
