@@ -243,7 +243,7 @@ def first_result(item, solution):
 
 
 class Played:
-    """In place of a sitting: a channel at whose other end a frame lies ready, and then the end."""
+    """In place of an attempt: a channel at whose other end a frame lies ready, and then the end."""
 
     times = judge.Times(1.0, 1.0, 5.0)
 

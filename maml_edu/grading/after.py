@@ -10,11 +10,12 @@ from typing import Any
 
 from maml_edu import places
 
-from . import exports, feedback, marks, pages, report
+from . import exports, marks
 from .classroom import Classroom, write
 from .judge import task_of
+from .pages import feedback, html, report
 from .results import Result
-from .submission import Rejected, Submission, find, read
+from .submission import Rejected, find, read
 
 SYSTEMS = ("csv", "canvas", "moodle", "gradescope", "nbgrader")
 
@@ -62,27 +63,13 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
                 "another notebook was handed in since; this is on the one before",
             ],
         )
-    cells = [(cell.kind, cell.source) for cell in own.cells] if own else []
+    cells = own.cells if own else []
     page = folder / f"{result.chapter}.html"
     write(page, feedback.page(result, cells, by_hand))
     if own:
-        made = feedback.in_notebook(result, as_notebook(own), by_hand)
+        made = feedback.in_notebook(result, cells, by_hand)
         write(page.with_suffix(".ipynb"), json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     return page
-
-
-def as_notebook(submission: Submission) -> dict[str, Any]:
-    """A submission's cells as a notebook of format 4 and nothing else."""
-    return {
-        "cells": [
-            {
-                "cell_type": cell.kind,
-                "source": cell.source,
-                "metadata": {"nbgrader": {"grade_id": cell.grade_id}},
-            }
-            for cell in submission.cells
-        ]
-    }
 
 
 def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
@@ -99,24 +86,24 @@ def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
 
 def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> str:
     """All written answers of a chapter on one page, to be read in a row, below the rubric."""
-    body = f"<h1>Written answers: {pages.escape(feedback.chapter_title(chapter))}</h1>\n"
+    body = f"<h1>Written answers: {html.escape(places.title(chapter))}</h1>\n"
     for question in task_of(chapter).written:
-        body += f"<h2>{pages.escape(question.id)}, {question.points:g} points</h2>\n"
+        body += f"<h2>{html.escape(question.id)}, {question.points:g} points</h2>\n"
         body += _text(places.course_root() / "solutions" / f"{chapter}.ipynb", question.id)
         for result in graded:
             if any(v.exercise == question.id and v.points is None for v in result.verdicts):
                 folder = classroom.root / "submitted" / result.student / chapter
-                body += f"<h3>{pages.name(result.student)}</h3>\n"
+                body += f"<h3>{html.name(result.student)}</h3>\n"
                 with contextlib.suppress(Rejected):
                     body += _text(find(folder, chapter)[0], question.id)
-    return pages.page("Written answers", body)
+    return html.page("Written answers", body)
 
 
 def _text(notebook: Path, name: str) -> str:
     """What the cells of a name hold, as it stands there."""
     found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
     text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
-    return f'<pre style="white-space: pre-wrap">{pages.escape(text, 20_000)}</pre>\n'
+    return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'
 
 
 # ------------------------------------------------------------------ exports

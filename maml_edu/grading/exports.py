@@ -23,10 +23,11 @@ from typing import Any
 
 from maml_edu.atomic import replacing
 
-from . import feedback, marks, tables
+from . import marks, tables
 from .marks import ByHand, Mark
-from .pages import points as in_points
-from .pages import visible
+from .pages import feedback
+from .pages.html import points as in_points
+from .pages.html import visible
 from .results import Result
 from .tables import Sheet, number
 

@@ -353,7 +353,7 @@ def test_seeds_differ_by_secret_and_exercise_and_stay():
 
 def test_code_runs_and_text_only_where_it_is_an_answer():
     cells = [Cell("code", "x = 1"), Cell("markdown", "see def meta_slope"), Cell("raw", "def meta_slope(a): pass"),
-             Cell("markdown", "best_start = 3"), Cell("markdown", "meta_slopes = 3"),
+             Cell("markdown", "best_start = 3"), Cell("markdown", "meta_slopes = 3\nmeta_slope == 3"),
              Cell("code", "y", "class"), Cell("code", "z", "not a name"),
              Cell("code", "w", "meta_slope")]  # fmt: skip
     kept = runnable(cells, task_of(CHAPTER))
