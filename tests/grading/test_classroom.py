@@ -14,7 +14,7 @@ from maml_edu import places
 from maml_edu.checks.exercise import judge as run_check
 from maml_edu.checks.exercise import load_chapter, wrong_answers
 from maml_edu.cli import app
-from maml_edu.grading import classroom, results
+from maml_edu.grading import classroom, collect, results
 from maml_edu.grading.judge import HIDDEN_CASES, seed_of
 from maml_edu.grading.sandbox import box
 
@@ -286,7 +286,7 @@ def test_canvas_and_moodle_downloads_keep_students_of_one_name_apart(tmp_path):
         (downloads / name).parent.mkdir(parents=True, exist_ok=True)
         (downloads / name).write_text(stub)
     os.symlink(downloads / "photo.png", downloads / "link_to.ipynb")
-    copied, left = classroom.collect(room, downloads, CHAPTER)
+    copied, left = collect.collect(room, downloads, CHAPTER)
     assert copied == [
         "Ada Lovelace_123",
         "Ada Lovelace_124",
@@ -309,7 +309,7 @@ def test_what_is_newer_in_submitted_stays_and_that_is_told(tmp_path):
     target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"
     target.parent.mkdir(parents=True)
     target.write_text("new")
-    _, left = classroom.collect(room, downloads.parent, CHAPTER)
+    _, left = collect.collect(room, downloads.parent, CHAPTER)
     assert "newer" in left[0] and target.read_text() == "new"
 
 

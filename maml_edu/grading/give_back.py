@@ -1,26 +1,26 @@
-"""What comes after grading: feedback, reports and exports of a class folder, written where they belong."""
+"""What goes back when a class is graded: a page and a notebook to each student, two pages to the teacher.
+
+Start from `marks_of`; `write_feedback` and `write_reports` write files into the class folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from maml_edu import places
 
-from . import exports, marks
+from . import marks
 from .classroom import Classroom, write
 from .judge import task_of
 from .pages import feedback, html, report
 from .results import Result
 from .submission import Rejected, find, read
 
-SYSTEMS = ("csv", "canvas", "moodle", "gradescope", "nbgrader")
 
-
-def graded(classroom: Classroom, chapters: list[str]) -> marks.Built:
+def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
     """Marks and results of these chapters (all). Raises ValueError where nothing has been graded."""
     built = marks.collect(classroom.results, classroom.by_hand)
     of = [result for result in built.results if not chapters or result.chapter in chapters]
@@ -37,7 +37,7 @@ def graded(classroom: Classroom, chapters: list[str]) -> marks.Built:
     return marks.Built(own, of, built.by_hand, problems)
 
 
-# ------------------------------------------------------------------ feedback and reports
+# ------------------------------------------------------------------ to each student
 
 
 def write_feedback(classroom: Classroom, built: marks.Built) -> list[Path]:
@@ -72,6 +72,9 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
     return page
 
 
+# ------------------------------------------------------------------ to the teacher
+
+
 def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
     """Two pages a chapter for the teacher, in exports/: how the class did, and the written answers."""
     paths = []
@@ -104,74 +107,3 @@ def _text(notebook: Path, name: str) -> str:
     found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
     text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
     return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'
-
-
-# ------------------------------------------------------------------ exports
-
-
-@dataclass(frozen=True)
-class Into:
-    """Where an export goes. exported: the file to be filled in; match: its column of students; partial:
-    marks that still wait for a person, too; scale: to the maximum that stands there."""
-
-    exported: Path | None = None
-    assignment: str | None = None
-    match: str | None = None
-    partial: bool = False
-    scale: bool = False
-
-
-def write_export(
-    classroom: Classroom, built: marks.Built, system: str, chapter: str | None, into: Into
-) -> list[str]:
-    """Give marks to another system; what to say about it. Raises ValueError for what is missing."""
-    folder = classroom.root / "exports"
-    if system == "csv":
-        exports.csv_table(built.marks, folder / "marks.csv")
-        return [f"{folder / 'marks.csv'}"]
-    if system == "nbgrader":
-        return _into_nbgrader(classroom, built)
-    if into.exported is None:
-        raise ValueError(f"{system} needs --into FILE: what you exported there, to be filled in.")
-    target = folder / f"{system}_{chapter}.csv"
-    how: dict[str, Any] = {"match": into.match, "partial": into.partial, "scale": into.scale}
-    if system == "moodle":
-        return _told(exports.moodle(built.marks, into.exported, target, **how))
-    if into.assignment is None:
-        raise ValueError('canvas needs --assignment "Name": the column to be filled in.')
-    return _told(exports.canvas(built.marks, into.exported, into.assignment, target, **how))
-
-
-def _into_nbgrader(classroom, built):
-    database = classroom.root / "gradebook.db"
-    exports.nbgrader_gradebook(built.marks, built.results, database, built.by_hand)
-    lines = [f"{database}: nbgrader formgrader and nbgrader export show the marks."]
-    return lines + [
-        f"{mark.student}, {mark.chapter}: has no mark ({mark.status}), which nbgrader exports as 0"
-        for mark in built.marks
-        if mark.points is None
-    ]
-
-
-def write_autograder(
-    classroom: Classroom, chapter: str, wheel: Path | None, unsandboxed: bool
-) -> Path:
-    """The bundle that Gradescope builds an autograder from. Raises ValueError without a wheel."""
-    if wheel is None or not wheel.is_file():
-        raise ValueError(
-            "Gradescope installs maml_edu from a wheel in the bundle: make one in a clone (pip wheel "
-            "--no-deps -w dist .) and name it with --wheel dist/maml_edu-….whl."
-        )
-    path = classroom.root / "exports" / f"gradescope_{chapter}.zip"
-    private = classroom.root / "private" / f"{chapter}.py"
-    how = {"wheel": wheel, "private": private if private.is_file() else None}
-    exports.gradescope_bundle(path, chapter, classroom.secret, **how, allow_unsandboxed=unsandboxed)
-    return path
-
-
-def _told(filled: exports.Filled) -> list[str]:
-    """What became of a file that was filled in."""
-    lines = [f"{filled.path}: {len(filled.written)} marks, found by {filled.matched_by}."]
-    lines += [f"left as it was: {student}: {why}" for student, why in filled.left.items()]
-    lines += [f"not in that file: {student}" for student in filled.unknown]
-    return lines + [f"handed in nothing: {student}" for student in filled.without]
