@@ -72,6 +72,21 @@ def test_what_is_graded_is_not_graded_again(how, hand_in):
     assert results.path_of(how.folder, CHAPTER, "ada").stat().st_mtime_ns == written
 
 
+def test_as_many_processes_start_as_cores_may_be_used(how, monkeypatch):
+    started = []
+
+    def pool(jobs, how, workers, one):
+        started.append(workers)
+        return (many.Done(job, None) for job in jobs)
+
+    monkeypatch.setattr(many, "_in_a_pool", pool)
+    monkeypatch.setattr(many, "usable_cores", lambda: 3)
+    for jobs, workers in ((9, None), (2, None), (9, 5)):
+        named = [Job(str(number), CHAPTER, Path()) for number in range(jobs)]
+        assert len(list(many.grade_all(named, how, workers))) == jobs
+    assert started == [3, 2, 5]
+
+
 @pytest.mark.parametrize("change", ["notebook", "seed", "damaged", "grader-error"])
 def test_what_has_changed_or_failed_is_graded_again(change, how, hand_in):
     job = hand_in("ada", stub())
