@@ -8,6 +8,7 @@ Environment variables that move a place: MAML_EDU_HOME (the learner's record), M
 """
 
 import os
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -37,6 +38,20 @@ def chapters() -> list[str]:
     """The chapters' folder names in reading order, such as '04_gradient_of_a_step'."""
     folders = (course_root() / "course").glob("[0-9][0-9]_*")
     return sorted(folder.name for folder in folders if folder.is_dir())
+
+
+def title(chapter: str) -> str:
+    """What a chapter is called, by its lesson: '07 · MAML in NumPy', for the folder '07_maml_in_numpy'.
+
+    The name of the folder itself where the course has no such chapter.
+    """
+    try:
+        lesson = course_root() / "course" / chapter / "lesson.py"
+        text = lesson.read_text(encoding="utf-8") if chapter in chapters() else ""
+    except OSError:
+        text = ""
+    heading = re.search(r"^# # (.+)$", text, flags=re.M)  # of jupytext's percent format
+    return heading[1].strip() if heading else chapter
 
 
 def user_data() -> Path:

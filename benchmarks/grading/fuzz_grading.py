@@ -34,7 +34,8 @@ if __name__ == "__main__":
 
 from maml_edu.checks import plain  # noqa: E402
 from maml_edu.checks.exercise import load_chapter  # noqa: E402
-from maml_edu.grading import judge, protocol, submission  # noqa: E402
+from maml_edu.grading import judge, submission  # noqa: E402
+from maml_edu.grading.sandbox import protocol  # noqa: E402
 
 QUICK_CHAPTERS = ("01_gradient_descent", "04_gradient_of_a_step", "10_few_shot_images")
 SLOW = 2.0  # seconds that no input may take
@@ -242,7 +243,7 @@ def first_result(item, solution):
 
 
 class Played:
-    """In place of a sitting: a channel at whose other end a frame lies ready, and then the end."""
+    """In place of an attempt: a channel at whose other end a frame lies ready, and then the end."""
 
     times = judge.Times(1.0, 1.0, 5.0)
 

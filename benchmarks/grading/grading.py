@@ -34,6 +34,7 @@ if __name__ == "__main__":
 
 from maml_edu.checks.exercise import load_chapter, wrong_answers  # noqa: E402
 from maml_edu.grading import classroom, results  # noqa: E402
+from maml_edu.grading.exports import nbgrader  # noqa: E402
 
 CHAPTER = "04_gradient_of_a_step"
 HOSTILE = {  # a cell of their own → what it does to the mark: None leaves it, a number is the mark
@@ -289,7 +290,7 @@ def by_nbgrader(count, folder: Path) -> str:
     os.environ |= {"MAML_EDU_SEED": "a seed", "MAML_EDU_HOME": str(folder / "home")}
     right = graded = 0
     start = time.perf_counter()
-    with classroom.nbgrader(room) as api:
+    with nbgrader.api(room.root) as api:
         for student, points in deserved.items():
             done = api.autograde(CHAPTER, student, create=True, force=True)
             graded += done["success"]

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
 from benchmarks.grading.grading import CHAPTER, fill  # noqa: E402
-from maml_edu.grading import after, many  # noqa: E402
+from maml_edu.grading import give_back, many  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -30,9 +30,9 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         room, _ = fill(Path(folder, "class"), options.count)
         done = list(many.grade_all(room.jobs(), room.how()))
-        built = after.graded(room, [CHAPTER])
-        after.write_feedback(room, built)
-        report, _ = after.write_reports(room, built)
+        built = give_back.marks_of(room, [CHAPTER])
+        give_back.write_feedback(room, built)
+        report, _ = give_back.write_reports(room, built)
         student = telling(one.result for one in done)
         page = room.root / "feedback" / student / CHAPTER / f"{CHAPTER}.html"
         photograph(page, options.out / "teaching_feedback.png", height=1000)

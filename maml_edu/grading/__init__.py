@@ -1,10 +1,9 @@
 """A class: run submissions where they can do no harm, give marks, feedback and exports.
 
-One path, in the order in which a submission takes it: `submission` reads what was handed in, `box` runs
-it (`inside` is the program in there, `syscalls` what its kernel refuses), `protocol` is all that passes
-between the two, `judge` reaches the verdict out here with the course's own checks, `results` keeps it, a
-file a submission, and `many` does so for a class. Then `marks` adds what people decide, and `feedback`,
-`report` and `exports` tell students, teachers and other systems (`pages` and `tables` write their HTML
-and CSV). `classroom` is the folder in which all that lies, `after` fills it, `commands` are the command
-line.
+One path, in the order in which a submission takes it: `collect` puts what was handed in elsewhere into the
+class folder (`classroom`), `submission` reads it, `sandbox` runs it (`box` makes the walls, `inside` is the
+program behind them, `protocol` all that passes between the two), `judge` reaches the verdict out here with
+the course's own checks, `results` keeps it, a file a submission, `many` does so for a class, and `run` for a
+class folder. Then `marks` adds what people decide, `give_back` writes what students and teachers read
+(`pages`), and `exports` tells other systems. `commands` are the command line, `terminal` is what they print.
 """

@@ -1,23 +1,14 @@
-"""The commands `grade` and `classroom …`: thin functions, the work is done beside this file."""
+"""The commands `grade` and `classroom …`: their options. The work is done beside this file, `terminal` prints."""
 
 from __future__ import annotations
 
-import contextlib
-import json as json_module
 import re
 import secrets as random
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from maml_edu.atomic import replacing
 from maml_edu.console import say
 
 from .submission import printable
@@ -97,33 +88,16 @@ def grade(
 
 def _own_work(paths: list[Path], chapter: list[str] | None):
     """A learner's own notebooks: the same judge, a friendly table, no result kept."""
-    from . import box, many
+    from . import many, run, terminal
+    from .sandbox import box
 
     if problem := box.probe():
         say(f"Without a sandbox, since this is your own work ({problem}).")
     how = many.How(Path(), random.token_hex(8), not problem)
-    failed = 0
-    try:
-        for path in paths:
-            result = many.graded(many.Job("you", _chapter_of(path, chapter), path), how)
-            failed += not _own_result(path, result)
-    finally:
-        many.cool()
-    if failed:
+    jobs = (many.Job("you", _chapter_of(path, chapter), path) for path in paths)
+    shown = [terminal.tell_own(job.path, result) for job, result in run.alone(jobs, how)]
+    if not all(shown):
         raise typer.Exit(1)
-
-
-def _own_result(path: Path, result) -> bool:
-    """Show what became of one notebook; whether it was graded."""
-    if not result.verdicts:
-        say(f"{path} was not graded: {result.problem}.")
-        return False
-    Console().print(_own_table(result))
-    checked = [v for v in result.verdicts if "." in v.exercise]  # not the written one
-    points = sum(v.points for v in checked if v.points is not None)
-    of = sum(v.max_points for v in checked)
-    say(f"{path.name}: {points:g} of {of:g} points that a check can give.")
-    return result.status != "grader-error"
 
 
 def _chapter_of(path: Path, chapter: list[str] | None) -> str:
@@ -137,49 +111,27 @@ def _chapter_of(path: Path, chapter: list[str] | None) -> str:
     return chapter_named(chapter[0] if chapter else number[0])  # type: ignore[index]
 
 
-SIGNS = {"right": "[green]✓[/green]", "wrong": "[red]✗[/red]", "not done": "○", "person": "·"}
-
-
-def _own_table(result) -> Table:
-    from .results import OUTCOMES
-
-    table = Table(box=None)
-    for heading in ("", "exercise", "points", ""):
-        table.add_column(
-            heading, overflow="fold", justify="right" if heading == "points" else "left"
-        )
-    for verdict in result.verdicts:
-        points = "" if verdict.points is None else f"{verdict.points:g} of {verdict.max_points:g}"
-        words = OUTCOMES[verdict.outcome] + (f": {verdict.reason}" if verdict.reason else "")
-        sign = SIGNS.get(verdict.outcome, "[red]✗[/red]")
-        table.add_row(sign, escape(verdict.exercise), points, escape(words))
-    return table
-
-
 # ------------------------------------------------------------------ Gradescope
 
 
 def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
     """What Gradescope's autograder runs in its container, for one submission."""
-    from . import exports, many
+    from . import many, run
     from .classroom import chapter_named
+    from .exports import gradescope
 
     if len(paths) != 1 or not chapter or seed_file is None:
         raise ValueError("--gradescope needs one PATH, --chapter and --seed-file.")
     sandbox = _sandbox(allow_unsandboxed)
     how = many.How(Path(), seed_file.read_text(encoding="utf-8").strip(), sandbox, private)
-    try:
-        result = many.graded(many.Job("student", chapter_named(chapter[0]), paths[0]), how)
-    finally:
-        many.cool()
-    with replacing(target) as file:
-        text = json_module.dumps(exports.gradescope(result), ensure_ascii=False, indent=1)
-        file.write(text.encode())
+    job = many.Job("student", chapter_named(chapter[0]), paths[0])
+    for _, result in run.alone([job], how):
+        gradescope.write_results(result, target)
 
 
 def _sandbox(allow_unsandboxed: bool) -> bool:
     """Whether there is a box. Raises RuntimeError where there is none and none was waived."""
-    from . import box
+    from .sandbox import box
 
     problem = box.probe()
     if not problem:
@@ -197,117 +149,22 @@ def _sandbox(allow_unsandboxed: bool) -> bool:
 
 
 def _class(where, chapters, workers, scheduler, allow_unsandboxed):
-    from . import many
+    from . import run, terminal
     from .classroom import chapter_named
 
-    how = where.how(_sandbox(allow_unsandboxed))
-    jobs = where.jobs([chapter_named(name) for name in chapters] if chapters else None)
+    sandbox = _sandbox(allow_unsandboxed)
     for line in where.strangers():
         say(f"not graded: {line}")
-    if not jobs:
-        raise ValueError(
-            f"nothing was handed in: {where.root / 'submitted'} has no STUDENT/CHAPTER folders. "
-            "maml-edu classroom collect FOLDER --chapter NN fills it."
-        )
-    _try_private({job.chapter for job in jobs}, how)
-    kept = [many.Done(job, result) for job in jobs if (result := _already(job, how))]
-    done_before = {done.job for done in kept}
-    todo = [job for job in jobs if job not in done_before]
-    if kept:
-        say(f"{len(kept)} of {len(jobs)} were graded before and have not changed.")
-    running = (
-        many.grade_on(scheduler, todo, how, say)
-        if scheduler
-        else many.grade_all(todo, how, workers)
-    )
-    done = [*kept, *_watched(running, len(todo))]
-    Console().print(_outcome_table(done))
-    _tell_problems(done)
-    _marks(where)
+    plan = run.plan(where, [chapter_named(name) for name in chapters or []] or None, sandbox)
+    if plan.kept:
+        of = len(plan.kept) + len(plan.todo)
+        say(f"{len(plan.kept)} of {of} were graded before and have not changed.")
+    running = run.grade(plan, workers, scheduler, say)
+    done = [*plan.kept, *terminal.watched(running, len(plan.todo))]
+    terminal.tell_done(done)
+    terminal.tell_marks(where, run.write_marks(where))
     if any(one.result is None for one in done):
         raise typer.Exit(1)
-
-
-def _already(job, how):
-    from . import many
-
-    with contextlib.suppress(OSError, UnicodeError):  # which grading will tell
-        return many.already(job, how)
-
-
-def _try_private(chapters, how):
-    """Import a teacher's further checks. Raises ValueError for a mistake in them, before anything is graded."""
-    from maml_edu.checks.exercise import load_chapter, load_private
-
-    for chapter in sorted(chapters):
-        load_chapter(chapter)
-        try:
-            load_private(how.private_checks(chapter))
-        except Exception as error:
-            raise ValueError(
-                f"{how.private_checks(chapter)}: {type(error).__name__}: {error}"
-            ) from error
-
-
-def _watched(running: Iterable, total: int) -> list:
-    """All that comes, with a progress bar."""
-    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    done = []
-    try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            for one in bar.track(running, total=total):
-                done.append(one)
-    except KeyboardInterrupt:
-        say("Interrupted. What was graded is kept; the same command does the rest.")
-        raise
-    return done
-
-
-def _outcome_table(done) -> Table:
-    """How many were graded, wait for a person, or failed."""
-    table = Table(box=None)
-    for heading in ("chapter", "handed in", "graded", "wait for a person", "failed"):
-        table.add_column(heading, justify="left" if heading == "chapter" else "right")
-    for chapter in sorted({one.job.chapter for one in done}):
-        own = [one for one in done if one.job.chapter == chapter]
-        given = [one.result for one in own if one.result and one.result.points is not None]
-        waiting = sum(1 for result in given if result.needs_person)
-        numbers = (len(own), len(given), waiting, len(own) - len(given))
-        table.add_row(chapter, *map(str, numbers))
-    return table
-
-
-def _tell_problems(done):
-    """A line for each that failed or was stopped, the same ones together when they are many."""
-    lines = []
-    for one in sorted(done, key=lambda one: (one.job.chapter, one.job.student)):
-        status = one.result.status if one.result else "not written"
-        problem = one.result.problem if one.result else one.error
-        if status != "graded":
-            who = printable(f"{one.job.student}, {one.job.chapter}")
-            lines.append((status, f"{who}: {status}: {problem}"))
-    for _, line in lines[:30]:
-        say(line)
-    if len(lines) > 30:
-        rest = Counter(status for status, _ in lines[30:])
-        say("and " + ", ".join(f"{count} more: {status}" for status, count in rest.items()))
-    if any(one.result and not one.result.sandboxed for one in done):
-        say("Graded without a sandbox: every such result says so.")
-
-
-def _marks(where):
-    """Marks from results, and what a person still has to read."""
-    from . import marks
-
-    found, _ = marks.sound_results(where.results)
-    marks.write_by_hand_template(where.by_hand, found)
-    built = marks.build(where.results, where.by_hand, where.database)
-    for problem in built.problems:
-        say(problem)
-    waiting = sum(len(mark.waiting) for mark in built.marks)
-    if waiting:
-        say(f"{waiting} answers wait for a person: give their points in {where.by_hand}.")
-    say(f"Marks: {where.database}. Next: maml-edu classroom feedback, report, export.")
 
 
 # ------------------------------------------------------------------ classroom …
@@ -393,9 +250,9 @@ def collect(
       maml-edu classroom collect ~/Downloads/submissions --chapter 04
     """
     from . import classroom
+    from .collect import collect
 
-    name = classroom.chapter_named(chapter)
-    copied, left = classroom.collect(classroom.find(where), folder, name)
+    copied, left = collect(classroom.find(where), folder, classroom.chapter_named(chapter))
     say(f"{len(copied)} students' notebooks were copied to submitted/.")
     for line in left:
         say(f"left out: {line}")
@@ -432,10 +289,10 @@ def feedback(chapters: Chapters = None, where: Class = None):
 
       maml-edu classroom feedback 04
     """
-    from . import after
+    from . import give_back
 
     room, built = _built(where, chapters)
-    written = after.write_feedback(room, built)
+    written = give_back.write_feedback(room, built)
     say(f"{len(written)} submissions' feedback is in {room.root / 'feedback'}.")
 
 
@@ -447,18 +304,18 @@ def report(chapters: Chapters = None, where: Class = None):
 
       maml-edu classroom report 04
     """
-    from . import after
+    from . import give_back
 
-    for path in after.write_reports(*_built(where, chapters)):
+    for path in give_back.write_reports(*_built(where, chapters)):
         say(f"{path}")
 
 
 def _built(where, chapters):
     """The class folder and its marks; what is wrong with them is told."""
-    from . import after, classroom
+    from . import classroom, give_back
 
     room = classroom.find(where)
-    built = after.graded(room, [classroom.chapter_named(name) for name in chapters or []])
+    built = give_back.marks_of(room, [classroom.chapter_named(name) for name in chapters or []])
     for problem in built.problems:
         say(printable(problem))
     return room, built
@@ -518,18 +375,18 @@ def export(
 
       maml-edu classroom export nbgrader    into gradebook.db, for formgrader
     """
-    from . import after, classroom
+    from . import classroom, exports
 
-    if system not in after.SYSTEMS:
-        raise ValueError(f"{system!r} is none of {', '.join(after.SYSTEMS)}.")
+    if system not in exports.SYSTEMS:
+        raise ValueError(f"{system!r} is none of {', '.join(exports.SYSTEMS)}.")
     if system in ("canvas", "moodle", "gradescope") and chapter is None:
         raise ValueError(f"{system} takes one chapter: --chapter 04.")
     name = classroom.chapter_named(chapter) if chapter else None
     if system == "gradescope":
-        path = after.write_autograder(classroom.find(where), str(name), wheel, allow_unsandboxed)
+        path = exports.write_autograder(classroom.find(where), str(name), wheel, allow_unsandboxed)
         say(f"{path}: upload it as the autograder. Your seed is in it: keep it to yourself.")
         return
     room, built = _built(where, [name] if name else None)
-    into = after.Into(exported, assignment, match, partial, scale)
-    for line in after.write_export(room, built, system, name, into):
+    into = exports.Into(exported, assignment, match, partial, scale)
+    for line in exports.write_export(room, built, system, name, into):
         say(printable(line))

@@ -20,10 +20,10 @@ from maml_edu.checks.check import HIDDEN_CASES, seed_of
 from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter, note_changes
 from maml_edu.checks.exercise import judge as run_check
 
-from . import protocol
-from .box import Box, Limits, NoBox, Session
 from .results import Verdict
-from .submission import Cell, Submission, printable, read
+from .sandbox import protocol
+from .sandbox.box import Box, Limits, NoBox, Session
+from .submission import Cell, Submission, answer_pattern, printable, read
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
@@ -138,7 +138,7 @@ class Boxes:
         self.close()
 
 
-class Sitting:
+class Attempt:
     """One submission in a box, started again without the cell that ended it."""
 
     def __init__(self, boxes: Boxes, submission: Submission, task: Task, times: Times):
@@ -211,11 +211,10 @@ def counts(bound) -> dict[str, int]:
 
 def runnable(cells: list[Cell], task: Task) -> list[tuple[int, Cell]]:
     """Cells that are to be run, with their places; code that has become text counts as code."""
-    names = "|".join(re.escape(item.name) for item in task.exercises)
-    answer = re.compile(rf"^(?:async )?def ({names})\b|^({names})\s*=", flags=re.M)
+    answers = [answer_pattern(item.name) for item in task.exercises]
     kept = []
     for place, cell in enumerate(cells):
-        if cell.kind == "code" or answer.search(cell.source):
+        if cell.kind == "code" or any(answer.search(cell.source) for answer in answers):
             named = cell.grade_id if cell.grade_id.isidentifier() else ""
             kept.append((place, replace(cell, grade_id="" if keyword.iskeyword(named) else named)))
     return kept
@@ -230,12 +229,12 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
 
     What happens in one leaves the others' points alone. Raises NoBox where no box can be had.
     """
-    sitting = Sitting(boxes, submission, task, times or Times())
+    attempt = Attempt(boxes, submission, task, times or Times())
     verdicts = []
     try:
         for item in task.exercises:
             start = time.monotonic()
-            outcome, reason = judge_one(sitting, item, submission, secret, cases)
+            outcome, reason = judge_one(attempt, item, submission, secret, cases)
             points = {"right": item.points, "grader-error": None, "not asked": None}.get(outcome, 0)
             seconds = round(time.monotonic() - start, 3)
             verdicts.append(
@@ -244,7 +243,7 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
             if show:
                 show(verdicts[-1])
     finally:
-        sitting.close()
+        attempt.close()
     for question in task.written:
         verdicts.append(judge_written(submission, question, task.texts))
     return verdicts
@@ -263,26 +262,26 @@ def judge_written(submission: Submission, question: Written, handed_out=frozense
     return Verdict(question.id, title, "person", None, points, reason)
 
 
-def judge_one(sitting, item, submission, secret, cases) -> tuple[str, str]:
+def judge_one(attempt, item, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of one exercise. Where its process ends, and has served another exercise, that one
     may be to blame: asked again, in a process of its own."""
-    shared = sitting.session is not None
-    outcome = judge_once(sitting, item, submission, secret, cases)
+    shared = attempt.session is not None
+    outcome = judge_once(attempt, item, submission, secret, cases)
     if outcome[0] == "crashed" and shared:
-        outcome = judge_once(sitting, item, submission, secret, cases)
+        outcome = judge_once(attempt, item, submission, secret, cases)
     return outcome
 
 
-def judge_once(sitting, item, submission, secret, cases) -> tuple[str, str]:
+def judge_once(attempt, item, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of one exercise. Earlier definitions count where the last one is a stub."""
     try:
-        sitting.ready()
-        candidates = candidates_of(sitting, item)
+        attempt.ready()
+        candidates = candidates_of(attempt, item)
         if not candidates:
-            return "missing", missing(sitting, item)
+            return "missing", missing(attempt, item)
         outcome = "not done", ""
         for name, which in candidates:
-            outcome = ask_check(sitting, item, name, which, submission, secret, cases)
+            outcome = ask_check(attempt, item, name, which, submission, secret, cases)
             if outcome[0] != "not done":
                 break
         return outcome
@@ -293,23 +292,23 @@ def judge_once(sitting, item, submission, secret, cases) -> tuple[str, str]:
         )
 
 
-def candidates_of(sitting, item) -> list[tuple[str, int]]:
+def candidates_of(attempt, item) -> list[tuple[str, int]]:
     """Definitions of an answer, the last one first: by its name, else by its cell."""
     for name in (item.name, f"in the cell of {item.name}"):
-        if count := sitting.bound.get(name, 0):
+        if count := attempt.bound.get(name, 0):
             return [(name, which) for which in reversed(range(count))]
     return []
 
 
-def missing(sitting, item) -> str:
-    ways = set(sitting.deadly.values())
+def missing(attempt, item) -> str:
+    ways = set(attempt.deadly.values())
     also = "; a cell of the notebook took too long or ended its process" if ways else ""
     return f"no function {item.name} is left when the notebook has been run{also}"
 
 
-def ask_check(sitting, item, name, which, submission, secret, cases) -> tuple[str, str]:
+def ask_check(attempt, item, name, which, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of the check on one definition."""
-    answer = StandIn(sitting, item, name, which, submission)
+    answer = StandIn(attempt, item, name, which, submission)
     try:
         run_check(item, answer, seed_of(secret, item.id), cases)
         return answer.failed or ("right", "")
@@ -333,10 +332,10 @@ def ask_check(sitting, item, name, which, submission, secret, cases) -> tuple[st
 class StandIn:
     """What a check takes for the student's function."""
 
-    def __init__(self, sitting, item, name, which, submission):
-        self.sitting, self.item, self.name, self.which = sitting, item, name, which
+    def __init__(self, attempt, item, name, which, submission):
+        self.attempt, self.item, self.name, self.which = attempt, item, name, which
         self.submission = submission
-        self.until = time.monotonic() + sitting.times.question
+        self.until = time.monotonic() + attempt.times.question
         self.failed: tuple[str, str] | None = None
         self.raised = ""  # what is told of the last error in the student's function
 
@@ -344,7 +343,7 @@ class StandIn:
         if self.failed:
             raise Ended
         try:
-            reply = self.sitting.ask(
+            reply = self.attempt.ask(
                 "call", max(self.until - time.monotonic(), 0.01), name=self.name, which=self.which,
                 args=plain.to_json(list(args)), interface=self.item.interface,
             )  # fmt: skip
@@ -355,16 +354,16 @@ class StandIn:
 
     def _why(self, error) -> tuple[str, str]:
         """What to say of a box that ended, or had to be ended."""
-        over = self.sitting.left() <= 0
-        said = self.sitting.close()
+        over = self.attempt.left() <= 0
+        said = self.attempt.close()
         if isinstance(error, protocol.TooLate):
             if over:
                 return (
                     "not asked",  # to its end, that is: its own time was not over
-                    f"the notebook as a whole took more than {self.sitting.times.notebook:g} s",
+                    f"the notebook as a whole took more than {self.attempt.times.notebook:g} s",
                 )
             return "timeout", (
-                f"no answer within {self.sitting.times.question:g} s: is there a loop that does not end?"
+                f"no answer within {self.attempt.times.question:g} s: is there a loop that does not end?"
             )
         if isinstance(error, protocol.Malformed):
             return "crashed", "its process sent something that is no answer"
@@ -389,7 +388,7 @@ class StandIn:
             return result
         except (ValueError, KeyError, RecursionError, MemoryError):
             self.failed = "crashed", "its process sent something that is no answer"
-            self.sitting.close()
+            self.attempt.close()
             raise Ended from None
 
 

@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 
 from maml_edu.atomic import replacing
 
-from . import results, tables
+from . import results
+from .exports import tables
 from .judge import task_of
 from .results import Result, Verdict
 

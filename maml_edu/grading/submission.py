@@ -45,6 +45,12 @@ class Submission:
         return any(word in cell.source for cell in self.cells)
 
 
+def answer_pattern(name: str) -> re.Pattern[str]:
+    """What a cell that answers holds: at the start of a line, a function of this name, or a value given to it."""
+    named = re.escape(name)
+    return re.compile(rf"^(?:async )?def {named}\b|^{named}[ \t]*=(?!=)", flags=re.M)
+
+
 # ------------------------------------------------------------------ which file
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.grading import grading
 from benchmarks.pictures import teaching_pictures
-from maml_edu.grading import box, many
+from maml_edu.grading import many
 from maml_edu.grading.judge import Times
+from maml_edu.grading.sandbox import box
 
 pytestmark = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
 

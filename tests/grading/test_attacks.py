@@ -29,7 +29,8 @@ from attacks.cases import (
 )
 
 from maml_edu import places
-from maml_edu.grading import box, judge
+from maml_edu.grading import judge
+from maml_edu.grading.sandbox import box
 
 pytestmark = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
 

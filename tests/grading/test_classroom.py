@@ -14,8 +14,9 @@ from maml_edu import places
 from maml_edu.checks.exercise import judge as run_check
 from maml_edu.checks.exercise import load_chapter, wrong_answers
 from maml_edu.cli import app
-from maml_edu.grading import box, classroom, results
+from maml_edu.grading import classroom, collect, results
 from maml_edu.grading.judge import HIDDEN_CASES, seed_of
+from maml_edu.grading.sandbox import box
 
 CHAPTER = "04_gradient_of_a_step"
 NAMES = ["Silva, Jr", "=cmd|x", "李雷", "O'Brien", "mallory"]
@@ -285,7 +286,7 @@ def test_canvas_and_moodle_downloads_keep_students_of_one_name_apart(tmp_path):
         (downloads / name).parent.mkdir(parents=True, exist_ok=True)
         (downloads / name).write_text(stub)
     os.symlink(downloads / "photo.png", downloads / "link_to.ipynb")
-    copied, left = classroom.collect(room, downloads, CHAPTER)
+    copied, left = collect.collect(room, downloads, CHAPTER)
     assert copied == [
         "Ada Lovelace_123",
         "Ada Lovelace_124",
@@ -308,7 +309,7 @@ def test_what_is_newer_in_submitted_stays_and_that_is_told(tmp_path):
     target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"
     target.parent.mkdir(parents=True)
     target.write_text("new")
-    _, left = classroom.collect(room, downloads.parent, CHAPTER)
+    _, left = collect.collect(room, downloads.parent, CHAPTER)
     assert "newer" in left[0] and target.read_text() == "new"
 
 
@@ -330,6 +331,30 @@ def test_a_mistake_in_a_private_check_is_told_before_anything_is_graded(tmp_path
     (room.root / "private" / f"{CHAPTER}.py").write_text("from nowhere import nothing")
     done = CliRunner().invoke(app, ["classroom", "grade", "--class", str(room.root)])
     assert "ModuleNotFoundError" in str(done.exception) and not list(room.results.glob("*/*"))
+
+
+def test_a_changed_private_check_grades_again_and_nothing_else_does(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    folder = room.root / "submitted" / "ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(notebook("solutions")))
+    private = room.root / "private" / f"{CHAPTER}.py"
+    strict = "from maml_edu.checks.exercise import WrongAnswer, also\n\n\n@also('04.best_start')\n"
+    strict += "def more(answer, rng):\n    raise WrongAnswer('not to my taste')\n"
+
+    def graded_points():
+        said = run("classroom", "grade", "--workers", "1", *at(room))
+        (result,) = results.load_all(room.results)
+        return result.points, "1 of 1 were graded before" in said
+
+    template = private.read_text()
+    assert graded_points() == (18, False) and graded_points() == (18, True)
+    private.write_text(template + strict)
+    assert graded_points() == (15, False) and graded_points() == (15, True)
+    private.write_text(template)
+    assert graded_points() == (18, False)
+    private.write_bytes(b"# -*- coding: latin-1 -*-\n# f\xfcr mich\n")
+    assert graded_points() == (18, False) and graded_points() == (18, True)
 
 
 def test_feedback_on_a_notebook_that_was_replaced_since_does_not_show_the_new_one(tmp_path):

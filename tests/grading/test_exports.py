@@ -13,9 +13,10 @@ from graded import CHAPTER, NAMES, WRITTEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maml_edu.grading import exports, marks, tables
+from maml_edu.grading import marks
+from maml_edu.grading.exports import gradescope, lms, marks_table, nbgrader, tables
+from maml_edu.grading.exports.tables import Sheet
 from maml_edu.grading.marks import Given, Mark
-from maml_edu.grading.tables import Sheet
 
 
 def mark(student, points=11.5, waiting=(), status="graded", of=13.0):
@@ -38,13 +39,13 @@ def test_a_table_of_marks_round_trips_with_every_name(tmp_path):
         Mark("other", "07_maml_in_numpy", "graded", 0.0, 3.0, [], {"07.evaluate": 0.0}, False)
     ]
     path = tmp_path / "exports" / "marks.csv"
-    exports.csv_table(found, path)
-    assert exports.read_csv_table(path) == sorted(found, key=lambda m: (m.chapter, m.student))
+    marks_table.csv_table(found, path)
+    assert marks_table.read_csv_table(path) == sorted(found, key=lambda m: (m.chapter, m.student))
 
 
 def test_no_cell_of_the_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
     path = tmp_path / "marks.csv"
-    exports.csv_table(
+    marks_table.csv_table(
         [mark(name) for name in NAMES] + [mark("lost", None, status="rejected")], path
     )
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # by which Excel knows UTF-8
@@ -58,10 +59,10 @@ def test_no_cell_of_the_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
 
 def test_another_table_is_refused(tmp_path):
     path = tmp_path / "marks.csv"
-    for text in ("a,b\n1,2\n", ",".join(exports.HEADER) + "\nada,04,graded,many,13,,yes\n"):
+    for text in ("a,b\n1,2\n", ",".join(marks_table.HEADER) + "\nada,04,graded,many,13,,yes\n"):
         path.write_text(text)
         with pytest.raises(ValueError, match="is not a table of marks"):
-            exports.read_csv_table(path)
+            marks_table.read_csv_table(path)
 
 
 # ------------------------------------------------------------------ tables of others
@@ -141,7 +142,7 @@ def test_canvas_gets_the_marks_and_every_other_cell_stays(canvas, tmp_path):
         mark("jsilva"), mark("cmdx@uni.example", 3.0), mark("lilei", 0.0), mark("bob", None, status="rejected"),
         mark("ada"), mark("stranger"),
     ]  # fmt: skip
-    filled = exports.canvas(found, canvas, "Chapter 04", path)
+    filled = lms.canvas(found, canvas, "Chapter 04", path)
     assert changed(canvas, path) == {(3, 6): "11.5", (4, 6): "3", (5, 6): "0"}
     assert filled.matched_by == "SIS Login ID"
     assert filled.written == ["cmdx@uni.example", "jsilva", "lilei"]
@@ -152,36 +153,36 @@ def test_canvas_gets_the_marks_and_every_other_cell_stays(canvas, tmp_path):
 def test_canvas_students_are_found_by_whichever_column_has_most_of_them(canvas, tmp_path):
     path = tmp_path / "out.csv"
     names = ["Silva, Jr", "=cmd|x", "李雷", "Ada Lovelace"]
-    filled = exports.canvas([mark(name) for name in names], canvas, "1234", path)
+    filled = lms.canvas([mark(name) for name in names], canvas, "1234", path)
     assert filled.matched_by == "Student" and len(changed(canvas, path)) == 3
     assert filled.left == {"Ada Lovelace": "excused in Canvas"}
-    filled = exports.canvas([mark(n) for n in ("s1", "s2")], canvas, "Chapter 04 (1234)", path)
+    filled = lms.canvas([mark(n) for n in ("s1", "s2")], canvas, "Chapter 04 (1234)", path)
     assert filled.matched_by == "SIS User ID"
-    filled = exports.canvas([mark("0004"), mark("ada")], canvas, "1234", path, match="id")
+    filled = lms.canvas([mark("0004"), mark("ada")], canvas, "1234", path, match="id")
     assert (filled.written, filled.unknown) == (["0004"], ["ada"])
     who = {"team one": "bob"}
-    filled = exports.canvas([mark("team one")], canvas, "1234", path, students=who)
+    filled = lms.canvas([mark("team one")], canvas, "1234", path, students=who)
     assert changed(canvas, path) == {(6, 6): "11.5"} and filled.written == ["team one"]
 
 
 def test_a_mark_that_waits_for_a_person_is_left_unless_asked_for(canvas, tmp_path):
     path = tmp_path / "out.csv"
     found = [mark("bob", 9.0, [WRITTEN])]
-    filled = exports.canvas(found, canvas, "1234", path)
+    filled = lms.canvas(found, canvas, "1234", path)
     assert changed(canvas, path) == {} and filled.left == {"bob": "waits for a person: written_04"}
-    exports.canvas(found, canvas, "1234", path, partial=True)
+    lms.canvas(found, canvas, "1234", path, partial=True)
     assert changed(canvas, path) == {(6, 6): "9"}
 
 
 def test_nobody_gets_a_mark_of_somebody_who_is_called_alike(canvas, tmp_path):
     path = tmp_path / "out.csv"
     # cmdx@other.example is not cmdx@uni.example; two submissions for one row, two rows for one name.
-    filled = exports.canvas([mark("cmdx@other.example"), mark("bob")], canvas, "1234", path)
+    filled = lms.canvas([mark("cmdx@other.example"), mark("bob")], canvas, "1234", path)
     assert filled.unknown == ["cmdx@other.example"]
-    filled = exports.canvas([mark("bob"), mark("BOB"), mark("jsilva")], canvas, "1234", path)
+    filled = lms.canvas([mark("bob"), mark("BOB"), mark("jsilva")], canvas, "1234", path)
     assert set(filled.left) == {"bob", "BOB"} and changed(canvas, path) == {(3, 6): "11.5"}
     canvas.write_text(CANVAS.replace("nobody", "jsilva"), newline="")
-    filled = exports.canvas([mark("bob"), mark("jsilva")], canvas, "1234", path)
+    filled = lms.canvas([mark("bob"), mark("jsilva")], canvas, "1234", path)
     assert "more than one row" in filled.left["jsilva"] and filled.written == ["bob"]
 
 
@@ -202,9 +203,9 @@ def test_canvas_says_what_does_not_fit_and_writes_nothing(canvas, tmp_path):
     ]:
         arguments = {"found": [mark("bob")], "exported": canvas, "path": path} | arguments
         with pytest.raises(ValueError, match=says):
-            exports.canvas(**arguments)
+            lms.canvas(**arguments)
         assert not path.exists()
-    exports.canvas([mark("bob", 6.5)], canvas, "Quiz", path, scale=True)
+    lms.canvas([mark("bob", 6.5)], canvas, "Quiz", path, scale=True)
     assert changed(canvas, path) == {(6, 7): "2.5"}
 
 
@@ -213,7 +214,7 @@ def test_canvas_with_semicolons_and_decimal_commas(tmp_path):
     exported.write_text(
         "Student;ID;SIS Login ID;Section;Chapter 04 (1234)\nPoints Possible;;;;13,00\n李雷;1;ll;A;\n"
     )
-    exports.canvas([mark("ll")], exported, "1234", path)
+    lms.canvas([mark("ll")], exported, "1234", path)
     assert changed(exported, path) == {(2, 4): "11.5"}
 
 
@@ -241,7 +242,7 @@ def test_moodle_gets_marks_and_comments_and_every_other_cell_stays(moodle, tmp_p
     path = tmp_path / "out.csv"
     names = ["Silva, Jr", "=cmd|x", "李雷", 'O\'Brien "Bob"', "stranger"]
     comments = {"李雷": "3 of 3 points\n<b>well</b> done", "=cmd|x": "=1+1"}
-    filled = exports.moodle([mark(name) for name in names], moodle, path, comments=comments)
+    filled = lms.moodle([mark(name) for name in names], moodle, path, comments=comments)
     assert changed(moodle, path) == {
         (1, 4): "11.5", (2, 4): "11.5", (2, 9): "Feedback: =1+1", (3, 4): "11.5",
         (3, 9): "3 of 3 points<br>&lt;b&gt;well&lt;/b&gt; done",
@@ -254,19 +255,19 @@ def test_moodle_gets_marks_and_comments_and_every_other_cell_stays(moodle, tmp_p
 
 def test_moodle_students_are_found_by_address_or_number(moodle, tmp_path):
     path = tmp_path / "out.csv"
-    filled = exports.moodle([mark("silva@UNI.example"), mark("li")], moodle, path)
+    filled = lms.moodle([mark("silva@UNI.example"), mark("li")], moodle, path)
     assert filled.matched_by == "Email address" and len(filled.written) == 2
-    assert exports.moodle([mark("101")], moodle, path).matched_by == "Identifier"
+    assert lms.moodle([mark("101")], moodle, path).matched_by == "Identifier"
     with pytest.raises(ValueError, match="has no column 'Bewertung'"):
-        exports.moodle([mark("101")], moodle, path, grade="Bewertung")
+        lms.moodle([mark("101")], moodle, path, grade="Bewertung")
 
 
 def test_moodle_marks_are_scaled_only_when_asked(moodle, tmp_path):
     path = tmp_path / "out.csv"
     moodle.write_text(MOODLE.replace("13.00", "100.00"))
     with pytest.raises(ValueError, match="100 points are possible"):
-        exports.moodle([mark("101")], moodle, path)
-    exports.moodle([mark("101", 11.0)], moodle, path, scale=True)
+        lms.moodle([mark("101")], moodle, path)
+    lms.moodle([mark("101", 11.0)], moodle, path, scale=True)
     assert changed(moodle, path) == {(1, 4): "84.62"}
 
 
@@ -275,7 +276,7 @@ def test_moodle_marks_are_scaled_only_when_asked(moodle, tmp_path):
 
 def test_gradescope_gets_points_and_words_in_its_own_form():
     result = graded.result("ada", ["right", "wrong", "not done", "timeout"], "why <b>")
-    content = exports.gradescope(result)
+    content = gradescope.results_json(result)
     assert content["score"] == 3 and "3 of 13 points so far" in content["output"]
     right, wrong, *_, written = content["tests"]
     assert (right["score"], right["max_score"], right["status"]) == (3, 3, "passed")
@@ -285,9 +286,10 @@ def test_gradescope_gets_points_and_words_in_its_own_form():
     assert {test["visibility"] for test in content["tests"]} == {"visible"}
     assert {test["output_format"] for test in content["tests"]} == {"text"}
     assert (
-        exports.gradescope(result, visibility="after_published")["visibility"] == "after_published"
+        gradescope.results_json(result, visibility="after_published")["visibility"]
+        == "after_published"
     )
-    assert exports.gradescope(result, {("ada", WRITTEN): Given(2)})["score"] == 5
+    assert gradescope.results_json(result, {("ada", WRITTEN): Given(2)})["score"] == 5
     json.dumps(content, allow_nan=False)
 
 
@@ -300,14 +302,14 @@ def test_gradescope_gets_points_and_words_in_its_own_form():
     ],
 )
 def test_gradescope_gets_no_score_for_what_could_not_be_graded(result):
-    content = exports.gradescope(result)
+    content = gradescope.results_json(result)
     assert '"score"' not in json.dumps(content)
     assert "not a mark of 0" in content["output"]
 
 
 @pytest.mark.parametrize("text", [*graded.HOSTILE, *NAMES])
 def test_gradescope_shows_hostile_text_as_text(text):
-    content = exports.gradescope(graded.result(text, ["wrong"] * 4, text, notes=[text]))
+    content = gradescope.results_json(graded.result(text, ["wrong"] * 4, text, notes=[text]))
     json.dumps(content, ensure_ascii=False).encode()
     assert content["output_format"] == content["test_output_format"] == "text"
 
@@ -317,7 +319,7 @@ def test_the_autograder_bundle_is_the_same_bytes_and_can_be_run(tmp_path):
     wheel.write_bytes(b"wheel")
     paths = [tmp_path / "a.zip", tmp_path / "deep" / "b.zip"]
     for path in paths:
-        exports.gradescope_bundle(path, CHAPTER, "secret", wheel=wheel)
+        gradescope.bundle(path, CHAPTER, "secret", wheel=wheel)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     with zipfile.ZipFile(paths[0]) as archive:
         modes = {i.filename: i.external_attr >> 16 & 0o777 for i in archive.infolist()}
@@ -339,13 +341,13 @@ def test_the_autograder_bundle_is_the_same_bytes_and_can_be_run(tmp_path):
 
 def test_the_bundle_says_what_it_installs_and_refuses_a_chapter_that_is_none(tmp_path):
     path = tmp_path / "a.zip"
-    exports.gradescope_bundle(path, CHAPTER, "secret", allow_unsandboxed=True)
+    gradescope.bundle(path, CHAPTER, "secret", allow_unsandboxed=True)
     with zipfile.ZipFile(path) as archive:
         assert b"maml_edu==" in archive.read("setup.sh")
         assert b"--allow-unsandboxed" in archive.read("run_autograder")
     for chapter in ("04_x; rm -rf ~", "../04_x", "04", "04_x\n"):
         with pytest.raises(ValueError, match="is no chapter"):
-            exports.gradescope_bundle(path, chapter, "secret")
+            gradescope.bundle(path, chapter, "secret")
 
 
 # ------------------------------------------------------------------ nbgrader
@@ -363,7 +365,7 @@ def test_nbgraders_gradebook_shows_the_marks_and_what_waits(tmp_path):
     by_hand = {("李雷", WRITTEN): Given(1.5, "Good."), ("李雷", "04.best_start"): Given(2)}
     database = tmp_path / "what? #1" / "gradebook.db"
     for _ in range(2):  # again changes nothing
-        exports.nbgrader_gradebook(marks.of(found, by_hand), found, database, by_hand)
+        nbgrader.fill_gradebook(marks.of(found, by_hand), found, database, by_hand)
 
     with api.Gradebook(URL.create("sqlite", database=str(database))) as book:
         grades = {s.student.id: s for s in book.assignment_submissions(CHAPTER)}
@@ -385,7 +387,7 @@ def test_nbgraders_gradebook_shows_the_marks_and_what_waits(tmp_path):
         read.manual_score, read.needs_manual_grade = 2, False  # in the formgrader
         book.db.commit()
 
-    exports.nbgrader_gradebook(marks.of(found, by_hand), found, database, by_hand)
+    nbgrader.fill_gradebook(marks.of(found, by_hand), found, database, by_hand)
     with api.Gradebook(URL.create("sqlite", database=str(database))) as book:
         assert book.find_submission(CHAPTER, "=cmd|x").score == 7
         assert not book.find_submission(CHAPTER, "=cmd|x").needs_manual_grade
@@ -396,10 +398,10 @@ def test_a_gradebook_that_is_none_is_refused(tmp_path):
     database = tmp_path / "gradebook.db"
     database.write_bytes(b"not a database, and long enough to be read as one" * 50)
     with pytest.raises(RuntimeError, match="is it not nbgrader's gradebook"):
-        exports.nbgrader_gradebook([], [graded.result()], database)
+        nbgrader.fill_gradebook([], [graded.result()], database)
 
 
 def test_the_names_of_cells_are_those_of_the_course():
-    assert exports.grade_cell("04.meta_slope") == "check_meta_slope"
-    assert exports.grade_cell(WRITTEN) == WRITTEN
+    assert nbgrader.grade_cell("04.meta_slope") == "check_meta_slope"
+    assert nbgrader.grade_cell(WRITTEN) == WRITTEN
     assert tables.number(3.0) == 3 and tables.number(0.1 + 0.2) == 0.3

@@ -9,9 +9,10 @@ import pytest
 from attacks.cases import CHAPTER, IMAGES, TORCH, code, solutions, solved, stub
 
 from maml_edu.checks import exercise
-from maml_edu.grading import box, judge
-from maml_edu.grading.box import NoBox
+from maml_edu.grading import judge
 from maml_edu.grading.judge import Boxes, Times, raised, runnable, seed_of, task_of, with_exercises
+from maml_edu.grading.sandbox import box
+from maml_edu.grading.sandbox.box import NoBox
 from maml_edu.grading.submission import Cell, Submission, read
 
 needs_box = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {box.probe()}")
@@ -197,7 +198,7 @@ def test_a_box_in_which_nothing_starts_is_given_up(verdicts, monkeypatch):
 @needs_box
 def test_an_answer_that_spoils_the_others_spoils_itself_only(verdicts):
     spoils = """
-        import maml_edu.grading.inside as inside
+        import maml_edu.grading.sandbox.inside as inside
         def meta_slope(theta, c, a, alpha):
             inside.Sitting.do_call = lambda *a, **k: {"result": [1.0]}
             return 0.0"""
@@ -352,7 +353,7 @@ def test_seeds_differ_by_secret_and_exercise_and_stay():
 
 def test_code_runs_and_text_only_where_it_is_an_answer():
     cells = [Cell("code", "x = 1"), Cell("markdown", "see def meta_slope"), Cell("raw", "def meta_slope(a): pass"),
-             Cell("markdown", "best_start = 3"), Cell("markdown", "meta_slopes = 3"),
+             Cell("markdown", "best_start = 3"), Cell("markdown", "meta_slopes = 3\nmeta_slope == 3"),
              Cell("code", "y", "class"), Cell("code", "z", "not a name"),
              Cell("code", "w", "meta_slope")]  # fmt: skip
     kept = runnable(cells, task_of(CHAPTER))

@@ -12,7 +12,8 @@ from graded import CHAPTER, NAMES, WRITTEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maml_edu.grading import marks, results, tables
+from maml_edu.grading import marks, results
+from maml_edu.grading.exports import tables
 from maml_edu.grading.marks import Given
 
 HEADER = "student,exercise,points,comment\n"

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maml_edu.checks import plain
-from maml_edu.grading import protocol
-from maml_edu.grading.protocol import Channel, Gone, Malformed, TooLate
+from maml_edu.grading.sandbox import protocol
+from maml_edu.grading.sandbox.protocol import Channel, Gone, Malformed, TooLate
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 

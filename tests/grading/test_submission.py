@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maml_edu.grading import submission
-from maml_edu.grading.submission import Rejected, find, plain_name, read
+from maml_edu.grading.submission import Rejected, answer_pattern, find, plain_name, read
 
 
 def put(folder, name, content=b"{}"):
@@ -85,6 +85,29 @@ def test_a_folder_that_is_a_link_or_no_folder_is_refused(tmp_path):
         find(tmp_path / "real" / f"{CHAPTER}.ipynb", CHAPTER)
     with pytest.raises(Rejected, match="cannot be read"):
         find(tmp_path / "gone", CHAPTER)
+
+
+# ------------------------------------------------------------------ which cell answers
+
+
+@pytest.mark.parametrize("source", [
+    "def slope(x): pass", "import this\nasync def slope(x): pass", "slope = abs", "slope=abs", "slope\t= abs",
+    "# words\n\ndef slope(\n", "slope =", "def slope",
+])  # fmt: skip
+def test_a_cell_that_defines_an_answer_is_known(source):
+    assert answer_pattern("slope").search(source)
+
+
+@pytest.mark.parametrize("source", [
+    "slope == 3 is what I found", "slope\n= 3", "def slopes(x): pass", "    def slope(x): pass", "my_slope = 1",
+    "slopes = 1", "the def slope(x)", "slope", "slope: 3", "classdef slope", "",
+])  # fmt: skip
+def test_a_cell_that_only_names_it_is_not(source):
+    assert not answer_pattern("slope").search(source)
+
+
+def test_a_name_is_no_pattern():
+    assert answer_pattern("a.b").search("a.b = 1") and not answer_pattern("a.b").search("axb = 1")
 
 
 # ------------------------------------------------------------------ which file is meant

@@ -14,14 +14,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "maml_edu"
 MAY_IMPORT = {
     "places": set(),
     "atomic": set(),
+    "machine": set(),
     "reference": set(),
     "tasks": {"atomic"},
     "build": set(),
     "pytorch": {"tasks", "atomic"},
     "checks": {"reference", "atomic"},
     "figures": {"reference", "tasks", "pytorch"},
-    "grading": {"checks", "atomic", "console"},
-    "doctor": {"tasks"},
+    "grading": {"checks", "atomic", "console", "machine"},
+    "doctor": {"tasks", "machine"},
     "lab": set(),
     "console": set(),
     "runs": {"tasks", "pytorch", "atomic", "console"},
@@ -35,9 +36,10 @@ OTHERS = {
     "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm", "gymnasium"},
     "places": {"platformdirs"},
     "atomic": set(),
+    "machine": set(),
     "recorded": set(),
 }
-NOT_EVEN_PLACES = {"places", "atomic", "reference", "build"}
+NOT_EVEN_PLACES = {"places", "atomic", "machine", "reference", "build"}
 PARTS = sorted({path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")})
 PARTS = [part.removesuffix(".py") for part in PARTS if not part.startswith("_")]
 
@@ -151,6 +153,23 @@ def test_a_circle_of_files_is_seen_in_every_form(tmp_path, monkeypatch):
     assert circle() is None
 
 
+FIRST = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    for known in [known for known in sys.modules if known.split(".")[0] == "maml_edu"]:
+        del sys.modules[known]
+"""
+
+
+def test_each_file_of_grading_can_be_imported_first():
+    """Packages run their __init__.py before a file of theirs: a circle that the test of files cannot see."""
+    files = [path.relative_to(PACKAGE.parent) for path in (PACKAGE / "grading").rglob("*.py")]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files]
+    done = subprocess.run([sys.executable, "-c", FIRST, *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # ------------------------------------------------------------------ of the tests themselves
 
 
@@ -199,6 +218,19 @@ def test_import_maml_edu_is_quick_and_loads_nothing_heavy():
 def test_the_command_line_starts_without_torch_and_matplotlib():
     _, heavy = measured_import("maml_edu.cli")
     assert heavy == set()
+
+
+def test_the_program_in_the_box_brings_nothing_of_the_grader_along():
+    """What a submission's process may look into; NumPy and what notebooks use come later, by its own doing."""
+    program = "import sys, maml_edu.grading.sandbox.inside; print(*sys.modules)"
+    line = [sys.executable, "-c", program]
+    loaded = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
+    sandbox = "maml_edu.grading.sandbox"
+    ours = {name for name in loaded if name.split(".")[0] == "maml_edu"}
+    assert ours == {"maml_edu", "maml_edu.grading", sandbox} | {
+        f"{sandbox}.{name}" for name in ("inside", "protocol", "syscalls")
+    }
+    assert not {"numpy", "IPython", "torch"} & set(loaded)
 
 
 def test_a_part_is_imported_when_it_is_first_named():

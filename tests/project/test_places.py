@@ -46,6 +46,25 @@ def test_chapters_are_numbered_folders_in_reading_order(installed):
     assert places.chapters() == ["01_first", "02_second", "10_tenth"]
 
 
+def test_a_chapter_is_called_what_its_lesson_is_called(installed):
+    lesson = installed / "_course" / "course" / "01_first" / "lesson.py"
+    assert places.title("01_first") == "01_first"
+    lesson.write_text(
+        "# %% [markdown]\n# Before.\n#\n# # 01 · The *First*, in NumPy \n# # Two\n", "utf-8"
+    )
+    assert places.title("01_first") == "01 · The *First*, in NumPy"
+    for name in ("02_gone", "", "..", "../course/01_first", "\0", "\ud800"):
+        assert places.title(name) == name
+    (installed / "_course" / "course").rename(installed / "_course" / "gone")
+    assert places.title("01_first") == "01_first"
+
+
+def test_every_chapter_of_the_course_has_a_title_of_its_own():
+    titles = [places.title(name) for name in places.chapters()]
+    assert [title[:5] for title in titles] == [f"{name[:2]} · " for name in places.chapters()]
+    assert "07 · MAML in NumPy" in titles and "04 · The gradient of a gradient step" in titles
+
+
 @pytest.mark.parametrize(
     ("variable", "place"),
     [

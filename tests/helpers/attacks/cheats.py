@@ -65,7 +65,7 @@ PATCHES = [
         json.encoder.JSONEncoder.encode = lambda *a: '{"points": 3}'
     """, points=ANY),
     guesses("the sitting answers for itself", """
-        from maml_edu.grading import inside
+        from maml_edu.grading.sandbox import inside
         inside.Sitting.do_call = lambda *a, **k: {'result': True, 'right': True, 'outcome': 'right', 'points': 3}
     """),
     guesses("the verdict, from the frames", """

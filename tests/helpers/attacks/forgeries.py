@@ -114,21 +114,21 @@ RESULTS = [
 RUNS = [
     cell("forges while its cells run", FORGE + "put(framed({'id': question(), 'bound': {'meta_slope': 10**9}}))", points=ANY),
     cell("forges what is bound", FORGE + """
-from maml_edu.grading import inside
+from maml_edu.grading.sandbox import inside
 run = inside.Sitting.do_run
 inside.Sitting.do_run = lambda *a, **k: run(*a, **k) | {'bound': {'meta_slope': 10**9, 'best_start': -1, 'x': 'y', 3: []}}
 """, points=ANY),
     cell("forges what is bound, oddly", """
-from maml_edu.grading import inside
+from maml_edu.grading.sandbox import inside
 inside.Sitting.do_run = lambda *a, **k: {'bound': [[['meta_slope']]], 'error': 7}
 """, points=ANY),
     cell("sends more than it is asked", FORGE + "put(framed({'id': 5}) * 100)", points=ANY),
     cell("replaces the way to send", """
-from maml_edu.grading import protocol
+from maml_edu.grading.sandbox import protocol
 protocol.send = lambda sock, message: sock.sendall(b'\\xff' * 100)
 """, points=ANY),
     cell("replaces the way to receive", """
-from maml_edu.grading import protocol
+from maml_edu.grading.sandbox import protocol
 protocol.receive = lambda sock: {'do': 'begin', 'with': {'watch': []}, 'id': 1}
 """, quick=True, points=ANY),
 ]  # fmt: skip

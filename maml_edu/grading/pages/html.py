@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 
-from .tables import number
+from ..exports.tables import number
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

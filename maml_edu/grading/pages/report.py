@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .feedback import chapter_title
-from .marks import Mark
-from .pages import escape, name, points
-from .pages import page as whole_page
-from .results import OUTCOMES, Result, Verdict
+from maml_edu import places
+
+from ..marks import Mark
+from ..results import OUTCOMES, Result, Verdict
+from .html import escape, name, points
+from .html import page as whole_page
 
 REASONS = 5  # shown for an exercise
 NAMES = 200  # shown in a list
@@ -78,7 +79,7 @@ def page(results: Iterable[Result], marks: Iterable[Mark]) -> str:
 
 def _chapter(number, chapter, graded, found):
     items = _items(graded, found)
-    parts = [f"<h2>{escape(chapter_title(chapter), 200)}</h2>\n", _summary(graded, found)]
+    parts = [f"<h2>{escape(places.title(chapter), 200)}</h2>\n", _summary(graded, found)]
     parts.append(_first(number, items))
     parts += [_item(f"x{number}-{i}", i, item) for i, item in enumerate(items, 1)]
     parts += [_failed(graded), _waiting(items, found)]

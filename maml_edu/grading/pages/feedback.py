@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import marks, pages
-from .marks import ByHand, Given
-from .pages import escape, points, visible
-from .results import OUTCOMES, Result, Verdict
+from maml_edu import places
+
+from .. import marks
+from ..marks import ByHand, Given
+from ..results import OUTCOMES, Result, Verdict
+from ..submission import Cell, answer_pattern
+from .html import escape, name, points, visible
+from .html import page as whole_page
 
 LIMIT = 1_000_000  # bytes of a page
 NOTEBOOK_LIMIT = 2_000_000  # bytes of a notebook
@@ -85,41 +89,32 @@ def _next(verdict, given):
 # ------------------------------------------------------------------ the page
 
 
-def page(result: Result, cells: Sequence[tuple[str, str]], by_hand: ByHand | None = None) -> str:
-    """The feedback on one submission as a page of HTML of at most LIMIT bytes.
-
-    cells: (kind, source) of the student's own cells, kind as in a notebook: "code", "markdown".
-    """
+def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -> str:
+    """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own."""
     by_hand = by_hand or {}
-    places = _places(result.verdicts, [(kind, source, "") for kind, source in cells[:CELLS]])
+    answers = _answers(result.verdicts, cells[:CELLS])
     head = _head(result, by_hand)
     parts = [
-        _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), places)
+        _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), answers)
         for i, verdict in enumerate(result.verdicts, 1)
     ]
     body = head + "".join(parts)
     title = f"Feedback on {result.chapter} for {result.student}"
-    room = LIMIT - len(pages.page(title, body).encode()) - 1000
-    return pages.page(title, body + _cells_section(cells, room))
+    room = LIMIT - len(whole_page(title, body).encode()) - 1000
+    return whole_page(title, body + _cells_section(cells, room))
 
 
 def _head(result, by_hand):
     found = marks.mark(result, by_hand)
     lines = [
-        f"<h1>Feedback: {escape(chapter_title(result.chapter), 200)}</h1>\n",
-        f'<p class="soft">for {pages.name(result.student)}</p>\n',
+        f"<h1>Feedback: {escape(places.title(result.chapter), 200)}</h1>\n",
+        f'<p class="soft">for {name(result.student)}</p>\n',
         _total(found),
     ]
     if result.status == "rejected" and result.problem:
         lines.append(f"<p>Why: {escape(result.problem, REASON)}.</p>\n")
     lines += [f'<p class="soft">Note: {escape(note, REASON)}.</p>\n' for note in result.notes[:20]]
     return "".join(lines) + ("<h2>Exercises</h2>\n" if result.verdicts else "")
-
-
-def chapter_title(chapter: str) -> str:
-    """A chapter's title: 04 · Gradient of a step, for the folder 04_gradient_of_a_step."""
-    found = re.fullmatch(r"(\d\d)_(\w+)", chapter)
-    return f"{found[1]} · {found[2].replace('_', ' ').capitalize()}" if found else chapter
 
 
 def _total(found):
@@ -135,7 +130,7 @@ def _total(found):
     )
 
 
-def _item(number, verdict, given, places):
+def _item(number, verdict, given, answers):
     """One exercise of the page."""
     value = marks.points_of(verdict, given)
     look, sign = LOOK.get(verdict.outcome, "wrong"), SIGNS.get(verdict.outcome, "✗")
@@ -153,8 +148,8 @@ def _item(number, verdict, given, places):
         lines.append(f'<p class="comment" dir="auto">{escape(comment)}</p>\n')
     if advice := _next(verdict, given):
         lines.append(f'<p class="soft">{escape(advice)}</p>\n')
-    if verdict.exercise in places:
-        cell = places[verdict.exercise] + 1
+    if verdict.exercise in answers:
+        cell = answers[verdict.exercise] + 1
         lines.append(f'<p><a href="#c{cell}">Your answer: cell {cell}</a></p>\n')
     return "".join(lines) + "</section>\n"
 
@@ -164,11 +159,11 @@ def _cells_section(cells, room):
     if not cells:
         return ""
     lines = ["<h2>Your notebook, as it was graded</h2>\n"]
-    for i, (kind, source) in enumerate(cells[:CELLS], 1):
-        words = f"cell {i} · {'code' if kind == 'code' else 'text'}"
+    for i, cell in enumerate(cells[:CELLS], 1):
+        words = f"cell {i} · {'code' if cell.kind == 'code' else 'text'}"
         start = f'<div class="cell" id="c{i}"><p class="soft">{words}</p><pre><code>'
         end = "</code></pre></div>\n"
-        text = escape(_cut(source, room - len(start) - len(end) - 200, escape))
+        text = escape(_cut(cell.source, room - len(start) - len(end) - 200, escape))
         lines.append(start + text + end)
         room -= len(lines[-1].encode())
         if room < 1000:
@@ -198,52 +193,51 @@ def answer_name(exercise: str) -> str:
     return exercise.split(".", 1)[-1]
 
 
-def _places(verdicts: Iterable[Verdict], cells: Sequence[tuple[str, str, str]]) -> dict[str, int]:
+def _answers(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
     """Exercise → the index of the cell that answers it, for those found.
 
-    cells: (kind, source, grade_id). As for the judge, the last cell that defines the name counts, and
-    the cell that nbgrader named where none does.
+    As for the judge, the last cell that defines the name counts, and the cell that nbgrader named where
+    none does.
     """
-    places = {}
+    answers = {}
     for verdict in verdicts:
         called = answer_name(verdict.exercise)
-        named = re.escape(called)
-        defines = re.compile(rf"^(?:async )?def {named}\b|^{named}[ \t]*=(?!=)", re.M)
-        found = [i for i, (_, source, _) in enumerate(cells) if defines.search(source)]
-        found = [i for i in found if cells[i][0] == "code"] or found
-        found = found or [i for i, (_, _, grade_id) in enumerate(cells) if grade_id == called]
+        defines = answer_pattern(called)
+        found = [i for i, cell in enumerate(cells) if defines.search(cell.source)]
+        found = [i for i in found if cells[i].kind == "code"] or found
+        found = found or [i for i, cell in enumerate(cells) if cell.grade_id == called]
         if found:
-            places[verdict.exercise] = found[-1]
-    return places
+            answers[verdict.exercise] = found[-1]
+    return answers
 
 
 # ------------------------------------------------------------------ in the notebook
 
 
 def in_notebook(
-    result: Result, notebook: Mapping[str, Any], by_hand: ByHand | None = None
+    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None
 ) -> dict[str, Any]:
-    """A copy of a student's notebook with a cell of feedback after each answer.
+    """A student's notebook with a cell of feedback after each answer, of format 4.
 
-    notebook: parsed JSON of format 4, as it was handed in: nothing in it is trusted. The copy has the
-    cells' sources and nothing else of theirs: no outputs, attachments or metadata. It is cut where it
-    would be larger than NOTEBOOK_LIMIT bytes; answers that are not found get their feedback at the end.
+    It has the cells' sources and nothing else of theirs: no outputs, attachments or metadata. It is cut
+    where it would be larger than NOTEBOOK_LIMIT bytes; answers that are not found get their feedback at
+    the end.
     """
     by_hand = by_hand or {}
-    cells = _own_cells(notebook)
-    places = _places(result.verdicts, cells)
+    cells = cells[:CELLS]
+    answers = _answers(result.verdicts, cells)
     words = {v.exercise: _feedback_cell(result, v, by_hand) for v in result.verdicts}
     room = NOTEBOOK_LIMIT - sum(len(json.dumps(cell)) for cell in words.values())
     made = [_markdown(_summary(result, by_hand))]
-    for i, (kind, source, _) in enumerate(cells):
-        cut = _cut(source, room - 500, json.dumps)
+    for i, cell in enumerate(cells):
+        cut = _cut(cell.source, room - 500, json.dumps)
         made.append(
             _code(cut)
-            if kind == "code"
-            else _markdown(cut if kind == "markdown" else _verbatim(cut))
+            if cell.kind == "code"
+            else _markdown(cut if cell.kind == "markdown" else _verbatim(cut))
         )
         room -= len(json.dumps(made[-1]))
-        made += [words.pop(e) for e, place in places.items() if place == i]
+        made += [words.pop(e) for e, place in answers.items() if place == i]
         if room < 1000:
             made.append(_markdown("**The notebook is cut here: it is too large.**"))
             break
@@ -251,24 +245,6 @@ def in_notebook(
     named = [{"id": f"c{i}"} | cell for i, cell in enumerate(made)]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     return {"cells": named, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-
-
-def _own_cells(notebook):
-    """(kind, source, grade_id) of each cell that is one."""
-    found = notebook.get("cells")
-    cells = []
-    for cell in found[:CELLS] if isinstance(found, list) else []:
-        if not isinstance(cell, dict):
-            continue
-        source = cell.get("source", "")
-        if isinstance(source, list):
-            source = "".join(line for line in source if isinstance(line, str))
-        metadata = cell.get("metadata")
-        nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-        grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
-        if isinstance(source, str):
-            cells.append((str(cell.get("cell_type")), source, grade_id))
-    return cells
 
 
 def _code(source):
@@ -293,7 +269,7 @@ def _verbatim(source):
 
 def _summary(result, by_hand):
     found = marks.mark(result, by_hand)
-    lines = [f"# Feedback: {said(chapter_title(result.chapter))}"]
+    lines = [f"# Feedback: {said(places.title(result.chapter))}"]
     if found.points is None:
         lines.append(
             "This submission could not be graded. That is not a mark of 0: ask your teacher."

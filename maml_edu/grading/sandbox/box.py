@@ -27,7 +27,7 @@ from maml_edu import places
 from . import inside, protocol
 
 START = 120.0  # seconds until a warm Python must have answered, on a machine that is busy
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 COURSE = ("course", "notebooks", "exercises", "solutions", "my_work")
 MB = 1 << 20
 
@@ -169,8 +169,10 @@ class Session:
 def command(control: int, kind: str, limits: Limits, sandbox: bool) -> list[str]:
     """The command line of a warm Python, in a box or without."""
     where = "/maml" if sandbox else str(PACKAGE.parent)
-    code = f"import sys; sys.path.insert(0, {where!r}); from maml_edu.grading.inside import main; "
-    code += "main(int(sys.argv[1]), *sys.argv[2:])"
+    code = f"import sys; sys.path.insert(0, {where!r}); "
+    code += (
+        "from maml_edu.grading.sandbox.inside import main; main(int(sys.argv[1]), *sys.argv[2:])"
+    )
     walls = "box" if sandbox else "none"
     python = [sys.executable, "-I", "-B", "-c", code]
     below_tmp = [str(path) for path in python_parts() if path.is_relative_to("/tmp")]

@@ -1,0 +1,109 @@
+"""What goes back when a class is graded: a page and a notebook to each student, two pages to the teacher.
+
+Start from `marks_of`; `write_feedback` and `write_reports` write files into the class folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from maml_edu import places
+
+from . import marks
+from .classroom import Classroom, write
+from .judge import task_of
+from .pages import feedback, html, report
+from .results import Result
+from .submission import Rejected, find, read
+
+
+def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
+    """Marks and results of these chapters (all). Raises ValueError where nothing has been graded."""
+    built = marks.collect(classroom.results, classroom.by_hand)
+    of = [result for result in built.results if not chapters or result.chapter in chapters]
+    if not of:
+        raise ValueError(f"nothing is graded yet in {classroom.root}: maml-edu classroom grade.")
+    names = {(result.chapter, result.student) for result in of}
+    own = [mark for mark in built.marks if (mark.chapter, mark.student) in names]
+    handed_in = classroom.jobs(chapters or None)
+    late = [job for job in handed_in if (job.chapter, job.student) not in names]
+    problems = [
+        *built.problems,
+        *([f"{len(late)} submissions are not graded yet."] if late else []),
+    ]
+    return marks.Built(own, of, built.by_hand, problems)
+
+
+# ------------------------------------------------------------------ to each student
+
+
+def write_feedback(classroom: Classroom, built: marks.Built) -> list[Path]:
+    """A page and a notebook for every submission, in feedback/STUDENT/CHAPTER/; the pages."""
+    return [_write_feedback(classroom, result, built.by_hand) for result in built.results]
+
+
+def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
+    folder = classroom.root / "feedback" / result.student / result.chapter
+    try:
+        path, _ = find(
+            classroom.root / "submitted" / result.student / result.chapter, result.chapter
+        )
+        own = read(path)
+    except Rejected:  # the page says so; there is nothing of theirs to show
+        own = None
+    if own and result.sha256 and own.sha256 != result.sha256:
+        own = None  # handed in since: what was graded is not this
+        result = replace(
+            result,
+            notes=[
+                *result.notes,
+                "another notebook was handed in since; this is on the one before",
+            ],
+        )
+    cells = own.cells if own else []
+    page = folder / f"{result.chapter}.html"
+    write(page, feedback.page(result, cells, by_hand))
+    if own:
+        made = feedback.in_notebook(result, cells, by_hand)
+        write(page.with_suffix(".ipynb"), json.dumps(made, ensure_ascii=False, indent=1) + "\n")
+    return page
+
+
+# ------------------------------------------------------------------ to the teacher
+
+
+def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
+    """Two pages a chapter for the teacher, in exports/: how the class did, and the written answers."""
+    paths = []
+    for chapter in sorted({result.chapter for result in built.results}):
+        of = [result for result in built.results if result.chapter == chapter]
+        page = report.page(of, [m for m in built.marks if m.chapter == chapter])
+        for name, text in (("report", page), ("written", written_page(classroom, chapter, of))):
+            paths.append(classroom.root / "exports" / f"{name}_{chapter}.html")
+            write(paths[-1], text)
+    return paths
+
+
+def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> str:
+    """All written answers of a chapter on one page, to be read in a row, below the rubric."""
+    body = f"<h1>Written answers: {html.escape(places.title(chapter))}</h1>\n"
+    for question in task_of(chapter).written:
+        body += f"<h2>{html.escape(question.id)}, {question.points:g} points</h2>\n"
+        body += _text(places.course_root() / "solutions" / f"{chapter}.ipynb", question.id)
+        for result in graded:
+            if any(v.exercise == question.id and v.points is None for v in result.verdicts):
+                folder = classroom.root / "submitted" / result.student / chapter
+                body += f"<h3>{html.name(result.student)}</h3>\n"
+                with contextlib.suppress(Rejected):
+                    body += _text(find(folder, chapter)[0], question.id)
+    return html.page("Written answers", body)
+
+
+def _text(notebook: Path, name: str) -> str:
+    """What the cells of a name hold, as it stands there."""
+    found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
+    text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
+    return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'
