@@ -19,7 +19,7 @@ from .pages import feedback, html, report
 from .results import Result
 from .submission import Rejected, find, read
 
-# What nbgrader's release_feedback wants beside a page: when it was handed in, and the secret that only its author has.
+# What nbgrader's release_feedback wants beside a page: when it was handed in, and a secret that its author has.
 OF_THE_EXCHANGE = ("timestamp.txt", "submission_secret.txt")
 
 

@@ -1,0 +1,6 @@
+"""nbgrader for everybody on the Hub: PREFIX/etc/jupyter/nbgrader_config.py."""
+
+c = get_config()  # noqa: F821
+
+c.Exchange.root = "/srv/nbgrader/exchange"  # there, and with mode 0777
+c.CourseDirectory.course_id = "maml2026"  # the name of the class folder
