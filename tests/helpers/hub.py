@@ -1,4 +1,4 @@
-"""A JupyterHub on loopback whose people have accounts: `hub`, and a `Person` who works on it by HTTP.
+"""A JupyterHub on loopback: `hub`, and a `Person` who works on it by HTTP.
 
 Accounts, homes, the exchange and the environment's configuration are this Hub's alone: it runs behind `unshare`,
 where folders of the test lie over /home, /srv and the like. Nothing of the machine is changed, and when the Hub
@@ -42,6 +42,12 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
 c.ConfigurableHTTPProxy.command = [{bin!r} + "/configurable-http-proxy"]
 """
 
+# As in containers, where every server has the one account jovyan; here no walls are between them.
+CONTAINERS = """
+c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = "/home/{username}"
+"""
+
 
 def why_not():
     """Why there can be no such Hub here; "" where there can."""
@@ -57,23 +63,24 @@ WALLS = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"
 
 
 @contextlib.contextmanager
-def hub(folder: Path, people: list[str]):
+def hub(folder: Path, people: list[str], accounts: bool = True):
     """A running Hub with the configuration of examples/jupyterhub; its address. The first of the people teaches.
 
-    `folder` is for all that it writes.
+    `folder` is for all that it writes. accounts: each of the people has one on the machine, else all are jovyan.
     """
     public, inner, api = _free_ports(3)
-    _lay_out(folder, people)
-    (folder / "hub" / "config.py").write_text(
-        CONFIG.format(
-            example=str(EXAMPLES / "jupyterhub_config.py"), bin=f"{sys.prefix}/bin", wait=WAIT,
-            public=public, inner=inner, api=api, password=PASSWORD, people=people,
-        )
+    config = CONFIG.format(
+        example=str(EXAMPLES / "jupyterhub_config.py"), bin=f"{sys.prefix}/bin", wait=WAIT,
+        public=public, inner=inner, api=api, password=PASSWORD, people=people,
     )  # fmt: skip
+    _lay_out(folder, people, accounts)
+    (folder / "hub" / "config.py").write_text(config + ("" if accounts else CONTAINERS))
+    one = _free_numbers(1)[0]
+    become = "" if accounts else f"setpriv --reuid={one} --regid={one} --clear-groups "
     path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
     with open(folder / "hub.log", "wb") as log:
         process = subprocess.Popen(
-            [*WALLS, "sh", "-ec", _script(folder)], start_new_session=True, stdout=log, stderr=log,
+            [*WALLS, "sh", "-ec", _script(folder, become)], start_new_session=True, stdout=log, stderr=log,
             stdin=subprocess.DEVNULL, env={"PATH": path, "LANG": "C.UTF-8", "HOME": str(folder / "hub")},
         )  # fmt: skip
     address = f"http://127.0.0.1:{public}"
@@ -85,7 +92,7 @@ def hub(folder: Path, people: list[str]):
         process.wait()
 
 
-def _lay_out(folder, people):
+def _lay_out(folder, people, accounts):
     """The folders that will lie over the machine's own: see `_script`."""
     for name in ("hub", "home", "srv/nbgrader/exchange"):
         (folder / name).mkdir(parents=True)
@@ -93,12 +100,17 @@ def _lay_out(folder, people):
     ours = folder / "jupyter"  # the environment's configuration, with the examples in it
     shutil.copytree(Path(sys.prefix) / "etc" / "jupyter", ours)
     shutil.copytree(EXAMPLES / "environment", ours, dirs_exist_ok=True)
+    names = people if accounts else ["jovyan"]
+    numbers = _free_numbers(len(names))
     passwd, group = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
-    taken = {entry.pw_uid for entry in pwd.getpwall()}
-    numbers = (number for number in range(52000, 60000) if number not in taken)
-    for name, number in zip(people, numbers, strict=False):
+    for name, number in zip(names, numbers, strict=True):
         passwd += f"{name}:x:{number}:{number}::/home/{name}:/bin/bash\n"
         group += f"{name}:x:{number}:\n"
+    if not accounts:
+        config = ours / "nbgrader_config.py"
+        config.write_text(config.read_text().replace("# c.ExchangeCollect", "c.ExchangeCollect"))
+        os.chown(folder / "hub", numbers[0], numbers[0])
+    for name, number in zip(people, numbers if accounts else numbers * len(people), strict=True):
         home = folder / "home" / name
         home.mkdir(mode=0o700)
         if name == people[0]:
@@ -109,7 +121,13 @@ def _lay_out(folder, people):
     (folder / "group").write_text(group)
 
 
-def _script(folder):
+def _free_numbers(count):
+    """Numbers that no account of this machine has."""
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    return [number for number in range(52000, 60000) if number not in taken][:count]
+
+
+def _script(folder, become):
     """A shell script: the test's folders over the machine's, what is needed open to everybody, and the Hub."""
     over = {
         folder / "passwd": "/etc/passwd", folder / "group": "/etc/group", folder / "home": "/home",
@@ -127,7 +145,7 @@ def _script(folder):
         name = shlex.quote(str(path))
         lines.append(f"mkdir -p {name} && mount --rbind /mnt/{number} {name}")
     lines.append(f"cd {shlex.quote(str(folder / 'hub'))}")
-    lines.append(f"exec {shlex.quote(sys.prefix)}/bin/jupyterhub -f config.py")
+    lines.append(f"exec {become}{shlex.quote(sys.prefix)}/bin/jupyterhub -f config.py")
     return "\n".join(lines)
 
 
