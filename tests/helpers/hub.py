@@ -182,7 +182,9 @@ def _until(there, what, log):
 
 
 class Person:
-    """Somebody who has logged in as in a browser and whose server runs."""
+    """Somebody who has logged in as in a browser and whose server runs. typed: all commands of all of them."""
+
+    typed: set[str] = set()
 
     def __init__(self, address: str, name: str):
         self.name, self.address, self.home = name, address, f"{address}/user/{name}"
@@ -224,10 +226,11 @@ class Person:
         made = {"type": "notebook", "format": "json", "content": notebook}
         self.ask("PUT", f"api/contents/{path}", json=made)
 
-    def types(self, *command: str, code: int | None = 0, seconds: float = 300):
-        """A command in a terminal of theirs: what it said. Asserts its exit code."""
+    def types(self, command: str, folder: str = "", code: int | None = 0, seconds: float = 300):
+        """A command in a terminal, in a folder of their home: what it said. Asserts its exit code."""
+        self.typed.add(command)
         name = self.ask("POST", "api/terminals")["name"]
-        line = f"{shlex.join(command)} > said.txt 2>&1; echo ended with $?,\r"
+        line = f"cd ~/{folder}; {command} > ~/said.txt 2>&1; echo ended with $?,\r"
         ended, said = None, ""
         with self._socket(f"terminals/websocket/{name}", seconds) as terminal:
             terminal.send(json.dumps(["stdin", line]))
@@ -237,7 +240,7 @@ class Person:
                 ended = re.search(r"ended with (\d+),", said)  # the echo of `line` has no number
         self.ask("DELETE", f"api/terminals/{name}")
         text = self.read("said.txt")
-        assert code in (None, int(ended[1])), f"{self.name}: {line}: {ended[1]}: {text}"
+        assert code in (None, int(ended[1])), f"{self.name}: {command}: {ended[1]}: {text}"
         return text
 
     def runs(self, path: str):

@@ -24,6 +24,7 @@ NOTEBOOK = f"{CHAPTER}/{CHAPTER}.ipynb"
 WRITTEN = "written_04"
 ABOUT = {"course_id": COURSE, "assignment_id": CHAPTER}
 WRONG = "def meta_slope(theta, c, a, alpha):\n    return a * (theta - alpha * a - c)\n"
+PAGE = places.course_root() / "docs" / "jupyterhub.md"
 pytestmark = pytest.mark.skipif(bool(hub.why_not()), reason=hub.why_not())
 
 
@@ -42,9 +43,9 @@ def people(tmp_path_factory, request):
 def handed_out(people):
     """Chapter 04 is in the exchange, and both students have fetched it."""
     prof = people["prof"]
-    prof.types("maml-edu", "classroom", "new", COURSE, "--chapter", "04")
-    prof.types("maml-edu", "classroom", "release", "04", "--class", COURSE)
-    prof.types("nbgrader", "release_assignment", CHAPTER)
+    prof.types("maml-edu classroom new maml2026")
+    prof.types("maml-edu classroom release 04", COURSE)
+    prof.types(f"nbgrader release_assignment {CHAPTER}", COURSE)
     listed = {}
     for name in ("ada", "wang"):
         listed[name] = people[name].ask("GET", "assignments", params={"course_id": COURSE})
@@ -82,38 +83,41 @@ def handed_in(people, handed_out):
     end()
     submit(ada)
     submit(wang)
-    people["prof"].types("nbgrader", "collect", CHAPTER)
+    people["prof"].types(
+        f"nbgrader collect {CHAPTER}"
+    )  # from her home: ~/.jupyter says where the class is
     answered(wang, WRONG)
     time.sleep(1.1)  # nbgrader's names tell hand-ins apart by the second
     submit(wang)
-    return said, people["prof"].types("nbgrader", "collect", "--update", CHAPTER)
+    return said, people["prof"].types(f"nbgrader collect --update {CHAPTER}", COURSE)
 
 
 @pytest.fixture(scope="module")
 def graded(people, handed_in):
     """All is graded; one hand-in came by e-mail."""
     prof = people["prof"]
-    mailed = f"{COURSE}/submitted/eve/{CHAPTER}"
-    prof.types("mkdir", "-p", mailed)
-    prof.types("cp", f"{COURSE}/release/{NOTEBOOK}", mailed)
-    grade = ["maml-edu", "classroom", "grade", "--workers", "1", "--class", COURSE]
-    said = prof.types(*grade, code=None)
+    mailed = f"submitted/eve/{CHAPTER}"
+    prof.types(f"mkdir -p {mailed}; cp release/{NOTEBOOK} {mailed}", COURSE)
+    said = prof.types("maml-edu classroom grade", COURSE, code=None)
     if "no sandbox" in said:  # a machine where only root may build one
-        said = prof.types(*grade, "--allow-unsandboxed")
-    prof.types("maml-edu", "classroom", "feedback", "04", "--class", COURSE)
+        said = prof.types("maml-edu classroom grade --allow-unsandboxed", COURSE)
+    prof.types("maml-edu classroom feedback 04", COURSE)
     return said
 
 
 @pytest.fixture(scope="module")
 def given_back(people, graded):
     """The feedback that each student has fetched: {name: {path in their home: page}}."""
-    without = "--CourseDirectory.student_id_exclude=eve"
-    people["prof"].types("nbgrader", "release_feedback", CHAPTER, without)
+    release = f"nbgrader release_feedback {CHAPTER}"
+    assert "eve" in people["prof"].types(
+        release, COURSE, code=1
+    )  # who has no secret in the exchange
+    people["prof"].types(f"{release} --CourseDirectory.student_id_exclude=eve", COURSE)
     found: dict = {"ada": {}, "wang": {}}
     for name, pages in found.items():
         person = people[name]
         person.ask("POST", "assignments/fetch_feedback", json=ABOUT)
-        for path in person.types("find", f"{CHAPTER}/feedback", "-name", "*.html").splitlines():
+        for path in person.types(f"find {CHAPTER}/feedback -name '*.html'").splitlines():
             pages[path] = person.read(path)
     return found
 
@@ -152,13 +156,13 @@ def test_each_student_gets_the_page_of_their_own_work_and_nobody_elses(people, g
         assert pages == [made] and f"for {name}" in made and f"for {other}" not in made
 
 
-def test_nobody_reads_the_class_folder_another_home_or_the_list_of_feedback(people, given_back):
-    ada = people["ada"]
-    if "(jovyan)" in ada.types("id"):
-        pytest.skip("what is between people who are all jovyan is their containers")
-    exchange = f"/srv/nbgrader/exchange/{COURSE}"
+def test_nobody_reads_another_home_or_what_others_have_in_the_exchange(people, given_back):
+    ada, exchange = people["ada"], f"/srv/nbgrader/exchange/{COURSE}"
+    if "(jovyan)" in ada.types("id"):  # as docs/jupyterhub.md warns
+        assert "wang" in ada.types(f"ls {exchange}/inbound")
+        return
     for path in ("/home/prof", "/home/wang", f"{exchange}/feedback", f"{exchange}/inbound"):
-        assert "Permission denied" in ada.types("ls", path, code=2)
+        assert "Permission denied" in ada.types(f"ls {path}", code=2)
 
 
 @pytest.mark.parametrize(("name", "off"), [("prof", False), ("ada", True)])
@@ -178,7 +182,14 @@ def test_the_server_of_a_student_has_no_formgrader_and_the_teachers_opens_the_cl
 
 
 def test_lessons_reach_a_student_without_a_second_server(people):
-    said = people["ada"].types("maml-edu", "fresh", "notebooks/04")
+    said = people["ada"].types("maml-edu fresh notebooks/04")
     assert f"/home/ada/my_work/notebooks/{CHAPTER}.ipynb" in said
-    assert "On a JupyterHub" in people["ada"].types("maml-edu", "lab")
+    assert "On a JupyterHub" in people["ada"].types("maml-edu lab")
     assert people["ada"].read(f"my_work/notebooks/{CHAPTER}.ipynb")["cells"]
+
+
+def test_every_command_of_the_page_was_typed_here(people, given_back):
+    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    ours = [line for line in lines if re.match("maml-edu|nbgrader", line)]
+    assert len(ours) == 9 and set(ours) <= Person.typed
