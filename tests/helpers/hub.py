@@ -88,7 +88,8 @@ def hub(folder: Path, people: list[str], accounts: bool = True):
         _until(lambda: _answers(process, f"{address}/hub/api"), "the Hub", folder / "hub.log")
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # and --kill-child ends what is behind the walls
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # and --kill-child ends what is behind the walls
         process.wait()
 
 
@@ -129,21 +130,28 @@ def _free_numbers(count):
 
 def _script(folder, become):
     """A shell script: the test's folders over the machine's, what is needed open to everybody, and the Hub."""
-    over = {
-        folder / "passwd": "/etc/passwd", folder / "group": "/etc/group", folder / "home": "/home",
-        folder / "srv": "/srv", folder / "jupyter": f"{sys.prefix}/etc/jupyter",
-    }  # fmt: skip
-    lines = [f"mount --bind {shlex.quote(str(a))} {shlex.quote(b)}" for a, b in over.items()]
-    lines.append("mount -t tmpfs -o mode=755 none /mnt")
     needed = [Path(sys.base_prefix), Path(sys.prefix), places.course_root(), folder / "hub"]
-    closed = {path: above for path in needed if (above := _closed(path))}
-    for number, path in enumerate(closed):
-        lines.append(f"mkdir /mnt/{number} && mount --rbind {shlex.quote(str(path))} /mnt/{number}")
-    for above in sorted(set(closed.values())):
-        lines.append(f"mount -t tmpfs -o mode=755 none {shlex.quote(str(above))}")
-    for number, path in enumerate(closed):
-        name = shlex.quote(str(path))
-        lines.append(f"mkdir -p {name} && mount --rbind /mnt/{number} {name}")
+    closed = [path for path in needed if _closed(path) or path.is_relative_to("/home")]
+    over = {
+        folder / "home": "/home", folder / "srv": "/srv", **{path: str(path) for path in closed},
+        folder / "jupyter": f"{sys.prefix}/etc/jupyter",
+        folder / "passwd": "/etc/passwd", folder / "group": "/etc/group",
+    }  # fmt: skip
+    hidden = {above for path in closed if (above := _closed(path))}
+    lines = [
+        "mount -t tmpfs none /media"
+    ]  # where all of it is held, while folders are laid over others
+    for number, path in enumerate(over):
+        made = "mkdir" if path.is_dir() else "touch"
+        lines.append(
+            f"{made} /media/{number}; mount --rbind {shlex.quote(str(path))} /media/{number}"
+        )
+    lines += [
+        f"mount -t tmpfs -o mode=755 none {shlex.quote(str(path))}" for path in sorted(hidden)
+    ]
+    for number, (path, place) in enumerate(over.items()):
+        made = f"mkdir -p {shlex.quote(place)}; " if path.is_dir() else ""
+        lines.append(f"{made}mount --rbind /media/{number} {shlex.quote(place)}")
     lines.append(f"cd {shlex.quote(str(folder / 'hub'))}")
     lines.append(f"exec {become}{shlex.quote(sys.prefix)}/bin/jupyterhub -f config.py")
     return "\n".join(lines)
