@@ -415,7 +415,7 @@ def could_not_run(attempt, item, submission) -> tuple[int, str]:
             return place, (
                 "the answer is in the notebook, but its cell took too long or ended its process: a person reads it"
             )
-        if error and not is_no_python(error):
+        if error and (submission.cells[place].kind != "code" or not is_no_python(error)):
             why = f"its cell stopped with {raised(error, submission)}: a person reads it"
             return place, f"the answer is in the notebook, but {why}"
     return -1, ""
