@@ -6,7 +6,7 @@ import textwrap
 import time
 
 import pytest
-from attacks.cases import CHAPTER, IMAGES, TORCH, code, solutions, solved, stub
+from attacks.cases import CHAPTER, IMAGES, TORCH, code, id_of, solutions, solved, stub
 
 from maml_edu.checks import exercise
 from maml_edu.grading import judge
@@ -294,7 +294,7 @@ WRONG = "def meta_slope(theta, c, a, alpha): return 0.0"
 
 
 def cell_of(notebook, name):
-    return next(c for c in notebook["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == name)  # fmt: skip
+    return next(cell for cell in notebook["cells"] if id_of(cell) == name)
 
 
 @needs_box
@@ -421,15 +421,14 @@ ESSAY = "Because the factor 1 − αa turns the sign of the slope, a step may le
 
 
 def written(notebook):
-    names = [item.name for item in task_of(CHAPTER).exercises]
-    cells = [Cell(c["cell_type"], c["source"] if isinstance(c["source"], str) else "".join(c["source"]),
-                  c["metadata"].get("nbgrader", {}).get("grade_id", "")) for c in notebook["cells"]]  # fmt: skip
+    cells = [Cell(c["cell_type"], "".join(c["source"]), id_of(c)) for c in notebook["cells"]]
     task = task_of(CHAPTER)
+    names = [item.name for item in task.exercises]
     return judge.judge_written(Submission(cells, ""), task.written[0], task.texts, names)
 
 
 @pytest.mark.parametrize("source", [
-    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"print({ESSAY!r})", "\n".join("# " + part + "," for part in ESSAY.split(", ")),
+    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"print({ESSAY!r})", "# " + ESSAY.replace(", ", ",\n# "),
     "因为系数 1 − αa 改变了斜率的符号所以一步可能会远离最佳起点", "short",
 ])  # fmt: skip
 def test_an_essay_in_a_cell_that_has_become_code_waits_for_a_person(source):
@@ -442,7 +441,8 @@ def test_an_essay_in_a_cell_that_has_become_code_waits_for_a_person(source):
 
 
 @pytest.mark.parametrize("source", [
-    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"answer = {ESSAY!r}", "因为系数改变了斜率的符号所以一步可能会远离最佳起点",
+    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"answer = {ESSAY!r}",
+    "因为系数改变了斜率的符号所以一步可能会远离最佳起点",
 ])  # fmt: skip
 def test_an_essay_in_any_cell_of_code_waits_for_a_person(source):
     notebook = stub()

@@ -119,10 +119,10 @@ def bare(notebook) -> dict:
 
 
 def short(chapter, **answers: str) -> dict:
-    """A solved notebook with the cells of its answers and imports only: no training, nothing that draws."""
+    """A solved notebook with the code of its answers, functions and imports only: nothing trains, nothing draws."""
     notebook = solved(chapter, **answers)
     kept = [c for c in notebook["cells"] if c["cell_type"] != "code" or is_answer(c)
-            or re.match(r"(import|from|%)", "".join(c["source"]))]  # fmt: skip
+            or re.search(r"^(import|from|def|class) ", "".join(c["source"]), flags=re.M)]  # fmt: skip
     return notebook | {"cells": kept}
 
 
