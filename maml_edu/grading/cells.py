@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from keyword import iskeyword
 
 EMPTY_TEXTS = frozenset({"", "YOUR ANSWER HERE"})  # of a written answer's cell
@@ -26,6 +26,35 @@ class Cell:
     source: str
     grade_id: str = ""
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What this cell gives a value to, by its text, were it code: at the start of lines, read in one pass."""
+        words: list[str] = []
+        for match in _NAMES.finditer(_flush(self.source)):
+            words += _WORD.findall(match[match.lastindex or 0])
+        return frozenset(words)
+
+    def binds(self, name: str) -> bool:
+        return name in self.source and name in self.names
+
+
+_WORD = re.compile(r"\w+")
+_NAMES = re.compile(
+    r"^(?:(?:async )?def|class) (\w+)"
+    r"|^(?:from [\w.]+ )?import ([^\n]+)"
+    r"|^(\w+(?:[ \t]*[=,][ \t]*\w+){0,8})[ \t]*=(?!=)"  # a = b = 1; a, b = 1, 2
+    r"|^(\w+)[ \t]*:[^=\n]*=(?!=)",
+    flags=re.M,
+)
+
+
+def _flush(source: str) -> str:
+    """A cell's text without the indentation that its first line has, which IPython takes off, too."""
+    lines = source.splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    before = first[: len(first) - len(first.lstrip())]
+    return "\n".join(line.removeprefix(before) for line in lines) if before else "\n".join(lines)
+
 
 # ------------------------------------------------------------------ which cell answers
 
@@ -37,49 +66,21 @@ def answer_pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"^(?:async )?def {named}\b|^{named}[ \t]*=(?!=)", flags=re.M)
 
 
-@cache
-def _binding(name: str) -> re.Pattern[str]:
-    """The other ways in which a cell of code gives this name a value: a class, an annotation, an import."""
-    named = re.escape(name)
-    return re.compile(
-        rf"^class {named}\b|^{named}[ \t]*:[^=\n]*=(?!=)|^(?:from [\w.]+ )?import [^\n]*\b{named}\b"
-        rf"|^\w+(?:[ \t]*[=,][ \t]*\w+)*[ \t]*[=,][ \t]*{named}[ \t]*=(?!=)",
-        flags=re.M,
-    )
-
-
-def binds(cell: Cell, name: str) -> bool:
-    """Whether a cell of code gives this name a value, by its text."""
-    return bool(_last_binding(_flush(cell.source), name))
-
-
-def _last_binding(text, name):
-    found = None
-    for pattern in (answer_pattern(name), _binding(name)):
-        for match in pattern.finditer(text):
-            found = match if found is None or match.start() > found.start() else found
-    return found
-
-
-def _flush(source: str) -> str:
-    """A cell's text without the indentation that all of its first lines have; IPython takes it off, too."""
-    lines = source.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    before = first[: len(first) - len(first.lstrip())]
-    return "\n".join(line.removeprefix(before) for line in lines)
+LONGEST_STUB = 20_000  # characters
 
 
 def is_blank(cell: Cell, name: str, handed_out: Collection[str] = ()) -> bool:
     """Whether a cell that binds this name only holds the line that raises, as it was handed out."""
+    if len(cell.source) > LONGEST_STUB or "NotImplementedError" not in cell.source:
+        return False
     if cell.source.strip() in handed_out:
         return True
     text = _flush(cell.source)
-    found = _last_binding(text, name)
-    if found is None or "NotImplementedError" not in text:
+    found = [match.end() for match in answer_pattern(name).finditer(text)]
+    if not found:
         return False
-    head, *body = text[found.start() :].split("\n")
     block = []
-    for line in body:
+    for line in text[found[-1] :].split("\n")[1:]:
         if line[:1] not in ("", " ", "\t", "#"):
             break
         block.append(line)
@@ -93,12 +94,15 @@ _QUOTED = re.compile(r'"""[\s\S]*?"""|' + r"'''[\s\S]*?'''")
 
 def answer_cells(cells: Sequence[Cell], name: str, handed_out: Collection[str] = ()) -> list[int]:
     """The cells that answer, by their text, in order: of code; where none of those is more than a stub, of text."""
-    code = [i for i, cell in enumerate(cells) if cell.kind == "code" and binds(cell, name)]
+    code = [i for i, cell in enumerate(cells) if cell.kind == "code" and cell.binds(name)]
     if any(not is_blank(cells[i], name, handed_out) for i in code):
         return code
-    answers = answer_pattern(name)
-    text = [i for i, c in enumerate(cells) if c.kind != "code" and answers.search(c.source)]
+    text = [i for i, c in enumerate(cells) if c.kind != "code" and _answers(c, name)]
     return sorted(code + text)
+
+
+def _answers(cell: Cell, name: str) -> bool:
+    return cell.binds(name) and bool(answer_pattern(name).search(_flush(cell.source)))
 
 
 def place_of_answer(cells: Sequence[Cell], name: str, answer: str = "") -> int | None:
@@ -136,7 +140,7 @@ def is_prose(cell: Cell, names: Collection[str], handed_out_lines: Collection[st
     """Whether a cell of code holds sentences of a student's own: an essay in the wrong kind of cell."""
     lines = [line.strip() for line in cell.source.splitlines()]
     own = "\n".join(line for line in lines if line and line not in handed_out_lines)
-    answers = any(binds(cell, name) for name in names)
+    answers = any(cell.binds(name) for name in names)
     most = max(_runs(own), default=0)
     return sum(_runs(own)) >= PROSE_BESIDE_AN_ANSWER if answers else most >= PROSE
 

@@ -150,6 +150,7 @@ class Attempt:
 
     def __init__(self, boxes: Boxes, submission: Submission, task: Task, times: Times):
         self.boxes, self.task, self.times = boxes, task, times
+        self.submission = submission
         self.cells = runnable(submission.cells, task)
         torch = any(item.interface == "torch" for item in task.exercises)
         self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
@@ -345,7 +346,7 @@ def judge_once(attempt, item, submission, secret, cases) -> tuple[str, str]:
         attempt.ready()
         candidates = candidates_of(attempt, item)
         if not candidates:
-            return "missing", missing(attempt, item, submission)
+            return "missing", missing(attempt, item)
         first = None
         for judged in candidates:
             attempt.judged, first = judged, first or judged
@@ -377,7 +378,7 @@ def cells_of(at, name, count) -> list[int]:
     return [cell if type(cell) is int else -1 for cell in cells]
 
 
-def missing(attempt, item, submission) -> str:
+def missing(attempt, item) -> str:
     ways = set(attempt.deadly.values())
     also = "; a cell of the notebook took too long or ended its process" if ways else ""
     no_python = [i for i in last_cells(attempt, item) if is_no_python(attempt.errors.get(i))]
@@ -388,13 +389,13 @@ def missing(attempt, item, submission) -> str:
 
 def last_cells(attempt, item) -> list[int]:
     """The cells with more than a stub of an answer, by their text, behind the one that was judged."""
-    cells, own = dict(attempt.cells), text_of.binds
+    cells = attempt.submission.cells
     return [
         place
-        for place, cell in cells.items()
+        for place, _ in attempt.cells
         if place > attempt.judged.cell
-        and own(cell, item.name)
-        and not text_of.is_blank(cell, item.name, attempt.task.texts)
+        and cells[place].binds(item.name)
+        and not text_of.is_blank(cells[place], item.name, attempt.task.texts)
     ]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from maml_edu import places
 
-from .cells import Cell, answer_pattern, binds, is_blank
+from .cells import Cell, answer_pattern, is_blank
 from .notebook_file import Rejected, text_of
 
 __all__ = [
@@ -126,7 +126,7 @@ def _looked_at(one, chapter, asked):
     except Rejected:
         return replace(one, problem="no notebook")
     code = [cell for cell in found.cells if cell.kind == "code"]
-    there = [[cell for cell in code if binds(cell, name)] for name in asked]
+    there = [[cell for cell in code if cell.binds(name)] for name in asked]
     solved = sum(
         any(not is_blank(cell, name) for cell in own)
         for name, own in zip(asked, there, strict=True)
@@ -261,7 +261,7 @@ def of_this_chapter(submission: Submission, chapter: str, asked: Sequence[str]) 
     if other:
         raise Rejected(f"these are the exercises of {other}, not of this chapter")
     if not any(
-        name == cell.grade_id or binds(cell, name) for cell in submission.cells for name in asked
+        name == cell.grade_id or cell.binds(name) for cell in submission.cells for name in asked
     ):
         raise Rejected("no exercise of this chapter is in it: is it the notebook of another one?")
 
@@ -299,7 +299,7 @@ def is_lesson(submission: Submission, chapter: str, asked: Sequence[str]) -> boo
         return False
     if any(name == cell.grade_id for cell in own for name in asked):
         return False
-    return not any(c.kind == "code" and binds(c, name) for c in own for name in asked)
+    return not any(c.kind == "code" and c.binds(name) for c in own for name in asked)
 
 
 @cache
@@ -314,7 +314,7 @@ def asked_in(chapter: str) -> tuple[str, ...]:
     """The functions that the course asks for in a chapter; none where there is no such chapter."""
     cells = _of_the_course("exercises", chapter)
     return tuple(
-        c.grade_id for c in cells if c.kind == "code" and c.grade_id and binds(c, c.grade_id)
+        c.grade_id for c in cells if c.kind == "code" and c.grade_id and c.binds(c.grade_id)
     )
 
 
