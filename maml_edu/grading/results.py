@@ -40,7 +40,8 @@ class Verdict:
     """One exercise of one submission.
 
     points: None where a person has to decide (outcome "person" or "grader-error"). reason: one line for
-    the student; it holds no input and no expected value.
+    the student; it holds no input and no expected value. answer: digest (`cells.digest`) of the text that was
+    judged, or is to be read; "" where there is none, and in results of before there were any.
     """
 
     exercise: str
@@ -50,6 +51,7 @@ class Verdict:
     max_points: float
     reason: str = ""
     seconds: float = 0.0
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _check_sound(result: Result, path: Path) -> None:
         raise ValueError(f"status {result.status!r}")
     texts = [result.student, result.chapter, result.problem]
     for verdict in result.verdicts:
-        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason]
+        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason, verdict.answer]
         points = 0 if verdict.points is None else verdict.points
         if not _is_number(verdict.max_points) or not _is_number(points):
             raise ValueError(f"points of {verdict.exercise!r}")
