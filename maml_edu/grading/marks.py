@@ -7,9 +7,7 @@ Such points count before those of the checks. What could not be graded has no po
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
@@ -21,24 +19,22 @@ from filelock import FileLock, Timeout
 from maml_edu.atomic import replacing
 
 from . import results
+from .by_hand import (
+    COLUMNS,
+    ByHand,
+    Given,
+    Maxima,
+    add_waiting,
+    bind,
+    fingerprints,
+    given_for,
+    read_by_hand,
+)
 from .exports import tables
 from .judge import task_of
 from .results import Result, Verdict
 
-COLUMNS = ["student", "exercise", "points", "comment"]
 LOCK_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a person gave for one answer; points None where there is a comment only."""
-
-    points: float | None
-    comment: str = ""
-
-
-ByHand = Mapping[tuple[str, str], Given]  # (student, exercise) → what was given
-Maxima = Mapping[str, Mapping[str, float]]  # chapter → exercise → the points it is worth
 
 
 @dataclass(frozen=True)
@@ -91,14 +87,16 @@ def maxima(found: Iterable[Result]) -> dict[str, dict[str, float]]:
     return worth
 
 
-def given_for(result: Result, exercise: str, by_hand: ByHand) -> Given | None:
-    """What a person gave for an exercise of a submission, if anything."""
-    return by_hand.get((result.student, exercise))
-
-
 def points_of(verdict: Verdict, given: Given | None) -> float | None:
-    """The points that count for an exercise: a person's, else those of the checks, else None."""
-    return given.points if given is not None and given.points is not None else verdict.points
+    """The points that count for an exercise: a person's, else those of the checks, else None.
+
+    Where a person has decided about another answer, this one waits again, unless the checks find it
+    wholly right.
+    """
+    if given is not None and given.points is not None:
+        return given.points
+    full = verdict.points is not None and verdict.points >= verdict.max_points
+    return None if given is not None and given.changed and not full else verdict.points
 
 
 def mark(result: Result, by_hand: ByHand, worth: Maxima | None = None) -> Mark:
@@ -157,90 +155,22 @@ def todo(found: Iterable[Result], by_hand: ByHand) -> list[Waiting]:
 # ------------------------------------------------------------------ what a person gives
 
 
-def read_by_hand(path: Path, worth: Maxima | None = None) -> dict[tuple[str, str], Given]:
-    """What people gave, from `by_hand.csv`; nothing when there is no such file yet.
-
-    worth: as from `maxima`; with it, points above the maximum and misspelt exercises are found.
-    Raises ValueError that names the line.
-    """
-    if not path.is_file():
-        return {}
-    header, rows = tables.read(path)
-    unknown = [name for name in header if name not in COLUMNS]
-    missing = [name for name in COLUMNS[:3] if name not in header]
-    if unknown or missing or len(set(header)) < len(header):
-        raise ValueError(
-            f"{path}, line 1: the columns must be {', '.join(COLUMNS)}, not {', '.join(header)}."
-        )
-    given: dict[tuple[str, str], Given] = {}
-    lines: dict[tuple[str, str], int] = {}
-    for line, row in rows:
-        key, value = _line(f"{path}, line {line}", header, row, worth)
-        if key in given:
-            raise ValueError(
-                f"{path}, line {line}: {key[1]} of {key[0]} is on line {lines[key]} already: keep one."
-            )
-        given[key], lines[key] = value, line
-    return given
-
-
-def _line(where, header, row, worth):
-    """One line: ((student, exercise), Given)."""
-    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-        raise ValueError(f"{where}: there are more cells than columns: is a comma outside quotes?")
-    cells = dict(zip(header, row, strict=False))
-    student, exercise = cells.get("student", ""), cells.get("exercise", "").strip()
-    if not student.strip() or not exercise:
-        raise ValueError(f"{where}: a student and an exercise are needed.")
-    points = _points(where, cells.get("points", "").strip())
-    if worth is not None:
-        _check_worth(where, exercise, points, worth)
-    return (student, exercise), Given(points, cells.get("comment", ""))
-
-
-def _points(where, text):
-    if not text:
-        return None
-    # A spreadsheet in many languages writes 1,5.
-    if not re.fullmatch(r"[+-]?\d{1,9}([.,]\d{0,9})?", text, re.ASCII):
-        raise ValueError(f"{where}: the points must be a number, not {text[:40]!r}.")
-    points = float(text.replace(",", "."))
-    if points < 0:
-        raise ValueError(f"{where}: the points must not be negative, and are {text}.")
-    return points
-
-
-def _check_worth(where, exercise, points, worth):
-    known = {name: value for chapter in worth.values() for name, value in chapter.items()}
-    if exercise not in known:
-        number = re.search(r"\d\d", exercise)
-        if number and not any(chapter.startswith(number[0]) for chapter in worth):
-            return  # of a chapter that has not been graded yet
-        near = difflib.get_close_matches(exercise, known, n=2)
-        hint = f" Is it {' or '.join(near)}?" if near else ""
-        raise ValueError(f"{where}: there is no exercise {exercise!r}.{hint}")
-    if points is not None and points > known[exercise]:
-        raise ValueError(
-            f"{where}: {exercise} is worth {tables.number(known[exercise])} points, and "
-            f"{tables.number(points)} are given."
-        )
-
-
 def write_by_hand_template(path: Path, found: Iterable[Result]) -> int:
     """Add a line without points to `by_hand.csv` for each answer that waits and has none; how many.
 
-    What is there stays, in its order. Raises ValueError when what is there cannot be read.
+    What is there stays, in its order; lines that name no answer are bound to the present one. Raises
+    ValueError when what is there cannot be read.
     """
+    found = list(found)
+    bind(path, found)
     given = read_by_hand(path)
-    waiting = [w for w in todo(found, given) if (w.student, w.exercise) not in given]
-    if not waiting and path.is_file():
-        return 0
-    rows: list[list[str | float | None]] = [
-        [student, exercise, value.points, value.comment]
-        for (student, exercise), value in given.items()
-    ]
-    tables.write(path, COLUMNS, rows + [[w.student, w.exercise, None, ""] for w in waiting])
-    return len(waiting)
+    names = {
+        (result.student, verdict.exercise): fingerprints(result, verdict.exercise)
+        for result in found
+        for verdict in result.verdicts
+    }
+    waiting = [(w.student, w.exercise) for w in todo(found, given)]
+    return add_waiting(path, [(key, (names[key] or [""])[0]) for key in waiting])
 
 
 # ------------------------------------------------------------------ the database

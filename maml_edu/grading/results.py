@@ -50,6 +50,7 @@ class Verdict:
     max_points: float
     reason: str = ""
     seconds: float = 0.0
+    answer: str = ""
 
 
 @dataclass(frozen=True)
