@@ -114,9 +114,7 @@ def read_by_hand(path: Path, worth: Maxima | None = None) -> dict[Key, Given]:
             )
         lines[*key, value.answer] = line
         before = given.get(key)
-        given[key] = (
-            value if before is None else replace(before, others=(*before.others, value))
-        )
+        given[key] = value if before is None else replace(before, others=(*before.others, value))
     return given
 
 
@@ -235,7 +233,9 @@ class Table:
     def rows(self) -> Iterator[tuple[int, Key, Given]]:
         """(row, (student, exercise), what it says) of every line that says something."""
         for row in range(1, len(self.sheet.cells)):
-            said = {name: tables.plain(self.sheet.value(row, at)) for name, at in self.column.items()}
+            said = {
+                name: tables.plain(self.sheet.value(row, at)) for name, at in self.column.items()
+            }
             if any(text.strip() for text in said.values()):
                 points = _points("", said["points"].strip())
                 answer = _answer("", said["answer"].strip())
@@ -399,9 +399,7 @@ def give(path: Path, wishes: Iterable[Wish]) -> list[Given]:
 
 def _line_of(table: Table, wish: Wish) -> tuple[int | None, Given]:
     """The line for an answer, and what it says; an empty or unbound one serves as well."""
-    own = [
-        (row, given) for row, key, given in table.rows() if key == (wish.student, wish.exercise)
-    ]
+    own = [(row, given) for row, key, given in table.rows() if key == (wish.student, wish.exercise)]
     exact = [pair for pair in own if pair[1].answer == wish.answer]
     spare = [pair for pair in own if not pair[1].answer or pair[1].empty]
     for row, given in exact or spare:

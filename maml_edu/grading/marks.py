@@ -1,15 +1,16 @@
 """Marks: what grading found out, together with what a person gave. Start from `build`.
 
-A person gives points in `marks/by_hand.csv`, a line for an answer: student, exercise, points, comment.
-Such points count before those of the checks. What could not be graded has no points: None, never 0.
-`marks/marks.db` is made anew from the results and that table, and can be deleted at any time.
+A person gives points in `marks/by_hand.csv`, a line for an answer (`by_hand`). Such points count before those
+of the checks. What could not be graded has no points: None, never 0. `points` are these; `adjusted` is what
+counts once `policy.toml` has been heard, and `reasons` say what it changed. `marks/marks.db` is made anew from
+the results and these two, and can be deleted at any time.
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,8 @@ from filelock import FileLock, Timeout
 
 from maml_edu.atomic import replacing
 
-from . import results
+from . import hand_ins, results
 from .by_hand import (
-    COLUMNS,
     ByHand,
     Given,
     Maxima,
@@ -46,6 +46,7 @@ class Waiting:
     exercise: str
     title: str
     max_points: float
+    changed: bool = False  # since a person read it
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ class Mark:
     """One submission's mark.
 
     points: decided so far; None where the submission could not be graded. waiting: the exercises that
-    still need a person. parts: exercise → points, None for those that wait.
+    still need a person. parts: exercise → points, None for those that wait; worth: exercise → maximum.
+    adjusted, adjusted_max: what counts, after lateness, dropped questions and the like, with the reasons in
+    words (a bonus may go above the maximum); without a policy the same as points and max_points. counts:
+    which hand-in this is the mark of, the STAMP of an earlier one, or "".
     """
 
     student: str
@@ -64,11 +68,21 @@ class Mark:
     waiting: list[str] = field(default_factory=list)
     parts: dict[str, float | None] = field(default_factory=dict)
     sandboxed: bool = True
+    adjusted: float | None = None
+    adjusted_max: float | None = None
+    reasons: list[str] = field(default_factory=list)
+    counts: str = ""
+    worth: dict[str, float] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self):
+        if self.adjusted_max is None:  # nothing has adjusted it
+            object.__setattr__(self, "adjusted", self.points)
+            object.__setattr__(self, "adjusted_max", self.max_points)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is left to decide: what may go into a gradebook."""
-        return self.points is not None and not self.waiting
+        return self.adjusted is not None and not self.waiting
 
 
 # ------------------------------------------------------------------ from results to marks
@@ -127,6 +141,7 @@ def mark(result: Result, by_hand: ByHand, worth: Maxima | None = None) -> Mark:
         waiting=[exercise for exercise, value in parts.items() if value is None],
         parts=parts,
         sandboxed=result.sandboxed,
+        worth=exercises,
     )
 
 
@@ -143,12 +158,15 @@ def of(found: Iterable[Result], by_hand: ByHand) -> list[Mark]:
 
 def todo(found: Iterable[Result], by_hand: ByHand) -> list[Waiting]:
     """What still needs a person, question by question: all answers to one are best read in a row."""
-    waiting = [
-        Waiting(result.student, result.chapter, verdict.exercise, verdict.title, verdict.max_points)
-        for result in found
-        for verdict in result.verdicts
-        if points_of(verdict, given_for(result, verdict.exercise, by_hand)) is None
-    ]
+    waiting = []
+    for result in found:
+        for verdict in result.verdicts:
+            given = given_for(result, verdict.exercise, by_hand)
+            if points_of(verdict, given) is None:
+                title, worth = verdict.title, verdict.max_points
+                changed = given is not None and given.changed
+                one = (result.student, result.chapter, verdict.exercise, title, worth, changed)
+                waiting.append(Waiting(*one))
     return sorted(waiting, key=lambda w: (w.chapter, w.exercise, w.student))
 
 
@@ -189,7 +207,8 @@ class Built:
 SCHEMA = """
 CREATE TABLE marks (
     student TEXT, chapter TEXT, status TEXT, points REAL, max_points REAL, waiting INTEGER,
-    sandboxed INTEGER, problem TEXT, PRIMARY KEY (chapter, student)
+    sandboxed INTEGER, problem TEXT, adjusted REAL, adjusted_max REAL, reasons TEXT, counts TEXT,
+    PRIMARY KEY (chapter, student)
 );
 CREATE TABLE parts (
     student TEXT, chapter TEXT, exercise TEXT, title TEXT, outcome TEXT, points REAL, max_points REAL,
@@ -198,18 +217,21 @@ CREATE TABLE parts (
 """
 
 
-def build(results_folder: Path, by_hand: Path, database: Path) -> Built:
+def build(results_folder: Path, by_hand: Path, database: Path, root: Path | None = None) -> Built:
     """Make the database of marks anew from the result files and what people gave.
 
-    One writer at a time; the database is replaced as a whole, and is the same for the same marks. A
-    damaged result is reported in `problems`, and the others count. Raises ValueError for a line of
-    by_hand.csv that is not right, RuntimeError when another process keeps the lock, OSError when the
-    database cannot be written.
+    One writer at a time; the database is replaced as a whole, and is the same for the same marks. Lines of
+    by_hand.csv that do not say which answer they are for are bound to the present one, in the file. A
+    damaged result is reported in `problems`, and the others count. root: the class folder with policy.toml,
+    submitted/ and earlier/ (default: the folder that holds the results). Raises ValueError for a line of
+    by_hand.csv or policy.toml that is not right, RuntimeError when another process keeps the lock, OSError
+    when the database cannot be written.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(database.with_name(database.name + ".lock"), timeout=LOCK_SECONDS):
-            built = collect(results_folder, by_hand)
+            bind(by_hand, sound_results(results_folder)[0])
+            built = collect(results_folder, by_hand, root)
             content = _database(built)
             with replacing(database) as file:
                 file.write(content)
@@ -221,13 +243,16 @@ def build(results_folder: Path, by_hand: Path, database: Path) -> Built:
         ) from error
 
 
-def collect(results_folder: Path, by_hand: Path) -> Built:
+def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Built:
     """The marks of a folder of results, without writing anything."""
     found, problems = sound_results(results_folder)
     worth = maxima(found)
     given = read_by_hand(by_hand, worth)
-    marks = [mark(result, given, worth) for result in found]
-    return Built(marks, found, given, problems + _contradictions(marks, worth, given))
+    term = hand_ins.of(root or results_folder.parent, found, worth)
+    pairs = [hand_ins.counted(term, result, given, worth) for result in found]
+    marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
+    problems += [*term.problems, *_contradictions(marks, worth, given)]
+    return Built(marks, counted, given, problems + _changed(counted, given))
 
 
 def sound_results(folder: Path) -> tuple[list[Result], list[str]]:
@@ -264,6 +289,26 @@ def _contradictions(marks, worth, given):
     return problems
 
 
+def _changed(found, by_hand):
+    """A line for each answer that is another than the one a person gave points for."""
+    lines = []
+    for result in found:
+        for verdict in result.verdicts:
+            given = given_for(result, verdict.exercise, by_hand)
+            if given is None or not given.changed:
+                continue
+            old = [old.points for old in given.others if old.points is not None][-1]
+            waits = points_of(verdict, given) is None
+            after = (
+                "it waits again" if waits else "the checks find the new one right, and that counts"
+            )
+            lines.append(
+                f"{result.student}, {verdict.exercise}: changed since it was read "
+                f"({tables.number(old)} points then): {after}."
+            )
+    return lines
+
+
 def _database(built: Built) -> bytes:
     """An SQLite file; its bytes depend on the marks alone."""
     found = {(result.chapter, result.student): result for result in built.results}
@@ -274,7 +319,9 @@ def _database(built: Built) -> bytes:
             result = found[item.chapter, item.student]
             head = (item.student, item.chapter, item.status, item.points, item.max_points)
             tail = (len(item.waiting), item.sandboxed, result.problem)
-            connection.execute("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", head + tail)
+            policy = (item.adjusted, item.adjusted_max, "\n".join(item.reasons), item.counts)
+            row = head + tail + policy
+            connection.execute(f"INSERT INTO marks VALUES ({', '.join('?' * len(row))})", row)
             connection.executemany(
                 "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _part_rows(item, result, built.by_hand),

@@ -178,7 +178,9 @@ class _Reader:
     def chapter(self, key: str, name: str) -> str:
         found = [c for c in self.chapters if name in (c, c.split("_")[0])]
         if not found:
-            raise self.wrong(key, f"there is no chapter {name!r}; there are {', '.join(self.chapters)}.")
+            raise self.wrong(
+                key, f"there is no chapter {name!r}; there are {', '.join(self.chapters)}."
+            )
         return found[0]
 
     def rules(self, key: str, table: dict[str, Any], base: Rules) -> Rules:
@@ -201,13 +203,18 @@ class _Reader:
                     where,
                     f"{extension.until.isoformat()} is before the deadline, {rules.deadline.isoformat()}.",
                 )
-        groups = {"dropped": rules.dropped, "full_points": rules.full_points, "weight": rules.weight}
+        groups = {
+            "dropped": rules.dropped,
+            "full_points": rules.full_points,
+            "weight": rules.weight,
+        }
         for name, own in groups.items():
             for other, others in groups.items():
                 for exercise in own if name < other else ():
                     if exercise in others:
                         raise self.wrong(
-                            f"{key}.{other}", f"{exercise} stands in {name} as well: keep one of them."
+                            f"{key}.{other}",
+                            f"{exercise} stands in {name} as well: keep one of them.",
                         )
 
     # -------------------------------------------------------------- key by key
@@ -223,7 +230,9 @@ class _Reader:
             except ValueError:
                 value = None
         if not isinstance(value, datetime):
-            raise self.wrong(key, "must be a day and a time with its zone: 2026-12-01T23:59:00+01:00.")
+            raise self.wrong(
+                key, "must be a day and a time with its zone: 2026-12-01T23:59:00+01:00."
+            )
         if value.tzinfo is None:
             raise self.wrong(
                 key,
@@ -264,8 +273,12 @@ class _Reader:
 
     def _weight(self, key, value):
         flat: dict[str, Any] = {}
-        for name, own in self.table(key, value).items():  # 04.meta_slope without quotes is 04 → meta_slope
-            flat |= {f"{name}.{k}": v for k, v in own.items()} if isinstance(own, dict) else {name: own}
+        for name, own in self.table(
+            key, value
+        ).items():  # 04.meta_slope without quotes is 04 → meta_slope
+            flat |= (
+                {f"{name}.{k}": v for k, v in own.items()} if isinstance(own, dict) else {name: own}
+            )
         return {name: self.number(f"{key}.{name}", own, 0, 1000) for name, own in flat.items()}
 
     def _extensions(self, key, value):
@@ -276,15 +289,22 @@ class _Reader:
             self.only(where, own, ("until", "why"))
             if "until" not in own:
                 raise self.wrong(where, "until is missing: until when.")
-            made[who] = Extension(self.time(where, own["until"]), self.text(where, own.get("why", "")))
+            made[who] = Extension(
+                self.time(where, own["until"]), self.text(where, own.get("why", ""))
+            )
         return made
 
     def _bonus(self, key, value):
-        return {w: self.extra(f"{key}.{w}", own, ("points",)) for w, own in self.table(key, value).items()}
+        return {
+            w: self.extra(f"{key}.{w}", own, ("points",))
+            for w, own in self.table(key, value).items()
+        }
 
     def _adjust(self, key, value):
         kinds = ("points", "percent", "to")
-        return {w: self.extra(f"{key}.{w}", own, kinds) for w, own in self.table(key, value).items()}
+        return {
+            w: self.extra(f"{key}.{w}", own, kinds) for w, own in self.table(key, value).items()
+        }
 
     def extra(self, key, value, kinds) -> Extra:
         table = self.table(key, value)
@@ -327,12 +347,13 @@ def check(policy: Policy, people: Iterable[str], worth: Mapping[str, Mapping[str
     known = sorted(set(people))
     reader = _Reader(policy.path, dict(policy.lines), list(worth))
     for chapter, rules in policy.chapters.items():
-        key = next((f"chapters.{n}" for n in (chapter, chapter[:2]) if f"chapters.{n}" in policy.lines),
-                   f"chapters.{chapter}")  # fmt: skip
+        key = _written(policy, chapter)
         for name in ("extensions", "bonus", "adjust"):
             for who in getattr(rules, name):
                 if who not in known:
-                    raise reader.wrong(f"{key}.{name}.{who}", f"nobody is called {who!r}.{_near(who, known)}")
+                    raise reader.wrong(
+                        f"{key}.{name}.{who}", f"nobody is called {who!r}.{_near(who, known)}"
+                    )
         if chapter not in worth:
             continue
         for name in ("dropped", "full_points", "weight"):
@@ -346,6 +367,13 @@ def check(policy: Policy, people: Iterable[str], worth: Mapping[str, Mapping[str
             raise reader.wrong(f"{key}.dropped", "no exercise is left.")
 
 
+def _written(policy: Policy, chapter: str) -> str:
+    """How the file calls a chapter: chapters.04, or by its whole name."""
+    short = f"chapters.{chapter.split('_')[0]}"
+    here = any(key == short or key.startswith(f"{short}.") for key in policy.lines)
+    return short if here else f"chapters.{chapter}"
+
+
 def _near(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=2)
     return f" Is it {' or '.join(near)}?" if near else ""
@@ -354,36 +382,34 @@ def _near(name: str, known: Iterable[str]) -> str:
 # ------------------------------------------------------------------ a mark, adjusted
 
 
-def apply(mark: Mark, rules: Rules, time: datetime | None, worth: Mapping[str, float]) -> Mark:
+def apply(mark: Mark, rules: Rules, time: datetime | None) -> Mark:
     """The mark with `adjusted`, `adjusted_max` and `reasons`; the raw points stay.
 
-    time: of the hand-in, None where nobody knows it: then no lateness is counted. worth: exercise → points.
+    time: of the hand-in, None where nobody knows it: then no lateness is counted.
     """
-    parts, full, reasons = _questions(mark, rules, worth)
-    waiting = [e for e in mark.waiting if e not in (*rules.dropped, *rules.full_points)]
-    maximum = math.fsum(full.values())
-    if mark.points is None:  # no mark is not 0, and nothing makes one of it but a decision
-        own = rules.adjust.get(mark.student)
-        decided = own.to if own and own.to is not None else None
-        reasons += [_said("Set", own, f"to {number(decided)}")] if own and decided is not None else []
-        points = decided
-    else:
-        points = math.fsum(value for value in parts.values() if value is not None)
-        for step in (_lateness, _adjustment):
-            points, told = step(points, maximum, mark.student, rules, time)
-            reasons += told
-    if points is not None:
-        points, told = _bonus(points, mark.student, rules)
-        reasons += told
-    rounded = None if points is None else round(points, 6)
-    return replace(
-        mark, adjusted=rounded, adjusted_max=maximum, reasons=reasons, waiting=waiting
+    parts, full, reasons = _questions(mark, rules)
+    waiting = [exercise for exercise, value in parts.items() if value is None]
+    decided = mark.points is not None or (
+        # What was missing for a mark has been dropped, say.
+        bool(mark.waiting) and not waiting and set(full) <= set(parts)
     )
+    points = math.fsum(value for value in parts.values() if value is not None) if decided else None
+    maximum = math.fsum(full.values())
+    own = rules.adjust.get(mark.student)
+    if own is not None and own.to is not None:
+        points, waiting = own.to, []
+        reasons.append(_said("Set", own, f"to {number(own.to)}"))
+    elif points is not None:
+        points = _lateness(points, maximum, mark.student, rules, time, reasons)
+        points = _adjustment(points, own, reasons)
+    if points is not None:
+        points = round(_bonus(points, mark.student, rules, reasons), 6)
+    return replace(mark, adjusted=points, adjusted_max=maximum, reasons=reasons, waiting=waiting)
 
 
-def _questions(mark, rules, worth):
+def _questions(mark, rules):
     """(points by exercise, maximum by exercise, reasons), after dropping and weighing."""
-    full = dict.fromkeys(mark.parts, 0.0) | dict(worth)
+    full = dict(mark.worth)
     parts, reasons = dict(mark.parts), []
     for exercise in rules.dropped:
         if full.pop(exercise, None) is not None:
@@ -413,40 +439,37 @@ def lateness(rules: Rules, student: str, time: datetime | None) -> timedelta:
     return time - due
 
 
-def _lateness(points, maximum, student, rules, time):
+def _lateness(points, maximum, student, rules, time, reasons):
     late = lateness(rules, student, time)
     if not late or rules.late is None:
-        return points, []
+        return points
     how = rules.late
     begun = math.ceil(late / UNITS[how.per])
     share = min(begun * how.take, how.most)
-    off = share / 100 * (maximum if how.of == "maximum" else points)
-    left = max(points - off, 0.0)
-    due, plural = rules.due(student), "" if begun == 1 else "s"
+    left = max(points - share / 100 * (maximum if how.of == "maximum" else points), 0.0)
     what = "the maximum" if how.of == "maximum" else "the points"
-    told = (
-        f"Late by {begun} {how.per}{plural} begun (due {due:%Y-%m-%d %H:%M %Z}): "
+    reasons.append(
+        f"Late by {begun} {how.per}{'' if begun == 1 else 's'} begun (due {_when(rules.due(student))}): "
         f"{number(share)} % of {what} off, {_points(points - left)}."
     )
-    return left, [told]
+    return left
 
 
-def _adjustment(points, maximum, student, rules, time):
-    own = rules.adjust.get(student)
+def _adjustment(points, own, reasons):
     if own is None:
-        return points, []
-    if own.to is not None:
-        return own.to, [_said("Set", own, f"to {number(own.to)}")]
-    change = own.points if own.points is not None else points * (own.percent or 0) / 100
+        return points
+    change = own.points if own.points is not None else points * own.percent / 100
     size = f"{number(own.percent):+} %" if own.percent is not None else f"{number(change):+}"
-    return max(points + change, 0.0), [_said("Adjusted", own, size)]
+    reasons.append(_said("Adjusted by", own, size))
+    return max(points + change, 0.0)
 
 
-def _bonus(points, student, rules):
+def _bonus(points, student, rules, reasons):
     own = rules.bonus.get(student)
-    if own is None or own.points is None:
-        return points, []
-    return points + own.points, [_said("Bonus", own, f"{number(own.points):+}")]
+    if own is None:
+        return points
+    reasons.append(_said("Bonus", own, f"{number(own.points):+}"))
+    return points + own.points
 
 
 def _said(what, own, how):
@@ -494,7 +517,9 @@ def in_words(policy: Policy, chapters: Iterable[str]) -> list[str]:
             why = f" ({extension.why})" if extension.why else ""
             lines.append(f"  {who}: until {_when(extension.until)}{why}")
         for name in ("adjust", "bonus"):
-            lines += [f"  {who}: {_extra_words(name, own)}" for who, own in getattr(rules, name).items()]
+            lines += [
+                f"  {who}: {_extra_words(name, own)}" for who, own in getattr(rules, name).items()
+            ]
     return lines
 
 
@@ -514,7 +539,9 @@ def _common(rules):
 def _extra_words(name, own):
     if own.to is not None:
         return f"set to {number(own.to)} ({own.why})"
-    size = f"{number(own.points):+} points" if own.points is not None else f"{number(own.percent):+} %"
+    size = (
+        f"{number(own.points):+} points" if own.points is not None else f"{number(own.percent):+} %"
+    )
     return f"{name} {size} ({own.why})"
 
 
