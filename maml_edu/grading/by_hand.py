@@ -362,11 +362,17 @@ class Conflict(RuntimeError):
 
     def __init__(self, wish: Wish, now: Given):
         self.wish, self.now = wish, now
-        points = "no points" if now.points is None else f"{tables.number(now.points)} points"
         super().__init__(
-            f"{wish.student}, {wish.exercise}: meanwhile somebody else gave {points}"
-            + (f" ({now.comment})" if now.comment else "")
+            f"{wish.student}, {wish.exercise}: meanwhile somebody else gave {self.given}"
         )
+
+    @property
+    def given(self) -> str:
+        """What, in words."""
+        points = (
+            "no points" if self.now.points is None else f"{tables.number(self.now.points)} points"
+        )
+        return points + (f" ({self.now.comment})" if self.now.comment else "")
 
 
 def give(path: Path, wishes: Iterable[Wish]) -> list[Given]:

@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maml_edu.atomic import replacing
 
 from . import policy, results
 from .by_hand import ByHand
@@ -19,10 +22,16 @@ from .exports import tables
 from .policy import Policy, Rules
 from .results import Result
 
+if TYPE_CHECKING:
+    from .classroom import Classroom
+
 
 @dataclass(frozen=True)
 class Came:
-    """When a hand-in came, and whether the system it came from calls it late; None: not known."""
+    """When a hand-in came, and whether the system it came from calls it late; None: not known.
+
+    The time of a file is no such time: copying and unpacking change it.
+    """
 
     time: datetime | None = None
     late: bool | None = None
@@ -92,7 +101,8 @@ def came(folder: Path) -> Came:
     with suppress(OSError, ValueError, AttributeError):
         said = json.loads((folder / "handed_in.json").read_text(encoding="utf-8"))
         late = said.get("late") if isinstance(said.get("late"), bool) else None
-        if time := policy.as_time(str(said.get("time") or "")):
+        time = policy.as_time(str(said.get("time") or ""))
+        if time and said.get("time_from") != "file":
             return Came(time, late)
     with suppress(OSError, ValueError):
         return Came(policy.as_time((folder / "timestamp.txt").read_text(encoding="utf-8")), late)
@@ -172,3 +182,31 @@ def _tell_lost(term: Term, result: Result, before) -> None:
             f"{result.student}, {result.chapter}: the last hand-in has no mark ({why}); the one of "
             f'{_day(stamp)} has {tables.number(last.points)} points. counts = "best" in policy.toml lets it count.'
         )
+
+
+# ------------------------------------------------------------------ said to the teacher
+
+
+def write_template(root: Path) -> Path:
+    """A policy.toml with every rule, commented out. Raises ValueError where there is one already."""
+    path = root / "policy.toml"
+    if path.exists():
+        raise ValueError(f"{path} is there already: edit it, or move it away first.")
+    with replacing(path) as file:
+        file.write(policy.TEMPLATE.encode("utf-8"))
+    return path
+
+
+def told(room: Classroom, chapters: list[str]) -> list[str]:
+    """What holds for whom in these chapters (all that were handed in or have rules). Raises `policy.Wrong`."""
+    from . import marks
+
+    found, problems = marks.sound_results(room.results)
+    term = of(room.root, found, marks.maxima(found))
+    if not term.policy.path.is_file():
+        return [
+            f"there is no {term.policy.path}: no deadlines, the last hand-in counts, points are as given. "
+            "--template writes one."
+        ]
+    known = {*term.policy.chapters, *(result.chapter for result in found)}
+    return policy.in_words(term.policy, chapters or sorted(known)) + problems + term.problems
