@@ -97,6 +97,8 @@ const undo = () => inTurn(async () => {
 
 function go(q, a) {
   if (q !== state.q || a !== state.a) { state.all = false; state.raw = false; }
+  if (q === state.q && a !== state.a && matchMedia("(max-width: 61.9rem)").matches) // read once; one tap away
+    at("question").open = at("rubric").open = false;
   state.q = q; state.a = a; state.shown = null;
   draw();
 }
