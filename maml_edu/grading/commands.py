@@ -161,8 +161,13 @@ def _class(where, chapters, workers, scheduler, allow_unsandboxed):
         say(f"{len(plan.kept)} of {of} were graded before and have not changed.")
     running = run.grade(plan, workers, scheduler, say)
     done = [*plan.kept, *terminal.watched(running, len(plan.todo))]
-    terminal.tell_done(done)
-    terminal.tell_marks(where, run.write_marks(where))
+    try:
+        built = run.write_marks(where)
+    except ValueError:  # a mistake in by_hand.csv or policy.toml, which the error tells of
+        terminal.tell_done(done)
+        raise
+    terminal.tell_done(done, built.marks)
+    terminal.tell_marks(where, built)
     if any(one.result is None for one in done):
         raise typer.Exit(1)
 
@@ -342,8 +347,7 @@ def mark(
 
     room = classroom.find(where)
     named = [classroom.chapter_named(name) for name in chapters or []]
-    for line in marking.session(room, named, anonymous, port, not no_browser):
-        say(printable(line))
+    marking.session(room, named, anonymous, port, not no_browser, say)
 
 
 @app.command("policy")

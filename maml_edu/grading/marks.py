@@ -191,6 +191,15 @@ def write_by_hand_template(path: Path, found: Iterable[Result]) -> int:
     return add_waiting(path, [(key, (names[key] or [""])[0]) for key in waiting])
 
 
+def bind_to_results(results_folder: Path, by_hand: Path) -> None:
+    """Lines that do not say which answer they are for are for the one graded last: before another is graded.
+
+    A table that cannot be read stays as it is; `build` tells of it.
+    """
+    with suppress(ValueError):
+        bind(by_hand, sound_results(results_folder)[0])
+
+
 # ------------------------------------------------------------------ the database
 
 

@@ -19,9 +19,9 @@ from graded import WRITTEN
 
 from maml_edu.grading import marks, run
 from maml_edu.grading.by_hand import read_by_hand
-from maml_edu.grading.marking import render
 from maml_edu.grading.marking.desk import Desk
 from maml_edu.grading.marking.server import HEADERS, Server
+from maml_edu.grading.pages import render
 
 SAME = "The step is short where the curvature is small, so the factor stays close to one there."
 CLASS = {

@@ -14,8 +14,8 @@ from .. import answers, hand_ins, marks
 from ..by_hand import Given, Wish, give, given_for, read_by_hand
 from ..classroom import Classroom
 from ..exports.tables import number
+from ..pages import render
 from ..results import Result, Verdict
-from . import render
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import io
 import threading
 from functools import lru_cache
 
-from ..pages.html import escape, visible
+from .html import escape, visible
 
 LONGEST = 20_000  # characters of an answer that are shown
 TEX = 300  # characters of one formula that is drawn
