@@ -368,13 +368,13 @@ def policy(
 
       maml-edu classroom policy 04
     """
-    from . import classroom, hand_ins
+    from . import classroom, counting
 
     room = classroom.find(where)
     if template:
-        say(f"{hand_ins.write_template(room.root)}: take the # away from what you need.")
+        say(f"{counting.write_template(room.root)}: take the # away from what you need.")
         return
-    for line in hand_ins.told(room, [classroom.chapter_named(name) for name in chapters or []]):
+    for line in counting.told(room, [classroom.chapter_named(name) for name in chapters or []]):
         say(printable(line))
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from maml_edu.atomic import replacing
 
-from . import hand_ins, results
+from . import counting, results
 from .by_hand import (
     ByHand,
     Given,
@@ -257,8 +257,8 @@ def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Bu
     found, problems = sound_results(results_folder)
     worth = maxima(found)
     given = read_by_hand(by_hand, worth)
-    term = hand_ins.of(root or results_folder.parent, found, worth)
-    pairs = [hand_ins.counted(term, result, given, worth) for result in found]
+    term = counting.of(root or results_folder.parent, found, worth)
+    pairs = [counting.counted(term, result, given, worth) for result in found]
     marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
     problems += [*term.problems, *_contradictions(marks, worth, given)]
     return Built(marks, counted, given, problems + _changed(counted, given))

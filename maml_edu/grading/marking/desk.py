@@ -10,7 +10,7 @@ from typing import Any
 
 from maml_edu import places
 
-from .. import answers, hand_ins, marks
+from .. import answers, counting, marks
 from ..by_hand import Given, Wish, give, given_for, read_by_hand
 from ..classroom import Classroom
 from ..exports.tables import number
@@ -67,7 +67,7 @@ class Desk:
         found, _ = marks.sound_results(self.room.results)
         worth = marks.maxima(found)
         given = read_by_hand(self.room.by_hand, worth)
-        term = hand_ins.of(self.room.root, found, worth)
+        term = counting.of(self.room.root, found, worth)
         of = [r for r in found if not self.chapters or r.chapter in self.chapters]
         questions: dict[tuple[str, str], Question] = {}
         for result, stamp in _hand_ins(term, of):
@@ -213,7 +213,7 @@ class Desk:
         give(self.room.by_hand, wishes)
 
 
-def _hand_ins(term: hand_ins.Term, found: list[Result]) -> Iterator[tuple[Result, str]]:
+def _hand_ins(term: counting.Term, found: list[Result]) -> Iterator[tuple[Result, str]]:
     """Every hand-in that may count: (result, STAMP of an earlier one or "")."""
     for result in found:
         if term.policy.of(result.chapter).counts == "best":

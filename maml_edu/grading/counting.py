@@ -139,11 +139,11 @@ def counted(term: Term, result: Result, by_hand: ByHand, worth):
 
     rules = term.policy.of(result.chapter)
     before = term.earlier.get((result.chapter, result.student), [])
-    hand_ins = [*before, ("", result)]
+    handed = [*before, ("", result)]
     if rules.counts == "last":
-        hand_ins = hand_ins[-1:]
+        handed = handed[-1:]
     found = []
-    for stamp, own in hand_ins:
+    for stamp, own in handed:
         when = term.came(own, stamp)
         mark = policy.apply(marks.mark(own, by_hand, worth), rules, when.time)
         found.append(replace(mark, counts=stamp))
@@ -156,7 +156,7 @@ def counted(term: Term, result: Result, by_hand: ByHand, worth):
         mark = replace(mark, reasons=[told, *mark.reasons])
     elif before and mark.points is None:
         _tell_lost(term, result, before)
-    return mark, hand_ins[at][1]
+    return mark, handed[at][1]
 
 
 def _day(stamp):
