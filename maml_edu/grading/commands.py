@@ -161,8 +161,13 @@ def _class(where, chapters, workers, scheduler, allow_unsandboxed):
         say(f"{len(plan.kept)} of {of} were graded before and have not changed.")
     running = run.grade(plan, workers, scheduler, say)
     done = [*plan.kept, *terminal.watched(running, len(plan.todo))]
-    terminal.tell_done(done)
-    terminal.tell_marks(where, run.write_marks(where))
+    try:
+        built = run.write_marks(where)
+    except ValueError:  # a mistake in by_hand.csv or policy.toml, which the error tells of
+        terminal.tell_done(done)
+        raise
+    terminal.tell_done(done, built.marks)
+    terminal.tell_marks(where, built)
     if any(one.result is None for one in done):
         raise typer.Exit(1)
 
@@ -185,6 +190,8 @@ def _classroom():
       maml-edu classroom collect ~/Downloads/all --chapter 04
 
       maml-edu classroom grade
+
+      maml-edu classroom mark 04           what a person has to read
 
       maml-edu classroom feedback 04
 
@@ -308,6 +315,67 @@ def report(chapters: Chapters = None, where: Class = None):
 
     for path in give_back.write_reports(*_built(where, chapters)):
         say(f"{path}")
+
+
+@app.command("mark")
+def mark(
+    chapters: Chapters = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Show no names, in an order that tells none.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the page. [dim]Default: any free one[/dim]")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+    where: Class = None,
+):
+    """Read what waits for a person on a page in your browser, and give points; Ctrl-C ends it.
+
+    Question, rubric, answer, points, comment, next: all by keys (? lists them).
+    Every mark is in marks/by_hand.csv at once, which a spreadsheet reads too.
+    The page is for this machine alone, at an address that nobody can guess.
+
+    [bold]Examples[/bold]
+
+      maml-edu classroom mark 04
+
+      maml-edu classroom mark --anonymous --port 8899 --no-browser
+    """
+    from . import classroom, marking
+
+    room = classroom.find(where)
+    named = [classroom.chapter_named(name) for name in chapters or []]
+    marking.session(room, named, anonymous, port, not no_browser, say)
+
+
+@app.command("policy")
+def policy(
+    chapters: Chapters = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="Write a policy.toml with every rule, commented out.")
+    ] = False,
+    where: Class = None,
+):
+    """Say what holds for whom: deadlines, extensions, lateness, dropped questions, bonus.
+
+    All of it is in policy.toml of the class folder; mistakes are named with their line.
+
+    [bold]Examples[/bold]
+
+      maml-edu classroom policy --template    once; then edit policy.toml
+
+      maml-edu classroom policy 04
+    """
+    from . import classroom, counting
+
+    room = classroom.find(where)
+    if template:
+        say(f"{counting.write_template(room.root)}: take the # away from what you need.")
+        return
+    for line in counting.told(room, [classroom.chapter_named(name) for name in chapters or []]):
+        say(printable(line))
 
 
 def _built(where, chapters):

@@ -5,17 +5,13 @@ Start from `marks_of`; `write_feedback` and `write_reports` write files into the
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from maml_edu import places
-
-from . import marks
+from . import answers, counting, marks
 from .classroom import Classroom, write
-from .judge import task_of
-from .pages import feedback, html, report
+from .pages import feedback, report, written
 from .results import Result
 from .submission import Rejected, find, read
 
@@ -86,30 +82,19 @@ def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
     paths = []
     for chapter in sorted({result.chapter for result in built.results}):
         of = [result for result in built.results if result.chapter == chapter]
-        page = report.page(of, [m for m in built.marks if m.chapter == chapter])
-        for name, text in (("report", page), ("written", written_page(classroom, chapter, of))):
+        own = [m for m in built.marks if m.chapter == chapter]
+        page = report.page(of, own, {chapter: about(classroom, chapter, of)})
+        for name, text in (
+            ("report", page),
+            ("written", written.page(classroom.root, chapter, of, built.by_hand)),
+        ):
             paths.append(classroom.root / "exports" / f"{name}_{chapter}.html")
             write(paths[-1], text)
     return paths
 
 
-def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> str:
-    """All written answers of a chapter on one page, to be read in a row, below the rubric."""
-    body = f"<h1>Written answers: {html.escape(places.title(chapter))}</h1>\n"
-    for question in task_of(chapter).written:
-        body += f"<h2>{html.escape(question.id)}, {question.points:g} points</h2>\n"
-        body += _text(places.course_root() / "solutions" / f"{chapter}.ipynb", question.id)
-        for result in graded:
-            if any(v.exercise == question.id and v.points is None for v in result.verdicts):
-                folder = classroom.root / "submitted" / result.student / chapter
-                body += f"<h3>{html.name(result.student)}</h3>\n"
-                with contextlib.suppress(Rejected):
-                    body += _text(find(folder, chapter)[0], question.id)
-    return html.page("Written answers", body)
-
-
-def _text(notebook: Path, name: str) -> str:
-    """What the cells of a name hold, as it stands there."""
-    found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
-    text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
-    return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'
+def about(classroom: Classroom, chapter: str, graded: list[Result]) -> report.About:
+    """What a report says beside the results: equal answers, what was left out, who handed in nothing."""
+    root = classroom.root
+    left = counting.left_out(root, chapter)
+    return report.About(answers.alike(root, graded), left, counting.missing(root, chapter, graded))

@@ -37,6 +37,7 @@ def plan(classroom: Classroom, chapters: list[str] | None = None, sandbox: bool 
     Raises ValueError where nothing was handed in, or for a mistake in a private check.
     """
     how = classroom.how(sandbox)
+    marks.bind_to_results(classroom.results, classroom.by_hand)
     jobs = classroom.jobs(chapters)
     if not jobs:
         raise ValueError(

@@ -66,21 +66,28 @@ def watched(running: Iterable, total: int) -> list:
     return done
 
 
-def tell_done(done) -> None:
-    """What became of each submission: a table, and a line for each that has no mark."""
-    Console().print(_outcome_table(done))
+def tell_done(done, marks=None) -> None:
+    """What became of each submission: a table, and a line for each that has no mark.
+
+    marks: what people have given included; without them, all that the checks leave to a person waits.
+    """
+    Console().print(_outcome_table(done, marks))
     _tell_problems(done)
 
 
-def _outcome_table(done) -> Table:
+def _outcome_table(done, marks) -> Table:
     """How many were graded, wait for a person, or failed."""
+    waits = {(mark.chapter, mark.student): bool(mark.waiting) for mark in marks or ()}
     table = Table(box=None)
     for heading in ("chapter", "handed in", "graded", "wait for a person", "failed"):
         table.add_column(heading, justify="left" if heading == "chapter" else "right")
     for chapter in sorted({one.job.chapter for one in done}):
         own = [one for one in done if one.job.chapter == chapter]
         given = [one.result for one in own if one.result and one.result.points is not None]
-        waiting = sum(1 for result in given if result.needs_person)
+        waiting = sum(
+            waits.get((result.chapter, result.student), bool(result.needs_person))
+            for result in given
+        )
         numbers = (len(own), len(given), waiting, len(own) - len(given))
         table.add_row(chapter, *map(str, numbers))
     return table
@@ -110,5 +117,8 @@ def tell_marks(where, built):
         say(problem)
     waiting = sum(len(mark.waiting) for mark in built.marks)
     if waiting:
-        say(f"{waiting} answers wait for a person: give their points in {where.by_hand}.")
+        say(
+            f"{waiting} answer{' waits' if waiting == 1 else 's wait'} for a person: read them with "
+            f"maml-edu classroom mark, or give their points in {where.by_hand}."
+        )
     say(f"Marks: {where.database}. Next: maml-edu classroom feedback, report, export.")
