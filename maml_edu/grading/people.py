@@ -239,7 +239,7 @@ class Roster:
                 token.removeprefix(start) for token in own if start and token.startswith(start)
             ]
             always = [token for token in own if not re.match(r"\w+:", token)]
-            value = (of_chapter or always or [""])[-1] if own else student.cell(column)
+            value = (of_chapter or always or [""])[0] if own else student.cell(column)
             if value:
                 found[student.key] = value
         twice = _twice(_number(value) for value in found.values())
@@ -304,7 +304,7 @@ class Roster:
         return False
 
     def learn(self, key: str, who: Who, chapter: str) -> list[str]:
-        """Note what is new about somebody. What contradicts their line changes nothing, and is returned in words."""
+        """Note what is new about somebody. What contradicts their line changes nothing, and is told."""
         student, told = self[key], []
         for column, value in who.numbers(chapter):
             own = student.tokens(column)
@@ -420,7 +420,7 @@ FILE = "handed_in.json"
 
 def hand_in(folder: Path, student: str, chapter: str) -> HandIn | None:
     """What is known of a hand-in's folder, or can be seen where nbgrader or a person made it; None: no folder."""
-    if not folder.is_dir():
+    if folder.is_symlink() or not folder.is_dir():
         return None
     found: dict[str, Any] = {}
     try:
