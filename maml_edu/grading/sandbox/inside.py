@@ -45,9 +45,16 @@ def main(control: int, kind: str, walls: str, limits: str) -> None:
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if walls == "box":
         walls = "nested" if nesting_works(own) else "given"
+    look = looking(own["chapters"]) if own.get("chapters") else list
     shell = preloaded(kind)
     sock = socket.socket(fileno=control)
-    protocol.send(sock, {"id": 0, "walls": walls, "versions": versions(kind)})
+    ready: dict[str, Any] = {
+        "id": 0,
+        "walls": walls,
+        "versions": versions(kind),
+        "in_sight": look(),
+    }
+    protocol.send(sock, ready)
     while True:
         command, fds, _, _ = socket.recv_fds(sock, 1, 1)
         if not command:
@@ -55,6 +62,70 @@ def main(control: int, kind: str, walls: str, limits: str) -> None:
         if command == OPEN and fds:
             child = forked(fds[0], walls, own, shell)
             protocol.send(sock, {"id": 0, "ended": watched(child, sock, own, walls)})
+
+
+# ------------------------------------------------------------------ what is in sight
+
+OUR_SIGN = b"maml"  # in every file of the course
+MOST_IN_SIGHT = 20  # that are told
+
+
+def looking(chapters: list[str]):
+    """Walk through the box in a process beside this one; returns what waits for what it found."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with _never_returning():
+            with open(tell, "w") as file:
+                file.write(json.dumps(in_sight(chapters)))
+            os._exit(0)
+    os.close(tell)
+
+    def found() -> list[str]:
+        with open(told) as file:
+            text = file.read()
+        os.waitpid(child, 0)
+        return json.loads(text)
+
+    return found
+
+
+def in_sight(chapters: list[str], top: str = "/") -> list[str]:
+    """Paths of the course's and of a class's files, all of which bear a chapter's name: "04_…".
+
+    Also the wheel that carries them. Each folder is looked at once: links are not followed.
+    """
+    names = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, chapters))})(?![a-z0-9_])")
+    found: list[str] = []
+    folders = [top]
+    while folders and len(found) < MOST_IN_SIGHT:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False) and entry.path not in ("/proc", "/dev"):
+                    folders.append(entry.path)
+                if "_" in name and (names.search(name) or is_wheel(name)) and is_ours(entry.path):
+                    found.append(entry.path)
+    return sorted(found)
+
+
+def is_wheel(name: str) -> bool:
+    return name.startswith("maml_edu-") and name.endswith((".whl", ".tar.gz", ".zip"))
+
+
+def is_ours(path: str) -> bool:
+    """Whether a file is of this course (others number their chapters, too), or a folder holds one that is."""
+    if is_wheel(os.path.basename(path)):
+        return True
+    try:
+        paths = [path] if os.path.isfile(path) else [e.path for e in os.scandir(path)]
+    except OSError:
+        return False
+    for one in paths:
+        with contextlib.suppress(OSError), open(one, "rb") as file:
+            if OUR_SIGN in file.read(8 << 20):
+                return True
+    return False
 
 
 # ------------------------------------------------------------------ the warm Python
@@ -287,11 +358,11 @@ def isolate(limits) -> None:
     """Behind new walls: empty folders of limited size, and no rights, for ever."""
     _checked("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     size = f"size={limits['disk']},nr_inodes=2000,mode=700".encode()
-    kept = [(path, os.open(path, os.O_PATH)) for path in limits["below_tmp"]]
+    kept = [(p, to or os.open(p, os.O_PATH)) for p, to in limits["below_tmp"]]
     for folder in (b"/tmp", b"/dev/shm", WORK.encode()):
         _checked("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, size)
-    for path, number in kept:
-        bind_again(path, number)
+    for path, what in kept:
+        show_again(path, what)
     try:
         _checked("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | 8, None)
     except OSError:  # not allowed where parts of the outer one are hidden: then none at all
@@ -303,17 +374,20 @@ def isolate(limits) -> None:
     without_rights()
 
 
-def bind_again(path: str, number: int) -> None:
-    """Show what was open as `number`, read-only as it was, at its path in a new /tmp: a Python lies there."""
+def show_again(path: str, what: str | int) -> None:
+    """Show what a new /tmp has hidden, a Python that lies there, at its path: what was open as a number,
+    read-only as it was, or a link to a path."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.isdir(f"/proc/self/fd/{number}"):
+    if isinstance(what, str):
+        os.symlink(what, path)
+        return
+    source = f"/proc/self/fd/{what}"
+    if os.path.isdir(source):
         os.mkdir(path)
     else:
         os.close(os.open(path, os.O_CREAT))
-    _checked(
-        "mount", f"/proc/self/fd/{number}".encode(), path.encode(), None, MS_BIND | MS_REC, None
-    )
-    os.close(number)
+    _checked("mount", source.encode(), path.encode(), None, MS_BIND | MS_REC, None)
+    os.close(what)
 
 
 class _Header(ctypes.Structure):
