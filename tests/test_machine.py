@@ -37,7 +37,7 @@ INNER = "0::/machine.slice/one.scope/job"
     # version 1
     ("5:cpu,cpuacct:/docker/ab", dict.fromkeys(V1, "100000"), 1),
     ("5:cpu,cpuacct:/docker/ab", {V1[0]: "-1\n", V1[1]: "100000\n"}, 8),
-    ("5:cpu,cpuacct:/docker/ab", {f"cpu,cpuacct/cpu.cfs_{name}_us": n for name, n in (("quota", "6"), ("period", "2"))}, 3),
+    ("5:cpu,cpuacct:/a", {"cpu,cpuacct/cpu.cfs_quota_us": "6000", "cpu,cpuacct/cpu.cfs_period_us": "2000"}, 3),
     ("4:memory:/docker/ab\n5:cpuset:/\n3:cpu:/docker", {V1[0]: "100000", V1[1]: "100000"}, 8),
     # both; and what is none
     ("5:cpu:/docker/ab\n0::/", {"cpu.max": "400000 100000", V1[0]: "300000", V1[1]: "100000"}, 3),

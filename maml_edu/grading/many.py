@@ -57,8 +57,11 @@ class How:
         """What a result depends on beside the notebook: another key, and it is graded again."""
         source = places.course_root() / "course" / chapter
         parts = [__version__, self.secret, str(self.cases), str(self.sandbox)]
-        for path in (source / "checks.py", source / "exercises.py", self.private_checks(chapter)):
-            parts.append(path.read_text(encoding="utf-8") if path and path.is_file() else "")
+        for path in (source / "checks.py", source / "exercises.py"):
+            parts.append(path.read_text(encoding="utf-8") if path.is_file() else "")
+        private = self.private_checks(chapter)
+        content = private.read_bytes() if private is not None and private.is_file() else b""
+        parts.append(hashlib.sha256(content).hexdigest())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def private_checks(self, chapter: str) -> Path | None:
@@ -148,8 +151,7 @@ def graded(job: Job, how: How) -> Result:
     base = replace(
         base, file=submission.file, sha256=submission.sha256, notes=notes + submission.notes
     )
-    if private := how.private_checks(job.chapter):
-        load_private(private)
+    load_private(job.chapter, how.private_checks(job.chapter))
     boxes = warm(how.sandbox)
     try:
         verdicts = judge(submission, task, how.secret, boxes, how.times, how.cases)
