@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from maml_edu import places
 from . import inside, protocol, view
 from .view import View
 
+PATIENCE = 6  # how much longer than a submission's own time the wall clock may run
+SLOW = 0.5  # seconds from which on a call's sleep is asked for when it is over
 START = 120.0  # seconds until a warm Python must have answered, on a machine that is busy
 MB = 1 << 20
 
@@ -34,18 +36,55 @@ MB = 1 << 20
 @dataclass(frozen=True)
 class Limits:
     """What one submission may use. memory: bytes a process, above the warm Python's own; resident: of all
-    its processes together; disk: of each of its folders, and of a file; cpu: seconds a process."""
+    its processes together; disk: of each of its folders, and of a file; cpu: seconds a process; sockets: at a
+    time, each of which may hold half a megabyte that is the system's."""
 
     memory: int = 2048 * MB
     resident: int = 3072 * MB
     disk: int = 64 * MB
     processes: int = 48
     cpu: int = 120
+    sockets: int = 256
     user: int = 61000  # who root becomes in the box; each judge has a number of its own
 
 
 class NoBox(RuntimeError):
     """No box can be had here; the message says what is missing and what to do."""
+
+
+class Busy(RuntimeError):
+    """The machine left a submission no time to answer in: that says nothing about the submission."""
+
+
+@dataclass
+class Account:
+    """Time that a submission may use, of its own: see `clock`. seconds: in all.
+
+    slept: in calls that are over; before: what was used in sessions that are over, and by the judge with its
+    answers. over: it was all used up.
+    """
+
+    seconds: float
+    begun: float = field(default_factory=time.monotonic)
+    slept: float = 0.0
+    before: float = 0.0
+    over: bool = False
+
+    def left(self, used: float, asleep: float) -> float:
+        """Seconds that are left, where so much was used, and slept in this call."""
+        left = self.seconds - (used + asleep + self.slept + self.before)
+        self.over = self.over or left <= 0
+        return left
+
+    @property
+    def by_the_wall(self) -> float:
+        """Seconds that must be left, whatever ran: of one process, no more can have been used."""
+        return self.seconds - self.before - (time.monotonic() - self.begun)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until it is said that the machine is too busy."""
+        return self.seconds * PATIENCE - (time.monotonic() - self.begun)
 
 
 class Box:
@@ -89,6 +128,7 @@ class Box:
         self.walls: str = ready["walls"]
         self.versions: dict[str, str] = ready["versions"]
         self._used = False
+        self._told_of_end: dict | None = None
 
     @property
     def reusable(self) -> bool:
@@ -107,18 +147,40 @@ class Box:
                 raise NoBox(f"the box is gone: {error}") from None
         return Session(self, ours)
 
-    def ended(self, seconds: float = 20.0) -> str:
-        """Close the session that is open, wait until nothing of it is left; says why it ended."""
+    def time_since(self, asked: float, called: float) -> tuple[float, float]:
+        """(seconds of the processor that the open session has used since one moment, seconds asleep since
+        another). Raises Busy where even that is not answered, Gone where the session is over."""
+        if self._told_of_end is not None:
+            raise protocol.Gone(self._told_of_end["ended"])
+        try:
+            self._sock.send(inside.CLOCK + inside.ASKED.pack(asked, called))
+            told = self._control.read(0, time.monotonic() + START)
+        except protocol.TooLate:
+            raise Busy from None
+        except OSError as error:
+            raise protocol.Gone(str(error)) from None
+        if "ended" in told:  # meanwhile
+            self._told_of_end = told
+            raise protocol.Gone(told["ended"])
+        if told["used"] is None:  # a system that does not tell: all of it, by the wall
+            return time.monotonic() - asked, 0.0
+        return told["used"], told["asleep"]
+
+    def ended(self, seconds: float = 20.0) -> tuple[str, float | None]:
+        """Close the session that is open, wait until nothing of it is left; (why it ended, seconds of the
+        processor that it has used, if that is known)."""
         if self.walls == "given":
             self.close()
-            return ""
+            return "", None
         with contextlib.suppress(OSError):
             self._sock.send(inside.CLOSE)
         try:
-            return str(self._control.read(0, time.monotonic() + seconds)["ended"])
+            told = self._told_of_end or self._control.read(0, time.monotonic() + seconds)
+            self._told_of_end = None
+            return str(told["ended"]), told["used"]
         except (protocol.Gone, protocol.TooLate, protocol.Malformed, KeyError):
             self.close()
-            return ""
+            return "", None
 
     def close(self) -> None:
         """End it and all that runs in it."""
@@ -143,22 +205,50 @@ class Box:
 
 
 class Session:
-    """One submission's stay in a box: questions to it and their answers."""
+    """One submission's stay in a box: questions to it and their answers. used: seconds, when it is over."""
 
     def __init__(self, box: Box, sock: socket.socket):
         self._box, self._channel, self._open = box, protocol.Channel(sock), True
-        self.why_ended = ""
+        self._begun = time.monotonic()
+        self.why_ended, self.used = "", 0.0
 
-    def ask(self, do: str, seconds: float, **arguments):
-        """One question of `inside.Sitting`. Raises what `protocol.Channel.ask` raises."""
-        return self._channel.ask({"do": do, "with": arguments}, seconds)
+    def ask(self, do: str, time_for: float | Account, *more: Account, **arguments):
+        """One question of `inside.Sitting`, answered within the time that is left on each of these accounts
+        (seconds: on a new one). Raises Busy, and what `protocol.Channel.ask` raises."""
+        first = time_for if isinstance(time_for, Account) else Account(time_for)
+        accounts = (first, *more)
+        called = time.monotonic()
+
+        def put_off() -> float:
+            """When the time by the wall is over: what is left of the submission's own."""
+            left = []
+            for one in accounts:
+                left.append(one.left(*self._box.time_since(one.begun, called)))
+                if left[-1] > 0 >= one.patience:
+                    raise Busy
+            return max(min(left) / 2, inside.TICK) if min(left) > 0 else 0.0
+
+        end = protocol.Deadline(min(one.by_the_wall for one in accounts), put_off)
+        try:
+            return self._channel.ask({"do": do, "with": arguments}, end)
+        finally:
+            if time.monotonic() - called > SLOW:
+                self._note_sleep(called, accounts)
+
+    def _note_sleep(self, called, accounts):
+        """Put on the accounts what was slept since a call began."""
+        with contextlib.suppress(protocol.Gone, Busy):  # an answer counts, whatever came after
+            _, asleep = self._box.time_since(called, called)
+            for one in accounts:
+                one.slept += asleep
 
     def close(self) -> str:
         """End it, whatever runs in it; says why, when it had ended before."""
         if self._open:
             self._open = False
             self._channel.close()
-            self.why_ended = self._box.ended()
+            self.why_ended, used = self._box.ended()
+            self.used = time.monotonic() - self._begun if used is None else used
         return self.why_ended
 
     def __enter__(self):

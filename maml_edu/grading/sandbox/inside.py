@@ -19,16 +19,19 @@ import re
 import select
 import signal
 import socket
+import struct
 import sys
 import traceback
 import types
 from typing import Any
 
 from . import protocol, syscalls
+from .clock import Clock
 
 WORK = "/student"  # their home and folder in the box, empty at first
-OPEN, CLOSE = b"o", b"c"
-TICK = 0.05  # seconds between two looks at memory
+OPEN, CLOSE, CLOCK = b"o", b"c", b"t"
+ASKED = struct.Struct("dd")  # what follows CLOCK: two moments, as `Clock.since` takes them
+TICK = 0.05  # seconds between two looks at memory and time
 
 
 def main(control: int, kind: str, walls: str, limits: str) -> None:
@@ -61,7 +64,10 @@ def main(control: int, kind: str, walls: str, limits: str) -> None:
             return
         if command == OPEN and fds:
             child = forked(fds[0], walls, own, shell)
-            protocol.send(sock, {"id": 0, "ended": watched(child, sock, own, walls)})
+            clock = Clock()
+            why = watched(child, sock, own, walls, clock)
+            used = clock.used if os.path.isdir("/proc/self") else None
+            protocol.send(sock, {"id": 0, "ended": why, "used": used})
 
 
 # ------------------------------------------------------------------ what is in sight
@@ -243,23 +249,69 @@ def _never_returning():
         os._exit(70)
 
 
-def watched(child: int, sock, limits, walls) -> str:
-    """Wait until the child has ended or the judge says so; then nothing of it is left. Says why."""
+def watched(child: int, sock, limits, walls, clock: Clock) -> str:
+    """Wait until the child has ended or the judge says so; then nothing of it is left. Says why.
+
+    Meanwhile the judge may ask what time it has used (CLOCK).
+    """
     if not child:
         return "it could not be walled off"
     why = ""
     while not why:
-        if select.select([sock], [], [], TICK)[0]:
-            sock.recv(1)  # CLOSE, or b"" when the judge is no more
+        asked = bool(select.select([sock], [], [], TICK)[0])
+        command = sock.recv(1) if asked else b""
+        mine = of_the_submission(child, walls)
+        clock.look(mine)
+        if command == CLOCK:
+            told(sock, clock)
+        elif asked:  # CLOSE, or b"" when the judge is no more
             why = "closed"
         elif os.waitpid(child, os.WNOHANG) != (0, 0):
             why = "its process ended"
-        elif walls != "none" and resident() > limits["resident"]:
-            why = f"it used more than {limits['resident'] >> 20} MB of memory"
+        elif walls != "none":
+            why = too_much(child, mine, limits)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)  # behind walls it is enough that the first is gone
     end_all()
     return why
+
+
+def told(sock, clock: Clock) -> None:
+    """Answer the judge who asks for the time; none where the system does not tell (macOS)."""
+    moments = ASKED.unpack(sock.recv(ASKED.size, socket.MSG_WAITALL))
+    used, asleep = clock.since(*moments) if os.path.isdir("/proc/self") else (None, None)
+    protocol.send(sock, {"id": 0, "used": used, "asleep": asleep})
+
+
+def of_the_submission(child: int, walls: str) -> list[int]:
+    """The processes of the submission that there are."""
+    if walls != "none":  # in a box, all but its first and this one
+        all_of_them = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in all_of_them if pid not in (1, os.getpid())]
+    found, new = [], [child] if os.path.isdir("/proc/self") else []
+    while new:
+        found.append(new.pop())
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{found[-1]}/task/{found[-1]}/children") as file:
+                new += map(int, file.read().split())
+    return found
+
+
+def too_much(child: int, processes: list[int], limits) -> str:
+    """What of the machine's they hold more than they may, or ""."""
+    if resident(processes) > limits["resident"]:
+        return f"it used more than {limits['resident'] >> 20} MB of memory"
+    if sockets(child) > limits["sockets"]:
+        return f"it opened more than {limits['sockets']} sockets, whose memory is the machine's"
+    return ""
+
+
+def sockets(child: int) -> int:
+    """How many are open behind the walls of the submission, those on their way to another process included."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open(f"/proc/{child}/net/sockstat") as file:
+            return int(file.readline().split()[2])
+    return 0
 
 
 def end_all() -> None:
@@ -286,15 +338,14 @@ def children() -> list[int]:
     return found
 
 
-def resident() -> int:
-    """Bytes of memory that all other processes in this box have to themselves."""
+def resident(processes: list[int]) -> int:
+    """Bytes of memory that these processes have to themselves."""
     total, page = 0, os.sysconf("SC_PAGE_SIZE")
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in (1, os.getpid()):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                with open(f"/proc/{name}/statm") as file:
-                    _, pages, shared, *_ = file.read().split()
-                total += (int(pages) - int(shared)) * page
+    for process in processes:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{process}/statm") as file:
+                _, pages, shared, *_ = file.read().split()
+            total += (int(pages) - int(shared)) * page
     return total
 
 
