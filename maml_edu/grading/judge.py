@@ -29,16 +29,24 @@ from maml_edu.checks.exercise import judge as run_check
 from . import cells as text_of
 from .results import Verdict
 from .sandbox import protocol
-from .sandbox.box import Box, Limits, NoBox, Session
+from .sandbox.box import Account, Box, Busy, Limits, NoBox, Session
 from .submission import Cell, Submission, printable, read
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
+BUSY = (
+    "the machine was too busy with other work to judge this: it is graded again when the class is"
+)
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds: a cell, a question (all calls of one exercise), a notebook."""
+    """Seconds: a cell, a question (all calls of one exercise), a notebook.
+
+    They are the submission's own: of the processor, and those in which it sleeps. While its processes have to
+    wait for a machine that is busy with others, none pass (see `sandbox.clock`). How long all of it may take
+    by the wall clock is `box.PATIENCE` times as much; what is stopped by that alone is not judged (`BUSY`).
+    """
 
     cell: float = 20.0
     question: float = 20.0
@@ -154,7 +162,8 @@ class Attempt:
         self.cells = runnable(submission.cells, task)
         torch = any(item.interface == "torch" for item in task.exercises)
         self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
-        self.until = time.monotonic() + times.notebook
+        self.account = Account(times.notebook)
+        self.busy = False  # the machine is: nothing more is asked
         self.deadly: dict[int, str] = {}  # cell → how it ended the box
         self.failures = 0  # starts that ended before all cells were run
         self.session: Session | None = None
@@ -164,15 +173,19 @@ class Attempt:
         self.judged = Judged()
 
     def ready(self):
-        """The session, its cells run. Raises OutOfTime, or NoBox."""
+        """The session, its cells run. Raises OutOfTime, Busy, or NoBox."""
         while True:
-            if self.left() <= 0 or (self.session is None and self.failures > RESTARTS):
+            if self.busy:
+                raise Busy
+            if self.account.over or (self.session is None and self.failures > RESTARTS):
                 raise OutOfTime
             if self.session is not None:
                 return self.session
             start = time.monotonic()
             self.session = self.boxes.open(self.kind)
-            self.until += time.monotonic() - start  # a box's start is not the notebook's time
+            self.account.begun += (
+                time.monotonic() - start
+            )  # a box's start is not the notebook's time
             self._run_cells()
 
     def _run_cells(self):
@@ -188,23 +201,40 @@ class Attempt:
                     self.bound, self.at = counts(reply.get("bound")), reply.get("at")
                     self.errors[at] = reply.get("error")
         except ENDED as error:
-            if self.left() <= 0:
+            if self.account.over:
                 raise OutOfTime from None
             self.deadly[at] = type(error).__name__
             self.failures += 1
             self.close()
 
-    def ask(self, do, seconds=None, **arguments):
+    def ask(self, do, account=None, **arguments):
+        """An answer from the box, on an account (a cell's, else) and the notebook's. Raises ENDED and Busy."""
         assert self.session is not None  # see ready
-        return self.session.ask(do, min(seconds or self.times.cell, self.left()), **arguments)
-
-    def left(self) -> float:
-        return self.until - time.monotonic()
+        accounts = (account or Account(self.times.cell), self.account)
+        start = time.thread_time()
+        try:
+            return self.session.ask(do, *accounts, **arguments)
+        except Busy:
+            self.busy = True
+            raise
+        finally:
+            charge(time.thread_time() - start, *accounts)
 
     def close(self) -> str:
         """End the session; says why it had ended before, if it had."""
         session, self.session = self.session, None
-        return session.close() if session is not None else ""
+        if session is None:
+            return ""
+        why = session.close()
+        charge(session.used, self.account)
+        self.account.left(0.0, 0.0)
+        return why
+
+
+def charge(seconds: float, *accounts: Account) -> None:
+    """Put what was used on accounts: by a session that is over, or by us, with an answer."""
+    for account in accounts:
+        account.before += seconds
 
 
 class OutOfTime(Exception):
@@ -355,6 +385,8 @@ def judge_once(attempt, item, submission, secret, cases) -> tuple[str, str]:
                 return outcome
         attempt.judged = first
         return outcome
+    except Busy:
+        return "not asked", BUSY
     except OutOfTime:
         return (
             "not asked",
@@ -451,7 +483,7 @@ class StandIn:
     def __init__(self, attempt, item, name, which, submission):
         self.attempt, self.item, self.name, self.which = attempt, item, name, which
         self.submission = submission
-        self.until = time.monotonic() + attempt.times.question
+        self.account = Account(attempt.times.question)
         self.failed: tuple[str, str] | None = None
         self.raised: list[str] = []  # what may be told of errors in the student's function
         self.line = (
@@ -463,9 +495,13 @@ class StandIn:
             raise Ended
         try:
             reply = self.attempt.ask(
-                "call", max(self.until - time.monotonic(), 0.01), name=self.name, which=self.which,
+                "call", self.account, name=self.name, which=self.which,
                 args=plain.to_json(list(args)), interface=self.item.interface,
             )  # fmt: skip
+        except Busy:
+            self.failed = "not asked", BUSY
+            self.attempt.close()
+            raise Ended from None
         except ENDED as error:
             self.failed = self._why(error)
             raise Ended from None
@@ -473,7 +509,7 @@ class StandIn:
 
     def _why(self, error) -> tuple[str, str]:
         """What to say of a box that ended, or had to be ended."""
-        over = self.attempt.left() <= 0
+        over = self.attempt.account.over
         said = self.attempt.close()
         if isinstance(error, protocol.TooLate):
             if over:

@@ -24,7 +24,7 @@ from maml_edu.checks.exercise import load_private
 from maml_edu.machine import usable_cores
 
 from . import results
-from .judge import Boxes, Times, judge, task_of
+from .judge import BUSY, Boxes, Times, judge, task_of
 from .results import Result
 from .sandbox.box import NoBox
 from .submission import Rejected, find, of_this_chapter, read
@@ -171,6 +171,8 @@ def names_asked(task) -> list[str]:
 
 def summary(verdicts) -> tuple[str, str]:
     """(status, problem) of a submission, by the worst that happened in it."""
+    if any(verdict.reason == BUSY for verdict in verdicts):
+        return "grader-error", BUSY  # which no mark is, and so it is graded again
     for outcome, status in (
         ("grader-error", "grader-error"), ("not asked", "timeout"), ("timeout", "timeout"), ("crashed", "crashed"),
     ):  # fmt: skip
@@ -208,10 +210,26 @@ def grade_all(
     """Grade all, in processes (as many as cores may be used); yields what is done, in no order.
 
     A submission in whose company a worker dies is tried again alone; when its worker dies once more, that
-    is its result ("grader-error"), and no other's. Raises RuntimeError when no worker even begins.
+    is its result ("grader-error"), and no other's. One for which the machine had no time is graded again at the
+    end, alone. Raises RuntimeError when no worker even begins.
     """
-    todo = list(jobs)
-    workers = min(workers or usable_cores(), max(len(todo), 1))
+    todo, again = list(jobs), []
+    for done in _grade_together(todo, how, min(workers or cores(), max(len(todo), 1)), one):
+        if too_busy(done):
+            again.append(done.job)
+        else:
+            yield done
+    for job in again:  # alone, when the others are done
+        yield next(_in_a_pool([job], how, 1, one), None) or given_up(job, how)
+
+
+def too_busy(done: Done) -> bool:
+    """Whether it was not graded because the machine had no time for it."""
+    return done.result is not None and done.result.problem == BUSY
+
+
+def _grade_together(todo, how, workers, one) -> Iterator[Done]:
+    """All of them once, and those again in whose company a worker died."""
     finished: set[Job] = set()
     for done in _in_a_pool(todo, how, workers, one):
         finished.add(done.job)
