@@ -10,14 +10,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from maml_edu import places
-
 from . import marks
 from .classroom import Classroom, write
-from .judge import task_of
 from .pages import feedback, html, report
 from .results import Result
 from .submission import Rejected, find, read
+from .tasks import rubric, title
 
 
 def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
@@ -89,10 +87,10 @@ def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
 
 def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> str:
     """All written answers of a chapter on one page, to be read in a row, below the rubric."""
-    body = f"<h1>Written answers: {html.escape(places.title(chapter))}</h1>\n"
-    for question in task_of(chapter).written:
+    body = f"<h1>Written answers: {html.escape(title(classroom, chapter))}</h1>\n"
+    for question in classroom.task(chapter).written:
         body += f"<h2>{html.escape(question.id)}, {question.points:g} points</h2>\n"
-        body += _text(places.course_root() / "solutions" / f"{chapter}.ipynb", question.id)
+        body += _verbatim(rubric(classroom, chapter, question.id))
         for result in graded:
             if any(v.exercise == question.id and v.points is None for v in result.verdicts):
                 folder = classroom.root / "submitted" / result.student / chapter
@@ -105,5 +103,8 @@ def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> st
 def _text(notebook: Path, name: str) -> str:
     """What the cells of a name hold, as it stands there."""
     found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
-    text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
+    return _verbatim("\n\n".join(found) or "(not in its cell: look in the notebook)")
+
+
+def _verbatim(text: str) -> str:
     return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'

@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from maml_edu import places
 from maml_edu.checks import plain
 from maml_edu.checks.check import HIDDEN_CASES, seed_of
-from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter, note_changes
+from maml_edu.checks.exercise import WrongAnswer, note_changes
 from maml_edu.checks.exercise import judge as run_check
 
 from .results import Verdict
 from .sandbox import protocol
 from .sandbox.box import Box, Limits, NoBox, Session
-from .submission import Cell, Submission, answer_pattern, printable, read
+from .submission import Cell, Submission, answer_pattern, printable
+from .tasks import Task, Written
+from .tasks import task_of as task_of  # where tests look for them
+from .tasks import with_exercises as with_exercises
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
@@ -36,66 +38,6 @@ class Times:
     cell: float = 20.0
     question: float = 20.0
     notebook: float = 180.0
-
-
-@dataclass(frozen=True)
-class Written:
-    """A question that a person reads: its cell's name, its points."""
-
-    id: str
-    points: float
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked in a chapter: its exercises, its written questions, and cells that are given."""
-
-    chapter: str
-    exercises: list[Exercise]
-    written: list[Written]
-    given: str  # import statements of the notebook that was handed out
-    texts: frozenset[str] = frozenset()  # and its text cells
-
-    @property
-    def worth(self) -> dict[str, float]:
-        """Points by exercise."""
-        checked = {item.id: float(item.points) for item in self.exercises}
-        return checked | {question.id: question.points for question in self.written}
-
-
-# ------------------------------------------------------------------ a chapter
-
-
-def task_of(chapter: str) -> Task:
-    """Exercises and written questions of a chapter folder, read from the course."""
-    source = places.course_root() / "course" / chapter / "exercises.py"
-    if not source.is_file():
-        raise ValueError(
-            f"there are no exercises in chapter {chapter!r}; there are in: {', '.join(with_exercises())}"
-        )
-    text = source.read_text(encoding="utf-8")
-    heads = re.findall(r"^# %% \[markdown\] nbgrader=(\{.*\})$", text, flags=re.M)
-    written = [
-        Written(*re.search(r'"grade_id": "(\w+)".*"points": (\d+)', head).groups())  # type: ignore[union-attr]
-        for head in heads
-        if '"solution": true' in head
-    ]
-    given = re.findall(r"^(?:import|from) .+$", text, flags=re.M)
-    exercises = load_chapter(chapter)
-    own = [Written(w.id, float(w.points)) for w in written]
-    return Task(chapter, exercises, own, "\n".join(given), handed_out(chapter))
-
-
-def handed_out(chapter: str) -> frozenset[str]:
-    """The text cells of the notebook that students get."""
-    path = places.course_root() / "exercises" / f"{chapter}.ipynb"
-    return frozenset(cell.source.strip() for cell in read(path).cells if cell.kind != "code")
-
-
-def with_exercises() -> list[str]:
-    """The chapters that have exercises, in order."""
-    root = places.course_root() / "course"
-    return [name for name in places.chapters() if (root / name / "checks.py").is_file()]
 
 
 # ------------------------------------------------------------------ the boxes

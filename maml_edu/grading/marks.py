@@ -22,8 +22,8 @@ from maml_edu.atomic import replacing
 
 from . import results
 from .exports import tables
-from .judge import task_of
 from .results import Result, Verdict
+from .tasks import task_of
 
 COLUMNS = ["student", "exercise", "points", "comment"]
 LOCK_SECONDS = 60
