@@ -182,15 +182,20 @@ def new(path: Path, name: str | None = None, chapters: list[str] | None = None) 
     write(root / "nbgrader_config.py", CONFIG.format(name=course, root=ROOT))
     write(root / ".gitignore", IGNORED)
     for chapter in chapters or with_exercises():
-        source = places.course_root() / "solutions" / f"{chapter}.ipynb"
-        target = root / "source" / chapter / source.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
-        exercise = f"{chapter[:2]}.name_of_an_exercise"
-        write(
-            root / "private" / f"{chapter}.py", PRIVATE.format(chapter=chapter, exercise=exercise)
-        )
+        add_chapter(Classroom(root), chapter)
     return Classroom(root)
+
+
+def add_chapter(classroom: Classroom, chapter: str) -> None:
+    """Put the course's notebook of a chapter into source/, and an empty file of checks into private/."""
+    source = places.course_root() / "solutions" / f"{chapter}.ipynb"
+    target = classroom.source / chapter / source.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    private = classroom.private / f"{chapter}.py"
+    if not private.exists():
+        exercise = f"{tasks.prefix_of(chapter)}.name_of_an_exercise"
+        write(private, PRIVATE.format(chapter=chapter, exercise=exercise))
 
 
 def write(path: Path, text: str) -> None:
@@ -229,11 +234,9 @@ def _refuse_contradictions(classroom: Classroom, chapters: list[str]) -> None:
     lines: list[str] = []
     for chapter in chapters:
         path = tasks.notebook_of(chapter, classroom.source)
-        if path is None:
-            raise ValueError(
-                f"there is no {classroom.source / chapter}: maml-edu classroom new --chapter {chapter.split('_')[0]} "
-                "makes it, in a new folder, and you can copy it from there."
-            )
+        if path is None:  # a class that began with fewer chapters
+            add_chapter(classroom, chapter)
+            path = classroom.source / chapter / f"{chapter}.ipynb"
         classroom.task(chapter)
         lines += tasks.contradicting_texts(path)
     if lines:

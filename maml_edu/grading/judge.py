@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace

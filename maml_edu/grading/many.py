@@ -20,6 +20,7 @@ from pathlib import Path
 
 from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
+from maml_edu.machine import usable_cores
 
 from . import results
 from .judge import Boxes, Times, judge
@@ -217,13 +218,13 @@ def cool() -> None:
 def grade_all(
     jobs: Iterable[Job], how: How, workers: int | None = None, one: Callable = grade_one
 ) -> Iterator[Done]:
-    """Grade all, in processes; yields what is done, in no order.
+    """Grade all, in processes (as many as cores may be used); yields what is done, in no order.
 
     A submission in whose company a worker dies is tried again alone; when its worker dies once more, that
     is its result ("grader-error"), and no other's. Raises RuntimeError when no worker even begins.
     """
     todo = list(jobs)
-    workers = min(workers or cores(), max(len(todo), 1))
+    workers = min(workers or usable_cores(), max(len(todo), 1))
     finished: set[Job] = set()
     for done in _in_a_pool(todo, how, workers, one):
         finished.add(done.job)
@@ -280,11 +281,6 @@ def _begin(parent: int):
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 DIED = "the process that graded it died, twice: a person must look"
