@@ -206,14 +206,19 @@ def write(path: Path, text: str) -> None:
 def release(classroom: Classroom, chapters: list[str] | None = None) -> list[Path]:
     """Make what students get, by nbgrader: no solutions, no hidden tests, no dead links. Returns the notebooks.
 
-    Raises ValueError where source/ and private/ contradict each other, before anything is written;
+    Raises ValueError, before anything is written, where source/ and private/ contradict each other, and where
+    a check rejects the model answer of its own exercise;
     RuntimeError when nbgrader fails, or leaves anything in that must not get out.
     """
+    from . import model_answers
     from .exports import nbgrader
+    from .sandbox import box
 
     written = []
     chapters = chapters or [f.name for f in folders(classroom.source)]
     _refuse_contradictions(classroom, chapters)
+    # without a sandbox, too: a model answer is the teacher's own
+    model_answers.try_all(chapters, classroom.how(sandbox=not box.probe()))
     with nbgrader.api(classroom.root) as api:
         for chapter in chapters:
             done = api.generate_assignment(chapter, force=True)

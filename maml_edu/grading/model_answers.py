@@ -39,7 +39,7 @@ def try_all(chapters: Iterable[str], how: How) -> None:
                 _remember(chapter, how)
             problems += found
     if problems:
-        raise ValueError("\n".join([*problems, "Nothing was graded."]))
+        raise ValueError("\n".join([*problems, "Until then nothing is handed out or graded."]))
 
 
 def rejections(chapter: str, how: How, boxes: Boxes) -> list[str]:
