@@ -67,6 +67,7 @@ class Exercise:
     wrong_answers: list = field(default_factory=list)
     right_answers: list = field(default_factory=list)
     more: list = field(default_factory=list)  # further checks, a teacher's own
+    forbids: tuple[str, ...] = ()  # what of maml_edu an answer must not call (`library`)
 
     @property
     def title(self) -> str:
@@ -154,17 +155,28 @@ class Private:
 _reading: ContextVar[Private | None] = ContextVar("the private file being read", default=None)
 
 
-def exercise(id: str, *, points: int, minutes: int, difficulty: int, interface: str = "plain"):
+def exercise(
+    id: str,
+    *,
+    points: int,
+    minutes: int,
+    difficulty: int,
+    interface: str = "plain",
+    forbids: tuple[str, ...] = (),
+):
     """Register a check function `(answer, rng)` as the exercise `id`; its docstring is the title.
 
     interface: "plain" for answers on NumPy arrays, "torch" for answers on (float64) tensors, "figure" for
     answers that return a matplotlib figure; the check itself always sees NumPy arrays.
+
+    forbids: dotted names of functions or packages of maml_edu that an answer must not call, since they are what
+    it is to write ("maml_edu.reference.adapt"). All else of the library is allowed.
     """
     if not 1 <= difficulty <= 5:
         raise ValueError(f"{id}: difficulty is 1 to 5, got {difficulty}.")
 
     def register(check):
-        own = Exercise(id, points, minutes, difficulty, interface, check)
+        own = Exercise(id, points, minutes, difficulty, interface, check, forbids=tuple(forbids))
         private = _reading.get()
         if private is None:
             _exercises[id] = own

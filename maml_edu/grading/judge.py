@@ -17,6 +17,7 @@ from maml_edu.checks import plain
 from maml_edu.checks.check import HIDDEN_CASES, seed_of
 from maml_edu.checks.exercise import WrongAnswer, note_changes
 from maml_edu.checks.exercise import judge as run_check
+from maml_edu.checks.library import refusal
 
 from .results import Verdict
 from .sandbox import protocol
@@ -176,6 +177,8 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
         for item in task.exercises:
             start = time.monotonic()
             outcome, reason = judge_one(attempt, item, submission, secret, cases)
+            if outcome == "right" and (words := in_the_library(item, attempt)):
+                outcome, reason = "wrong", words
             points = {"right": item.points, "grader-error": None, "not asked": None}.get(outcome, 0)
             seconds = round(time.monotonic() - start, 3)
             verdicts.append(
@@ -188,6 +191,11 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
     for question in task.written:
         verdicts.append(judge_written(submission, question, task.texts))
     return verdicts
+
+
+def in_the_library(item, attempt) -> str:
+    """What to say of an answer that calls what its exercise is to write; "" where it does not."""
+    return refusal(item.forbids, (cell.source for _, cell in attempt.cells), item.name)
 
 
 def judge_written(submission: Submission, question: Written, handed_out=frozenset()) -> Verdict:
