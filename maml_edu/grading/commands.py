@@ -119,12 +119,17 @@ def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
     from . import many, run
     from .classroom import chapter_named
     from .exports import gradescope
+    from .tasks import own_chapters, with_exercises
 
     if len(paths) != 1 or not chapter or seed_file is None:
         raise ValueError("--gradescope needs one PATH, --chapter and --seed-file.")
     sandbox = _sandbox(allow_unsandboxed)
-    how = many.How(Path(), seed_file.read_text(encoding="utf-8").strip(), sandbox, private)
-    job = many.Job("student", chapter_named(chapter[0]), paths[0])
+    source = seed_file.parent / "class"  # of the class's own notebook, where the bundle has one
+    how = many.How(
+        Path(), seed_file.read_text(encoding="utf-8").strip(), sandbox, private, source=source
+    )
+    known = [*with_exercises(), *own_chapters(source)]
+    job = many.Job("student", chapter_named(chapter[0], known), paths[0])
     for _, result in run.alone([job], how):
         gradescope.write_results(result, target)
 
@@ -150,12 +155,11 @@ def _sandbox(allow_unsandboxed: bool) -> bool:
 
 def _class(where, chapters, workers, scheduler, allow_unsandboxed):
     from . import run, terminal
-    from .classroom import chapter_named
 
     sandbox = _sandbox(allow_unsandboxed)
     for line in where.strangers():
         say(f"not graded: {line}")
-    plan = run.plan(where, [chapter_named(name) for name in chapters or []] or None, sandbox)
+    plan = run.plan(where, [where.chapter_named(name) for name in chapters or []] or None, sandbox)
     if plan.kept:
         of = len(plan.kept) + len(plan.todo)
         say(f"{len(plan.kept)} of {of} were graded before and have not changed.")
@@ -236,9 +240,42 @@ def release(chapters: Chapters = None, where: Class = None):
     """
     from . import classroom
 
-    named = [classroom.chapter_named(name) for name in chapters or []] or None
-    for path in classroom.release(classroom.find(where), named):
+    room = classroom.find(where)
+    named = [room.chapter_named(name) for name in chapters or []] or None
+    for path in classroom.release(room, named):
         say(f"{path}")
+
+
+@app.command("exercise")
+def exercise(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the function that students write.")
+    ],
+    chapter: Annotated[
+        str, typer.Option(help="A number or a name; or a new name, for a chapter of your own.")
+    ],
+    points: Annotated[int, typer.Option(min=0, help="What it is worth.")] = 2,
+    where: Class = None,
+):
+    """Begin an exercise of your own: cells in source/, and a check in private/.
+
+    [bold]Examples[/bold]
+
+      maml-edu classroom exercise hessian_by_hand --chapter 04 --points 3
+
+      maml-edu classroom exercise attention --chapter 50_transformers
+    """
+    from . import classroom, own_exercise
+
+    added = own_exercise.add(classroom.find(where), name, chapter, points)
+    say(
+        f"{added.id} is at the end of {added.notebook}: write its text, its answer between ### BEGIN SOLUTION"
+    )
+    say("and ### END SOLUTION (students do not get it), and asserts that they may see.")
+    say(
+        f"Its check is at the end of {added.checks}: what a right answer has to do, on inputs drawn anew."
+    )
+    say("Both are tried on each other by release and grade; until you change them, 2x is asked.")
 
 
 @app.command("collect")
@@ -277,8 +314,9 @@ def collect(
     from . import classroom
     from .collect import How, collect
 
+    room = classroom.find(where)
     how = How(system, pattern, roster or ())
-    done = collect(classroom.find(where), downloads, classroom.chapter_named(chapter), how)
+    done = collect(room, downloads, room.chapter_named(chapter), how)
     for line in done.lines:
         say(line)
 
@@ -317,7 +355,7 @@ def roster(
     from .people import Roster
 
     room = classroom.find(where)
-    named = classroom.chapter_named(chapter) if chapter else None
+    named = room.chapter_named(chapter) if chapter else None
     told = hand_ins.merge(room.root, *merge) if merge else []
     told += read_lists(room.root, lists, named) if lists else []
     for line in told:
@@ -443,7 +481,7 @@ def _built(where, chapters):
     from . import classroom, give_back
 
     room = classroom.find(where)
-    built = give_back.marks_of(room, [classroom.chapter_named(name) for name in chapters or []])
+    built = give_back.marks_of(room, [room.chapter_named(name) for name in chapters or []])
     for problem in built.problems:
         say(printable(problem))
     return room, built
@@ -509,9 +547,10 @@ def export(
         raise ValueError(f"{system!r} is none of {', '.join(exports.SYSTEMS)}.")
     if system in ("canvas", "moodle", "gradescope") and chapter is None:
         raise ValueError(f"{system} takes one chapter: --chapter 04.")
-    name = classroom.chapter_named(chapter) if chapter else None
+    room = classroom.find(where)
+    name = room.chapter_named(chapter) if chapter else None
     if system == "gradescope":
-        path = exports.write_autograder(classroom.find(where), str(name), wheel, allow_unsandboxed)
+        path = exports.write_autograder(room, str(name), wheel, allow_unsandboxed)
         say(f"{path}: upload it as the autograder. Your seed is in it: keep it to yourself.")
         return
     room, built = _built(where, [name] if name else None)

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from maml_edu import places
 from maml_edu.checks import plain
 from maml_edu.checks.check import HIDDEN_CASES, PUBLIC_SEED, seed_of
-from maml_edu.checks.exercise import (
-    VISIBLE_CASES,
-    Exercise,
-    WrongAnswer,
-    load_chapter,
-    note_changes,
-)
+from maml_edu.checks.exercise import VISIBLE_CASES, WrongAnswer, note_changes
 from maml_edu.checks.exercise import judge as run_check
+from maml_edu.checks.library import refusal
 
 from . import cells as text_of
 from .results import Verdict
 from .sandbox import protocol
 from .sandbox.box import Account, Box, Busy, Limits, NoBox, Session
-from .submission import Cell, Submission, printable, read
+from .submission import Cell, Submission, printable
+from .tasks import Task, Written
+from .tasks import task_of as task_of  # where tests look for them
+from .tasks import with_exercises as with_exercises
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
@@ -51,66 +47,6 @@ class Times:
     cell: float = 20.0
     question: float = 20.0
     notebook: float = 180.0
-
-
-@dataclass(frozen=True)
-class Written:
-    """A question that a person reads: its cell's name, its points."""
-
-    id: str
-    points: float
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked in a chapter: its exercises, its written questions, and cells that are given."""
-
-    chapter: str
-    exercises: list[Exercise]
-    written: list[Written]
-    given: str  # import statements of the notebook that was handed out
-    texts: frozenset[str] = frozenset()  # and all its cells, as they were handed out
-
-    @property
-    def worth(self) -> dict[str, float]:
-        """Points by exercise."""
-        checked = {item.id: float(item.points) for item in self.exercises}
-        return checked | {question.id: question.points for question in self.written}
-
-
-# ------------------------------------------------------------------ a chapter
-
-
-def task_of(chapter: str) -> Task:
-    """Exercises and written questions of a chapter folder, read from the course."""
-    source = places.course_root() / "course" / chapter / "exercises.py"
-    if not source.is_file():
-        raise ValueError(
-            f"there are no exercises in chapter {chapter!r}; there are in: {', '.join(with_exercises())}"
-        )
-    text = source.read_text(encoding="utf-8")
-    heads = re.findall(r"^# %% \[markdown\] nbgrader=(\{.*\})$", text, flags=re.M)
-    written = [
-        Written(*re.search(r'"grade_id": "(\w+)".*"points": (\d+)', head).groups())  # type: ignore[union-attr]
-        for head in heads
-        if '"solution": true' in head
-    ]
-    given = re.findall(r"^(?:import|from) .+$", text, flags=re.M)
-    exercises = load_chapter(chapter)
-    own = [Written(w.id, float(w.points)) for w in written]
-    return Task(chapter, exercises, own, "\n".join(given), handed_out(chapter))
-
-
-def handed_out(chapter: str) -> frozenset[str]:
-    """The cells of the notebook that students get, as it is handed out."""
-    path = places.course_root() / "exercises" / f"{chapter}.ipynb"
-    return frozenset(cell.source.strip() for cell in read(path).cells)
-
-
-def with_exercises() -> list[str]:
-    """The chapters that have exercises, in order."""
-    root = places.course_root() / "course"
-    return [name for name in places.chapters() if (root / name / "checks.py").is_file()]
 
 
 # ------------------------------------------------------------------ the boxes
@@ -282,6 +218,8 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
         for item in task.exercises:
             start = time.monotonic()
             outcome, reason = judge_one(attempt, item, submission, secret, cases)
+            if outcome == "right" and (words := in_the_library(item, attempt)):
+                outcome, reason = "wrong", words
             points = item.points if outcome == "right" else None if outcome in OPEN else 0
             seconds = round(time.monotonic() - start, 3)
             answer = answer_of(attempt.judged, submission)
@@ -301,6 +239,11 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
     names = [item.name for item in task.exercises]
     written = [judge_written(submission, one, task.texts, names) for one in task.written]
     return [*verdicts.values(), *written]
+
+
+def in_the_library(item, attempt) -> str:
+    """What to say of an answer that calls what its exercise is to write; "" where it does not."""
+    return refusal(item.forbids, (cell.source for _, cell in attempt.cells), item.name)
 
 
 OPEN = ("grader-error", "not asked", "person")  # outcomes that are no points, and not none either

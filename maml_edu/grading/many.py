@@ -20,14 +20,13 @@ from pathlib import Path
 
 from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
-from maml_edu.checks.exercise import load_private
-from maml_edu.machine import usable_cores
 
 from . import results
-from .judge import BUSY, Boxes, Times, judge, task_of
+from .judge import BUSY, Boxes, Times, judge
 from .results import Result
 from .sandbox.box import NoBox
 from .submission import Rejected, find, of_this_chapter, read
+from .tasks import Task, task_of
 
 CONNECT = 10.0  # seconds until a scheduler must have answered
 WATCH = 1.0  # seconds between a worker's two looks at whether its parent lives
@@ -44,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class How:
-    """How to grade. secret: what the hidden inputs are drawn from; private: folder of further checks."""
+    """How to grade. secret: what the hidden inputs are drawn from; private, source: of a class (`tasks`)."""
 
     folder: Path  # of results
     secret: str
@@ -52,6 +51,11 @@ class How:
     private: Path | None = None
     cases: int = HIDDEN_CASES
     times: Times = field(default_factory=Times)
+    source: Path | None = None
+
+    def task(self, chapter: str) -> Task:
+        """What is asked. Raises ValueError where files of the class contradict each other."""
+        return task_of(chapter, self.source, self.private)
 
     def key(self, chapter: str) -> str:
         """What a result depends on beside the notebook: another key, and it is graded again."""
@@ -62,6 +66,11 @@ class How:
         private = self.private_checks(chapter)
         content = private.read_bytes() if private is not None and private.is_file() else b""
         parts.append(hashlib.sha256(content).hexdigest())
+        if self.source is not None:
+            try:
+                parts.append(self.task(chapter).digest)
+            except ValueError as error:  # grading will tell
+                parts.append(str(error))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def private_checks(self, chapter: str) -> Path | None:
@@ -141,7 +150,7 @@ def graded(job: Job, how: How) -> Result:
     base = Result(
         job.student, job.chapter, "rejected", sandboxed=how.sandbox, key=how.key(job.chapter)
     )
-    task = task_of(job.chapter)
+    task = how.task(job.chapter)
     try:
         path, notes = located(job)
         submission = read(path)
@@ -151,7 +160,6 @@ def graded(job: Job, how: How) -> Result:
     base = replace(
         base, file=submission.file, sha256=submission.sha256, notes=notes + submission.notes
     )
-    load_private(job.chapter, how.private_checks(job.chapter))
     boxes = warm(how.sandbox)
     try:
         verdicts = judge(submission, task, how.secret, boxes, how.times, how.cases)
@@ -214,7 +222,7 @@ def grade_all(
     end, alone. Raises RuntimeError when no worker even begins.
     """
     todo, again = list(jobs), []
-    for done in _grade_together(todo, how, min(workers or cores(), max(len(todo), 1)), one):
+    for done in _grade_together(todo, how, min(workers or usable_cores(), max(len(todo), 1)), one):
         if too_busy(done):
             again.append(done.job)
         else:

@@ -31,8 +31,8 @@ from .by_hand import (
     read_by_hand,
 )
 from .exports import tables
-from .judge import task_of
 from .results import Result, Verdict
+from .tasks import task_of
 
 LOCK_SECONDS = 60
 

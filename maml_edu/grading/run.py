@@ -13,9 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from maml_edu.checks.exercise import load_chapter, load_private
-
-from . import many, marks
+from . import many, marks, model_answers, tasks
 from .classroom import Classroom
 from .many import Done, How, Job
 from .results import Result
@@ -34,7 +32,8 @@ class Plan:
 def plan(classroom: Classroom, chapters: list[str] | None = None, sandbox: bool = True) -> Plan:
     """What there is to grade of these chapters (all).
 
-    Raises ValueError where nothing was handed in, or for a mistake in a private check.
+    Raises ValueError where nothing was handed in, where what is asked contradicts itself (`tasks`), and where a
+    check rejects the model answer of its own exercise (`model_answers`).
     """
     how = classroom.how(sandbox)
     marks.bind_to_results(classroom.results, classroom.by_hand)
@@ -44,21 +43,12 @@ def plan(classroom: Classroom, chapters: list[str] | None = None, sandbox: bool 
             f"nothing was handed in: {classroom.root / 'submitted'} has no STUDENT/CHAPTER folders. "
             "maml-edu classroom collect FOLDER --chapter NN fills it."
         )
-    _try_private({job.chapter for job in jobs}, how)
+    asked = sorted({job.chapter for job in jobs})
+    tasks.refuse_twins(asked, classroom.source)
+    model_answers.try_all(asked, how)
     kept = [Done(job, result) for job in jobs if (result := _already(job, how))]
     done_before = {done.job for done in kept}
     return Plan(classroom, how, kept, [job for job in jobs if job not in done_before])
-
-
-def _try_private(chapters: Iterable[str], how: How) -> None:
-    """Import a teacher's further checks. Raises ValueError for a mistake in them, before anything is graded."""
-    for chapter in sorted(chapters):
-        load_chapter(chapter)
-        private = how.private_checks(chapter)
-        try:
-            load_private(chapter, private)
-        except Exception as error:
-            raise ValueError(f"{private}: {type(error).__name__}: {error}") from error
 
 
 def _already(job: Job, how: How) -> Result | None:

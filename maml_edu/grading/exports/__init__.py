@@ -74,7 +74,10 @@ def _into_nbgrader(classroom: Classroom, built: Built) -> list[str]:
 def write_autograder(
     classroom: Classroom, chapter: str, wheel: Path | None, unsandboxed: bool
 ) -> Path:
-    """The bundle that Gradescope builds an autograder from. Raises ValueError without a wheel."""
+    """The bundle that Gradescope builds an autograder from. Raises ValueError without a wheel, and for a check
+    that rejects the model answer of its own exercise."""
+    from .. import model_answers, tasks
+    from ..sandbox import box
     from . import gradescope
 
     if wheel is None or not wheel.is_file():
@@ -84,6 +87,8 @@ def write_autograder(
         )
     path = classroom.root / "exports" / f"gradescope_{chapter}.zip"
     private = classroom.root / "private" / f"{chapter}.py"
-    how = {"wheel": wheel, "private": private if private.is_file() else None}
+    model_answers.try_all([chapter], classroom.how(sandbox=not box.probe()))
+    source = tasks.notebook_of(chapter, classroom.source)
+    how = {"wheel": wheel, "private": private if private.is_file() else None, "source": source}
     gradescope.bundle(path, chapter, classroom.secret, **how, allow_unsandboxed=unsandboxed)
     return path

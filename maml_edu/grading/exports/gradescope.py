@@ -108,17 +108,18 @@ def bundle(
     *,
     wheel: Path | None = None,
     private: Path | None = None,
+    source: Path | None = None,
     allow_unsandboxed: bool = False,
 ) -> None:
     """Write the zip that Gradescope builds an autograder from; the same bytes for the same arguments.
 
     seed: the secret of the hidden checks; keep the zip as you keep the seed. wheel: of maml_edu, to be
     carried in the zip; otherwise this version is installed by name. private: a teacher's file of further
-    checks of the chapter. allow_unsandboxed: grade also where
-    the image does not let bubblewrap work; a submission's code can then read what is in the image, the
+    checks of the chapter; source: the class's notebook, which says what is asked. allow_unsandboxed: grade
+    also where the image does not let bubblewrap work; a submission's code can then read what is in the image, the
     seed and the solutions among it. Raises ValueError for a chapter that is no folder's name, and OSError.
     """
-    if not re.fullmatch(r"\d\d_\w+", chapter, re.ASCII):
+    if not re.fullmatch(r"\w+", chapter):
         raise ValueError(
             f"{chapter!r} is no chapter: give its folder, such as 04_gradient_of_a_step."
         )
@@ -134,6 +135,8 @@ def bundle(
         files[wheel.name] = (wheel.read_bytes(), 0o644)
     if private:
         files[f"private/{chapter}.py"] = (private.read_bytes(), 0o600)
+    if source:
+        files[f"class/{chapter}/{chapter}.ipynb"] = (source.read_bytes(), 0o600)
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, (content, mode) in sorted(files.items()):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
