@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from maml_edu import places
 from maml_edu.checks import plain
@@ -145,7 +146,10 @@ class Attempt:
         self.boxes, self.task, self.times = boxes, task, times
         self.cells = runnable(submission.cells, task)
         torch = any(item.interface == "torch" for item in task.exercises)
-        self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
+        wanted = torch or submission.mentions("torch")
+        self.kind = (
+            "torch" if wanted and find_spec("torch") else "numpy"
+        )  # Gradescope's may have none
         self.until = time.monotonic() + times.notebook
         self.deadly: dict[int, str] = {}  # cell → how it ended the box
         self.failures = 0  # starts that ended before all cells were run
