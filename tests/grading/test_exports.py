@@ -375,6 +375,52 @@ def test_the_bundle_says_what_it_installs_and_refuses_a_chapter_that_is_none(tmp
             gradescope.bundle(path, chapter, "secret")
 
 
+@pytest.mark.parametrize(
+    ("chapter", "torch"),
+    [(CHAPTER, False), ("12_what_did_it_learn", False), ("08_maml_in_pytorch", True)],
+)
+def test_the_image_gets_pytorch_only_where_a_chapter_needs_it_and_never_cuda(
+    tmp_path, chapter, torch
+):
+    gradescope.bundle(tmp_path / "a.zip", chapter, "secret")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        setup, pinned = (archive.read(n).decode() for n in ("setup.sh", "constraints.txt"))
+    subprocess.run(["bash", "-n"], input=setup, text=True, check=True)
+    commands = [line for line in setup.splitlines() if line.startswith("pip ")]
+    assert ("torch" in "".join(commands)) is torch and ("\ntorch==" in pinned) is torch
+    assert not torch or commands[0].startswith(
+        "pip --index-url https://download.pytorch.org/whl/cpu torch"
+    )
+    assert "pip --no-deps" in commands[-1]  # or the whole of JupyterLab comes along
+    assert "jupyterlab" not in setup and "+" not in pinned and "numpy==" in pinned
+
+
+def test_a_private_check_of_pytorch_brings_pytorch(tmp_path):
+    private = tmp_path / "04.py"
+    private.write_text("import torch\n")
+    assert gradescope.needs_torch(CHAPTER, private) and not gradescope.needs_torch(CHAPTER)
+
+
+def test_results_are_hidden_until_the_due_date_unless_asked_for(tmp_path):
+    for visible in (False, True):
+        gradescope.bundle(tmp_path / "a.zip", CHAPTER, "secret", visible=visible)
+        with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+            assert (b"--visibility after_due_date" in archive.read("run_autograder")) is not visible
+    gradescope.write_results(graded.result(), tmp_path / "r.json", "after_due_date")
+    content = json.loads((tmp_path / "r.json").read_text())
+    told = {content["visibility"], *(test["visibility"] for test in content["tests"])}
+    assert told == {"after_due_date"}
+    with pytest.raises(ValueError, match="not 'tomorrow'"):
+        gradescope.write_results(graded.result(), tmp_path / "r.json", "tomorrow")
+
+
+def test_the_command_says_how_the_assignment_must_be_set_up():
+    text = "\n".join(gradescope.setting_up(CHAPTER))
+    assert "Autograder points: 18" in text and "worth 2 points for written_04" in text
+    assert "after the due date" in text and "--visible" in text
+    assert "at once" in "\n".join(gradescope.setting_up(CHAPTER, visible=True))
+
+
 # ------------------------------------------------------------------ nbgrader
 
 
