@@ -82,6 +82,18 @@ def columns_of(sheet: Sheet, exported: Path, chosen: Mapping[str, str]) -> Colum
     )
 
 
+def participants_of(sheet: Sheet, exported: Path) -> int:
+    """The column of Moodle's participants. Raises ValueError where there is none."""
+    named = _named(sheet, ENGLISH["student"])
+    own = _identifiers(sheet) if named is None else named
+    if own is None:
+        raise ValueError(
+            f"{exported} has no column of participants (Identifier), with a number each: is it the grading "
+            "worksheet of this assignment?"
+        )
+    return own
+
+
 def _named(sheet, heading):
     places = [i for i, name in enumerate(sheet.header) if name.casefold() == heading.casefold()]
     return places[0] if places else None

@@ -20,7 +20,7 @@ from ..marks import Built
 from ..pages import feedback
 from ..results import Result
 from . import who
-from .moodle_columns import columns_of
+from .moodle_columns import participants_of
 from .tables import Sheet
 from .who import HandIn, Known
 
@@ -63,10 +63,10 @@ def moodle(
 def _numbers_in(worksheet, students, known):
     """(student → the number that a worksheet has, student → why none is certain)."""
     sheet = Sheet.of(worksheet)
-    columns = columns_of(sheet, worksheet, {})
-    rows = [i for i in range(1, len(sheet.cells)) if sheet.value(i, 0).strip()]
-    found = who.find(students, sheet, who.Look("moodle", columns.own, columns.people, rows), known)
-    own = columns.own or 0
+    own = participants_of(sheet, worksheet)
+    rows = [i for i in range(1, len(sheet.cells)) if sheet.value(i, own).strip()]
+    look = who.Look("moodle", own, range(len(sheet.header)), rows)
+    found = who.find(students, sheet, look, known)
     numbers = {
         s: re.search(r"\d*$", sheet.value(row, own).strip()) for s, row in found.rows.items()
     }
