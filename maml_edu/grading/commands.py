@@ -51,6 +51,7 @@ def grade(
     seed_file: Annotated[Path | None, typer.Option(hidden=True)] = None,  # these are Gradescope's
     private: Annotated[Path | None, typer.Option(hidden=True)] = None,
     gradescope: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    visibility: Annotated[str, typer.Option(hidden=True)] = "visible",
 ):
     """Grade notebooks: your own, or everything that a class has handed in.
 
@@ -73,7 +74,7 @@ def grade(
 
     paths = paths or []
     if gradescope is not None:
-        _gradescope(paths, chapter, seed_file, private, gradescope, allow_unsandboxed)
+        _gradescope(paths, chapter, seed_file, private, gradescope, visibility, allow_unsandboxed)
     elif paths and all(path.suffix.lower() == ".ipynb" for path in paths):
         _own_work(paths, chapter)
     else:
@@ -114,7 +115,7 @@ def _chapter_of(path: Path, chapter: list[str] | None) -> str:
 # ------------------------------------------------------------------ Gradescope
 
 
-def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
+def _gradescope(paths, chapter, seed_file, private, target, visibility, allow_unsandboxed):
     """What Gradescope's autograder runs in its container, for one submission."""
     from . import many, run
     from .classroom import chapter_named
@@ -131,7 +132,7 @@ def _gradescope(paths, chapter, seed_file, private, target, allow_unsandboxed):
     known = [*with_exercises(), *own_chapters(source)]
     job = many.Job("student", chapter_named(chapter[0], known), paths[0])
     for _, result in run.alone([job], how):
-        gradescope.write_results(result, target)
+        gradescope.write_results(result, target, visibility)
 
 
 def _sandbox(allow_unsandboxed: bool) -> bool:
@@ -387,18 +388,38 @@ def grade_class(
 
 
 @app.command("feedback")
-def feedback(chapters: Chapters = None, where: Class = None):
+def feedback(
+    chapters: Chapters = None,
+    system: Annotated[
+        str | None, typer.Option("--for", metavar="SYSTEM", help="Also a zip for moodle or canvas.")
+    ] = None,
+    worksheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--into", metavar="FILE", help="Moodle's grading worksheet, which knows its numbers."
+        ),
+    ] = None,
+    where: Class = None,
+):
     """Write what students get back: a page and a notebook each, in feedback/STUDENT/CHAPTER/.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       maml-edu classroom feedback 04
-    """
-    from . import give_back
 
+      maml-edu classroom feedback 04 --for moodle    and exports/feedback_moodle_04_….zip
+    """
+    from . import exports, give_back
+
+    if system is not None and len(chapters or []) != 1:
+        raise ValueError("--for takes one chapter: maml-edu classroom feedback 04 --for moodle.")
     room, built = _built(where, chapters)
     written = give_back.write_feedback(room, built)
     say(f"{len(written)} submissions' feedback is in {room.root / 'feedback'}.")
+    if system is not None:
+        chapter = built.results[0].chapter
+        for line in exports.write_zip(room, built, system, chapter, worksheet):
+            say(printable(line))
 
 
 @app.command("report")
@@ -490,7 +511,10 @@ def _built(where, chapters):
 @app.command("export")
 def export(
     system: Annotated[
-        str, typer.Argument(metavar="SYSTEM", help="csv, canvas, moodle, gradescope or nbgrader.")
+        str,
+        typer.Argument(
+            metavar="SYSTEM", help="csv, canvas, moodle, blackboard, gradescope, nbgrader or lti."
+        ),
     ],
     chapter: Annotated[
         str | None, typer.Option(help="Which chapter; csv and nbgrader take all without it.")
@@ -500,18 +524,34 @@ def export(
         typer.Option("--into", metavar="FILE", help="What you exported there, to be filled in."),
     ] = None,
     assignment: Annotated[
-        str | None, typer.Option(help="Canvas: the assignment's column, by name.")
+        str | None, typer.Option(help="Canvas, Blackboard: the assignment's column, by name.")
     ] = None,
     match: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Canvas, Moodle: which names students.")
+        str | None, typer.Option(metavar="COLUMN", help="The one column that names students.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="student=…,grade=…",
+            help="Moodle: headings that are not found (student, grade, maximum, comment).",
+        ),
     ] = None,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Canvas, Moodle: marks that still wait for a person, too."),
+        typer.Option("--partial", help="Also marks that still wait for a person."),
     ] = False,
     scale: Annotated[
         bool,
-        typer.Option("--scale", help="Canvas, Moodle: to the maximum that stands there."),
+        typer.Option("--scale", help="To the maximum that stands there."),
+    ] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="csv: a row a student, all chapters, the sums.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="lti: write the scores down, send nothing.")
+    ] = False,
+    visible: Annotated[
+        bool, typer.Option("--visible", help="Gradescope: results at once, not after the due date.")
     ] = False,
     wheel: Annotated[
         Path | None,
@@ -531,13 +571,19 @@ def export(
 
     [bold]Examples[/bold]
 
-      maml-edu classroom export csv
+      maml-edu classroom export csv --wide
 
       maml-edu classroom export canvas --chapter 04 --into grades.csv --assignment "Chapter 04"
 
       maml-edu classroom export moodle --chapter 04 --into worksheet.csv
 
+      maml-edu classroom export moodle --chapter 04 --into blatt.csv --columns grade=Bewertung
+
+      maml-edu classroom export blackboard --chapter 04 --into gc.xls --assignment "Chapter 04"
+
       maml-edu classroom export gradescope --chapter 04 --wheel dist/maml_edu-….whl
+
+      maml-edu classroom export lti --chapter 04 --dry-run --into members.json
 
       maml-edu classroom export nbgrader    into gradebook.db, for formgrader
     """
@@ -545,15 +591,25 @@ def export(
 
     if system not in exports.SYSTEMS:
         raise ValueError(f"{system!r} is none of {', '.join(exports.SYSTEMS)}.")
-    if system in ("canvas", "moodle", "gradescope") and chapter is None:
+    if system in exports.ONE_CHAPTER and chapter is None:
         raise ValueError(f"{system} takes one chapter: --chapter 04.")
     room = classroom.find(where)
     name = room.chapter_named(chapter) if chapter else None
     if system == "gradescope":
-        path = exports.write_autograder(room, str(name), wheel, allow_unsandboxed)
-        say(f"{path}: upload it as the autograder. Your seed is in it: keep it to yourself.")
-        return
-    room, built = _built(where, [name] if name else None)
-    into = exports.Into(exported, assignment, match, partial, scale)
-    for line in exports.write_export(room, built, system, name, into):
+        lines = exports.write_autograder(room, str(name), wheel, allow_unsandboxed, visible)
+    else:
+        room, built = _built(where, [name] if name else None)
+        into = exports.Into(
+            exported, assignment, match, partial, scale, _headings(columns), wide, dry_run
+        )
+        lines = exports.write_export(room, built, system, name, into)
+    for line in lines:
         say(printable(line))
+
+
+def _headings(text: str | None) -> dict[str, str]:
+    """student=ID,grade=Bewertung as a dict; a comma without = behind it belongs to the heading before."""
+    pairs = re.split(r",(?=\w+=)", text) if text else []
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("--columns is written so: --columns student=ID,grade=Bewertung.")
+    return {word.strip(): heading.strip() for word, _, heading in (p.partition("=") for p in pairs)}

@@ -12,6 +12,7 @@ import keyword
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from maml_edu.checks import plain
 from maml_edu.checks.check import HIDDEN_CASES, PUBLIC_SEED, seed_of
@@ -97,7 +98,10 @@ class Attempt:
         self.submission = submission
         self.cells = runnable(submission.cells, task)
         torch = any(item.interface == "torch" for item in task.exercises)
-        self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
+        wanted = torch or submission.mentions("torch")
+        self.kind = (
+            "torch" if wanted and find_spec("torch") else "numpy"
+        )  # Gradescope's may have none
         self.account = Account(times.notebook)
         self.busy = False  # the machine is: nothing more is asked
         self.deadly: dict[int, str] = {}  # cell → how it ended the box

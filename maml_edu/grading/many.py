@@ -20,6 +20,7 @@ from pathlib import Path
 
 from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
+from maml_edu.machine import usable_cores
 
 from . import results
 from .judge import BUSY, Boxes, Times, judge

@@ -201,7 +201,7 @@ def out_of_csv(path):
         return list(csv.reader(file))
 
 
-def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
+def test_canvas_gets_the_marks_and_nothing_that_could_set_others_back(graded, tmp_path):
     room, _ = graded
     lines = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Chapter 04 (77)"]]
     lines += [["    Points Possible", "", "", "", "", "20"]]
@@ -211,8 +211,9 @@ def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     said = run("classroom", "export", "canvas", "--chapter", "04", "--partial", *into, *at(room))
     assert "broken: could not be graded" in said or "not in that file: broken" in said
     filled = out_of_csv(room.root / "exports" / f"canvas_{CHAPTER}.csv")
-    assert [row[:5] for row in filled] == [row[:5] for row in lines]
-    assert [row[5] for row in filled[2:]] == [*map(str, marks_of(room)), "7"]
+    assert [row[:5] for row in filled] == [row[:5] for row in lines[:-1]]  # Jane's 7 is not in it
+    assert [row[5] for row in filled[2:]] == [*map(str, marks_of(room))]
+    assert "handed in nothing: Doe, Jane" in said
 
 
 def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
@@ -235,8 +236,38 @@ def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     into = ["--into", in_csv(tmp_path / "moodle.csv", lines), "--chapter", "04", "--partial"]
     run("classroom", "export", "moodle", *into, *at(room))
     filled = out_of_csv(room.root / "exports" / f"moodle_{CHAPTER}.csv")
+    assert all(" of 20 points" in row[6] and "<br>" in row[6] for row in filled[1:])
+    into[1] = in_csv(
+        tmp_path / "chosen.csv", [["Wer", *lines[0][1:4], "Punkte"], *(r[:5] for r in lines[1:])]
+    )
+    run("classroom", "export", "moodle", *into, "--columns", "student=Wer,grade=Punkte", *at(room))
+    assert [row[:5] for row in filled[1:]] == out_of_csv(
+        room.root / "exports" / f"moodle_{CHAPTER}.csv"
+    )[1:]
+    zipped = run("classroom", "feedback", "04", "--for", "moodle", "--into", into[1], *at(room))
+    assert f"feedback_moodle_{CHAPTER}.zip: the feedback of {len(NAMES)} students" in zipped
+    assert "left out: broken: Moodle's number of the participant is not known" in zipped
     assert [row[4] for row in filled[1:]] == [*map(str, marks_of(room))]
     assert [row[:4] for row in filled] == [row[:4] for row in lines]
+
+
+def test_blackboard_a_wide_table_and_lti_get_the_marks(graded, tmp_path):
+    room, _ = graded
+    lines = [["Last Name", "First Name", "Username", "Chapter 04 [Total Pts: 20 Score] |7"]]
+    lines += [["x", "y", name, ""] for name in NAMES]
+    into = ["--into", in_csv(tmp_path / "gc.csv", lines), "--assignment", "Chapter 04", "--partial"]
+    run("classroom", "export", "blackboard", "--chapter", "04", *into, *at(room))
+    filled = out_of_csv(room.root / "exports" / f"blackboard_{CHAPTER}.csv")
+    assert [row[3] for row in filled[1:]] == [*map(str, marks_of(room))]
+    run("classroom", "export", "csv", "--wide", *at(room))
+    wide = out_of_csv(room.root / "exports" / "marks_wide.csv")
+    assert len(wide) == len(NAMES) + 2  # broken too
+    members = tmp_path / "members.json"
+    members.write_text(json.dumps([{"user_id": f"u{i}", "name": n} for i, n in enumerate(NAMES)]))
+    said = run(
+        "classroom", "export", "lti", "--chapter", "04", "--dry-run", "--into", members, *at(room)
+    )
+    assert f"{len(NAMES)} scores" in said and "left out: broken: is no member there" in said
 
 
 def test_nbgraders_gradebook_gets_the_marks(graded):
@@ -253,7 +284,8 @@ def test_nbgraders_gradebook_gets_the_marks(graded):
 def test_gradescope_gets_an_autograder_with_what_it_needs(room, tmp_path):
     wheel = tmp_path / "maml_edu-0.1.0-py3-none-any.whl"
     wheel.write_bytes(b"a wheel")
-    run("classroom", "export", "gradescope", "--chapter", "04", "--wheel", wheel, *at(room))
+    said = run("classroom", "export", "gradescope", "--chapter", "04", "--wheel", wheel, *at(room))
+    assert "Autograder points: 18" in said and "after the due date" in said
     with zipfile.ZipFile(room.root / "exports" / f"gradescope_{CHAPTER}.zip") as bundle:
         names = set(bundle.namelist())
     assert {"setup.sh", "run_autograder", "seed", wheel.name, f"private/{CHAPTER}.py"} <= names
@@ -459,7 +491,10 @@ def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path,
     [
         (["classroom", "release", "99"], "no chapter '99'"),
         (["classroom", "grade", "--class", "nowhere"], "is no class folder"),
-        (["classroom", "export", "blackboard"], "is none of csv"),
+        (["classroom", "export", "sakai"], "is none of csv"),
+        (["classroom", "export", "lti"], "takes one chapter"),
+        (["classroom", "feedback", "--for", "moodle"], "takes one chapter"),
+        (["classroom", "export", "moodle", "--chapter", "04", "--columns", "x"], "is written so"),
         (["classroom", "export", "canvas"], "takes one chapter"),
         (["classroom", "collect", "nowhere", "--chapter", "04"], "is no folder"),
         (["grade", "nowhere.ipynb"], "there is no nowhere.ipynb"),

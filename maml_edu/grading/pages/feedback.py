@@ -74,6 +74,26 @@ def in_words(verdict: Verdict, given: Given | None = None) -> str:
     return "\n".join(lines)
 
 
+def summary(result: Result, by_hand: ByHand | None = None) -> str:
+    """The feedback on a submission in a few lines of plain text: what fits into a system's comment."""
+    by_hand = by_hand or {}
+    found = marks.mark(result, by_hand)
+    if found.points is None:
+        return NO_MARK
+    lines = [points(found.points, found.max_points) + (" so far" if found.waiting else "")]
+    for verdict in result.verdicts:
+        given = marks.given_for(result, verdict.exercise, by_hand)
+        value = points(marks.points_of(verdict, given), verdict.max_points)
+        words = [
+            f"{visible(verdict.title or verdict.exercise, 200)}: {label(verdict, given)}, {value}"
+        ]
+        words += [visible(verdict.reason, REASON)] if verdict.reason else []
+        lines.append(". ".join(words))
+        if comment := _comment(verdict, given):
+            lines.append(f"Comment: {comment}")
+    return "\n".join(lines)
+
+
 def _comment(verdict, given):
     """A person's comment; not while their points are still missing, for it may be half written."""
     if given is None or (given.points is None and verdict.points is None):
@@ -92,7 +112,7 @@ def _next(verdict, given):
 def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -> str:
     """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own."""
     by_hand = by_hand or {}
-    answers = _answers(result.verdicts, cells[:CELLS])
+    answers = answers_of(result.verdicts, cells[:CELLS])
     head = _head(result, by_hand)
     parts = [
         _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), answers)
@@ -193,7 +213,7 @@ def answer_name(exercise: str) -> str:
     return exercise.split(".", 1)[-1]
 
 
-def _answers(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
+def answers_of(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
     """Exercise → the index of the cell that was judged, or by its text is the answer, for those found."""
     places = {
         verdict.exercise: place_of_answer(cells, answer_name(verdict.exercise), verdict.answer)
@@ -216,21 +236,21 @@ def in_notebook(
     """
     by_hand = by_hand or {}
     cells = cells[:CELLS]
-    answers = _answers(result.verdicts, cells)
+    answers = answers_of(result.verdicts, cells)
     words = {v.exercise: _feedback_cell(result, v, by_hand) for v in result.verdicts}
     room = NOTEBOOK_LIMIT - sum(len(json.dumps(cell)) for cell in words.values())
-    made = [_markdown(_summary(result, by_hand))]
+    made = [markdown(_summary(result, by_hand))]
     for i, cell in enumerate(cells):
         cut = _cut(cell.source, room - 500, json.dumps)
         made.append(
-            _code(cut)
+            code(cut)
             if cell.kind == "code"
-            else _markdown(cut if cell.kind == "markdown" else _verbatim(cut))
+            else markdown(cut if cell.kind == "markdown" else verbatim(cut))
         )
         room -= len(json.dumps(made[-1]))
         made += [words.pop(e) for e, place in answers.items() if place == i]
         if room < 1000:
-            made.append(_markdown("**The notebook is cut here: it is too large.**"))
+            made.append(markdown("**The notebook is cut here: it is too large.**"))
             break
     made += words.values()
     named = [{"id": f"c{i}"} | cell for i, cell in enumerate(made)]
@@ -238,7 +258,8 @@ def in_notebook(
     return {"cells": named, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _code(source):
+def code(source: str) -> dict[str, Any]:
+    """A cell of code that has not run."""
     return {
         "cell_type": "code",
         "execution_count": None,
@@ -248,11 +269,12 @@ def _code(source):
     }
 
 
-def _markdown(source):
+def markdown(source: str) -> dict[str, Any]:
+    """A cell of text."""
     return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 
-def _verbatim(source):
+def verbatim(source: str) -> str:
     """A raw cell's text as a block of code: converters put raw cells into their pages as they are."""
     fence = "`" * (1 + max([2, *map(len, re.findall("`+", source))]))
     return f"{fence}text\n{source}\n{fence}"
@@ -282,7 +304,7 @@ def _feedback_cell(result, verdict, by_hand):
         lines.append(f"> Comment: {said(comment)}")
     if advice := _next(verdict, given):
         lines.append(f"> {advice}")
-    return _markdown("\n>\n".join(lines))
+    return markdown("\n>\n".join(lines))
 
 
 _PROSE = re.compile(r"[^\W_]+(?:[ ,.;:!?()'’–—−+=/·…-]+[^\W_]+)*[ .!?)…]*")
