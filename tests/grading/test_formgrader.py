@@ -6,8 +6,8 @@ import pytest
 from graded import CHAPTER, WRITTEN
 
 from maml_edu.grading import exports, give_back
+from maml_edu.grading.by_hand import COLUMNS
 from maml_edu.grading.exports import Into
-from maml_edu.grading.marks import COLUMNS
 
 nbgrader = pytest.importorskip("nbgrader.api")
 

@@ -9,9 +9,10 @@ import pytest
 from graded import CHAPTER, WRITTEN
 
 from maml_edu.grading import exports, give_back
+from maml_edu.grading.by_hand import COLUMNS
 from maml_edu.grading.exports import Into, ags
 from maml_edu.grading.exports.who import Known
-from maml_edu.grading.marks import COLUMNS, Mark
+from maml_edu.grading.marks import Mark
 
 MEMBERS = [
     {"user_id": f"u-{login}", "lis_person_sourcedid": login, "email": f"{login}@x.org", "roles": [role]}
