@@ -148,6 +148,10 @@ def read(
     return reading
 
 
+# What a field of a pattern may be, where not anything.
+SHAPES = {"file": ".+", "number": r"(?=[^/]*\d)[^/]+?", "canvas": r"\d+", "moodle": r"\d+"}
+
+
 def compiled(pattern: str) -> re.Pattern[str]:
     """A pattern as a teacher writes it, "{login}_{*}.ipynb" or "HW4-{number}/{file}". Raises ValueError."""
     fields = "name last first login number email canvas moodle blackboard github group time late file".split()
@@ -163,7 +167,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
             raise ValueError(f"--pattern {pattern!r}: {{{word}}} {what}.")
         else:
             seen.add(word)
-            text += f"(?P<{word}>{'.+' if word == 'file' else '[^/]+?'})"
+            text += f"(?P<{word}>{SHAPES.get(word, '[^/]+?')})"
     if not seen - {"time", "late", "file", "group"} and "group" not in seen:
         raise ValueError(
             f"--pattern {pattern!r} does not say who: put {{login}}, {{number}} or {{name}} in."
