@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from maml_edu import places
+from maml_edu.machine import usable_cores
 
 _FREE_GB = 1.0  # copies, checkpoints and a data set fit into this many gigabytes
 _REINSTALL = 'Install again: in a clone `pip install -c constraints.txt -e ".[dev]"`.'
@@ -161,19 +162,6 @@ def threads(threads: int, cores: int, load: float = 0.0) -> Finding:
         advice = "This computer is busy: small networks run faster with OMP_NUM_THREADS=1."
         return Finding("threads", None, found, advice, f"load {load:.1f}")
     return Finding("threads", True, found)
-
-
-def usable_cores() -> int:
-    """The cores this process may use: its affinity and a container's quota, not the machine's."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such control group, or no quota ("max")
-        return cores
 
 
 def _load() -> float:

@@ -15,6 +15,8 @@ import difflib
 import importlib.util
 import inspect
 import sys
+import threading
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +108,11 @@ class RightAnswerCase:
 
 
 _exercises: dict[str, Exercise] = {}
+_further: list[tuple[str, Callable]] = []  # what `also` has added, in this order
+_private: dict[
+    str, tuple
+] = {}  # chapter folder → its file of further checks: path, content, what it added
+_private_lock = threading.RLock()
 
 
 def exercise(id: str, *, points: int, minutes: int, difficulty: int, interface: str = "plain"):
@@ -149,6 +156,7 @@ def also(id: str):
 
     def register(check):
         find(id).more.append(check)
+        _further.append((id, check))
         return check
 
     return register
@@ -202,9 +210,44 @@ def _load(folder, module):
     _import_once(f"maml_edu_course.{folder}.{module}", path)
 
 
-def load_private(path: Path) -> None:
-    """Import a teacher's file of further checks (`also`) once, if it is there."""
-    _import_once(f"maml_edu_private.{path.resolve()}", path)
+def load_private(folder: str, path: Path | None) -> None:
+    """Let a teacher's file of further checks (`also`) count for a chapter folder, and no other file.
+
+    A process that grades may live long and serve several classes: a file that has changed is run again, and
+    what it added before counts no more. None, or a file that is not there: no further checks. Raises OSError
+    and whatever the file raises; none of its checks count then.
+    """
+    with _private_lock:
+        content = path.read_bytes() if path is not None and path.is_file() else None
+        if _private.get(folder, (None, None, []))[:2] == (path, content):
+            return
+        _, _, added = _private.pop(folder, (None, None, []))
+        _take_back(added)
+        if content is not None:
+            _private[folder] = path, content, _run_private(folder, str(path), content)
+
+
+def _run_private(folder: str, path: str, content: bytes) -> list[tuple[str, Callable]]:
+    """What a file of further checks adds: (exercise, check). All of it or, when the file fails, nothing."""
+    name = f"maml_edu_private.{folder}"
+    sys.modules[name] = module = types.ModuleType(name)
+    module.__file__ = path
+    start = len(_further)
+    try:
+        # Not imported: Python would keep its byte code beside it, and take that for a file of the same
+        # size that was written within a second.
+        exec(compile(content, path, "exec", dont_inherit=True), vars(module))
+    except BaseException:
+        del sys.modules[name]
+        _take_back(_further[start:])
+        raise
+    return _further[start:]
+
+
+def _take_back(added: list[tuple[str, Callable]]) -> None:
+    for pair in added:
+        _further.remove(pair)
+        _exercises[pair[0]].more.remove(pair[1])
 
 
 def _import_once(name, path):

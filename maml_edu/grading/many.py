@@ -21,6 +21,7 @@ from pathlib import Path
 from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
 from maml_edu.checks.exercise import load_private
+from maml_edu.machine import usable_cores
 
 from . import results
 from .judge import Boxes, Times, judge, task_of
@@ -56,8 +57,11 @@ class How:
         """What a result depends on beside the notebook: another key, and it is graded again."""
         source = places.course_root() / "course" / chapter
         parts = [__version__, self.secret, str(self.cases), str(self.sandbox)]
-        for path in (source / "checks.py", source / "exercises.py", self.private_checks(chapter)):
-            parts.append(path.read_text(encoding="utf-8") if path and path.is_file() else "")
+        for path in (source / "checks.py", source / "exercises.py"):
+            parts.append(path.read_text(encoding="utf-8") if path.is_file() else "")
+        private = self.private_checks(chapter)
+        content = private.read_bytes() if private is not None and private.is_file() else b""
+        parts.append(hashlib.sha256(content).hexdigest())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def private_checks(self, chapter: str) -> Path | None:
@@ -147,8 +151,7 @@ def graded(job: Job, how: How) -> Result:
     base = replace(
         base, file=submission.file, sha256=submission.sha256, notes=notes + submission.notes
     )
-    if private := how.private_checks(job.chapter):
-        load_private(private)
+    load_private(job.chapter, how.private_checks(job.chapter))
     boxes = warm(how.sandbox)
     try:
         verdicts = judge(submission, task, how.secret, boxes, how.times, how.cases)
@@ -206,13 +209,13 @@ def cool() -> None:
 def grade_all(
     jobs: Iterable[Job], how: How, workers: int | None = None, one: Callable = grade_one
 ) -> Iterator[Done]:
-    """Grade all, in processes; yields what is done, in no order.
+    """Grade all, in processes (as many as cores may be used); yields what is done, in no order.
 
     A submission in whose company a worker dies is tried again alone; when its worker dies once more, that
     is its result ("grader-error"), and no other's. Raises RuntimeError when no worker even begins.
     """
     todo = list(jobs)
-    workers = min(workers or cores(), max(len(todo), 1))
+    workers = min(workers or usable_cores(), max(len(todo), 1))
     finished: set[Job] = set()
     for done in _in_a_pool(todo, how, workers, one):
         finished.add(done.job)
@@ -269,11 +272,6 @@ def _begin(parent: int):
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 DIED = "the process that graded it died, twice: a person must look"

@@ -55,8 +55,7 @@ def _try_private(chapters: Iterable[str], how: How) -> None:
         load_chapter(chapter)
         private = how.private_checks(chapter)
         try:
-            if private is not None:
-                load_private(private)
+            load_private(chapter, private)
         except Exception as error:
             raise ValueError(f"{private}: {type(error).__name__}: {error}") from error
 

@@ -292,6 +292,30 @@ def test_a_mistake_in_a_private_check_is_told_before_anything_is_graded(tmp_path
     assert "ModuleNotFoundError" in str(done.exception) and not list(room.results.glob("*/*"))
 
 
+def test_a_changed_private_check_grades_again_and_nothing_else_does(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    folder = room.root / "submitted" / "ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(notebook("solutions")))
+    private = room.root / "private" / f"{CHAPTER}.py"
+    strict = "from maml_edu.checks.exercise import WrongAnswer, also\n\n\n@also('04.best_start')\n"
+    strict += "def more(answer, rng):\n    raise WrongAnswer('not to my taste')\n"
+
+    def graded_points():
+        said = run("classroom", "grade", "--workers", "1", *at(room))
+        (result,) = results.load_all(room.results)
+        return result.points, "1 of 1 were graded before" in said
+
+    template = private.read_text()
+    assert graded_points() == (18, False) and graded_points() == (18, True)
+    private.write_text(template + strict)
+    assert graded_points() == (15, False) and graded_points() == (15, True)
+    private.write_text(template)
+    assert graded_points() == (18, False)
+    private.write_bytes(b"# -*- coding: latin-1 -*-\n# f\xfcr mich\n")
+    assert graded_points() == (18, False) and graded_points() == (18, True)
+
+
 def test_feedback_on_a_notebook_that_was_replaced_since_does_not_show_the_new_one(tmp_path):
     room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
     target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"

@@ -72,14 +72,39 @@ def test_what_is_graded_is_not_graded_again(how, hand_in):
     assert results.path_of(how.folder, CHAPTER, "ada").stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("change", ["notebook", "seed", "damaged", "grader-error"])
-def test_what_has_changed_or_failed_is_graded_again(change, how, hand_in):
+def test_as_many_processes_start_as_cores_may_be_used(how, monkeypatch):
+    started = []
+
+    def pool(jobs, how, workers, one):
+        started.append(workers)
+        return (many.Done(job, None) for job in jobs)
+
+    monkeypatch.setattr(many, "_in_a_pool", pool)
+    monkeypatch.setattr(many, "usable_cores", lambda: 3)
+    for jobs, workers in ((9, None), (2, None), (9, 5)):
+        named = [Job(str(number), CHAPTER, Path()) for number in range(jobs)]
+        assert len(list(many.grade_all(named, how, workers))) == jobs
+    assert started == [3, 2, 5]
+
+
+@pytest.mark.parametrize(
+    "change", ["notebook", "seed", "private", "no private", "damaged", "grader-error"]
+)
+def test_what_has_changed_or_failed_is_graded_again(change, how, hand_in, tmp_path):
     job = hand_in("ada", stub())
+    private = tmp_path / "private" / f"{CHAPTER}.py"
+    private.parent.mkdir()
+    private.write_text("# none")
+    how = replace(how, private=private.parent)
     many.grade_one(job, how)
     if change == "notebook":
         hand_in("ada", solution())
     if change == "seed":
         how = replace(how, secret="another")
+    if change == "private":
+        private.write_text("# nine")
+    if change == "no private":
+        private.unlink()
     path = results.path_of(how.folder, CHAPTER, "ada")
     if change == "damaged":
         path.write_bytes(path.read_bytes()[:50])
@@ -219,18 +244,61 @@ def test_without_a_sandbox_every_result_says_so(how, hand_in):
     assert done.result.points == 18 and not done.result.sandboxed
 
 
+PRIVATE = """
+from maml_edu.checks.exercise import WrongAnswer, also
+@also({exercise!r})
+def more(answer, rng):
+    raise WrongAnswer({reason!r})
+"""
+
+
+def asking(folder, exercise, reason):
+    """A folder with a private check that is never content."""
+    folder.mkdir(exist_ok=True)
+    text = PRIVATE.format(exercise=exercise, reason=reason)
+    (folder / f"{CHAPTER}.py").write_text(text)
+    return folder
+
+
+def lost(result):
+    return [(v.exercise, v.reason) for v in result.verdicts if v.outcome == "wrong"]
+
+
+def test_one_grader_that_lives_long_takes_each_class_s_private_checks_as_they_are_now(
+    how, hand_in, tmp_path
+):
+    """A worker of a cluster: several classes, and files that change under its hands."""
+    job = hand_in("ada", solution())
+    first = replace(how, private=asking(tmp_path / "a", "04.best_start", "one"))
+    assert lost(many.grade_one(job, first).result) == [("04.best_start", "one")]
+    asking(tmp_path / "a", "04.best_start", "two")  # as long, within the same second
+    assert lost(many.grade_one(job, first).result) == [("04.best_start", "two")]
+    second = replace(how, private=asking(tmp_path / "b", "04.meta_slope", "other"))
+    assert lost(many.grade_one(job, second).result) == [("04.meta_slope", "other")]
+    assert lost(many.grade_one(job, first).result) == [("04.best_start", "two")]
+    (tmp_path / "a" / f"{CHAPTER}.py").unlink()
+    assert many.grade_one(job, first).result.points == 18
+    assert lost(many.grade_one(job, second).result) == [("04.meta_slope", "other")]
+    assert many.grade_one(job, how).result.points == 18
+    assert not list(tmp_path.glob("*/__pycache__"))
+
+
+def test_a_private_file_that_fails_leaves_no_half_of_itself(how, hand_in, tmp_path):
+    job, private = hand_in("ada", solution()), asking(tmp_path / "a", "04.best_start", "one")
+    with open(private / f"{CHAPTER}.py", "a") as file:
+        file.write("1 / 0")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            many.grade_one(job, replace(how, private=private))
+    assert results.load_all(how.folder) == []
+    assert many.grade_one(job, how).result.points == 18
+
+
 def test_a_teachers_private_checks_must_be_content_too(how, hand_in, tmp_path):
-    private = tmp_path / "private"
-    private.mkdir()
-    (private / f"{CHAPTER}.py").write_text(
-        "from maml_edu.checks.exercise import WrongAnswer, also\n"
-        "@also('04.best_start')\n"
-        "def more(answer, rng):\n    raise WrongAnswer('a private reason')\n"
-    )
+    private = asking(tmp_path / "private", "04.best_start", "a private reason")
     job = hand_in("ada", solution())
     (done,) = many.grade_all([job], replace(how, private=private), 1)
-    lost = [v for v in done.result.verdicts if v.outcome == "wrong"]
-    assert [(v.exercise, v.reason) for v in lost] == [("04.best_start", "a private reason")]
+    assert lost(done.result) == [("04.best_start", "a private reason")]
     assert done.result.points == 15
 
 

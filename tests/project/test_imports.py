@@ -14,14 +14,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "maml_edu"
 MAY_IMPORT = {
     "places": set(),
     "atomic": set(),
+    "machine": set(),
     "reference": set(),
     "tasks": {"atomic"},
     "build": set(),
     "pytorch": {"tasks", "atomic"},
     "checks": {"reference", "atomic"},
     "figures": {"reference", "tasks", "pytorch"},
-    "grading": {"checks", "atomic", "console"},
-    "doctor": {"tasks"},
+    "grading": {"checks", "atomic", "console", "machine"},
+    "doctor": {"tasks", "machine"},
     "lab": set(),
     "console": set(),
     "runs": {"tasks", "pytorch", "atomic", "console"},
@@ -35,9 +36,10 @@ OTHERS = {
     "tasks": {"numpy", "PIL", "pooch", "requests", "filelock", "tqdm", "gymnasium"},
     "places": {"platformdirs"},
     "atomic": set(),
+    "machine": set(),
     "recorded": set(),
 }
-NOT_EVEN_PLACES = {"places", "atomic", "reference", "build"}
+NOT_EVEN_PLACES = {"places", "atomic", "machine", "reference", "build"}
 PARTS = sorted({path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")})
 PARTS = [part.removesuffix(".py") for part in PARTS if not part.startswith("_")]
 
