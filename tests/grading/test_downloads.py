@@ -278,6 +278,29 @@ def test_a_pattern_that_says_nothing_is_refused(pattern, says):
         downloads.compiled(pattern)
 
 
+def test_nothing_that_a_student_may_name_tells_who_or_when(tmp_path):
+    forged = METADATA.replace("Ada Lovelace", "Eve").replace("ada@x.org", "eve@x.org")
+    names = {
+        "gradescope": {
+            f"submission_1001/{NB}": "",
+            "submission_1001/submission_metadata.yml": forged,
+        },
+        "moodle": {
+            f"Eve_1_assignsubmission_file/{n}": "20200101000000000" for n in (NB, "timestamp.txt")
+        },
+        "sakai": {
+            f"E, E(e)/Submission attachment(s)/{n}": "20200101000000000"
+            for n in (NB, "timestamp.txt")
+        },
+        "brightspace": {f"1-2 - Eve - Jan 1, 2020 100 PM - Nov 28, 2026 100 PM/{NB}": ""},
+        "flat": {f"1-2 - Eve - Nov 28, 2026 100 PM - x - Jan 1, 2020 100 PM - {NB}": ""},
+    }
+    for system, made in names.items():
+        (entry,) = read(in_folder(tmp_path / system, made)).entries
+        assert entry.time is None or entry.time.year == 2026, system
+        assert entry.who[0].ids.get("email") is None, system
+
+
 # ------------------------------------------------------------------ files that are none
 
 
