@@ -33,6 +33,7 @@ from .people import (
     folded,
     is_key,
     note_left_out,
+    squashed,
 )
 from .submission import ENDING, Rejected, plain_name, printable
 
@@ -151,6 +152,7 @@ class _Finder:
             for above in ("submitted", "earlier", "feedback")
             for folder in folders(root / above)
         }
+        self.teams = False
         self.added: list[str] = []
         self.by_name: list[str] = []
         self.told: list[str] = []
@@ -164,6 +166,7 @@ class _Finder:
         people = {_identity(who): who for entry in entries for who in entry.who}
         exactly = Counter(who.name or who.word for who in people.values())
         alike = Counter(folded(who.name or who.word) for who in people.values())
+        self.teams = all("moodle" in who.once and "-" in who.name for who in people.values())
         matches: dict[object, Match] = {}
         for identity, who in people.items():
             name = who.name or who.word
@@ -183,8 +186,8 @@ class _Finder:
 
     def _match(self, who: Who, alone: bool, alike: bool) -> Match:
         found = self.roster.match(who, self.chapter, alone, alike)
-        if found.student is None and "moodle" in who.once and "-" in who.name:
-            # where groups hand in, Moodle puts their name in front: "Group 1-Ada Lovelace"
+        if found.student is None and self.teams:
+            # where groups hand in, Moodle puts their name in front of all names: "Group 1-Ada Lovelace"
             for place in (m.end() for m in re.finditer("-", who.name)):
                 inner = self.roster.match(
                     replace(who, name=who.name[place:].strip()), self.chapter, alone, alike
@@ -194,8 +197,20 @@ class _Finder:
         return found
 
     def _may_be_two(self, entry: Entry, matches: dict[object, Match]) -> bool:
-        """Two files of one name beside each other, and nothing but the name to tell by."""
+        """Whether nothing but a name tells, and that of two files, or in two ways."""
         who = entry.who[0]
+        if _identity(who) == ("", ""):
+            self.left[entry.label or "''"] = "its name says nobody's name"
+            return True
+        if _second_reading(entry):
+            student = matches[_identity(who)].student
+            known = squashed(student.name) | {folded(student.name)} if student else set()
+            if folded(who.name) not in known:
+                self.left[entry.label] = (
+                    "its name can be read in two ways, and students.csv does not tell which number is the user's: "
+                    "give Canvas's gradebook with --roster"
+                )
+                return True
         if not entry.flat or len(entry.files) < 2 or who.ids or who.once:
             return False
         if matches[_identity(who)].by in ("key", "number"):
@@ -222,8 +237,8 @@ class _Finder:
             self.told.append(_new(student.key, label, match.perhaps))
         return [student]
 
-    def _group(self, word: str, squashed: bool) -> list[Student]:
-        if not squashed:
+    def _group(self, word: str, without_blanks: bool) -> list[Student]:
+        if not without_blanks:
             return self.roster.members(word)
         plain = re.sub(r"\W", "", folded(word))
         return [s for s in self.roster if s.group and re.sub(r"\W", "", folded(s.group)) == plain]
@@ -252,8 +267,17 @@ def _new(key: str, label: str, perhaps: tuple[str, ...]) -> str:
 
 
 def _identity(who: Who) -> object:
-    told = (tuple(sorted(ids.items())) for ids in (who.ids, who.once))
-    return (who.name, who.word, *told)
+    numbers = tuple(sorted([*who.ids.items(), *who.once.items()]))
+    return numbers or (who.name, who.word)
+
+
+def _second_reading(entry: Entry) -> bool:
+    """Whether a file's name can be read with another number for its user: a Canvas name may end in _507.
+
+    "eve_507_509_880027_x.ipynb" is 507's attachment 509, or that of 509, who is called eve_507.
+    """
+    starts = [re.match(r"(\d{4,})_", name) for name in entry.names]
+    return entry.system == "canvas" and bool(entry.who[0].ids) and any(starts)
 
 
 def _undo_twins(matches: dict[object, Match]) -> None:
