@@ -144,3 +144,11 @@ def test_pictures_say_in_words_what_they_show():
     bins = report._bins([0.0, 0.5, 1.0, 2.5], 3.0)
     assert sum(n for _, n in bins) == 4 and len(bins) == report.BINS
     assert CHAPTER not in text_of(page)
+
+
+def test_notes_on_a_hand_in_are_shown_with_the_name():
+    note = "2 notebooks were handed in: 'a.ipynb' was taken, and not '<b>.ipynb'"
+    made = report.page([graded.result("ada", notes=[note]), graded.result("bo")], [])
+    assert "Files that were not quite as asked: 1" in made
+    assert "was taken, and not &#x27;&lt;b&gt;.ipynb&#x27;" in made
+    assert "not quite as asked" not in report.page([graded.result("bo")], [])

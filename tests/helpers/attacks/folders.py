@@ -116,7 +116,7 @@ LESSONS = [
     Case("a lesson of which only code is left", bare(WITHOUT), REFUSED, says=TOLD),
     Case("a lesson of another chapter", lesson("11_maml_family"), REFUSED, says=TOLD),
     Case("a lesson with an answer in it", lesson() | {"cells": [*solved()["cells"], *lesson()["cells"][:20]]}),
-    Case("exercises of another chapter", solved("06_many_inner_steps"), REFUSED, says="these are the exercises of 06_many_inner_steps"),
+    Case("exercises of another chapter", solved("06_many_inner_steps"), REFUSED, says="these are the exercises of another chapter, 06_many_inner_steps"),
     Case("exercises of another chapter without metadata", bare(solved("06_many_inner_steps")), REFUSED, says="no exercise of this chapter"),
 ]  # fmt: skip
 
