@@ -260,17 +260,24 @@ def judge_written(
 
     It is looked for in its own cell, of whatever kind that is now, then in other text, then in code.
     """
-    nothing = handed_out | text_of.EMPTY_TEXTS
-    its = [cell for cell in submission.cells if cell.grade_id == question.id]
-    own = [cell.source for cell in its if cell.source.strip() not in nothing]
-    title, points, reason = "In your own words", question.points, ""
-    if not own:
-        reason = "not in its cell: look for the answer in the notebook"
-        own = elsewhere(submission, nothing, names)
-    if its and not own:
+    its, own = essay(submission, question, handed_out, names)
+    title, points = "In your own words", question.points
+    there = any(cell.grade_id == question.id for cell in submission.cells)
+    if there and not own:
         return Verdict(question.id, title, "not done", 0, points)
+    reason = "" if its else "not in its cell: look for the answer in the notebook"
     answer = text_of.digest("\n\n".join(own))
     return Verdict(question.id, title, "person", None, points, reason, answer=answer)
+
+
+def essay(
+    submission, question: Written, handed_out=frozenset(), names=()
+) -> tuple[bool, list[str]]:
+    """(whether it stands in its own cell, the texts) of a written answer: what a person is to read."""
+    nothing = handed_out | text_of.EMPTY_TEXTS
+    its = [cell.source for cell in submission.cells if cell.grade_id == question.id]
+    own = [source for source in its if source.strip() not in nothing]
+    return bool(own), own or elsewhere(submission, nothing, names)
 
 
 def elsewhere(submission: Submission, handed_out, names) -> list[str]:
@@ -309,7 +316,8 @@ def judge_one(attempt, item, submission, secret, cases) -> tuple[str, str]:
     if outcome[0] == "crashed" and shared:
         outcome = judge_once(attempt, item, submission, secret, cases)
     if outcome[0] != "right" and outcome[0] not in OPEN:
-        place, why = could_not_run(attempt, item, submission)
+        done = outcome[0] != "not done"  # behind an empty cell, too, an answer may have been meant
+        place, why = could_not_run(attempt, item, attempt.judged.cell if done else -1)
         if place >= 0:
             attempt.judged = Judged(place)
             return "person", why
@@ -360,19 +368,19 @@ def cells_of(at, name, count) -> list[int]:
 def missing(attempt, item) -> str:
     ways = set(attempt.deadly.values())
     also = "; a cell of the notebook took too long or ended its process" if ways else ""
-    no_python = [i for i in last_cells(attempt, item) if is_no_python(attempt.errors.get(i))]
+    no_python = [i for i in last_cells(attempt, item, -1) if is_no_python(attempt.errors.get(i))]
     if no_python:
         also = "; its cell is no Python: run it, and see what it says"
     return f"no function {item.name} is left when the notebook has been run{also}"
 
 
-def last_cells(attempt, item) -> list[int]:
-    """The cells with more than a stub of an answer, by their text, behind the one that was judged."""
+def last_cells(attempt, item, behind) -> list[int]:
+    """The cells with more than a stub of an answer, by their text, behind a place in the notebook."""
     cells = attempt.submission.cells
     return [
         place
         for place, _ in attempt.cells
-        if place > attempt.judged.cell
+        if place > behind
         and cells[place].binds(item.name)
         and not text_of.is_blank(cells[place], item.name, attempt.task.texts)
     ]
@@ -383,13 +391,14 @@ def is_no_python(error) -> bool:
     return kind in ("SyntaxError", "IndentationError", "TabError")
 
 
-def could_not_run(attempt, item, submission) -> tuple[int, str]:
+def could_not_run(attempt, item, behind) -> tuple[int, str]:
     """The last cell with an answer that could not be run, and why, in a sentence; (-1, "") where there is none.
 
     A package or a file that is not here, a question to somebody (`input`), hours of work in the same cell:
     nothing of that says that the answer is wrong.
     """
-    for place in reversed(last_cells(attempt, item)):
+    submission = attempt.submission
+    for place in reversed(last_cells(attempt, item, behind)):
         error = attempt.errors.get(place)
         if place in attempt.deadly:
             return place, (
@@ -433,9 +442,7 @@ class StandIn:
         self.account = Account(attempt.times.question)
         self.failed: tuple[str, str] | None = None
         self.raised: list[str] = []  # what may be told of errors in the student's function
-        self.line = (
-            ""  # of the first one, which may be told where the inputs are known to everybody
-        )
+        self.line = ""  # and the first with its line, for inputs that everybody knows
 
     def __call__(self, *args):
         if self.failed:
@@ -541,13 +548,11 @@ def lines_of_errors(attempt, raised_in, submission) -> dict[str, str]:
     for id, (item, name, which) in raised_in.items():
         try:
             attempt.ready()
-        except OutOfTime:
+        except Exception:  # out of time, or no box can be had now: the verdicts stand without
             return found
         answer = StandIn(attempt, item, name, which, submission)
         try:
             run_check(replace(item, more=[]), answer, PUBLIC_SEED, VISIBLE_CASES)
-        except NoBox:
-            raise
         except Exception:
             if answer.line:
                 found[id] = f"your function raised {answer.line}"

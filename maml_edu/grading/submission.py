@@ -259,7 +259,7 @@ def of_this_chapter(submission: Submission, chapter: str, asked: Sequence[str]) 
         return
     other = _another_chapter(submission, chapter)
     if other:
-        raise Rejected(f"these are the exercises of {other}, not of this chapter")
+        raise Rejected(f"these are the exercises of another chapter, {other}")
     if not any(
         name == cell.grade_id or cell.binds(name) for cell in submission.cells for name in asked
     ):

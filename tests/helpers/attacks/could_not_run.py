@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .cases import ALL, Case, answer
-from .which_cell import RIGHT, WRONG, more, only
+from .cases import ALL, Case, answer, stub
+from .which_cell import RIGHT, WRONG, more, only, own
 
 PERSON = (None, 3, 3, 3, 4, 3)
 FIRST = (0, 3, 3, 3, 4, 3)
@@ -40,6 +40,7 @@ BESIDE = [
     only("an old wrong one before the one that cannot run", WRONG, f"import not_here\n{RIGHT}", points=PERSON),
     only("an old right one before the one that cannot run", RIGHT, f"import not_here\n{WRONG}"),
     only("the one that cannot run before a wrong one", f"import not_here\n{RIGHT}", WRONG, points=FIRST),
+    only("the one that cannot run before the empty cell", f"import not_here\n{RIGHT}", own(stub()), points=PERSON),
     only("the one that cannot run before a right one", f"import not_here\n{RIGHT}", RIGHT),
     only("an empty one that cannot run", "import not_here\ndef meta_slope(theta, c, a, alpha):\n    raise NotImplementedError()",
          points=FIRST, says="no function meta_slope"),

@@ -112,11 +112,11 @@ TOLD = "this is the lesson and not its exercises"
 WITHOUT = {"cells": [c for c in lesson()["cells"] if c["cell_type"] == "code"]}
 LESSONS = [
     *(Case(f"the lesson of {chapter}", lesson(chapter), REFUSED, chapter, says=TOLD) for chapter in POINTS),
-    Case("a lesson without metadata", bare(lesson()), REFUSED, says=TOLD),
+    Case("a lesson without metadata", bare(lesson()), REFUSED, says=TOLD, marks=("ordinary",)),
     Case("a lesson of which only code is left", bare(WITHOUT), REFUSED, says=TOLD),
     Case("a lesson of another chapter", lesson("11_maml_family"), REFUSED, says=TOLD),
     Case("a lesson with an answer in it", lesson() | {"cells": [*solved()["cells"], *lesson()["cells"][:20]]}),
-    Case("exercises of another chapter", solved("06_many_inner_steps"), REFUSED, says="these are the exercises of 06_many_inner_steps"),
+    Case("exercises of another chapter", solved("06_many_inner_steps"), REFUSED, says="these are the exercises of another chapter, 06_many_inner_steps"),
     Case("exercises of another chapter without metadata", bare(solved("06_many_inner_steps")), REFUSED, says="no exercise of this chapter"),
 ]  # fmt: skip
 

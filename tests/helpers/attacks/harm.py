@@ -46,7 +46,7 @@ for pid in (-1, *range(2, 400)):
     cell("stops itself and its group", IN_A_BOX + "os.kill(0, signal.SIGSTOP)", quick=True),
     cell("leaves a trap for the end", "import atexit, os; atexit.register(os.abort); exit()"),
     cell("lets the interpreter fall", "import sys, builtins; vars(builtins).clear()"),
-    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(0, 0, 0, 0, 0, 0)),
+    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(None,) * 6, says="stopped with ImportError"),
     cell("closes every file", "import os; os.closerange(0, 1000)", marks=("ordinary",)),
 ]  # fmt: skip
 
