@@ -196,8 +196,13 @@ def bind_to_results(results_folder: Path, by_hand: Path) -> None:
 
     A table that cannot be read stays as it is; `build` tells of it.
     """
+    found, _ = sound_results(results_folder)
+    present = {(result.chapter, result.student) for result in found}
+    # What a newer hand-in has replaced, and nobody has graded yet: the older one was read.
+    before = counting.earlier(results_folder, [])
+    found += [own[-1][1] for key, own in before.items() if key not in present]
     with suppress(ValueError):
-        bind(by_hand, sound_results(results_folder)[0])
+        bind(by_hand, found)
 
 
 # ------------------------------------------------------------------ the database
@@ -258,7 +263,7 @@ def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Bu
     worth = maxima(found)
     given = read_by_hand(by_hand, worth)
     term = counting.of(root or results_folder.parent, found, worth)
-    pairs = [counting.counted(term, result, given, worth) for result in found]
+    pairs = [counting.counted(term, own, lambda r: mark(r, given, worth)) for own in found]
     marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
     problems += [*term.problems, *_contradictions(marks, worth, given)]
     return Built(marks, counted, given, problems + _changed(counted, given))
