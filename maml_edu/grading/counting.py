@@ -12,17 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from maml_edu.atomic import replacing
 
 from . import policy, results
 from .exports import tables
+from .mark import Mark
 from .policy import Policy, Rules
 from .results import Result
-
-if TYPE_CHECKING:
-    from .marks import Mark
 
 
 @dataclass(frozen=True)
