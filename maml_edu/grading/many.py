@@ -27,7 +27,7 @@ from . import results
 from .judge import Boxes, Times, judge, task_of
 from .results import Result
 from .sandbox.box import NoBox
-from .submission import Rejected, find, read
+from .submission import Rejected, find, of_this_chapter, read
 
 CONNECT = 10.0  # seconds until a scheduler must have answered
 WATCH = 1.0  # seconds between a worker's two looks at whether its parent lives
@@ -145,7 +145,7 @@ def graded(job: Job, how: How) -> Result:
     try:
         path, notes = located(job)
         submission = read(path)
-        of_this_chapter(submission, task)
+        of_this_chapter(submission, task.chapter, names_asked(task))
     except Rejected as error:
         return replace(base, problem=str(error))
     base = replace(
@@ -164,13 +164,9 @@ def graded(job: Job, how: How) -> Result:
     )  # fmt: skip
 
 
-def of_this_chapter(submission, task) -> None:
-    """Raise Rejected where nothing that was asked is in the notebook."""
-    asked = [item.name for item in task.exercises] + [question.id for question in task.written]
-    if not any(
-        name in cell.source or name == cell.grade_id for cell in submission.cells for name in asked
-    ):
-        raise Rejected("no exercise of this chapter is in it: is it the notebook of another one?")
+def names_asked(task) -> list[str]:
+    """The functions and written questions of a chapter, as their cells are called."""
+    return [item.name for item in task.exercises] + [question.id for question in task.written]
 
 
 def summary(verdicts) -> tuple[str, str]:

@@ -40,7 +40,8 @@ class Verdict:
     """One exercise of one submission.
 
     points: None where a person has to decide (outcome "person" or "grader-error"). reason: one line for
-    the student; it holds no input and no expected value.
+    the student; it holds no input and no expected value. answer: digest (`cells.digest`) of the text that was
+    judged, or is to be read; "" where there is none, and in results of before there were any.
     """
 
     exercise: str

@@ -266,3 +266,11 @@ def test_written_answers_stand_below_question_and_rubric_those_that_wait_first(t
     assert all(
         dict(a)["src"].startswith("data:image/svg+xml;base64,") for tag, a in tags if tag == "img"
     )
+
+
+def test_notes_on_a_hand_in_are_shown_with_the_name():
+    note = "2 notebooks were handed in: 'a.ipynb' was taken, and not '<b>.ipynb'"
+    made = report.page([graded.result("ada", notes=[note]), graded.result("bo")], [])
+    assert "Files that were not quite as asked: 1" in made
+    assert "was taken, and not &#x27;&lt;b&gt;.ipynb&#x27;" in made
+    assert "not quite as asked" not in report.page([graded.result("bo")], [])

@@ -15,9 +15,9 @@ from typing import Any
 from maml_edu import places
 
 from .. import marks
+from ..cells import Cell, place_of_answer
 from ..marks import ByHand, Given
 from ..results import OUTCOMES, Result, Verdict
-from ..submission import Cell, answer_pattern
 from .html import escape, name, points, visible
 from .html import page as whole_page
 
@@ -194,21 +194,12 @@ def answer_name(exercise: str) -> str:
 
 
 def _answers(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
-    """Exercise → the index of the cell that answers it, for those found.
-
-    As for the judge, the last cell that defines the name counts, and the cell that nbgrader named where
-    none does.
-    """
-    answers = {}
-    for verdict in verdicts:
-        called = answer_name(verdict.exercise)
-        defines = answer_pattern(called)
-        found = [i for i, cell in enumerate(cells) if defines.search(cell.source)]
-        found = [i for i in found if cells[i].kind == "code"] or found
-        found = found or [i for i, cell in enumerate(cells) if cell.grade_id == called]
-        if found:
-            answers[verdict.exercise] = found[-1]
-    return answers
+    """Exercise → the index of the cell that was judged, or by its text is the answer, for those found."""
+    places = {
+        verdict.exercise: place_of_answer(cells, answer_name(verdict.exercise), verdict.answer)
+        for verdict in verdicts
+    }
+    return {exercise: place for exercise, place in places.items() if place is not None}
 
 
 # ------------------------------------------------------------------ in the notebook

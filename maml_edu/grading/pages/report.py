@@ -113,7 +113,13 @@ def _chapter(number, chapter, graded, found, about):
     parts = [f"<h2>{escape(places.title(chapter), 200)}</h2>\n", _summary(graded, found)]
     parts.append(_first(number, items))
     parts += [_item(f"x{number}-{i}", i, item) for i, item in enumerate(items, 1)]
-    parts += [_failed(graded), _waiting(items, found), _alike(about.alike), _adjusted(found)]
+    parts += [
+        _failed(graded),
+        _noted(graded),
+        _waiting(items, found),
+        _alike(about.alike),
+        _adjusted(found),
+    ]
     parts += [_left_out(about.left_out), _missing(about.missing)]
     return "".join(parts)
 
@@ -289,6 +295,22 @@ def _failed(graded):
     return (
         "<h3>Not wholly graded, and why</h3>\n"
         f'<div class="wide"><table>\n{head}<tbody>\n{lines}</tbody>\n</table></div>\n{more}'
+    )
+
+
+def _noted(graded):
+    """What was put right, or chosen, before a submission was graded: several notebooks in one hand-in, say."""
+    rows = [(result.student, note) for result in graded for note in result.notes]
+    if not rows:
+        return ""
+    lines = "".join(
+        f'<tr><td>{name(student)}</td><td dir="auto">{escape(note, 500)}</td></tr>\n'
+        for student, note in rows[:NAMES]
+    )
+    head = "<thead><tr><th>student</th><th>what was found</th></tr></thead>\n"
+    return (
+        f"<details>\n<summary>Files that were not quite as asked: {len(rows)}</summary>\n"
+        f'<div class="wide"><table>\n{head}<tbody>\n{lines}</tbody>\n</table></div>\n{_more(len(rows))}</details>\n'
     )
 
 

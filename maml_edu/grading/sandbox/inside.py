@@ -388,7 +388,8 @@ class Sitting:
         self.plain = importlib.import_module("maml_edu.checks.plain")
         self.is_stub = sys.modules["maml_edu.checks.check"].is_stub
         self.watch: list[str] = []
-        self.found: dict[str, list] = {}  # a name → what was bound to it, in this order
+        self.found: dict[str, list] = {}  # a name → what was bound to it, the last one last
+        self.at: dict[str, list[int]] = {}  # and by which cells
         self.cell = -1
         shell.compile.get_code_name = lambda *_: f"<cell {self.cell}>"
 
@@ -419,12 +420,19 @@ class Sitting:
             if own:
                 self._note(f"in the cell of {answers}", own[-1])
         bound = {name: len(values) for name, values in self.found.items()}
-        return {"bound": bound, "error": described(error) if error else None}
+        return {"bound": bound, "at": self.at, "error": described(error) if error else None}
 
     def _note(self, name, value):
-        known = self.found.setdefault(name, [])
-        if callable(value) and not any(value is other for other in known):
-            known.append(value)
+        """Remember what a name means after a cell; what it has meant before, and means again, is the last."""
+        known, cells = self.found.setdefault(name, []), self.at.setdefault(name, [])
+        if not callable(value) or (known and known[-1] is value):
+            return
+        for place in range(len(known)):
+            if known[place] is value:
+                del known[place], cells[place]
+                break
+        known.append(value)
+        cells.append(self.cell)
 
     def do_call(self, name, which, args, interface):
         """Call what was bound to a name."""
