@@ -31,7 +31,8 @@ c.CourseDirectory.course_id = {name!r}
 c.CourseDirectory.root = {root}
 """
 ROOT = "__import__('pathlib').Path(__file__).resolve().parent.as_posix()"
-IGNORED = "seed\nprivate/\nsubmitted/\nresults/\nmarks/\nfeedback/\nexports/\nautograded/\n*.db\n"
+IGNORED = "seed\nprivate/\nstudents.csv\npolicy.toml\nsubmitted/\nearlier/\nresults/\nmarks/\nfeedback/\nexports/\n"
+IGNORED += "autograded/\nleft_out.csv\n.collecting*\n*.db\n"
 PRIVATE = '''"""Further checks of chapter {chapter}: an answer must content the course's own and these.
 
 `also` adds a check to an exercise; see `course/{chapter}/checks.py` for how they are written. Take the

@@ -189,7 +189,7 @@ def _classroom():
 
       maml-edu classroom release 04        what students get is in release/
 
-      maml-edu classroom collect ~/Downloads/all --chapter 04
+      maml-edu classroom collect ~/Downloads/all.zip --chapter 04
 
       maml-edu classroom grade
 
@@ -245,26 +245,86 @@ def release(chapters: Chapters = None, where: Class = None):
 
 @app.command("collect")
 def collect(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What you downloaded.")],
+    downloads: Annotated[
+        list[Path],
+        typer.Argument(metavar="DOWNLOAD...", help="What you downloaded: zips or folders."),
+    ],
     chapter: Annotated[str, typer.Option(help="Which chapter it is.")],
+    system: Annotated[
+        str | None,
+        typer.Option(help="Where it is from, if names do not tell: moodle, canvas, folder, …"),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="How names are made there: '{number}.ipynb', 'HW4-{login}/{file}'."),
+    ] = None,
+    roster: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="LIST", help="The system's list of the class, read first."),
+    ] = None,
     where: Class = None,
 ):
-    """Put a downloaded folder of notebooks where grading looks for them.
+    """Take what was handed in elsewhere into submitted/, as your system gives it out.
 
-    It may hold a folder per student (Moodle's names too) or files called
-    student_….ipynb (Canvas).
+    Moodle, Canvas, Blackboard, Brightspace, Gradescope, Sakai, Google Classroom,
+    GitHub Classroom, or a folder per student. Who is who is kept in students.csv.
+    Earlier hand-ins go to earlier/; what is left out is told, and in left_out.csv.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
-      maml-edu classroom collect ~/Downloads/submissions --chapter 04
+      maml-edu classroom collect ~/Downloads/all.zip --chapter 04
+
+      maml-edu classroom collect ~/Downloads/all.zip --chapter 04 --roster worksheet.csv
     """
     from . import classroom
-    from .collect import collect
+    from .collect import How, collect
 
-    copied, left = collect(classroom.find(where), folder, classroom.chapter_named(chapter))
-    say(f"{len(copied)} students' notebooks were copied to submitted/.")
-    for line in left:
-        say(f"left out: {line}")
+    how = How(system, pattern, roster or ())
+    done = collect(classroom.find(where), downloads, classroom.chapter_named(chapter), how)
+    for line in done.lines:
+        say(line)
+
+
+@app.command("roster")
+def roster(
+    lists: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[LIST]...", help="CSV files of your system, to be read in."),
+    ] = None,
+    chapter: Annotated[
+        str | None,
+        typer.Option(help="Who has not handed it in; or whose Moodle worksheet LIST is."),
+    ] = None,
+    merge: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="KEY OTHER", help="Give all that is KEY's to OTHER: one person."),
+    ] = None,
+    where: Class = None,
+):
+    """Show who is who, and who has handed in what; read your system's list of the class.
+
+    Moodle's participants or grading worksheet, the gradebook of Canvas, Blackboard
+    or Brightspace, Gradescope's roster, or any CSV with columns such as name, email.
+
+    [bold]Examples[/bold]
+
+      maml-edu classroom roster participants.csv
+
+      maml-edu classroom roster --chapter 04      who has handed in nothing
+
+      maml-edu classroom roster --merge li_wei-2 li_wei
+    """
+    from . import classroom, hand_ins, terminal
+    from .lists import read_lists
+    from .people import Roster
+
+    room = classroom.find(where)
+    named = classroom.chapter_named(chapter) if chapter else None
+    told = hand_ins.merge(room.root, *merge) if merge else []
+    told += read_lists(room.root, lists, named) if lists else []
+    for line in told:
+        say(printable(line))
+    terminal.tell_people(room, Roster.of(room.root), named)
 
 
 @app.command("grade")

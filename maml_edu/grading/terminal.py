@@ -122,3 +122,28 @@ def tell_marks(where, built):
             f"maml-edu classroom mark, or give their points in {where.by_hand}."
         )
     say(f"Marks: {where.database}. Next: maml-edu classroom feedback, report, export.")
+
+
+def tell_people(where, roster, chapter: str | None) -> None:
+    """Who is who, and who has handed in what; of one chapter, who has not."""
+    from .hand_ins import missing
+    from .people import CELLS
+
+    if chapter is not None:
+        absent = missing(where.root, roster, chapter)
+        say(f"{len(roster) - len(absent)} of {len(roster)} have handed in {chapter}.")
+        for key in absent:
+            name = roster[key].name
+            say(printable(f"handed in nothing: {key}" + (f" ({name})" if name != key else "")))
+        return
+    columns = [c for c in CELLS if any(student.cell(c) for student in roster)]
+    table = Table(box=None)
+    for heading in ("key", *columns, "handed in"):
+        table.add_column(heading, overflow="fold")
+    jobs = where.jobs()
+    for student in roster:
+        there = {job.chapter.split("_")[0] for job in jobs if job.student == student.key}
+        cells = [student.key, *(student.cell(c) for c in columns), " ".join(sorted(there))]
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    Console().print(table)
+    say(f"{len(roster)} people, in {where.root / 'students.csv'}: correct it there.")
