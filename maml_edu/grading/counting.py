@@ -191,36 +191,6 @@ def _tell_lost(term: Term, result: Result, before) -> None:
 # ------------------------------------------------------------------ said to the teacher
 
 
-def left_out(root: Path, chapter: str) -> list[tuple[str, str]]:
-    """(what, why) of each thing that collect did not take for a chapter, the last word on each."""
-    path = root / "left_out.csv"
-    if not path.is_file():
-        return []
-    header, rows = tables.read(path)
-    found = {}
-    for _, row in rows:
-        said = dict(zip(header, row, strict=False))
-        if said.get("chapter") == chapter:
-            found[said.get("what", "")] = said.get("why", "")
-    return sorted(found.items())
-
-
-def missing(root: Path, chapter: str, graded: Iterable[Result]) -> list[str]:
-    """Who is in the roster and has handed in nothing for a chapter; nobody where there is no roster."""
-    path = root / "students.csv"
-    if not path.is_file():
-        return []
-    header, rows = tables.read(path)
-    at = header.index("key") if "key" in header else None
-    keys = [row[at] for _, row in rows if len(row) > at] if at is not None else []
-    there = {result.student for result in graded}
-    return [
-        key
-        for key in keys
-        if key and key not in there and not (root / "submitted" / key / chapter).exists()
-    ]
-
-
 def write_template(root: Path) -> Path:
     """A policy.toml with every rule, commented out. Raises ValueError where there is one already."""
     path = root / "policy.toml"
