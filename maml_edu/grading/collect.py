@@ -152,6 +152,7 @@ class _Finder:
             for above in ("submitted", "earlier", "feedback")
             for folder in folders(root / above)
         }
+        self.teams = False
         self.added: list[str] = []
         self.by_name: list[str] = []
         self.told: list[str] = []
@@ -165,6 +166,7 @@ class _Finder:
         people = {_identity(who): who for entry in entries for who in entry.who}
         exactly = Counter(who.name or who.word for who in people.values())
         alike = Counter(folded(who.name or who.word) for who in people.values())
+        self.teams = all("moodle" in who.once and "-" in who.name for who in people.values())
         matches: dict[object, Match] = {}
         for identity, who in people.items():
             name = who.name or who.word
@@ -184,8 +186,8 @@ class _Finder:
 
     def _match(self, who: Who, alone: bool, alike: bool) -> Match:
         found = self.roster.match(who, self.chapter, alone, alike)
-        if found.student is None and "moodle" in who.once and "-" in who.name:
-            # where groups hand in, Moodle puts their name in front: "Group 1-Ada Lovelace"
+        if found.student is None and self.teams:
+            # where groups hand in, Moodle puts their name in front of all names: "Group 1-Ada Lovelace"
             for place in (m.end() for m in re.finditer("-", who.name)):
                 inner = self.roster.match(
                     replace(who, name=who.name[place:].strip()), self.chapter, alone, alike

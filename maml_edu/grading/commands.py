@@ -324,7 +324,10 @@ def roster(
     told += read_lists(room.root, lists, named) if lists else []
     for line in told:
         say(printable(line))
-    terminal.tell_people(room, Roster.of(room.root), named)
+    known = Roster.of(room.root)
+    if not (room.root / "students.csv").exists():
+        known.save(room.root / "students.csv")
+    terminal.tell_people(room, known, named)
 
 
 @app.command("grade")

@@ -38,8 +38,10 @@ BLACKBOARD = (
     r"(?P<stem>[^/]+?)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>[^/]+)|(?P<receipt>\.txt))",
 )
 BRIGHTSPACE = (
-    # "12345-67890 - Ada Lovelace - Nov 28, 2026 1101 PM": person and folder of hand-ins, in folders or flat.
-    r"(?P<one>\d+)-(?P<two>\d+) ?- ?(?P<name>[^/]+?) - (?P<time>[^/]*?\d{4}[^/]*?)(?:/| - )(?P<file>.+)",
+    # "12345-67890 - Ada Lovelace - Nov 28, 2026 1101 PM": person and folder of hand-ins, in folders or flat. What
+    # a student may choose (a name, a file's name) never ends up as the time.
+    r"(?P<one>\d+)-(?P<two>\d+) ?- ?(?P<name>[^/]+) - (?P<time>[^/]*?\d{4}[^/]*?)/(?P<file>.+)",
+    r"(?P<one>\d+)-(?P<two>\d+) ?- ?(?P<name>[^/]+?) - (?P<time>[^/]*?\d{4}[^/]*?) - (?P<file>[^/]+)",
 )
 GRADESCOPE = (r"submission_(?P<submission>\d+)/(?P<file>.+)",)  # people: submission_metadata.yml
 SAKAI = (
@@ -277,29 +279,25 @@ def _entries(parts: list[Part], system: str) -> list[Entry]:
 
 
 def _entry(parts: list[Part], system: str) -> Entry:
-    said = parts[0].said
-    first = parts[0].file
+    said, first = parts[0].said, parts[0].file
     flat = len(first.path) == 1
-    own = [p for p in parts if "receipt" not in p.said and p.file.name not in ABOUT_ONE]
-    own = [
-        p for p in own if "Feedback Attachment(s)" not in p.file.path
-    ]  # Sakai's, the teacher's own
-    time = _time(said.get("time", ""))
-    stamps = [p.file for p in parts if p.file.name == "timestamp.txt"]
-    for stamp in stamps:  # Sakai's, and nbgrader's
-        time = time or _time(_text(stamp))
+    # Beside the folder of what was handed in there is nobody's work, and Sakai's own timestamp.txt.
+    about = [p for p in parts if "place" not in p.said and p.said.get("file") in ABOUT_ONE]
+    about = about if system in ("sakai", "folder") else []
+    about += [p for p in parts if "receipt" in p.said or "Feedback Attachment(s)" in p.file.path]
+    own = [p for p in parts if p not in about]
+    stamps = [p.file for p in about if system == "sakai" and p.file.name == "timestamp.txt"]
+    time = _time(said.get("time", "") or (_text(stamps[0]) if stamps else ""))
     late = any("late" in p.said for p in parts) if system == "canvas" else None
-    late = True if system == "pattern" and said.get("late") else late
+    more = f" and {len(parts) - 1} more" if flat and len(parts) > 1 else ""
     return Entry(
-        label=first.path[0]
-        if not flat or len(parts) == 1
-        else f"{first.path[0]} and {len(parts) - 1} more",
+        label=first.path[0] + more,
         system=system,
         who=(_who(said, system),),
         files=[p.file for p in own],
         names=[p.said.get("file", p.file.name).split("/")[-1] for p in own],
         time=time,
-        late=late,
+        late=True if system == "pattern" and said.get("late") else late,
         numbers=_numbers(said, parts, system),
         flat=flat,
     )
@@ -450,7 +448,7 @@ FINISH: dict[str, Callable[[list[Part], Tree], list[Part]]] = {
 
 def _with_metadata(reading: Reading, tree: Tree) -> None:
     """Gradescope's people, from its submission_metadata.yml."""
-    about = [f for f in tree.files if f.name == "submission_metadata.yml"]
+    about = [f for f in tree.files if f.path == ("submission_metadata.yml",)]
     told = gradescope_people(_text(about[0], 64 << 20)) if about else {}
     for place, entry in enumerate(reading.entries):
         number = entry.numbers.get("gradescope submission", "")

@@ -278,6 +278,29 @@ def test_a_pattern_that_says_nothing_is_refused(pattern, says):
         downloads.compiled(pattern)
 
 
+def test_nothing_that_a_student_may_name_tells_who_or_when(tmp_path):
+    forged = METADATA.replace("Ada Lovelace", "Eve").replace("ada@x.org", "eve@x.org")
+    names = {
+        "gradescope": {
+            f"submission_1001/{NB}": "",
+            "submission_1001/submission_metadata.yml": forged,
+        },
+        "moodle": {
+            f"Eve_1_assignsubmission_file/{n}": "20200101000000000" for n in (NB, "timestamp.txt")
+        },
+        "sakai": {
+            f"E, E(e)/Submission attachment(s)/{n}": "20200101000000000"
+            for n in (NB, "timestamp.txt")
+        },
+        "brightspace": {f"1-2 - Eve - Jan 1, 2020 100 PM - Nov 28, 2026 100 PM/{NB}": ""},
+        "flat": {f"1-2 - Eve - Nov 28, 2026 100 PM - x - Jan 1, 2020 100 PM - {NB}": ""},
+    }
+    for system, made in names.items():
+        (entry,) = read(in_folder(tmp_path / system, made)).entries
+        assert entry.time is None or entry.time.year == 2026, system
+        assert entry.who[0].ids.get("email") is None, system
+
+
 # ------------------------------------------------------------------ files that are none
 
 
@@ -346,18 +369,17 @@ def test_a_bomb_is_refused_when_it_has_said_too_much(tmp_path, monkeypatch):
     path = in_zip(tmp_path / "x.zip", {"ada/a.ipynb": b"0" * (3 << 20)})
     with files.opened(path) as tree, pytest.raises(files.Rejected, match="larger than 1 MB"):
         tree.files[0].read(1 << 20)
-    inner = in_zip(
-        tmp_path / "in.zip",
-        {
-            f"{i}.zip": in_zip(tmp_path / "b.zip", {"a": b"0" * (900 << 10)}).read_bytes()
-            for i in range(3)
-        },
-    )
-    outer = in_zip(tmp_path / "o.zip", {"ada/in.zip": inner.read_bytes()})
-    with files.opened(outer) as tree:
-        assert [f.path for f in files.within(tree.files[0])] == [
-            ("ada", "in.zip", f"{i}.zip", "a") for i in range(3)
-        ]
+    zeros = in_zip(tmp_path / "b.zip", {"a": b"0" * (900 << 10)}).read_bytes()
+    inner = in_zip(tmp_path / "in.zip", {f"{i}.zip": zeros for i in range(3)}).read_bytes()
+    with files.opened(in_zip(tmp_path / "o.zip", {"ada/in.zip": inner})) as tree:
+        found = [f.path for f in files.within(tree.files[0])]
+    assert found == [("ada", "in.zip", f"{i}.zip", "a") for i in range(3)]
+    # three zips in a zip, each of which may be as large as it is, and all together may not
+    zips = {f"{i}.zip": bytes(400 << 10) + zeros for i in range(3)}
+    inner = in_zip(tmp_path / "in.zip", zips).read_bytes()
+    with files.opened(in_zip(tmp_path / "o.zip", {"ada/in.zip": inner})) as tree:
+        with pytest.raises(files.Rejected, match="larger than"):
+            files.within(tree.files[0])
     many = in_zip(tmp_path / "m.zip", {f"f{i}": "" for i in range(3000)})
     with files.opened(in_zip(tmp_path / "p.zip", {"ada/m.zip": many.read_bytes()})) as tree:
         with pytest.raises(files.Rejected, match="more than 2,000 files"):

@@ -178,18 +178,63 @@ def test_what_is_learnt_fills_blanks_and_contradicts_nothing():
 
 # ------------------------------------------------------------------ lists of systems
 
-MOODLE_WORKSHEET = ["Identifier,Full name,ID number,Email address,Status,Grade", 'Participant 20056,"N N",1,n1@x.org,,', 'Participant 20063,"N N",2,n2@x.org,,']  # fmt: skip
+MOODLE_WORKSHEET = [
+    "Identifier,Full name,ID number,Email address,Status,Grade",
+    'Participant 20056,"N N",1,n1@x.org,,',
+    'Participant 20063,"N N",2,n2@x.org,,',
+]
+ADA = {"name": "Ada L"}
 LISTS = {
-    "plain": (["name,email,group", "Ada L,a@x,G1"], {"name": "Ada L", "email": "a@x", "group": "G1"}),
-    "moodle participants": (["First name,Last name,Email address,Roles,Groups", "Ada,L,a@x,Student,G1", "Ed,T,t@x,Teacher,"], {"name": "Ada L", "email": "a@x", "section": "G1"}),
-    "moodle in German": (["Vorname,Nachname,ID-Nummer,E-Mail-Adresse", "Ada,L,0815,a@x"], {"name": "Ada L", "number": "0815", "email": "a@x"}),
-    "moodle worksheet in German": (["ID,Vollständiger Name,E-Mail-Adresse,Bewertung", "Teilnehmer/in20056,Ada L,a@x,"], {"name": "Ada L", "moodle": "04:20056"}),
-    "canvas": (["Student,ID,SIS User ID,SIS Login ID,Section,Chapter 04 (77)", "    Points Possible,,,,,20", '"L, Ada",509,u1,al,S1,', '"Student, Test",9,,x,S1,'], {"name": "Ada L", "canvas": "509", "number": "u1", "login": "al", "section": "S1"}),
-    "blackboard": (["Last Name\tFirst Name\tUsername\tStudent ID\tAvailability", "L\tAda\tal\t0815\tYes"], {"name": "Ada L", "login": "al", "number": "0815"}),
-    "brightspace": (["OrgDefinedId,Username,Last Name,First Name,Email,End-of-Line Indicator", "#0815,#al,L,Ada,a@x,#"], {"name": "Ada L", "login": "al", "number": "0815", "email": "a@x"}),
-    "gradescope": (["First Name,Last Name,SID,Email,Role,Section", "Ada,L,0815,a@x,Student,S1", "Ed,T,,t@x,Instructor,"], {"name": "Ada L", "number": "0815", "section": "S1"}),
-    "github": (["identifier,github_username,github_id,name", "0815,ada-l,77,"], {"number": "0815", "github": "ada-l"}),
-}  # fmt: skip
+    "plain": (["name,email,group", "Ada L,a@x,G1"], ADA | {"email": "a@x", "group": "G1"}),
+    "moodle participants": (
+        [
+            "First name,Last name,Email address,Roles,Groups",
+            "Ada,L,a@x,Student,G1",
+            "Ed,T,t@x,Teacher,",
+        ],
+        ADA | {"email": "a@x", "section": "G1"},
+    ),
+    "moodle in German": (
+        ["Vorname,Nachname,ID-Nummer,E-Mail-Adresse", "Ada,L,0815,a@x"],
+        ADA | {"number": "0815", "email": "a@x"},
+    ),
+    "moodle worksheet in German": (
+        ["ID,Vollständiger Name,E-Mail-Adresse,Bewertung", "Teilnehmer/in20056,Ada L,a@x,"],
+        ADA | {"moodle": "04:20056", "email": "a@x"},
+    ),
+    "canvas": (
+        [
+            "Student,ID,SIS User ID,SIS Login ID,Section,Chapter 04 (77)",
+            "    Points Possible,,,,,20",
+            '"L, Ada",509,u1,al,S1,',
+            '"Student, Test",9,,x,S1,',
+        ],
+        ADA | {"canvas": "509", "number": "u1", "login": "al", "section": "S1"},
+    ),
+    "blackboard": (
+        ["Last Name\tFirst Name\tUsername\tStudent ID\tAvailability", "L\tAda\tal\t0815\tYes"],
+        ADA | {"login": "al", "number": "0815"},
+    ),
+    "brightspace": (
+        [
+            "OrgDefinedId,Username,Last Name,First Name,Email,End-of-Line Indicator",
+            "#0815,#al,L,Ada,a@x,#",
+        ],
+        ADA | {"login": "al", "number": "0815", "email": "a@x"},
+    ),
+    "gradescope": (
+        [
+            "First Name,Last Name,SID,Email,Role,Section",
+            "Ada,L,0815,a@x,Student,S1",
+            "Ed,T,,t@x,Instructor,",
+        ],
+        ADA | {"number": "0815", "section": "S1"},
+    ),
+    "github": (
+        ["identifier,github_username,github_id,name", "0815,ada-l,77,"],
+        {"number": "0815", "github": "ada-l"},
+    ),
+}
 
 
 @pytest.mark.parametrize("system", LISTS)
