@@ -17,11 +17,12 @@ from pathlib import Path
 
 from maml_edu import places
 
+from . import cells
 from .by_hand import fingerprints
+from .judge import Written, essay
 from .results import Result, Verdict
-from .submission import Cell, Rejected, Submission, answer_pattern, find, read
+from .submission import Cell, Rejected, Submission, find, read
 
-EMPTY = frozenset({"", "YOUR ANSWER HERE"})
 RUBRIC = re.compile(r"^[ \t]*\*\*Rubric\.?\*\*[ \t]*", flags=re.M)
 MODEL = re.compile(r"^\s*\*\*Model answer\.?\*\*\s*")
 SHORTEST = 20  # letters of an answer; shorter ones are equal by chance
@@ -59,14 +60,14 @@ def asked(root: Path, chapter: str, exercise: str) -> Asked:
 
 def _asked(path: Path, exercise: str) -> Asked:
     name = name_of(exercise)
-    cells = _cells_of(path)
-    at = next((i for i, cell in enumerate(cells) if cell.grade_id == name), None)
+    own = _cells_of(path)
+    at = next((i for i, cell in enumerate(own) if cell.grade_id == name), None)
     if at is None:
         return Asked()
-    before = [cell for cell in cells[:at] if cell.kind == "markdown"]
+    before = [cell for cell in own[:at] if cell.kind == "markdown"]
     question = before[-1].source if before else ""
-    text = cells[at].source
-    if cells[at].kind == "code":
+    text = own[at].source
+    if own[at].kind == "code":
         return Asked(question, "", _without_marks(text), True)
     parts = RUBRIC.split(text, maxsplit=1)
     model = MODEL.sub("", parts[0]).strip()
@@ -108,33 +109,23 @@ def notebook_of(root: Path, result: Result, stamp: str = "") -> Submission | Non
     return None
 
 
-def text_of(own: Submission, verdict: Verdict, handed_out: frozenset[str]) -> tuple[str, bool]:
-    """(a student's answer, whether it is code); "" where there is none.
+def text_of(own: Submission, verdict: Verdict, given: frozenset[str]) -> tuple[str, bool]:
+    """(a student's answer, whether it is code), as the judge found it; "" where there is none.
 
-    A written answer is looked for in its cell, whatever kind of cell that is now, then in all other text of
-    theirs. handed_out: the text cells that everybody was given.
+    given: the cells that everybody was given.
     """
-    name = name_of(verdict.exercise)
     if "." in verdict.exercise:
-        defines = answer_pattern(name)
-        cells = [c for c in own.cells if defines.search(c.source) or c.grade_id == name]
-        judged = [c for c in cells if c.kind == "code"] or cells
-        return (judged[-1].source if judged else ""), True
-    nothing = handed_out | EMPTY
-    texts = [c.source for c in own.cells if c.grade_id == name and c.source.strip() not in nothing]
-    if not texts:
-        texts = [
-            c.source for c in own.cells if c.kind != "code" and c.source.strip() not in nothing
-        ]
+        place = cells.place_of_answer(own.cells, name_of(verdict.exercise), verdict.answer)
+        return ("" if place is None else own.cells[place].source), True
+    _, texts = essay(own, Written(verdict.exercise, verdict.max_points), given)
     return "\n\n".join(texts), False
 
 
 def handed_out(root: Path, chapter: str) -> frozenset[str]:
-    """The text cells of the notebook that students were given."""
+    """The cells of the notebook that students were given, the class's and the course's."""
     release = root / "release" / chapter / f"{chapter}.ipynb"
     course = places.course_root() / "exercises" / f"{chapter}.ipynb"
-    cells = [*_cells_of(course), *_cells_of(release)]
-    return frozenset(cell.source.strip() for cell in cells if cell.kind != "code")
+    return frozenset(cell.source.strip() for cell in (*_cells_of(course), *_cells_of(release)))
 
 
 # ------------------------------------------------------------------ which are equal

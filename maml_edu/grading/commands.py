@@ -166,6 +166,8 @@ def _class(where, chapters, workers, scheduler, allow_unsandboxed):
         say(f"{len(plan.kept)} of {of} were graded before and have not changed.")
     running = run.grade(plan, workers, scheduler, say)
     done = [*plan.kept, *terminal.watched(running, len(plan.todo))]
+    if plan.earlier and (graded := run.grade_earlier(plan)):
+        say(f"{graded} earlier hand-ins were graded too, since the best one counts.")
     try:
         built = run.write_marks(where)
     except ValueError:  # a mistake in by_hand.csv or policy.toml, which the error tells of
@@ -490,13 +492,13 @@ def policy(
 
       maml-edu classroom policy 04
     """
-    from . import classroom, counting
+    from . import classroom, counting, run
 
     room = classroom.find(where)
     if template:
         say(f"{counting.write_template(room.root)}: take the # away from what you need.")
         return
-    for line in counting.told(room, [classroom.chapter_named(name) for name in chapters or []]):
+    for line in run.what_holds(room, [classroom.chapter_named(name) for name in chapters or []]):
         say(printable(line))
 
 

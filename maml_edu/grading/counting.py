@@ -7,23 +7,19 @@ Where neither says a time, none is made up: no lateness is counted, and the teac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from maml_edu.atomic import replacing
 
 from . import policy, results
-from .by_hand import ByHand
 from .exports import tables
+from .mark import Mark
 from .policy import Policy, Rules
 from .results import Result
-
-if TYPE_CHECKING:
-    from .classroom import Classroom
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,13 @@ def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, flo
     if said.chapters:
         policy.check(said, people(root, found), _worth(said.chapters, worth))
     problems: list[str] = []
-    return Term(root, said, _earlier(root / "results", problems), problems)
+    return Term(root, said, earlier(root / "results", problems), problems)
+
+
+def where_the_best_counts(root: Path, chapters: Iterable[str]) -> list[str]:
+    """Of these chapters those in which the best hand-in counts. Raises `policy.Wrong`."""
+    said = policy.read(root / "policy.toml", sorted({*_chapters(root), *chapters}))
+    return [chapter for chapter in sorted(chapters) if said.of(chapter).counts == "best"]
 
 
 def _chapters(root):
@@ -101,16 +103,20 @@ def came(folder: Path) -> Came:
     with suppress(OSError, ValueError, AttributeError):
         said = json.loads((folder / "handed_in.json").read_text(encoding="utf-8"))
         late = said.get("late") if isinstance(said.get("late"), bool) else None
-        time = policy.as_time(str(said.get("time") or ""))
-        if time and said.get("time_from") != "file":
+        if said.get("time_from") == "file":
+            return Came(None, late)  # and so is its timestamp.txt
+        if time := policy.as_time(str(said.get("time") or "")):
             return Came(time, late)
     with suppress(OSError, ValueError):
         return Came(policy.as_time((folder / "timestamp.txt").read_text(encoding="utf-8")), late)
     return Came(None, late)
 
 
-def _earlier(folder: Path, problems: list[str]) -> dict[tuple[str, str], list[tuple[str, Result]]]:
-    """(chapter, student) → (stamp, result) of the hand-ins before the present one, oldest first."""
+def earlier(folder: Path, problems: list[str]) -> dict[tuple[str, str], list[tuple[str, Result]]]:
+    """(chapter, student) → (stamp, result) of the hand-ins before the present one, oldest first.
+
+    folder: of results; problems gets a line for each that is damaged.
+    """
     found: dict[tuple[str, str], list[tuple[str, Result]]] = {}
     for path in sorted(folder.glob("*/earlier/*/*.json"), key=lambda path: _stamp_order(path.stem)):
         if path.name.startswith("."):
@@ -133,10 +139,8 @@ def _stamp_order(stamp: str) -> tuple[str, int]:
 # ------------------------------------------------------------------ what counts
 
 
-def counted(term: Term, result: Result, by_hand: ByHand, worth):
-    """(the adjusted mark, the result it is of) for one person and chapter."""
-    from . import marks
-
+def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tuple[Mark, Result]:
+    """(the adjusted mark, the result it is of) for one person and chapter; mark_of: as yet not adjusted."""
     rules = term.policy.of(result.chapter)
     before = term.earlier.get((result.chapter, result.student), [])
     handed = [*before, ("", result)]
@@ -145,7 +149,7 @@ def counted(term: Term, result: Result, by_hand: ByHand, worth):
     found = []
     for stamp, own in handed:
         when = term.came(own, stamp)
-        mark = policy.apply(marks.mark(own, by_hand, worth), rules, when.time)
+        mark = policy.apply(mark_of(own), rules, when.time)
         found.append(replace(mark, counts=stamp))
         _tell_lateness(term, mark, rules, when, stamp)
     at = policy.chosen(found, rules)
@@ -187,36 +191,6 @@ def _tell_lost(term: Term, result: Result, before) -> None:
 # ------------------------------------------------------------------ said to the teacher
 
 
-def left_out(root: Path, chapter: str) -> list[tuple[str, str]]:
-    """(what, why) of each thing that collect did not take for a chapter, the last word on each."""
-    path = root / "left_out.csv"
-    if not path.is_file():
-        return []
-    header, rows = tables.read(path)
-    found = {}
-    for _, row in rows:
-        said = dict(zip(header, row, strict=False))
-        if said.get("chapter") == chapter:
-            found[said.get("what", "")] = said.get("why", "")
-    return sorted(found.items())
-
-
-def missing(root: Path, chapter: str, graded: Iterable[Result]) -> list[str]:
-    """Who is in the roster and has handed in nothing for a chapter; nobody where there is no roster."""
-    path = root / "students.csv"
-    if not path.is_file():
-        return []
-    header, rows = tables.read(path)
-    at = header.index("key") if "key" in header else None
-    keys = [row[at] for _, row in rows if len(row) > at] if at is not None else []
-    there = {result.student for result in graded}
-    return [
-        key
-        for key in keys
-        if key and key not in there and not (root / "submitted" / key / chapter).exists()
-    ]
-
-
 def write_template(root: Path) -> Path:
     """A policy.toml with every rule, commented out. Raises ValueError where there is one already."""
     path = root / "policy.toml"
@@ -225,18 +199,3 @@ def write_template(root: Path) -> Path:
     with replacing(path) as file:
         file.write(policy.TEMPLATE.encode("utf-8"))
     return path
-
-
-def told(room: Classroom, chapters: list[str]) -> list[str]:
-    """What holds for whom in these chapters (all that were handed in or have rules). Raises `policy.Wrong`."""
-    from . import marks
-
-    found, problems = marks.sound_results(room.results)
-    term = of(room.root, found, marks.maxima(found))
-    if not term.policy.path.is_file():
-        return [
-            f"there is no {term.policy.path}: no deadlines, the last hand-in counts, points are as given. "
-            "--template writes one."
-        ]
-    known = {*term.policy.chapters, *(result.chapter for result in found)}
-    return policy.in_words(term.policy, chapters or sorted(known)) + problems + term.problems

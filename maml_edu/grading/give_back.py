@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from . import answers, counting, marks
+from . import answers, hand_ins, marks, people
 from .classroom import Classroom, write
 from .pages import feedback, report, written
 from .results import Result
@@ -96,5 +96,6 @@ def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
 def about(classroom: Classroom, chapter: str, graded: list[Result]) -> report.About:
     """What a report says beside the results: equal answers, what was left out, who handed in nothing."""
     root = classroom.root
-    left = counting.left_out(root, chapter)
-    return report.About(answers.alike(root, graded), left, counting.missing(root, chapter, graded))
+    left = {one.what: one.why for one in people.left_out(root, chapter)}  # the last word on each
+    absent = hand_ins.missing(root, people.Roster.of(root), chapter)
+    return report.About(answers.alike(root, graded), sorted(left.items()), absent)

@@ -12,7 +12,7 @@ import math
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +31,7 @@ from .by_hand import (
     read_by_hand,
 )
 from .exports import tables
+from .mark import Mark
 from .results import Result, Verdict
 from .tasks import task_of
 
@@ -47,42 +48,6 @@ class Waiting:
     title: str
     max_points: float
     changed: bool = False  # since a person read it
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One submission's mark.
-
-    points: decided so far; None where the submission could not be graded. waiting: the exercises that
-    still need a person. parts: exercise → points, None for those that wait; worth: exercise → maximum.
-    adjusted, adjusted_max: what counts, after lateness, dropped questions and the like, with the reasons in
-    words (a bonus may go above the maximum); without a policy the same as points and max_points. counts:
-    which hand-in this is the mark of, the STAMP of an earlier one, or "".
-    """
-
-    student: str
-    chapter: str
-    status: str
-    points: float | None
-    max_points: float
-    waiting: list[str] = field(default_factory=list)
-    parts: dict[str, float | None] = field(default_factory=dict)
-    sandboxed: bool = True
-    adjusted: float | None = None
-    adjusted_max: float | None = None
-    reasons: list[str] = field(default_factory=list)
-    counts: str = ""
-    worth: dict[str, float] = field(default_factory=dict, compare=False)
-
-    def __post_init__(self):
-        if self.adjusted_max is None:  # nothing has adjusted it
-            object.__setattr__(self, "adjusted", self.points)
-            object.__setattr__(self, "adjusted_max", self.max_points)
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to decide: what may go into a gradebook."""
-        return self.adjusted is not None and not self.waiting
 
 
 # ------------------------------------------------------------------ from results to marks
@@ -196,8 +161,13 @@ def bind_to_results(results_folder: Path, by_hand: Path) -> None:
 
     A table that cannot be read stays as it is; `build` tells of it.
     """
+    found, _ = sound_results(results_folder)
+    present = {(result.chapter, result.student) for result in found}
+    # What a newer hand-in has replaced, and nobody has graded yet: the older one was read.
+    before = counting.earlier(results_folder, [])
+    found += [own[-1][1] for key, own in before.items() if key not in present]
     with suppress(ValueError):
-        bind(by_hand, sound_results(results_folder)[0])
+        bind(by_hand, found)
 
 
 # ------------------------------------------------------------------ the database
@@ -258,7 +228,7 @@ def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Bu
     worth = maxima(found)
     given = read_by_hand(by_hand, worth)
     term = counting.of(root or results_folder.parent, found, worth)
-    pairs = [counting.counted(term, result, given, worth) for result in found]
+    pairs = [counting.counted(term, own, lambda r: mark(r, given, worth)) for own in found]
     marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
     problems += [*term.problems, *_contradictions(marks, worth, given)]
     return Built(marks, counted, given, problems + _changed(counted, given))

@@ -16,12 +16,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .exports.tables import number
-
-if TYPE_CHECKING:
-    from .marks import Mark
+from .mark import Mark
 
 UNITS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 NEVER = timedelta()

@@ -106,7 +106,15 @@ def path_of(folder: Path, chapter: str, student: str) -> Path:
 
 def save(folder: Path, result: Result) -> Path:
     """Write the file of a result, atomically. Raises OSError where it cannot (a full disk, say)."""
-    path = path_of(folder, result.chapter, result.student)
+    return _write(path_of(folder, result.chapter, result.student), result)
+
+
+def save_earlier(folder: Path, result: Result, stamp: str) -> Path:
+    """Write the file of an earlier hand-in's result; raises as `save` does."""
+    return _write(earlier_path(folder, result.chapter, result.student, stamp), result)
+
+
+def _write(path: Path, result: Result) -> Path:
     text = json.dumps({"format": FORMAT} | asdict(result), ensure_ascii=False, indent=1)
     with replacing(path) as file:
         file.write(text.encode() + b"\n")
@@ -122,6 +130,11 @@ def load_earlier(path: Path) -> Result:
     """The result of an earlier hand-in, CHAPTER/earlier/STUDENT/STAMP.json; raises as `load` does."""
     chapter = path.parent.parent.parent
     return _load(path, chapter / f"{path.parent.name}.json")
+
+
+def earlier_path(folder: Path, chapter: str, student: str, stamp: str) -> Path:
+    """The file of an earlier hand-in's result."""
+    return folder / chapter / "earlier" / student / f"{stamp}.json"
 
 
 def _load(path: Path, named: Path) -> Result:

@@ -295,3 +295,70 @@ def test_a_damaged_earlier_result_is_told_and_costs_nobody_anything(tmp_path):
     graded.kept(tmp_path / "results", [graded.result("ada", written=False)])
     built = collected(tmp_path)
     assert built.marks[0].adjusted == 11 and "not a result of grading" in built.problems[0]
+
+
+def test_a_file_s_own_time_is_no_time_of_handing_in(tmp_path):
+    from maml_edu.grading import counting
+
+    folder = tmp_path / "submitted/ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / "timestamp.txt").write_text("2026-12-03 10:00:00.000000 UTC")
+    assert counting.came(folder).time is not None
+    said = {"time": "2026-12-03T10:00:00+00:00", "time_from": "file", "late": True}
+    (folder / "handed_in.json").write_text(json.dumps(said))
+    assert counting.came(folder) == counting.Came(None, True)
+
+
+def test_a_line_typed_before_the_next_hand_in_was_collected_is_for_the_answer_that_was_read(
+    tmp_path,
+):
+    by_hand = tmp_path / "marks/by_hand.csv"
+    by_hand.parent.mkdir()
+    by_hand.write_text("student,exercise,points,comment\nada,written_04,2,good\n")
+    old = replace(graded.result("ada"), sha256="a" * 64)
+    earlier(
+        tmp_path, old, "20261201-120000"
+    )  # collect has moved it there, and nothing is graded since
+    marks.bind_to_results(tmp_path / "results", by_hand)
+    graded.kept(tmp_path / "results", [replace(old, sha256="b" * 64)])
+    (mark,) = collected(tmp_path).marks
+    assert mark.waiting == [WRITTEN]
+
+
+def test_earlier_hand_ins_are_graded_where_the_best_one_counts(tmp_path):
+    from typer.testing import CliRunner
+
+    from maml_edu import places
+    from maml_edu.cli import app
+    from maml_edu.grading import classroom
+    from maml_edu.grading.sandbox import box
+
+    if problem := box.probe():
+        pytest.skip(problem)
+
+    def command(*words):
+        done = CliRunner().invoke(app, ["classroom", *words, "--class", str(room.root)])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return " ".join(done.output.split())
+
+    room = classroom.new(tmp_path / "class", "A class", [CHAPTER])
+    for kind, folder in (
+        ("solutions", "earlier/ada/{}/20261201-120000"),
+        ("exercises", "submitted/ada/{}"),
+    ):
+        target = room.root / folder.format(CHAPTER) / f"{CHAPTER}.ipynb"
+        target.parent.mkdir(parents=True)
+        target.write_bytes((places.course_root() / kind / f"{CHAPTER}.ipynb").read_bytes())
+    assert "were graded too" not in command("grade")
+    assert "no deadlines" in command("policy")
+    command("policy", "--template")
+    (room.root / "policy.toml").write_text('[defaults]\ncounts = "best"\n')
+    assert "the best hand-in counts" in command("policy", "04")
+    assert "1 earlier hand-ins were graded too" in command("grade")
+    assert "were graded too" not in command("grade")
+    (mark,) = marks.collect(room.results, room.by_hand).marks
+    assert mark.points == mark.adjusted == mark.max_points - mark.worth[WRITTEN]
+    assert mark.counts == "20261201-120000"
+    (room.root / "policy.toml").write_text("[chapters.04]\ndeadline = 2026-12-01\n")
+    done = CliRunner().invoke(app, ["classroom", "grade", "--class", str(room.root)])
+    assert done.exit_code != 0 and "line 2: chapters.04.deadline" in str(done.exception)

@@ -9,6 +9,7 @@ from graded import CHAPTER, WRITTEN
 
 from maml_edu import places
 from maml_edu.grading import classroom, results
+from maml_edu.grading.cells import digest
 
 HOSTILE = (
     "<script>document.title = 'mine'</script> <img src=x onerror=\"document.title='mine'\">\n\n"
@@ -19,10 +20,6 @@ LONG = (
     "The factor $I - \\alpha H(\\theta)$ decides: beyond $\\alpha\\lambda = 1$ the **sign** is wrong.\n\n"
     "$$\\frac{F^\\top G}{\\|F\\|^2} > 1$$\n\n- small rates: first order does well\n- large ones: not"
 )
-
-
-def digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def a_room(folder, essays, chapter=CHAPTER):

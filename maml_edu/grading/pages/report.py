@@ -113,8 +113,14 @@ def _chapter(number, chapter, graded, found, about):
     parts = [f"<h2>{escape(places.title(chapter), 200)}</h2>\n", _summary(graded, found)]
     parts.append(_first(number, items))
     parts += [_item(f"x{number}-{i}", i, item) for i, item in enumerate(items, 1)]
-    parts += [_failed(graded), _noted(graded), _waiting(items, found), _alike(about.alike)]
-    parts += [_adjusted(found), _left_out(about.left_out), _missing(about.missing)]
+    parts += [
+        _failed(graded),
+        _noted(graded),
+        _waiting(items, found),
+        _alike(about.alike),
+        _adjusted(found),
+    ]
+    parts += [_left_out(about.left_out), _missing(about.missing)]
     return "".join(parts)
 
 
