@@ -1,7 +1,8 @@
 """A class: run submissions where they can do no harm, give marks, feedback and exports.
 
 One path, in the order in which a submission takes it: `collect` puts what was handed in elsewhere into the
-class folder (`classroom`), `submission` reads it, `sandbox` runs it (`box` makes the walls, `inside` is the
+class folder (`classroom`), where `tasks` says what is asked and `model_answers` tries it on the teacher first
+(`own_exercise` begins one); `submission` reads it, `sandbox` runs it (`box` makes the walls, `inside` is the
 program behind them, `protocol` all that passes between the two), `judge` reaches the verdict out here with
 the course's own checks, `results` keeps it, a file a submission, `many` does so for a class, and `run` for a
 class folder. Then `marks` adds what people decide, `give_back` writes what students and teachers read

@@ -119,7 +119,7 @@ def bundle(
     also where the image does not let bubblewrap work; a submission's code can then read what is in the image, the
     seed and the solutions among it. Raises ValueError for a chapter that is no folder's name, and OSError.
     """
-    if not re.fullmatch(r"\w+", chapter):
+    if not re.fullmatch(r"(?!\d+$)\w+", chapter):
         raise ValueError(
             f"{chapter!r} is no chapter: give its folder, such as 04_gradient_of_a_step."
         )
