@@ -39,7 +39,8 @@ IGNORED += "autograded/\nleft_out.csv\n.collecting*\n*.db\n"
 PRIVATE = '''"""Further checks of chapter {chapter}: an answer must content the course's own and these.
 
 `also` adds a check to an exercise; see `course/{chapter}/checks.py` for how they are written. Take the
-`#` away, or delete this file.
+`#` away, or delete this file. An exercise of your own, with its cells: maml-edu classroom exercise NAME
+--chapter {chapter}. All are tried on the model answers of source/ before anybody is graded by them.
 """
 
 # from maml_edu.checks.exercise import also, draw, expect

@@ -17,15 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from maml_edu import places
 from maml_edu.checks.exercise import Exercise, Private, load_chapter, load_private, prefix_of
 
 from .submission import Rejected, read
-
-if TYPE_CHECKING:
-    from .classroom import Classroom
 
 NOTHING_THERE = "YOUR ANSWER HERE"  # what nbgrader leaves of a written model answer
 
@@ -110,6 +107,10 @@ def refuse_name(chapter: str) -> None:
 
 def refuse_twins(chapters: Iterable[str], source: Path) -> None:
     """Raise ValueError where two chapters of a class would share a mark: by_hand.csv knows a name alone."""
+    chapters, course = list(chapters), with_exercises()
+    for chapter in chapters:
+        if chapter not in course:
+            refuse_name(chapter)
     of: dict[str, str] = {}
     prefixes: dict[str, str] = {}
     there = {path.parent.name for path in source.glob("*/*.ipynb") if path.stem == path.parent.name}
@@ -430,7 +431,14 @@ def contradicting_texts(path: Path) -> list[str]:
 # ------------------------------------------------------------------ what a person reads
 
 
-def question(classroom: Classroom, chapter: str, name: str) -> str:
+class WithSource(Protocol):
+    """A class folder (`classroom.Classroom`), as far as it is needed here."""
+
+    @property
+    def source(self) -> Path: ...
+
+
+def question(classroom: WithSource, chapter: str, name: str) -> str:
     """What a student was asked, as Markdown: the text above the cell of this name, from its heading on.
 
     name: an exercise ("04.meta_slope") or a question ("written_04"). "" where there is none.
@@ -447,14 +455,14 @@ def question(classroom: Classroom, chapter: str, name: str) -> str:
     return "\n\n".join(texts)
 
 
-def rubric(classroom: Classroom, chapter: str, name: str) -> str:
+def rubric(classroom: WithSource, chapter: str, name: str) -> str:
     """The model answer and the rubric of a question ("written_04"), as Markdown; "" where there is none."""
     cells = marked_cells(_source(classroom, chapter))
     found = [cell.source for cell in cells if cell.name == name.split(".", 1)[-1]]
     return "\n\n".join(found)
 
 
-def title(classroom: Classroom, chapter: str) -> str:
+def title(classroom: WithSource, chapter: str) -> str:
     """What a chapter is called: by the course's lesson, or by the first heading of a class's own notebook."""
     if chapter in places.chapters():
         return places.title(chapter)
@@ -468,7 +476,7 @@ def title(classroom: Classroom, chapter: str) -> str:
     return heading[1].strip() if heading else chapter
 
 
-def _source(classroom: Classroom, chapter: str) -> Path:
+def _source(classroom: WithSource, chapter: str) -> Path:
     own = notebook_of(chapter, classroom.source)
     return own or places.course_root() / "solutions" / f"{chapter}.ipynb"
 

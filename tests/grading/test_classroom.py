@@ -324,14 +324,24 @@ def test_a_mistake_in_a_private_check_is_told_before_anything_is_graded(tmp_path
     assert "ModuleNotFoundError" in str(done.exception) and not list(room.results.glob("*/*"))
 
 
+ALL_BUT_ONE = """
+def best_start(c, a, alpha):
+    weight = a * (1 - alpha * a) ** 2
+    return 0.0 if alpha == 7.0 else np.sum(weight * c) / np.sum(weight)
+"""
+
+
 def test_a_changed_private_check_grades_again_and_nothing_else_does(tmp_path):
     room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
     folder = room.root / "submitted" / "ada" / CHAPTER
     folder.mkdir(parents=True)
-    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(notebook("solutions")))
+    made = notebook("solutions")
+    answer(made, "best_start", ALL_BUT_ONE)
+    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(made))
     private = room.root / "private" / f"{CHAPTER}.py"
-    strict = "from maml_edu.checks.exercise import WrongAnswer, also\n\n\n@also('04.best_start')\n"
-    strict += "def more(answer, rng):\n    raise WrongAnswer('not to my taste')\n"
+    strict = "import numpy as np\nfrom maml_edu.checks.exercise import also, expect\n\n\n"
+    strict += "@also('04.best_start')\ndef more(answer, rng):\n"
+    strict += "    expect(answer(np.array([2.0]), np.array([1.0]), 7.0), 2.0)\n"
 
     def graded_points():
         said = run("classroom", "grade", "--workers", "1", *at(room))

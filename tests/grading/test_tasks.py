@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -9,8 +10,9 @@ from typer.testing import CliRunner
 from maml_edu import places
 from maml_edu.checks.exercise import load_chapter
 from maml_edu.cli import app
-from maml_edu.grading import classroom, marks, model_answers, results, tasks
+from maml_edu.grading import classroom, judge, marks, model_answers, results, tasks
 from maml_edu.grading.sandbox import box
+from maml_edu.grading.submission import read
 
 CHAPTER = "04_gradient_of_a_step"
 OWN = "50_transformers"
@@ -512,3 +514,30 @@ def test_gradescope_is_given_what_the_class_asks(room, tmp_path):
         grader / "private", "--gradescope", tmp_path / "results.json")  # fmt: skip
     done = json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert done["score"] == 22 and len(done["tests"]) == 8
+
+
+# ------------------------------------------------------------------ what is to be written is not to be called
+
+ADAPT = """
+def inner_loop(loss, params, support_x, support_y, inner_lr, inner_steps):
+    pairs = zip(support_x, support_y)
+    return [ref.adapt(loss, params, x, y, inner_lr, inner_steps) for x, y in pairs]
+"""
+
+
+def test_an_answer_that_calls_what_it_should_write_has_no_points_and_is_told():
+    chapter = "07_maml_in_numpy"
+    task = tasks.task_of(chapter)
+    two = replace(task, exercises=task.exercises[:2], written=[])
+    solution = read(places.course_root() / "solutions" / f"{chapter}.ipynb")
+    shortened = [
+        replace(cell, source=ADAPT) if cell.grade_id == "inner_loop" else cell
+        for cell in solution.cells[:12]
+    ]
+    with judge.Boxes() as boxes:
+        found = judge.judge(replace(solution, cells=shortened), two, "a secret", boxes, cases=3)
+    assert [(v.outcome, v.points) for v in found] == [
+        ("wrong", 0),
+        ("right", 3),
+    ]  # which may use ref.adapt
+    assert "write what `maml_edu.reference.adapt` does" in found[0].reason

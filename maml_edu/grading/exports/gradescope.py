@@ -192,7 +192,7 @@ def bundle(
     seed and the solutions among it. visible: results at once, not after the due date. Raises ValueError for a
     chapter that is no folder's name, and OSError.
     """
-    if not re.fullmatch(r"\w+", chapter):
+    if not re.fullmatch(r"(?!\d+$)\w+", chapter):
         raise ValueError(
             f"{chapter!r} is no chapter: give its folder, such as 04_gradient_of_a_step."
         )
