@@ -218,7 +218,7 @@ def grade_all(
     end, alone. Raises RuntimeError when no worker even begins.
     """
     todo, again = list(jobs), []
-    for done in _grade_together(todo, how, min(workers or cores(), max(len(todo), 1)), one):
+    for done in _grade_together(todo, how, min(workers or usable_cores(), max(len(todo), 1)), one):
         if too_busy(done):
             again.append(done.job)
         else:
