@@ -487,19 +487,26 @@ class StandIn:
                 "the result is not plain data: give numbers, text, arrays, or lists and dicts of them"
             )
         if reply.get("too_large") is True:
-            raise WrongAnswer("the result is far larger than what was asked for")
+            raise WrongAnswer(f"the result is {plain.FAR_LARGER}")
+        if reply.get("too_deep") is True:
+            raise WrongAnswer(f"the result is {plain.FAR_DEEPER}")
         if "raised" in reply:
             self.line = self.line or raised(reply["raised"], self.submission)
             self.raised.append(f"your function raised {kind_of(reply['raised'], TOLD_ERRORS)}")
             raise WrongAnswer(self.raised[-1])
+        start = time.thread_time()
         try:
             result = plain.from_json(reply["result"])
             note_changes(reply.get("changed"))
             return result
+        except plain.TooLarge as error:
+            raise WrongAnswer(f"the result is {error}") from None
         except (ValueError, KeyError, RecursionError, MemoryError):
             self.failed = "crashed", "its process sent something that is no answer"
             self.attempt.close()
             raise Ended from None
+        finally:
+            charge(time.thread_time() - start, self.account, self.attempt.account)
 
 
 KNOWN_ERRORS = {

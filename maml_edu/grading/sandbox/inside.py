@@ -566,6 +566,8 @@ class Sitting:
             changed: list[int] = []
             result = self.plain.call(self.found[name][which], arguments, interface, changed.extend)
             return {"result": self.plain.to_json(result), "changed": changed}
+        except self.plain.TooDeep:
+            return {"too_deep": True}
         except self.plain.NotPlain:
             return {"not_plain": True}
         except BaseException as error:
@@ -575,11 +577,13 @@ class Sitting:
 
 
 def fits(answer) -> bool:
-    """Whether an answer can be sent: neither too long, nor with a number of more digits than Python writes."""
+    """Whether an answer can be sent: neither too long, nor of too many parts, nor with a number of more digits
+    than Python writes."""
     try:
-        return len(json.dumps(answer)) < protocol.LARGEST - 100
+        body = json.dumps(answer).encode()
     except ValueError:
         return False
+    return len(body) < protocol.LARGEST - 100 and protocol.parts(body) < protocol.MOST_PARTS - 100
 
 
 def is_function(value):

@@ -17,6 +17,7 @@ from typing import Any
 
 HEAD = struct.Struct(">I")
 LARGEST = 8 << 20  # bytes of one answer
+MOST_PARTS = 1 << 19  # commas and opening brackets in it: reading takes time and memory by these
 
 
 class Gone(Exception):
@@ -149,8 +150,15 @@ def _waiting(sock):
         return False
 
 
+def parts(body: bytes) -> int:
+    """How many lists, dicts and entries there are in JSON, at most (a word may hold a comma)."""
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def parse(body: bytes) -> Any:
-    """JSON from a box. Raises Malformed for what is none, or nested too deeply."""
+    """JSON from a box. Raises Malformed for what is none, has too many parts, or is nested too deeply."""
+    if parts(body) > MOST_PARTS:
+        raise Malformed(f"an answer of {parts(body)} parts; {MOST_PARTS} are the limit")
     try:
         return json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
