@@ -366,3 +366,26 @@ def test_a_sheet_without_the_other_columns_keeps_quotes_and_line_ends(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b'"a ""1""",b,c\r\n1,"x, y",3\r\n4,5,6')
     assert Sheet.of(path).only([0, 2], [0, 2]).text() == '"a ""1""",c\r\n4,6\r\n'
+
+
+def test_the_list_may_hold_a_number_of_each_assignment_and_a_group_s_copies_are_not_one_student(
+    tmp_path,
+):
+    people = {
+        "a": Person("a", "Ann", moodle="03:20063 04:20056 05:1"),
+        "b": Person("b", "Ada Lovelace", moodle="03:20056"),
+    }
+    found = [mark("a", 3), mark("b", 4)]
+    path = worksheet(
+        tmp_path / "w.csv",
+        rows=[(20056, "X", "x@x.org", ""), (20070, "Ada Lovelace", "ada@x.org", "")],
+    )
+    lms.moodle(found, path, tmp_path / "out.csv", How(Known(people, {}, CHAPTER)))
+    assert grades(tmp_path / "out.csv") == {"Participant 20056": "3", "Participant 20070": "4"}
+    class_folder.folder(tmp_path / "class")
+    for key in ("a", "b"):
+        class_folder.hand_in(
+            tmp_path / "class", graded.result(key), {"moodle": "20056"}, ["f"], by="a", group="G"
+        )
+    said = who.handed_in(tmp_path / "class", CHAPTER)
+    assert (said["a"].numbers, said["b"].numbers) == ({"moodle": "20056"}, {})

@@ -52,7 +52,8 @@ def write_export(
     if system == "lti":
         from . import ags
 
-        return ags.export(classroom.root, built, str(chapter), known, into)
+        order = ags.Order(into.exported, into.partial, into.scale, into.dry_run)
+        return ags.export(classroom.root, built, str(chapter), known, order)
     if into.exported is None:
         raise ValueError(f"{system} needs --into FILE: what you exported there, to be filled in.")
     name = into.exported.suffix if system == "blackboard" else ".csv"
