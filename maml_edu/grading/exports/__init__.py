@@ -47,7 +47,9 @@ def write_export(
     if system == "csv":
         return _table(classroom, built, folder, into.wide)
     if system == "nbgrader":
-        return _into_nbgrader(classroom, built)
+        from . import nbgrader
+
+        return nbgrader.export(classroom.root, built)
     known = who.known(classroom.root, chapter)
     if system == "lti":
         from . import ags
@@ -85,12 +87,6 @@ def _filled(built, system, target, known, into) -> list[str]:
         raise ValueError(f'{system} needs --assignment "Name": the column to be filled in.')
     fill = {"canvas": lms.canvas, "blackboard": lms.blackboard}[system]
     return fill(built.marks, into.exported, into.assignment, target, how).lines
-
-
-def _into_nbgrader(classroom: Classroom, built: Built) -> list[str]:
-    from . import nbgrader
-
-    return nbgrader.export(classroom, built)
 
 
 def write_zip(
