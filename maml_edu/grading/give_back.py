@@ -19,6 +19,9 @@ from .pages import feedback, html, report
 from .results import Result
 from .submission import Rejected, find, read
 
+# What nbgrader's release_feedback wants beside a page: when it was handed in, and a secret that its author has.
+OF_THE_EXCHANGE = ("timestamp.txt", "submission_secret.txt")
+
 
 def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
     """Marks and results of these chapters (all). Raises ValueError where nothing has been graded."""
@@ -47,10 +50,9 @@ def write_feedback(classroom: Classroom, built: marks.Built) -> list[Path]:
 
 def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
     folder = classroom.root / "feedback" / result.student / result.chapter
+    handed_in = classroom.root / "submitted" / result.student / result.chapter
     try:
-        path, _ = find(
-            classroom.root / "submitted" / result.student / result.chapter, result.chapter
-        )
+        path, _ = find(handed_in, result.chapter)
         own = read(path)
     except Rejected:  # the page says so; there is nothing of theirs to show
         own = None
@@ -69,6 +71,10 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
     if own:
         made = feedback.in_notebook(result, cells, by_hand)
         write(page.with_suffix(".ipynb"), json.dumps(made, ensure_ascii=False, indent=1) + "\n")
+    for name in OF_THE_EXCHANGE:
+        if (handed_in / name).is_file() and not (handed_in / name).is_symlink():
+            with open(handed_in / name, encoding="utf-8", errors="replace") as file:
+                write(folder / name, file.read(1000))
     return page
 
 

@@ -401,6 +401,48 @@ def test_feedback_on_a_notebook_that_was_replaced_since_does_not_show_the_new_on
     assert "handed in since" in page and "return (1 - alpha * a)" not in page
 
 
+def test_nbgrader_releases_the_feedback_of_what_came_through_its_exchange(tmp_path):
+    """Each page under the hash of its author's secret, where only `nbgrader fetch_feedback` of theirs looks."""
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.utils import notebook_hash
+    from traitlets.config import Config
+
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    handed_in = {"ada": json.dumps(notebook("solutions")), "broken": "{"}
+    for name, text in handed_in.items():
+        folder = room.root / "submitted" / name / CHAPTER
+        folder.mkdir(parents=True)
+        (folder / f"{CHAPTER}.ipynb").write_text(text)
+        (folder / "timestamp.txt").write_text("2026-11-30 10:00:00.000000 UTC")
+        (folder / "submission_secret.txt").write_text(f"{name}'s secret")
+    run("classroom", "grade", "--workers", "1", *at(room))
+    run("classroom", "feedback", *at(room))
+    config = Config()
+    config.CourseDirectory.root = str(room.root)
+    config.CourseDirectory.course_id = "maml"
+    config.Exchange.root = str(tmp_path / "exchange")
+    (tmp_path / "exchange").mkdir(mode=0o777)
+    os.chmod(tmp_path / "exchange", 0o777)
+    said = NbGraderAPI(config=config).release_feedback(CHAPTER)
+    assert said["success"], said
+    for name in handed_in:
+        page = room.root / "feedback" / name / CHAPTER / f"{CHAPTER}.html"
+        secret = notebook_hash(secret=f"{name}'s secret", notebook_id=CHAPTER)
+        released = tmp_path / "exchange" / "maml" / "feedback" / f"{secret}.html"
+        assert released.read_bytes() == page.read_bytes()
+
+
+def test_feedback_takes_no_link_for_what_the_exchange_left(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    folder = room.root / "submitted" / "ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_text("{")
+    (folder / "timestamp.txt").symlink_to(room.root / "seed")
+    run("classroom", "grade", "--workers", "1", *at(room))
+    run("classroom", "feedback", *at(room))
+    assert [p.suffix for p in (room.root / "feedback" / "ada" / CHAPTER).iterdir()] == [".html"]
+
+
 def test_the_report_is_one_page_without_script(graded):
     room, _ = graded
     run("classroom", "report", "04", "--class", room.root)
