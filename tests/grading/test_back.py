@@ -285,6 +285,40 @@ def test_the_wide_table_has_a_row_a_student_the_sums_and_no_0_for_what_has_no_ma
     assert "handed in nothing in all chapters: never" in lines
 
 
+# ------------------------------------------------------------------ points that count
+
+ROWS = [(1, "ada", "ada@x.org", "")]
+
+
+def test_every_export_and_page_gives_the_points_that_count_and_says_why(tmp_path, monkeypatch):
+    """A late penalty, as a policy would give: 11 as graded, 9 of 12 that count."""
+    from maml_edu.grading.exports import ags, what_counts, wide
+    from maml_edu.grading.pages import feedback
+
+    for module in (what_counts, lms, ags, wide):
+        monkeypatch.setattr(module, "points", lambda mark: 9.0)
+        monkeypatch.setattr(module, "maximum", lambda mark: 12.0)
+    monkeypatch.setattr(what_counts, "reasons", lambda mark: ["two days late: −2 <points>"])
+    room = class_folder.folder(tmp_path)
+    class_folder.hand_in(tmp_path, graded.result("ada", written=False))
+    built = give_back.marks_of(room, [])
+    path = worksheet(tmp_path / "w.csv", rows=ROWS, top="12.00")
+    exports.write_export(room, built, "moodle", CHAPTER, Into(path))
+    sheet = Sheet.of(tmp_path / "exports" / f"moodle_{CHAPTER}.csv")
+    assert sheet.value(1, 4) == "9"
+    assert sheet.value(1, 9).startswith("9 of 12 points<br>two days late: −2 &lt;points&gt;<br>")
+    (score,) = ags.scores(built.marks, {"ada": "u"}, feedback.summaries(built))
+    assert (score["scoreGiven"], score["scoreMaximum"]) == (9, 12) and "late" in score["comment"]
+    exports.write_export(room, built, "csv", None, Into(wide=True))
+    text = (tmp_path / "exports" / "marks_wide.csv").read_text("utf-8-sig").splitlines()[1]
+    assert text.split(",")[7:10] == ["11", "9", "12"]
+    (page,) = give_back.write_feedback(room, built)
+    for name in (page, page.with_suffix(".ipynb")):
+        text = name.read_text("utf-8")
+        assert "9 of 12 points" in text and "two days late" in text and "11 of 11" not in text
+    assert "−2 &lt;points&gt;" in page.read_text("utf-8")
+
+
 # ------------------------------------------------------------------ zips of feedback
 
 

@@ -80,7 +80,7 @@ def _filled(built, system, target, known, into) -> list[str]:
 
     how = lms.How(known, into.match, into.scale, into.partial)
     if system == "moodle":
-        comments = {r.student: feedback.summary(r, built.by_hand) for r in built.results}
+        comments = feedback.summaries(built)
         more = {"comments": comments, "columns": into.columns}
         return lms.moodle(built.marks, into.exported, target, how, **more).lines
     if into.assignment is None:

@@ -62,7 +62,7 @@ def export(root: Path, built: Built, chapter: str, known: Known, order: Order) -
     client = _client(root, settings) if settings and not order.dry_run else None
     members = _members(order.members, client)
     users, lost = users_of([mark.student for mark in built.marks], members, known)
-    said = {r.student: feedback.summary(r, built.by_hand) for r in built.results}
+    said = feedback.summaries(built)
     wanted = scores(built.marks, users, said, order.partial)
     path = root / "exports" / f"lti_{chapter}.jsonl"
     names = {user: student for student, user in users.items()}

@@ -47,6 +47,12 @@ def export(root: Path, built: Built) -> list[str]:
         f"{database} and autograded/: formgrader and nbgrader export show the marks. Its Autograde button "
         "(⚡) would run nbgrader's own grading, outside the box: leave it alone."
     ]
+    lines += [
+        f"{mark.student}, {mark.chapter}: nbgrader adds up {mark.points:g} points as graded; "
+        f"{points(mark):g} count"
+        for mark in built.marks
+        if mark.points is not None and points(mark) not in (None, mark.points)
+    ]
     untimed = sum(time is None for time in times.values())
     if untimed:
         lines.append(

@@ -1,4 +1,4 @@
-"""Which points of a mark count, and out of how many: the one place where exports look them up."""
+"""Which points of a mark count, out of how many, and why: the one place where exports and pages look them up."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def points(mark: Mark) -> float | None:
 def maximum(mark: Mark) -> float:
     """What they are out of."""
     return mark.max_points
+
+
+def reasons(mark: Mark) -> list[str]:
+    """Why these are not the points as graded, in words; nothing where they are."""
+    return []
