@@ -41,10 +41,14 @@ def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
 
 def write_feedback(classroom: Classroom, built: marks.Built) -> list[Path]:
     """A page and a notebook for every submission, in feedback/STUDENT/CHAPTER/; the pages."""
-    return [_write_feedback(classroom, result, built.by_hand) for result in built.results]
+    own = {(mark.chapter, mark.student): mark for mark in built.marks}
+    return [
+        _write_feedback(classroom, result, built.by_hand, own[result.chapter, result.student])
+        for result in built.results
+    ]
 
 
-def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
+def _write_feedback(classroom: Classroom, result: Result, by_hand, mark: marks.Mark) -> Path:
     folder = classroom.root / "feedback" / result.student / result.chapter
     handed_in = classroom.root / "submitted" / result.student / result.chapter
     try:
@@ -63,9 +67,9 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
         )
     cells = own.cells if own else []
     page = folder / f"{result.chapter}.html"
-    write(page, feedback.page(result, cells, by_hand))
+    write(page, feedback.page(result, cells, by_hand, mark))
     if own:
-        made = feedback.in_notebook(result, cells, by_hand)
+        made = feedback.in_notebook(result, cells, by_hand, mark)
         write(page.with_suffix(".ipynb"), json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     for name in OF_THE_EXCHANGE:
         if (handed_in / name).is_file() and not (handed_in / name).is_symlink():

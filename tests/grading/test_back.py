@@ -285,6 +285,40 @@ def test_the_wide_table_has_a_row_a_student_the_sums_and_no_0_for_what_has_no_ma
     assert "handed in nothing in all chapters: never" in lines
 
 
+# ------------------------------------------------------------------ points that count
+
+ROWS = [(1, "ada", "ada@x.org", "")]
+
+
+def test_every_export_and_page_gives_the_points_that_count_and_says_why(tmp_path, monkeypatch):
+    """A late penalty, as a policy would give: 11 as graded, 9 of 12 that count."""
+    from maml_edu.grading.exports import ags, what_counts, wide
+    from maml_edu.grading.pages import feedback
+
+    for module in (what_counts, lms, ags, wide):
+        monkeypatch.setattr(module, "points", lambda mark: 9.0)
+        monkeypatch.setattr(module, "maximum", lambda mark: 12.0)
+    monkeypatch.setattr(what_counts, "reasons", lambda mark: ["two days late: −2 <points>"])
+    room = class_folder.folder(tmp_path)
+    class_folder.hand_in(tmp_path, graded.result("ada", written=False))
+    built = give_back.marks_of(room, [])
+    path = worksheet(tmp_path / "w.csv", rows=ROWS, top="12.00")
+    exports.write_export(room, built, "moodle", CHAPTER, Into(path))
+    sheet = Sheet.of(tmp_path / "exports" / f"moodle_{CHAPTER}.csv")
+    assert sheet.value(1, 4) == "9"
+    assert sheet.value(1, 9).startswith("9 of 12 points<br>two days late: −2 &lt;points&gt;<br>")
+    (score,) = ags.scores(built.marks, {"ada": "u"}, feedback.summaries(built))
+    assert (score["scoreGiven"], score["scoreMaximum"]) == (9, 12) and "late" in score["comment"]
+    exports.write_export(room, built, "csv", None, Into(wide=True))
+    text = (tmp_path / "exports" / "marks_wide.csv").read_text("utf-8-sig").splitlines()[1]
+    assert text.split(",")[7:10] == ["11", "9", "12"]
+    (page,) = give_back.write_feedback(room, built)
+    for name in (page, page.with_suffix(".ipynb")):
+        text = name.read_text("utf-8")
+        assert "9 of 12 points" in text and "two days late" in text and "11 of 11" not in text
+    assert "−2 &lt;points&gt;" in page.read_text("utf-8")
+
+
 # ------------------------------------------------------------------ zips of feedback
 
 
@@ -366,3 +400,26 @@ def test_a_sheet_without_the_other_columns_keeps_quotes_and_line_ends(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b'"a ""1""",b,c\r\n1,"x, y",3\r\n4,5,6')
     assert Sheet.of(path).only([0, 2], [0, 2]).text() == '"a ""1""",c\r\n4,6\r\n'
+
+
+def test_the_list_may_hold_a_number_of_each_assignment_and_a_group_s_copies_are_not_one_student(
+    tmp_path,
+):
+    people = {
+        "a": Person("a", "Ann", moodle="03:20063 04:20056 05:1"),
+        "b": Person("b", "Ada Lovelace", moodle="03:20056"),
+    }
+    found = [mark("a", 3), mark("b", 4)]
+    path = worksheet(
+        tmp_path / "w.csv",
+        rows=[(20056, "X", "x@x.org", ""), (20070, "Ada Lovelace", "ada@x.org", "")],
+    )
+    lms.moodle(found, path, tmp_path / "out.csv", How(Known(people, {}, CHAPTER)))
+    assert grades(tmp_path / "out.csv") == {"Participant 20056": "3", "Participant 20070": "4"}
+    class_folder.folder(tmp_path / "class")
+    for key in ("a", "b"):
+        class_folder.hand_in(
+            tmp_path / "class", graded.result(key), {"moodle": "20056"}, ["f"], by="a", group="G"
+        )
+    said = who.handed_in(tmp_path / "class", CHAPTER)
+    assert (said["a"].numbers, said["b"].numbers) == ({"moodle": "20056"}, {})

@@ -60,7 +60,10 @@ def test_no_cell_of_the_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
 
 def test_another_table_is_refused(tmp_path):
     path = tmp_path / "marks.csv"
-    for text in ("a,b\n1,2\n", ",".join(marks_table.HEADER) + "\nada,04,graded,many,13,,yes\n"):
+    for text in (
+        "a,b\n1,2\n",
+        ",".join(marks_table.HEADER) + "\nada,04,graded,,13,,yes,many,13,\n",
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match="is not a table of marks"):
             marks_table.read_csv_table(path)
@@ -399,6 +402,19 @@ def test_a_private_check_of_pytorch_brings_pytorch(tmp_path):
     private = tmp_path / "04.py"
     private.write_text("import torch\n")
     assert gradescope.needs_torch(CHAPTER, private) and not gradescope.needs_torch(CHAPTER)
+
+
+def test_a_notebook_that_mentions_pytorch_is_graded_where_there_is_none(tmp_path, monkeypatch):
+    import class_folder
+
+    from maml_edu.grading import judge, submission
+
+    path = tmp_path / f"{CHAPTER}.ipynb"
+    path.write_text(json.dumps(class_folder.notebook("import torch")))
+    attempt = [judge.Boxes(), submission.read(path), judge.task_of(CHAPTER), judge.Times()]
+    assert judge.Attempt(*attempt).kind == "torch"
+    monkeypatch.setattr(judge, "find_spec", lambda name: None)  # as in Gradescope's image
+    assert judge.Attempt(*attempt).kind == "numpy"
 
 
 def test_results_are_hidden_until_the_due_date_unless_asked_for(tmp_path):

@@ -47,12 +47,15 @@ def write_export(
     if system == "csv":
         return _table(classroom, built, folder, into.wide)
     if system == "nbgrader":
-        return _into_nbgrader(classroom, built)
+        from . import nbgrader
+
+        return nbgrader.export(classroom.root, built)
     known = who.known(classroom.root, chapter)
     if system == "lti":
         from . import ags
 
-        return ags.export(classroom.root, built, str(chapter), known, into)
+        order = ags.Order(into.exported, into.partial, into.scale, into.dry_run)
+        return ags.export(classroom.root, built, str(chapter), known, order)
     if into.exported is None:
         raise ValueError(f"{system} needs --into FILE: what you exported there, to be filled in.")
     name = into.exported.suffix if system == "blackboard" else ".csv"
@@ -77,19 +80,13 @@ def _filled(built, system, target, known, into) -> list[str]:
 
     how = lms.How(known, into.match, into.scale, into.partial)
     if system == "moodle":
-        comments = {r.student: feedback.summary(r, built.by_hand) for r in built.results}
+        comments = feedback.summaries(built)
         more = {"comments": comments, "columns": into.columns}
         return lms.moodle(built.marks, into.exported, target, how, **more).lines
     if into.assignment is None:
         raise ValueError(f'{system} needs --assignment "Name": the column to be filled in.')
     fill = {"canvas": lms.canvas, "blackboard": lms.blackboard}[system]
     return fill(built.marks, into.exported, into.assignment, target, how).lines
-
-
-def _into_nbgrader(classroom: Classroom, built: Built) -> list[str]:
-    from . import nbgrader
-
-    return nbgrader.export(classroom, built)
 
 
 def write_zip(

@@ -12,9 +12,10 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -26,11 +27,8 @@ from ..pages import feedback
 from . import who
 from .lti_client import Client, Refused, Score
 from .tables import Sheet, number
-from .what_counts import points
+from .what_counts import maximum, points
 from .who import Known
-
-if TYPE_CHECKING:
-    from . import Into
 
 LOCK_SECONDS = 10
 
@@ -48,14 +46,24 @@ class Platform(Protocol):
         """Send one score. Raises Refused where this one is not taken, OSError when nothing is."""
 
 
-def export(root: Path, built: Built, chapter: str, known: Known, into: Into) -> list[str]:
+@dataclass(frozen=True)
+class Order:
+    """members: Names and Roles' list, as a file; partial, scale: as everywhere; dry_run: send nothing."""
+
+    members: Path | None = None
+    partial: bool = False
+    scale: bool = False
+    dry_run: bool = False
+
+
+def export(root: Path, built: Built, chapter: str, known: Known, order: Order) -> list[str]:
     """Write the scores of a chapter, and send them where the class folder says to whom."""
     settings = _settings(root)
-    client = _client(root, settings) if settings and not into.dry_run else None
-    members = _members(into.exported, client)
+    client = _client(root, settings) if settings and not order.dry_run else None
+    members = _members(order.members, client)
     users, lost = users_of([mark.student for mark in built.marks], members, known)
-    said = {r.student: feedback.summary(r, built.by_hand) for r in built.results}
-    wanted = scores(built.marks, users, said, into.partial)
+    said = feedback.summaries(built)
+    wanted = scores(built.marks, users, said, order.partial)
     path = root / "exports" / f"lti_{chapter}.jsonl"
     names = {user: student for student, user in users.items()}
     left = [f"left out: {student}: {why}" for student, why in lost.items()]
@@ -69,7 +77,7 @@ def export(root: Path, built: Built, chapter: str, known: Known, into: Into) -> 
         _write(path, written)
         why = "nothing was sent" if settings else "there is no lti.toml, so nothing was sent"
         return [f"{path}: {len(written)} scores; {why}.", *left]
-    told = send(client, wanted, chapter, path.with_suffix(".sent.jsonl"), names, into.scale)
+    told = send(client, wanted, chapter, path.with_suffix(".sent.jsonl"), names, order.scale)
     _write(path, [entry["score"] for entry in _last(path.with_suffix(".sent.jsonl")).values()])
     return [*told, *left]
 
@@ -99,7 +107,7 @@ def scores(
         elif mark.waiting:
             score |= {"activityProgress": "Submitted", "gradingProgress": "PendingManual"}
         if value is not None and (partial or not mark.waiting):
-            score |= {"scoreGiven": number(value), "scoreMaximum": number(mark.max_points)}
+            score |= {"scoreGiven": number(value), "scoreMaximum": number(maximum(mark))}
         if comment := comments.get(mark.student):
             score["comment"] = comment
         made.append(score)
@@ -168,16 +176,16 @@ def send(
     score between the two nobody knows whether it arrived: the platform is asked, and where it does not
     say so, the score goes again with the same time, by which it is known for the same one.
     """
-    maximum = max((score.get("scoreMaximum", 0) for score in wanted), default=0)
+    top = max((score.get("scoreMaximum", 0) for score in wanted), default=0)
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(log.with_name(log.name + ".lock"), timeout=LOCK_SECONDS):
             resource, label = f"maml_edu:{chapter}", places.title(chapter)
-            item, there = platform.line_item(resource, label, maximum or 1)
-            if maximum and there != maximum and not scale:
+            item, there = platform.line_item(resource, label, top or 1)
+            if top and there != top and not scale:
                 raise ValueError(
                     f"the platform has {number(there)} points for {label}, and the marks are out of "
-                    f"{number(maximum)}: change one of them, or let it scale them with --scale."
+                    f"{number(top)}: change one of them, or let it scale them with --scale."
                 )
             return _send_all(platform, wanted, item, log, names)
     except Timeout as error:

@@ -18,7 +18,7 @@ from ..pages.html import visible
 from . import tables, who
 from .moodle_columns import Columns, columns_of
 from .tables import Sheet, number
-from .what_counts import points
+from .what_counts import maximum, points
 from .who import Known, Look
 
 
@@ -244,7 +244,7 @@ class _Filling:
         elif mark.waiting and not self.how.partial:
             self.filled.left[mark.student] = f"waits for a person: {', '.join(mark.waiting)}"
         else:
-            new = _scaled(value, mark.max_points, out_of, self.how.scale, self.exported)
+            new = _scaled(value, maximum(mark), out_of, self.how.scale, self.exported)
             there = self.sheet.value(row, self.column).strip()
             if there not in ("", "-", "--") and _decimal(there) != new:
                 self.filled.changed[mark.student] = f"{there}, now {new}"

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from maml_edu.atomic import replacing
+
 from .. import marks
-from ..classroom import Classroom, write
 from ..marks import Built, ByHand, Mark
 from ..pages import feedback
 from ..results import Result
@@ -24,29 +25,33 @@ from ..submission import Cell, Rejected, find, read
 from .what_counts import points
 
 
-def export(classroom: Classroom, built: Built) -> list[str]:
+def export(root: Path, built: Built) -> list[str]:
     """Marks into the class's gradebook.db and notebooks into autograded/; what to say about it.
 
     Manage Submissions then shows scores, Manual Grading the answers that a person must read. Raises what
     `fill_gradebook` raises.
     """
-    database = classroom.root / "gradebook.db"
+    database = root / "gradebook.db"
     times = {}
     worth = marks.maxima(built.results)
     for result in built.results:
         key = (result.chapter, result.student)
-        times[key] = handed_in_at(classroom.root, result)
-        folder = classroom.root / "autograded" / result.student / result.chapter
-        cells = _cells(classroom.root, result)
+        times[key] = handed_in_at(root, result)
+        folder = root / "autograded" / result.student / result.chapter
+        cells = _cells(root, result)
         made = notebook(result, cells, worth[result.chapter], built.by_hand)
-        write(
-            folder / f"{result.chapter}.ipynb",
-            json.dumps(made, ensure_ascii=False, indent=1) + "\n",
-        )
+        with replacing(folder / f"{result.chapter}.ipynb") as file:
+            file.write((json.dumps(made, ensure_ascii=False, indent=1) + "\n").encode())
     fill_gradebook(built.marks, built.results, database, built.by_hand, times)
     lines = [
         f"{database} and autograded/: formgrader and nbgrader export show the marks. Its Autograde button "
         "(⚡) would run nbgrader's own grading, outside the box: leave it alone."
+    ]
+    lines += [
+        f"{mark.student}, {mark.chapter}: nbgrader adds up {mark.points:g} points as graded; "
+        f"{points(mark):g} count"
+        for mark in built.marks
+        if mark.points is not None and points(mark) not in (None, mark.points)
     ]
     untimed = sum(time is None for time in times.values())
     if untimed:

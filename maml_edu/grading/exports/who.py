@@ -32,6 +32,16 @@ class Person:
     group: str = ""
     section: str = ""
 
+    def numbers(self, system: str, chapter: str) -> set[str]:
+        """What a system calls them: in a chapter of its own ("04:20056"), or else everywhere ("509")."""
+        cells = {"canvas": self.canvas, "moodle": self.moodle, "blackboard": self.blackboard}
+        tokens = cells.get(system, "").split()
+        start = chapter.split("_")[0] + ":"
+        own = {token.removeprefix(start) for token in tokens if token.startswith(start)}
+        if own or system == "moodle":  # Moodle's are others in each assignment
+            return own
+        return {token for token in tokens if ":" not in token}
+
 
 @dataclass(frozen=True)
 class HandIn:
@@ -50,6 +60,7 @@ class Known:
 
     people: Mapping[str, Person] = field(default_factory=dict)
     handed_in: Mapping[str, HandIn] = field(default_factory=dict)
+    chapter: str = ""
 
     def person(self, key: str) -> Person:
         return self.people.get(key) or Person(key)
@@ -58,14 +69,10 @@ class Known:
         """What to call somebody."""
         return self.person(key).name or key
 
-    def number(self, key: str, system: str) -> str:
-        """The number by which a system knows somebody: from the download, or from the list."""
+    def numbers(self, key: str, system: str) -> set[str]:
+        """The numbers by which a system knows somebody: from the download, or else from the list."""
         own = self.handed_in[key].numbers.get(system, "") if key in self.handed_in else ""
-        if own or system == "moodle":  # whose numbers are others in each assignment
-            return own
-        return {"canvas": self.person(key).canvas, "blackboard": self.person(key).blackboard}[
-            system
-        ]
+        return {own} if own else self.person(key).numbers(system, self.chapter)
 
 
 def number_in(key: str) -> str:
@@ -76,7 +83,9 @@ def number_in(key: str) -> str:
 
 def known(root: Path, chapter: str | None = None) -> Known:
     """What the class folder knows; chapter: whose downloads. Raises ValueError for a damaged file."""
-    return Known(people(root), handed_in(root, chapter) if chapter else {})
+    if chapter is None:
+        return Known(people(root))
+    return Known(people(root), handed_in(root, chapter), chapter)
 
 
 def people(root: Path) -> dict[str, Person]:
@@ -101,7 +110,10 @@ def people(root: Path) -> dict[str, Person]:
 
 
 def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:
-    """What downloads said of the submissions of a chapter, by key."""
+    """What downloads said of the submissions of a chapter, by key.
+
+    Where somebody else of the group handed it in, the numbers and names of files are theirs, and left out.
+    """
     found = {}
     for path in sorted((root / "submitted").glob(f"*/{chapter}/handed_in.json")):
         try:
@@ -111,9 +123,10 @@ def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:
             sums = [sums.get(name, "") for name in files] if isinstance(sums, dict) else sums
             sums = [sums] if isinstance(sums, str) else [str(one) for one in sums]
             numbers = {str(k): str(v) for k, v in (said.get("numbers") or {}).items()}
-            found[path.parts[-3]] = HandIn(
-                numbers, files, sums, str(said.get("time") or ""), said.get("late")
-            )
+            key = path.parts[-3]
+            if said.get("by") not in (None, "", key):
+                numbers, files = {}, []
+            found[key] = HandIn(numbers, files, sums, str(said.get("time") or ""), said.get("late"))
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"{path} is not what collect writes ({error}): collect that submission again, or delete "
@@ -181,16 +194,17 @@ def find(students: Iterable[str], sheet: Sheet, look: Look, known: Known) -> Pla
 def _told(student, known, look, indices, names):
     """(why nobody can tell or "", the rows that may be theirs, the columns that told)."""
     person, listed = known.person(student), student in known.people
-    words = [student, person.email, person.login, person.number, person.name]
+    words = [student, person.name]
+    words += [word for cell in (person.email, person.login, person.number) for word in cell.split()]
     shared = [word for word in words if names[_key(word)] > 1]
     words = [word for word in words if word not in shared]
     others = [c for c in look.columns if c != look.own or not listed or len(look.columns) == 1]
     hits = _hits(words, others, indices)
-    own = known.number(student, look.system) if look.own in look.columns else ""
+    own = known.numbers(student, look.system) if look.own in look.columns else set()
     if own:
-        rows = _numbered(own, look, indices)
+        rows = set().union(*(_numbered(number, look, indices) for number in own))
         if listed and rows and any(not rows & other for other in hits.values()):
-            why = f"its number {own} is one row there, and its name or address another"
+            why = f"its number {', '.join(sorted(own))} is one row there, and its name or address another"
             return why, rows.union(*hits.values()), set()
         hits = {look.own: rows} if rows else {}
     elif not hits and look.own in look.columns and (tail := number_in(student)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..marks import Mark
 from . import tables
-from .what_counts import points
+from .what_counts import maximum, points
 from .who import Person
 
 WHO = ["student", "name", "email", "login", "number", "group", "section"]
@@ -26,7 +26,7 @@ def wide_table(found: Iterable[Mark], people: Mapping[str, Person], path: Path) 
     """
     found = list(found)
     chapters = sorted({mark.chapter for mark in found})
-    worth = {c: max(mark.max_points for mark in found if mark.chapter == c) for c in chapters}
+    worth = {c: max(maximum(mark) for mark in found if mark.chapter == c) for c in chapters}
     parts = {c: _parts(mark for mark in found if mark.chapter == c) for c in chapters}
     marks = {(mark.student, mark.chapter): mark for mark in found}
     students = sorted({*people, *(mark.student for mark in found)})

@@ -34,7 +34,7 @@ def moodle(
     download did not.
     """
     students = [result.student for result in built.results]
-    numbers = {student: known.number(student, "moodle") for student in students}
+    numbers = {s: next(iter(sorted(known.numbers(s, "moodle"))), "") for s in students}
     lacking = [student for student in students if not numbers[student]]
     numbers |= {student: who.number_in(student) for student in lacking}
     why = {}

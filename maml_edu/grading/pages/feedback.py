@@ -16,7 +16,8 @@ from maml_edu import places
 
 from .. import marks
 from ..cells import Cell, place_of_answer
-from ..marks import ByHand, Given
+from ..exports import what_counts
+from ..marks import Built, ByHand, Given, Mark
 from ..results import OUTCOMES, Result, Verdict
 from .html import escape, name, points, visible
 from .html import page as whole_page
@@ -74,24 +75,34 @@ def in_words(verdict: Verdict, given: Given | None = None) -> str:
     return "\n".join(lines)
 
 
-def summary(result: Result, by_hand: ByHand | None = None) -> str:
+def summary(result: Result, by_hand: ByHand | None = None, mark: Mark | None = None) -> str:
     """The feedback on a submission in a few lines of plain text: what fits into a system's comment."""
     by_hand = by_hand or {}
-    found = marks.mark(result, by_hand)
-    if found.points is None:
+    found = mark or marks.mark(result, by_hand)
+    value = what_counts.points(found)
+    if value is None:
         return NO_MARK
-    lines = [points(found.points, found.max_points) + (" so far" if found.waiting else "")]
+    lines = [points(value, what_counts.maximum(found)) + (" so far" if found.waiting else "")]
+    lines += [visible(why, REASON) for why in what_counts.reasons(found)]
     for verdict in result.verdicts:
         given = marks.given_for(result, verdict.exercise, by_hand)
-        value = points(marks.points_of(verdict, given), verdict.max_points)
-        words = [
-            f"{visible(verdict.title or verdict.exercise, 200)}: {label(verdict, given)}, {value}"
-        ]
+        worth = points(marks.points_of(verdict, given), verdict.max_points)
+        title = visible(verdict.title or verdict.exercise, 200)
+        words = [f"{title}: {label(verdict, given)}, {worth}"]
         words += [visible(verdict.reason, REASON)] if verdict.reason else []
         lines.append(". ".join(words))
         if comment := _comment(verdict, given):
             lines.append(f"Comment: {comment}")
     return "\n".join(lines)
+
+
+def summaries(built: Built) -> dict[str, str]:
+    """Student → summary, of the results of one chapter."""
+    own = {(mark.chapter, mark.student): mark for mark in built.marks}
+    return {
+        result.student: summary(result, built.by_hand, own.get((result.chapter, result.student)))
+        for result in built.results
+    }
 
 
 def _comment(verdict, given):
@@ -109,11 +120,14 @@ def _next(verdict, given):
 # ------------------------------------------------------------------ the page
 
 
-def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -> str:
-    """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own."""
+def page(
+    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None, mark: Mark | None = None
+) -> str:
+    """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own;
+    mark: theirs, where more than this result and by_hand decides it (a policy)."""
     by_hand = by_hand or {}
     answers = answers_of(result.verdicts, cells[:CELLS])
-    head = _head(result, by_hand)
+    head = _head(result, mark or marks.mark(result, by_hand))
     parts = [
         _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), answers)
         for i, verdict in enumerate(result.verdicts, 1)
@@ -124,8 +138,7 @@ def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -
     return whole_page(title, body + _cells_section(cells, room))
 
 
-def _head(result, by_hand):
-    found = marks.mark(result, by_hand)
+def _head(result, found):
     lines = [
         f"<h1>Feedback: {escape(places.title(result.chapter), 200)}</h1>\n",
         f'<p class="soft">for {name(result.student)}</p>\n',
@@ -138,15 +151,17 @@ def _head(result, by_hand):
 
 
 def _total(found):
-    if found.points is None:
+    value, of = what_counts.points(found), what_counts.maximum(found)
+    if value is None:
         return f'<div class="total"><strong>No mark yet</strong> <span>{NO_MARK}</span></div>\n'
-    share = 100 * found.points / found.max_points if found.max_points else 0
+    share = 100 * value / of if of else 0
     n = len(found.waiting)
     waiting = f"so far; {n} answer{' is' if n == 1 else 's are'} still to be decided" if n else ""
+    why = "".join(f"<p>{escape(reason, REASON)}</p>\n" for reason in what_counts.reasons(found))
     return (
-        f'<div class="total"><strong>{points(found.points, found.max_points)}</strong> '
+        f'<div class="total"><strong>{points(value, of)}</strong> '
         f'<span>{waiting}</span><div class="bar" aria-hidden="true">'
-        f'<span style="width: {min(share, 100):.1f}%"></span></div></div>\n'
+        f'<span style="width: {min(share, 100):.1f}%"></span></div></div>\n{why}'
     )
 
 
@@ -226,7 +241,7 @@ def answers_of(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, 
 
 
 def in_notebook(
-    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None
+    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None, mark: Mark | None = None
 ) -> dict[str, Any]:
     """A student's notebook with a cell of feedback after each answer, of format 4.
 
@@ -239,7 +254,7 @@ def in_notebook(
     answers = answers_of(result.verdicts, cells)
     words = {v.exercise: _feedback_cell(result, v, by_hand) for v in result.verdicts}
     room = NOTEBOOK_LIMIT - sum(len(json.dumps(cell)) for cell in words.values())
-    made = [markdown(_summary(result, by_hand))]
+    made = [markdown(_summary(result, mark or marks.mark(result, by_hand)))]
     for i, cell in enumerate(cells):
         cut = _cut(cell.source, room - 500, json.dumps)
         made.append(
@@ -280,16 +295,17 @@ def verbatim(source: str) -> str:
     return f"{fence}text\n{source}\n{fence}"
 
 
-def _summary(result, by_hand):
-    found = marks.mark(result, by_hand)
+def _summary(result, found):
     lines = [f"# Feedback: {said(places.title(result.chapter))}"]
-    if found.points is None:
+    value = what_counts.points(found)
+    if value is None:
         lines.append(
             "This submission could not be graded. That is not a mark of 0: ask your teacher."
         )
     else:
         waiting = f", {len(found.waiting)} still to be decided" if found.waiting else ""
-        lines.append(f"**{points(found.points, found.max_points)}**{waiting}")
+        lines.append(f"**{points(value, what_counts.maximum(found))}**{waiting}")
+        lines += [said(why) for why in what_counts.reasons(found)]
     return "\n\n".join(lines)
 
 
