@@ -118,14 +118,24 @@ def _names_bound(line) -> list[str]:
 def _paths(line) -> set[str]:
     """Every name in a piece of code, with the attributes asked of it: `ref.adapt`."""
     found = set()
+    own = _names_of_its_own(line)
     for node in ast.walk(line):
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Name) and node.id not in own:
             found.add(".".join([node.id, *reversed(parts)]))
     return found
+
+
+def _names_of_its_own(line) -> set[str]:
+    """Arguments, and what a function or a class binds: they mean nothing of that name elsewhere."""
+    arguments = {node.arg for node in ast.walk(line) if isinstance(node, ast.arg)}
+    if not isinstance(line, DEFINITIONS):
+        return arguments
+    names = [node for node in ast.walk(line) if isinstance(node, ast.Name)]
+    return arguments | {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 # ------------------------------------------------------------------ of a function of this process

@@ -5,9 +5,11 @@ import time
 import pytest
 
 import maml_edu.reference as ref
+from maml_edu import places
 from maml_edu.checks import check
-from maml_edu.checks.exercise import catalogue, find
+from maml_edu.checks.exercise import catalogue, find, load_chapter, right_answers
 from maml_edu.checks.library import LONGEST, called, refusal, sources_of
+from maml_edu.grading.submission import read
 
 ADAPT = ("maml_edu.reference.adapt",)
 
@@ -43,6 +45,8 @@ def test_a_call_is_found_however_it_is_written(cells):
         ["import maml_edu.reference as ref", "def f(x):\n    return x", "def g(x):\n    return ref.adapt(x)"],
         ["from maml_edu.reference import grad", "def adapt(x): return x", "def f(x): return adapt(x)"],
         ["from maml_edu.reference import adapt", "def adapt(x): return x", "def f(x): return adapt(x)"],
+        ["import maml_edu.reference as ref\nphi = ref.adapt(1)", "def f(x):\n    phi = x\n    return phi"],
+        ["import maml_edu.reference as ref\nx = ref.adapt(1)", "def f(x):\n    return [y(x) for y in x]"],
         ["import mine as ref", "def f(x):\n    return ref.adapt(x)"],
         ["import maml_edu.reference as ref", "def f(x):\n    'not with ref.adapt'\n    # ref.adapt\n    return x"],
         ["import maml_edu.reference as ref", "def f(x:\n    return ref.adapt(x)"],
@@ -97,3 +101,15 @@ def test_what_is_forbidden_is_there():
             package, _, name = one.rpartition(".")
             assert callable(getattr(importlib.import_module(package), name))
     assert find("08.repaired").forbids and not find("04.meta_slope").forbids
+
+
+@pytest.mark.parametrize("chapter", sorted({item.id[:2] for item in catalogue() if item.forbids}))
+def test_no_model_answer_and_no_unusual_right_one_calls_what_is_forbidden(chapter):
+    (folder,) = [name for name in places.chapters() if name[:2] == chapter]
+    solution = read(places.course_root() / "solutions" / f"{folder}.ipynb")
+    sources = [cell.source for cell in solution.cells if cell.kind == "code"]
+    for item in load_chapter(folder):
+        assert refusal(item.forbids, sources, item.name) == ""
+    for case in right_answers(folder):
+        words = refusal(find(case.exercise).forbids, *sources_of(case.function))
+        assert words == "", (case.exercise, case.why)
