@@ -102,7 +102,7 @@ def folder_of(root: Path, result: Result, stamp: str = "") -> Path:
 def notebook_of(root: Path, result: Result, stamp: str = "") -> Submission | None:
     """The notebook that a result is about; None where another was handed in since, or it cannot be read."""
     with suppress(Rejected, OSError):
-        path, _ = find(folder_of(root, result, stamp), result.chapter)
+        path, _ = find(folder_of(root, result, stamp), result.chapter, result.asked)
         found = _read(path, path.stat().st_mtime_ns)
         if not result.sha256 or found.sha256 == result.sha256:
             return found

@@ -52,7 +52,7 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand, mark: marks.M
     folder = classroom.root / "feedback" / result.student / result.chapter
     handed_in = classroom.root / "submitted" / result.student / result.chapter
     try:
-        path, _ = find(handed_in, result.chapter)
+        path, _ = find(handed_in, result.chapter, result.asked)
         own = read(path)
     except Rejected:  # the page says so; there is nothing of theirs to show
         own = None

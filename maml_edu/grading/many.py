@@ -132,16 +132,16 @@ def already(job: Job, how: How) -> Result | None:
     if known is None or not known.final or known.key != how.key(job.chapter):
         return None
     try:
-        path, _ = located(job)
+        path, _ = located(job, how)
         return known if known.sha256 and known.sha256 == read(path).sha256 else None
     except Rejected:
         return None
 
 
-def located(job: Job) -> tuple[Path, list[str]]:
+def located(job: Job, how: How) -> tuple[Path, list[str]]:
     """The notebook of a job, which may name its folder."""
     if job.path.is_dir() and not job.path.is_symlink():
-        return find(job.path, job.chapter)
+        return find(job.path, job.chapter, [item.name for item in how.task(job.chapter).exercises])
     return job.path, []
 
 
@@ -153,7 +153,7 @@ def graded(job: Job, how: How) -> Result:
     )
     task = how.task(job.chapter)
     try:
-        path, notes = located(job)
+        path, notes = located(job, how)
         submission = read(path)
         of_this_chapter(submission, task.chapter, names_asked(task))
     except Rejected as error:

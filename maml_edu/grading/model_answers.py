@@ -63,7 +63,7 @@ def _said(verdict: Verdict, watched: Watched, path: Path) -> str:
             f"{verdict.exercise}: there is no model answer in {where}: write one between ### BEGIN SOLUTION and "
             "### END SOLUTION, so that its check can be tried."
         )
-    check = watched.last
+    check = watched.rejecting or watched.last
     if verdict.outcome == "grader-error":
         return f"{verdict.exercise}: the check {check} fails on your own model answer: {watched.failure}."
     reason = verdict.reason or OUTCOMES[verdict.outcome]
@@ -74,10 +74,11 @@ def _said(verdict: Verdict, watched: Watched, path: Path) -> str:
 
 
 class Watched:
-    """An exercise whose checks are watched: which was asked last, and how one failed."""
+    """An exercise whose checks are watched: which was asked last, which was the first not to be content, and how
+    one failed."""
 
     def __init__(self, item: Exercise):
-        self.last = self.failure = ""
+        self.last = self.rejecting = self.failure = ""
         self.exercise = replace(
             item, check=self._watch(item.check), more=[self._watch(check) for check in item.more]
         )
@@ -93,8 +94,10 @@ class Watched:
             try:
                 check(answer, rng)
             except (WrongAnswer, NotImplementedError):
+                self.rejecting = self.rejecting or name
                 raise
             except Exception as error:
+                self.rejecting = self.rejecting or name
                 self.failure = f"{place_in(error, str(file))}: {type(error).__name__}: {error}"
                 raise
 

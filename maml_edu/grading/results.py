@@ -77,6 +77,11 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
+    def asked(self) -> list[str] | None:
+        """The functions that were asked for; None where nothing was judged."""
+        return [v.exercise.partition(".")[2] for v in self.verdicts if "." in v.exercise] or None
+
+    @property
     def points(self) -> float | None:
         """What has been decided so far; None when nothing could be graded."""
         if self.status in ("rejected", "grader-error"):

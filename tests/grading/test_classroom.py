@@ -155,7 +155,7 @@ def test_feedback_names_the_mistake_and_holds_nothing_hidden(room, given_back):
     lines = [line.strip() for line in checks.splitlines() if len(line.strip()) > 25]
     code = [line for line in lines if not line.startswith(('"', "#")) and '"' not in line]
     for name, files in given_back.items():
-        assert set(files) == {".html", ".ipynb"}
+        assert {".html", ".ipynb"} <= set(files) <= {".html", ".ipynb", ".txt"}
         for text in files.values():
             theirs = text.replace(json.dumps(WRONG), "")
             assert not [number for number in secrets if number in theirs]

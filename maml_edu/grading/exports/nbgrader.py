@@ -80,7 +80,7 @@ def _cells(root: Path, result: Result) -> list[Cell]:
     """The cells that were graded, where they are still there."""
     folder = root / "submitted" / result.student / result.chapter
     try:
-        own = read(find(folder, result.chapter)[0])
+        own = read(find(folder, result.chapter, result.asked)[0])
     except Rejected:
         return []
     return [] if result.sha256 and own.sha256 != result.sha256 else own.cells

@@ -7,14 +7,14 @@ from ..marks import Mark
 
 def points(mark: Mark) -> float | None:
     """The points of a mark that other systems are given; None where there are none."""
-    return mark.points
+    return mark.adjusted
 
 
 def maximum(mark: Mark) -> float:
     """What they are out of."""
-    return mark.max_points
+    return mark.max_points if mark.adjusted_max is None else mark.adjusted_max
 
 
 def reasons(mark: Mark) -> list[str]:
     """Why these are not the points as graded, in words; nothing where they are."""
-    return []
+    return mark.reasons
