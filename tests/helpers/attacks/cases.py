@@ -152,9 +152,19 @@ def refused(name, content, says, **more) -> Case:
 
 
 def all_cases() -> list[Case]:
-    from . import cheats, files, forgeries, harm, honest, other_chapters, spies
+    from . import (
+        cheats,
+        files,
+        forgeries,
+        harm,
+        honest,
+        monsters,
+        neighbours,
+        other_chapters,
+        spies,
+    )
 
-    modules = (honest, files, harm, spies, cheats, forgeries, other_chapters)
+    modules = (honest, files, harm, spies, cheats, forgeries, other_chapters, monsters, neighbours)
     found = [
         replace(case, name=f"{module.__name__.rpartition('.')[2]}: {case.name}")
         for module in modules
