@@ -7,6 +7,7 @@ Needs bubblewrap and Chromium. Students and their answers are those of benchmark
 
 import argparse
 import contextlib
+import json
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         room, _ = fill(Path(folder, "class"), options.count)
+        write_essays(room)
         done = list(many.grade_all(room.jobs(), room.how()))
         built = give_back.marks_of(room, [CHAPTER])
         give_back.write_feedback(room, built)
@@ -43,6 +45,29 @@ def main(arguments=None):
         photograph(report.as_uri(), options.out / "teaching_report.png", height=1300)
         with marking_page(room) as address:
             photograph(address, options.out / "teaching_marking.png", height=1000)
+
+
+ESSAYS = (
+    "One step of size $\\alpha$ leaves the share $1 - \\alpha a$ of the way to the minimum. Where the valley is flat ($a$ small), "
+    "that share is near 1, so the start has to be **near** the minimum already; where it is steep, a step does "
+    "nearly all the work.\n\nSo the best start leans towards the flat tasks.",
+    "Because steep tasks learn faster.",
+    "The weights are $(1 - \\alpha a)^2$, and these are largest for the tasks with the smallest curvature.",
+)
+
+
+def write_essays(room):
+    """Answers to the written question, for the first notebooks in which it is left empty."""
+    todo = list(ESSAYS)
+    for path in sorted(room.root.glob(f"submitted/*/{CHAPTER}/{CHAPTER}.ipynb")):
+        with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+            made = json.loads(path.read_text(encoding="utf-8"))
+            cells = [
+                c for c in made["cells"] if c["metadata"]["nbgrader"]["grade_id"] == "written_04"
+            ]
+            if todo and cells:
+                cells[0]["source"] = todo.pop(0)
+                path.write_text(json.dumps(made), encoding="utf-8")
 
 
 def telling(found):

@@ -33,6 +33,7 @@ _REAL = (
 DEEPEST = 64  # lists in each other
 PARTS = 1 << 16  # numbers, words, lists; an array or a key counts as several
 OF_AN_ARRAY, OF_A_KEY = 16, 8
+NUMBERS = 1 << 21  # in an array
 LETTERS = 1 << 20  # of one word
 BITS = 1024  # of a whole number
 # Of larger keys many have the same hash, and a dict is slow with those: each counts as many parts.
@@ -283,6 +284,8 @@ def _array(array, dtype, shape):
         flat = np.frombuffer(data, np.dtype(dtype)) if data else np.zeros(0, np.dtype(dtype))
     except TypeError as error:  # a number that this machine has not
         raise ValueError(f"not plain data: {error}") from None
+    if flat.size > NUMBERS:
+        raise TooLarge(FAR_LARGER)
     if flat.dtype.kind == "U":
         letters = flat.view(flat.dtype.byteorder.replace("|", "=") + "u4") if flat.size else flat
         if flat.size and letters.max() > 0x10FFFF:

@@ -71,7 +71,9 @@ class Client:
         grade = Grade()
         grade.set_user_id(score["userId"]).set_timestamp(score["timestamp"])
         grade.set_activity_progress(score["activityProgress"])
-        grade.set_grading_progress(score["gradingProgress"]).set_comment(score.get("comment"))
+        grade.set_grading_progress(score["gradingProgress"])
+        if comment := score.get("comment"):
+            grade.set_comment(comment)
         if "scoreGiven" in score:
             grade.set_score_given(score["scoreGiven"]).set_score_maximum(score["scoreMaximum"])
         with _told(one=True):

@@ -28,6 +28,7 @@ class Clock:
     def __init__(self):
         self.samples: list[tuple[float, float, float]] = [(time.monotonic(), 0.0, 0.0)]
         self._own: dict[tuple[int, bytes], float] = {}  # (process, its start) → seconds, last seen
+        self._seen = 0.0  # seconds of all of those, and of children that they have waited for
         self._waited: dict[
             int, float
         ] = {}  # thread → seconds in which it was ready and did not run
@@ -38,6 +39,7 @@ class Clock:
         moment, used, asleep = time.monotonic(), *self.samples[-1][1:]
         passed, waited, wants, with_children = moment - self.samples[-1][0], 0.0, False, 0.0
         alive: set[int] = set()
+        known = len(self._own)
         for process in processes:
             with contextlib.suppress(OSError, IndexError, ValueError):
                 state, start, own, children, threads = _stat(process)
@@ -50,10 +52,14 @@ class Clock:
                         thread != process and _stat(f"{process}/task/{thread}")[0] in WANTS
                     )
                     waited += self._has_waited(process, thread)
-        new = max(used, sum(self._own.values()), with_children)
+        seen = max(self._seen, sum(self._own.values()), with_children)
+        more, self._seen = seen - self._seen, seen
+        if wants and known and len(self._own) > known:
+            # some come and go: what those did that nobody saw was done in the time that nobody waited
+            more = max(more, passed - waited)
         if not wants:
-            asleep += max(0.0, passed - (new - used) - waited)
-        self.samples.append((moment, new, asleep))
+            asleep += max(0.0, passed - more - waited)
+        self.samples.append((moment, used + more, asleep))
         if len(alive) > CROWD:
             self._give_way(alive)
 

@@ -190,6 +190,8 @@ def all_cases() -> list[Case]:
         forgeries,
         harm,
         honest,
+        monsters,
+        neighbours,
         other_chapters,
         spies,
         telltales,
@@ -197,7 +199,7 @@ def all_cases() -> list[Case]:
     )
 
     modules = (
-        honest, files, harm, spies, cheats, forgeries, other_chapters,
+        honest, files, harm, spies, cheats, forgeries, other_chapters, monsters, neighbours,
         which_cell, could_not_run, telltales, folders, every_chapter,
     )  # fmt: skip
     found = [
