@@ -48,8 +48,8 @@ def main(arguments=None):
 
 
 ESSAYS = (
-    "One step of size $\\alpha$ leaves the share $1 - \\alpha a$ of the way to the minimum. Where the valley is flat ($a$ small), "
-    "that share is near 1, so the start has to be **near** the minimum already; where it is steep, a step does "
+    "One step of size $\\alpha$ leaves the share $1 - \\alpha a$ of the way to the minimum. Where the valley is flat "
+    "($a$ small), that share is near 1, so the start has to be **near** it already; where it is steep, a step does "
     "nearly all the work.\n\nSo the best start leans towards the flat tasks.",
     "Because steep tasks learn faster.",
     "The weights are $(1 - \\alpha a)^2$, and these are largest for the tasks with the smallest curvature.",
@@ -62,9 +62,8 @@ def write_essays(room):
     for path in sorted(room.root.glob(f"submitted/*/{CHAPTER}/{CHAPTER}.ipynb")):
         with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
             made = json.loads(path.read_text(encoding="utf-8"))
-            cells = [
-                c for c in made["cells"] if c["metadata"]["nbgrader"]["grade_id"] == "written_04"
-            ]
+            named = {c["metadata"].get("nbgrader", {}).get("grade_id"): c for c in made["cells"]}
+            cells = [named["written_04"]]
             if todo and cells:
                 cells[0]["source"] = todo.pop(0)
                 path.write_text(json.dumps(made), encoding="utf-8")
