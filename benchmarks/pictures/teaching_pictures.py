@@ -48,7 +48,7 @@ def main(arguments=None):
 
 
 ESSAYS = (
-    "One step of size $\\alpha$ leaves the share $1 - \\alpha a$ of the way to the minimum. Where the valley is flat "
+    "One step of size $\\alpha$ leaves the share $1 - \\alpha a$ of the way to the minimum. Where it is flat "
     "($a$ small), that share is near 1, so the start has to be **near** it already; where it is steep, a step does "
     "nearly all the work.\n\nSo the best start leans towards the flat tasks.",
     "Because steep tasks learn faster.",
