@@ -32,7 +32,7 @@ _REAL = (
 # takes long. The judge's time is everybody's.
 DEEPEST = 64  # lists in each other
 PARTS = 1 << 16  # numbers, words, lists; an array or a key counts as several
-OF_AN_ARRAY, OF_A_KEY = 16, 8
+OF_AN_ARRAY, OF_A_KEY = 4, 8
 NUMBERS = 1 << 21  # in an array
 LETTERS = 1 << 20  # of one word
 BITS = 1024  # of a whole number

@@ -28,7 +28,8 @@ NAP = [sys.executable, "-S", "-c", "import time; time.sleep(99)"]
 @contextlib.contextmanager
 def running(*command, count=1):
     """Processes that are ended afterwards."""
-    started = [subprocess.Popen(command) for _ in range(count)]
+    # in sessions of their own: a scheduler may share a core among sessions, not processes
+    started = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
     try:
         yield [one.pid for one in started]
     finally:
