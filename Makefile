@@ -13,15 +13,18 @@ BUSY = $(VENV)/.maml_edu_installing
 LOWEST = .lowest
 # TensorFlow, Keras and JAX, which no other command needs.
 FRAMEWORKS = .frameworks
+# A JupyterHub and what its people use.
+HUB = .hub
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-lowest test-frameworks frameworks lint notebooks doctor bench bench-gpu reproduce clean
+.PHONY: help setup lab test test-lowest test-frameworks frameworks test-hub hub lint notebooks doctor bench bench-gpu reproduce clean
 
 help:
 	@echo "make lab          set up if needed, then open the course in JupyterLab"
 	@echo "make test         set up if needed, then run every check"
 	@echo "make test-lowest  the quick tests with the oldest packages that pyproject.toml admits"
 	@echo "make test-frameworks  chapter 15 and its examples with TensorFlow and JAX (3 GB, minutes at first)"
+	@echo "make test-hub     a teacher and two students on a JupyterHub (1.5 GB, minutes at first)"
 	@echo "make notebooks    build the notebooks whose source in course/ has changed"
 	@echo "make lint         style and types only"
 	@echo "make doctor       is everything in place?"
@@ -76,6 +79,14 @@ test-frameworks: frameworks
 	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 KERAS_BACKEND=tensorflow JAX_PLATFORMS=cpu \
 	CUDA_VISIBLE_DEVICES= $(FRAMEWORKS)/bin/python -m pytest -rs --durations=10 tests/frameworks $(ARGS)
 
+# Their set-up alone.
+hub: $(HUB)/.installed
+
+# docs/jupyterhub.md walked by HTTP, from release to feedback; what is not run (without root) says why.
+test-hub: hub
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	MAML_EDU_HOME="$$home" OMP_NUM_THREADS=1 $(HUB)/bin/python -m pytest -rs --durations=5 tests/hub $(ARGS)
+
 # Peers are installed into .bench/. ARGS="--quick" for a few minutes; `--help` says what else.
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/compare/bench.py $(ARGS)
@@ -89,7 +100,7 @@ reproduce: $(if $(PYTHON),,$(STAMP))
 	@$(or $(PYTHON),$(BIN)/python) benchmarks/reproduce/reproduce.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(FRAMEWORKS) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(FRAMEWORKS) $(HUB) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # After an installation that was interrupted nothing in $(VENV) is to be relied on.
@@ -134,6 +145,14 @@ $(FRAMEWORKS)/.installed: pyproject.toml constraints.txt constraints-frameworks.
 	  echo "TensorFlow, Keras and JAX could not be installed into $(FRAMEWORKS) (pip says why, above): nothing"; \
 	  echo "of chapter 15 was tested with them. They need the network, 3 GB, and Python 3.11, 3.12 or 3.13."; exit 1; }
 	@TF_CPP_MIN_LOG_LEVEL=3 $(FRAMEWORKS)/bin/python -c "import tensorflow, keras, jax, torch, jupytext, pytest"
+	@touch $@
+
+$(HUB)/.installed: pyproject.toml constraints.txt constraints-hub.txt
+	@$(FIND_PYTHON) && rm -rf $(HUB) && echo "Setting up $(HUB) with $$found" && $$found -m venv $(HUB)
+	@$(HUB)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -c constraints-hub.txt \
+	  -e ".[teach]" jupyterhub configurable-http-proxy pytest || { \
+	  echo "JupyterHub could not be installed into $(HUB) (pip says why, above): docs/jupyterhub.md was not"; \
+	  echo "tested. It needs the network and 1.5 GB."; exit 1; }
 	@touch $@
 
 # Any Python that can make a virtual environment; each candidate is run, since a name on the PATH

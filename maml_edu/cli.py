@@ -107,6 +107,9 @@ def lab(
     copied = lab.prepare(folder, places.course_root())
     if copied:
         say(f"Copied {len(copied)} notebooks into {folder}.")
+    if lab.on_a_hub():
+        say(f"On a JupyterHub JupyterLab is open already: your notebooks are in {folder}.")
+        return
     say(f"Your notebooks are in {folder}. Ctrl-C ends JupyterLab.")
     raise typer.Exit(lab.launch(folder, port, browser, context.args, teaching))
 

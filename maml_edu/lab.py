@@ -66,6 +66,11 @@ def fresh(name: str, work: Path, course_root: Path) -> tuple[Path, Path | None]:
     return target, aside
 
 
+def on_a_hub() -> bool:
+    """Whether this runs on a JupyterHub, where JupyterLab is open already and a second one could not be reached."""
+    return bool(os.environ.get("JUPYTERHUB_USER"))
+
+
 def launch(
     work: Path, port: int | None = None, browser: bool = True, extra=(), teaching: bool = False
 ) -> int:
@@ -73,7 +78,7 @@ def launch(
 
     `teaching` shows nbgrader's menus, which a learner has no use for. `extra` are further arguments for JupyterLab
     itself. Where the system can, JupyterLab takes this process's place, so that Ctrl-C and signals reach it and
-    nobody else.
+    nobody else. Not for a JupyterHub: `on_a_hub`.
     """
     line = command(work, port, browser, extra)
     if os.name == "posix":

@@ -72,6 +72,18 @@ def test_lab_copies_then_opens_and_hands_its_options_on(course, tmp_path, monkey
     assert "Copied" not in run("lab").output
 
 
+def test_on_a_jupyterhub_lab_copies_and_says_where_and_starts_no_second_server(
+    course, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lab, "launch", lambda *arguments: pytest.fail("started a second server"))
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    run("lab")
+    result = run("lab", "--port", "8899")
+    assert result.exit_code == 0 and (tmp_path / "my_work/notebooks/04_slope.ipynb").is_file()
+    [said] = result.output.splitlines()
+    assert said.startswith("On a JupyterHub JupyterLab is open already") and "my_work" in said
+
+
 def test_lab_ends_with_jupyterlabs_exit_code(course, monkeypatch):
     monkeypatch.setattr(lab, "launch", lambda *arguments: 3)
     assert run("lab").exit_code == 3

@@ -49,7 +49,13 @@ PROBLEM = {"problem": a_problem, "inner_lr": (0.05, 0.2), "inner_steps": (2, 4)}
 # ---------------------------------------------------------------- 07.1
 
 
-@exercise("07.inner_loop", points=2, minutes=5, difficulty=1)
+@exercise(
+    "07.inner_loop",
+    points=2,
+    minutes=5,
+    difficulty=1,
+    forbids=("maml_edu.reference.adapt", "maml_edu.pytorch"),
+)
 def inner_loop(answer, rng):
     """The inner loop"""
     # from 3 steps on, "one step short" and "one step only" are two numbers
@@ -188,7 +194,17 @@ def with_momentum(loss, params, x, y, inner_lr, inner_steps, mu=0.9):
 # ---------------------------------------------------------------- 07.2
 
 
-@exercise("07.outer_loop", points=3, minutes=10, difficulty=2)
+@exercise(
+    "07.outer_loop",
+    points=3,
+    minutes=10,
+    difficulty=2,
+    forbids=(
+        "maml_edu.reference.meta_gradient",
+        "maml_edu.reference.meta_loss",
+        "maml_edu.pytorch",
+    ),
+)
 def outer_loop(answer, rng):
     """One turn of the outer loop"""
     for problem, lr, steps, beta in draw(rng, **PROBLEM, meta_lr=(0.25, 0.5)):

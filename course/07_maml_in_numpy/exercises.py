@@ -14,8 +14,9 @@
 # | 07.4 | a mean, and when to believe it | 07.8 | in your own words |
 #
 # Everywhere `loss(params, x, y)` is one number for **one** task, `params` is a dict of arrays, and arrays of several tasks
-# have a leading axis that counts tasks. `ref.grad(f)(params, …)` is the gradient, a dict like `params`. Please do not call
-# `ref.meta_gradient`: you are about to write it.
+# have a leading axis that counts tasks. `ref.grad(f)(params, …)` is the gradient, a dict like `params`. What you
+# are about to write is not to be called: `ref.adapt` in 07.1, `ref.meta_loss` and `ref.meta_gradient` in 07.2, and
+# `maml_edu.pytorch` in both. The check tells an answer that does; everything else in the library is yours.
 
 # %%
 import os

@@ -72,7 +72,14 @@ def moved(params, slope, rate):
 # ---------------------------------------------------------------- 08.1
 
 
-@exercise("08.inner_step", points=3, minutes=10, difficulty=2, interface="torch")
+@exercise(
+    "08.inner_step",
+    points=3,
+    minutes=10,
+    difficulty=2,
+    interface="torch",
+    forbids=("maml_edu.pytorch",),
+)
 def inner_step(answer, rng):
     """A step that a gradient can pass"""
     for problem, inner_lr in draw(rng, problem=partial(one_task, linear=0.1), inner_lr=(0.1, 0.6)):
@@ -155,7 +162,14 @@ def _step_mistakes(loss, params, x, y, inner_lr, weights, right):
 # ---------------------------------------------------------------- 08.2
 
 
-@exercise("08.meta_gradient", points=4, minutes=15, difficulty=2, interface="torch")
+@exercise(
+    "08.meta_gradient",
+    points=4,
+    minutes=15,
+    difficulty=2,
+    interface="torch",
+    forbids=("maml_edu.pytorch",),
+)
 def meta_gradient(answer, rng):
     """An inner loop with momentum"""
     cases = draw(
@@ -326,7 +340,14 @@ def _momentum_mistakes(loss, params, data, rate, steps, mu, right):
 # ---------------------------------------------------------------- 08.3
 
 
-@exercise("08.all_tasks", points=4, minutes=25, difficulty=3, interface="torch")
+@exercise(
+    "08.all_tasks",
+    points=4,
+    minutes=25,
+    difficulty=3,
+    interface="torch",
+    forbids=("maml_edu.pytorch",),
+)
 def all_tasks(answer, rng):
     """Tasks of unequal size, all at once"""
     cases = draw(rng, problem=lambda r: draw_problem(r, 2, 5), inner_lr=(0.1, 0.5))
@@ -511,7 +532,14 @@ BUGS = {
 }
 
 
-@exercise("08.repaired", points=5, minutes=20, difficulty=3, interface="torch")
+@exercise(
+    "08.repaired",
+    points=5,
+    minutes=20,
+    difficulty=3,
+    interface="torch",
+    forbids=("maml_edu.pytorch",),
+)
 def repaired(answer, rng):
     """Bug hunt: three in one"""
     cases = draw(
@@ -667,7 +695,14 @@ def _chained(loss, params, data, inner_lr, inner_steps):
 KINDS = ("right", "truncated", "detached", "left out", "decay")
 
 
-@exercise("08.which_bug", points=6, minutes=50, difficulty=4, interface="torch")
+@exercise(
+    "08.which_bug",
+    points=6,
+    minutes=50,
+    difficulty=4,
+    interface="torch",
+    forbids=("maml_edu.checks",),
+)
 def which_bug(answer, rng):
     """The bug that the curve does not show"""
     first = int(rng.integers(len(KINDS)))

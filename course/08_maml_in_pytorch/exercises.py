@@ -7,7 +7,8 @@
 # All tensors are float64, and none of those that you are given asks for a gradient: call
 # `requires_grad_()` on what you differentiate with `torch.autograd.grad`, or use `torch.func`.
 # `loss(params, x, y)` is one number for one task: the mean over the examples that it is given. `params` is a
-# dict name → tensor. The lesson: [08 · MAML in PyTorch](../notebooks/08_maml_in_pytorch.ipynb).
+# dict name → tensor. Do it without `maml_edu.pytorch`, which you are writing a part of: the check tells an answer that
+# calls it. The lesson: [08 · MAML in PyTorch](../notebooks/08_maml_in_pytorch.ipynb).
 #
 # *Core:* 08.1, 08.2, 08.4 and the written question 08.6, about 55 minutes. *Further:* 08.3 and 08.5, about 75. At the
 # end, without points, your own functions train a network (that needs 08.1 and 08.3), and you read six curves.

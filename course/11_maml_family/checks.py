@@ -73,7 +73,17 @@ def hessian_times(params, x, y, v):
 STEPS = {"inner_lr": (0.05, 0.2), "inner_steps": (3, 4)}  # with 3, "one less" and "one" differ
 
 
-@exercise("11.fomaml", points=2, minutes=8, difficulty=1)
+@exercise(
+    "11.fomaml",
+    points=2,
+    minutes=8,
+    difficulty=1,
+    forbids=(
+        "maml_edu.reference.meta_gradient",
+        "maml_edu.reference.meta_loss",
+        "maml_edu.pytorch",
+    ),
+)
 def fomaml(answer, rng):
     """First-order MAML"""
     for (params, sets), lr, steps in draw(rng, problem=a_batch, **STEPS):
@@ -208,7 +218,7 @@ def chained_slope(params, sets, lr, steps):
 # ------------------------------------------------------------------ 11.2
 
 
-@exercise("11.reptile", points=3, minutes=12, difficulty=2)
+@exercise("11.reptile", points=3, minutes=12, difficulty=2, forbids=("maml_edu.pytorch",))
 def reptile(answer, rng):
     """Reptile"""
     for tasks, steps, shots, lr in draw(
@@ -370,7 +380,17 @@ def last_judges(params, x, y, lr):
 # ------------------------------------------------------------------ 11.3
 
 
-@exercise("11.anil", points=3, minutes=12, difficulty=3)
+@exercise(
+    "11.anil",
+    points=3,
+    minutes=12,
+    difficulty=3,
+    forbids=(
+        "maml_edu.reference.meta_gradient",
+        "maml_edu.reference.meta_loss",
+        "maml_edu.pytorch",
+    ),
+)
 def anil(answer, rng):
     """Almost no inner loop"""
     heads = [["w2"], ["b2", "w2"], ["w1", "b1"], ["w2", "b2"]]  # each is seen by every learner
@@ -485,7 +505,7 @@ def body_put_back(params, head, sets, lr, steps):
 # ------------------------------------------------------------------ 11.4
 
 
-@exercise("11.meta_sgd", points=4, minutes=15, difficulty=3)
+@exercise("11.meta_sgd", points=4, minutes=15, difficulty=3, forbids=("maml_edu.pytorch",))
 def meta_sgd(answer, rng):
     """A rate for every element"""
     for params, sets in draw(rng, problem=a_batch):
@@ -639,7 +659,9 @@ def mean_rate(rates):
 # ------------------------------------------------------------------ 11.5
 
 
-@exercise("11.multi_step_weights", points=2, minutes=10, difficulty=2)
+@exercise(
+    "11.multi_step_weights", points=2, minutes=10, difficulty=2, forbids=("maml_edu.pytorch",)
+)
 def multi_step_weights(answer, rng):
     """Which losses count"""
     first = int(rng.integers(4))
@@ -750,7 +772,7 @@ def renormalised(weights):
 # ------------------------------------------------------------------ 11.6
 
 
-@exercise("11.implicit", points=5, minutes=30, difficulty=4)
+@exercise("11.implicit", points=5, minutes=30, difficulty=4, forbids=("maml_edu.pytorch",))
 def implicit(answer, rng):
     """Implicit MAML: solve, do not unroll"""
     for theta, phi, sets, strength, h in draw(rng, case=an_inner_problem):

@@ -10,7 +10,7 @@ from maml_edu.checks.exercise import WrongAnswer, array_of, draw, exercise, expe
 # ------------------------------------------------------------------ 12.1
 
 
-@exercise("12.linear_cka", points=3, minutes=12, difficulty=2)
+@exercise("12.linear_cka", points=3, minutes=12, difficulty=2, forbids=("maml_edu.pytorch",))
 def linear_cka(answer, rng):
     """Are two layers alike?"""
     for a, b in draw(rng, outputs=_two_layers):
@@ -174,7 +174,7 @@ LOSS = named("tanh_mlp_mse")
 LAYERS = ("w1", "b1"), ("w2", "b2")
 
 
-@exercise("12.freeze", points=3, minutes=10, difficulty=2)
+@exercise("12.freeze", points=3, minutes=10, difficulty=2, forbids=("maml_edu.pytorch",))
 def freeze(answer, rng):
     """Freeze at test"""
     for problem, inner_lr, steps in draw(rng, problem=_network, inner_lr=(0.1, 0.25), steps=(3, 4)):
@@ -337,7 +337,7 @@ def _wrong_ways_to_step(params, x, y, inner_lr, steps, moving):
 # ------------------------------------------------------------------ 12.3
 
 
-@exercise("12.ridge_head", points=4, minutes=15, difficulty=3)
+@exercise("12.ridge_head", points=4, minutes=15, difficulty=3, forbids=("maml_edu.pytorch",))
 def ridge_head(answer, rng):
     """A head in closed form"""
     for case in draw(rng, case=_features):
@@ -934,7 +934,7 @@ def _wrong_reports(alphas, val, test, step):
 # ------------------------------------------------------------------ 12.6
 
 
-@exercise("12.proto_maml", points=5, minutes=25, difficulty=4)
+@exercise("12.proto_maml", points=5, minutes=25, difficulty=4, forbids=("maml_edu.pytorch",))
 def proto_maml(answer, rng):
     """Start the head at the class means"""
     for case in draw(rng, case=_episode):

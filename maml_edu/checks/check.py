@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import plain
 from .exercise import VISIBLE_CASES, WrongAnswer, find, judge, note_changes
+from .library import refusal, sources_of
 from .progress import record
 
 PUBLIC_SEED = 20170309  # the day on which MAML appeared on arXiv
@@ -29,6 +30,8 @@ def check(exercise_id: str, answer, hidden: bool = False) -> None:
     seed, cases = (hidden_seed(item.id), HIDDEN_CASES) if hidden else (PUBLIC_SEED, VISIBLE_CASES)
     try:
         judge(item, local_answer(answer, item), seed, cases)
+        if item.forbids and (words := refusal(item.forbids, *sources_of(answer))):
+            raise WrongAnswer(words)
     except NotImplementedError:
         if os.environ.get("NBGRADER_EXECUTION"):
             raise

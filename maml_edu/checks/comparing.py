@@ -175,6 +175,9 @@ def _malformed(got, expected) -> Difference | None:
         isinstance(got, (list, tuple)) and expected.ndim == 0
     ):
         return Difference(f"should be {kind_of(expected)}, not {kind_of(got)}")
+    most = 8 * expected.size + 4096
+    if leaves(got, most) > most:  # which need no longer look: it may be compared with many mistakes
+        return Difference("has the wrong shape", detail=f"it holds more than {most} numbers")
     if not holds_numbers(got):
         return Difference(f"should hold numbers, not {kind_of(got)}")
     try:
@@ -266,13 +269,29 @@ def array_of(value) -> np.ndarray | None:
     return array if array is not None and array.dtype.kind in "biuf" else None
 
 
+NUMBERS = {bool, int, float}
+
+
 def holds_numbers(value) -> bool:
     """Whether np.asarray makes numbers of this: a word among them makes an array of words, all as long."""
     if isinstance(value, (list, tuple)):
-        return all(holds_numbers(item) for item in value)
+        return NUMBERS.issuperset(map(type, value)) or all(map(holds_numbers, value))
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biuf"
     return isinstance(value, (bool, int, float, np.bool_, np.number))
+
+
+def leaves(value, most: int) -> int:
+    """How many values there are in lists in lists, counted until they are more than `most`."""
+    if not isinstance(value, (list, tuple)):
+        return 1
+    count = len(value)
+    for item in value if count <= most else ():
+        if isinstance(item, (list, tuple)):
+            count += leaves(item, most - count)
+            if count > most:
+                break
+    return count
 
 
 def kind_of(value) -> str:
@@ -283,27 +302,50 @@ def kind_of(value) -> str:
 
 def short(value, most: int = 24, limit: int = 400) -> str:
     """`value` on one line; arrays of more than `most` numbers by their shape and first numbers."""
+    pieces, length = [], 0
     try:
-        text = " ".join(_text(value, most).split())
+        for piece in _text(value, most, limit):
+            pieces.append(piece)
+            length += len(piece)
+            if length > 8 * limit:  # the rest would not be shown
+                break
     except (ValueError, RecursionError):  # more digits, or levels, than Python writes
         return kind_of(value)
+    text = " ".join("".join(pieces).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _text(value, most):
+def _text(value, most, limit) -> Iterator[str]:
+    """The pieces of a text, in order: whoever has enough stops. None is much longer than `limit`."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k!r}: {_text(v, most)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(v, (dict, list, tuple, np.ndarray)) for v in value
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{_clipped(key, limit)!r}: "
+            yield from _text(item, most, limit)
+        yield "}"
+    elif isinstance(value, (list, tuple)) and any(
+        isinstance(v, (dict, list, tuple, np.ndarray)) for v in value[: limit + 1]
     ):
         left, right = "[]" if isinstance(value, list) else "()"
-        return left + ", ".join(_text(v, most) for v in value) + right
-    if isinstance(value, np.ndarray) and value.size > most:
-        first = ", ".join(_text(number, most) for number in value.ravel()[:3].tolist())
-        return f"array of shape {value.shape}: {first}, …"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    with np.printoptions(precision=6):
-        return repr(value)
+        yield left
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from _text(item, most, limit)
+        yield right
+    elif isinstance(value, np.ndarray) and value.size > most:
+        first = ", ".join("".join(_text(n, most, limit)) for n in value.ravel()[:3].tolist())
+        yield f"array of shape {value.shape}: {first}, …"
+    elif isinstance(value, float):
+        yield f"{value:.6g}"
+    else:
+        with np.printoptions(precision=6):
+            yield repr(_clipped(value, limit))
+
+
+def _clipped(value, limit):
+    """The beginning of what is long: no more of it will be shown."""
+    if isinstance(value, (list, tuple)) and len(value) > limit:
+        return type(value)(_clipped(item, limit) for item in value[: limit + 1])
+    return value[: 8 * limit] if isinstance(value, str) else value

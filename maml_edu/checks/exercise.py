@@ -15,10 +15,12 @@ import difflib
 import importlib.util
 import inspect
 import sys
-import threading
+import traceback
 import types
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ class Exercise:
     wrong_answers: list = field(default_factory=list)
     right_answers: list = field(default_factory=list)
     more: list = field(default_factory=list)  # further checks, a teacher's own
+    forbids: tuple[str, ...] = ()  # what of maml_edu an answer must not call (`library`)
 
     @property
     def title(self) -> str:
@@ -108,24 +111,77 @@ class RightAnswerCase:
 
 
 _exercises: dict[str, Exercise] = {}
-_further: list[tuple[str, Callable]] = []  # what `also` has added, in this order
-_private: dict[
-    str, tuple
-] = {}  # chapter folder → its file of further checks: path, content, what it added
-_private_lock = threading.RLock()
 
 
-def exercise(id: str, *, points: int, minutes: int, difficulty: int, interface: str = "plain"):
+@dataclass(eq=False)  # each is itself alone, and can be a key
+class Private:
+    """What a teacher's file says: exercises of their own, and further checks by exercise.
+
+    It is kept apart from the course: what one class adds is no other's, nor what the file said before.
+    """
+
+    chapter: str
+    exercises: dict[str, Exercise] = field(default_factory=dict)
+    also: dict[str, list[Callable]] = field(default_factory=dict)
+
+    def add(self, own: Exercise) -> None:
+        """Take up an exercise. Raises ValueError for one that is there, or is another chapter's."""
+        self._refuse_other_chapters(own.id)
+        if own.id in self.exercises:
+            raise ValueError(f'@exercise("{own.id}") is there twice: give one another name.')
+        if own.id in [item.id for item in load_chapter(self.chapter)]:
+            raise ValueError(
+                f'"{own.id}" is an exercise of the course: @also("{own.id}") adds a check to it, '
+                "and another name makes an exercise of your own."
+            )
+        self.exercises[own.id] = own
+
+    def add_check(self, id: str, check: Callable) -> None:
+        """Take up a further check. Raises ValueError for an exercise that is not there."""
+        if id not in self.exercises:
+            find(id)
+            self._refuse_other_chapters(id)
+        self.also.setdefault(id, []).append(check)
+
+    def _refuse_other_chapters(self, id: str) -> None:
+        prefix = prefix_of(self.chapter)
+        if not id.startswith(f"{prefix}.") or not id.removeprefix(f"{prefix}.").isidentifier():
+            raise ValueError(
+                f'"{id}" is no exercise of {self.chapter}, whose are called "{prefix}.function_name": rename it, '
+                "or write it into the file of its own chapter."
+            )
+
+
+_reading: ContextVar[Private | None] = ContextVar("the private file being read", default=None)
+
+
+def exercise(
+    id: str,
+    *,
+    points: int,
+    minutes: int,
+    difficulty: int,
+    interface: str = "plain",
+    forbids: tuple[str, ...] = (),
+):
     """Register a check function `(answer, rng)` as the exercise `id`; its docstring is the title.
 
     interface: "plain" for answers on NumPy arrays, "torch" for answers on (float64) tensors, "figure" for
     answers that return a matplotlib figure; the check itself always sees NumPy arrays.
+
+    forbids: dotted names of functions or packages of maml_edu that an answer must not call, since they are what
+    it is to write ("maml_edu.reference.adapt"). All else of the library is allowed.
     """
     if not 1 <= difficulty <= 5:
         raise ValueError(f"{id}: difficulty is 1 to 5, got {difficulty}.")
 
     def register(check):
-        _exercises[id] = Exercise(id, points, minutes, difficulty, interface, check)
+        own = Exercise(id, points, minutes, difficulty, interface, check, forbids=tuple(forbids))
+        private = _reading.get()
+        if private is None:
+            _exercises[id] = own
+        else:
+            private.add(own)
         return check
 
     return register
@@ -155,8 +211,11 @@ def also(id: str):
     """Register a further check function `(answer, rng)` of `id`, a teacher's own: both must be content."""
 
     def register(check):
-        find(id).more.append(check)
-        _further.append((id, check))
+        private = _reading.get()
+        if private is None:
+            find(id).more.append(check)
+        else:
+            private.add_check(id, check)
         return check
 
     return register
@@ -185,7 +244,12 @@ def catalogue() -> list[Exercise]:
 def load_chapter(folder: str) -> list[Exercise]:
     """The exercises of one chapter folder, in the order of its checks.py (none without that file)."""
     _load(folder, "checks")
-    return [e for e in _exercises.values() if e.id.split(".", 1)[0] == folder.split("_", 1)[0]]
+    return [e for e in _exercises.values() if e.id.split(".", 1)[0] == prefix_of(folder)]
+
+
+def prefix_of(folder: str) -> str:
+    """What the ids of a chapter's exercises begin with: "04" for 04_gradient_of_a_step."""
+    return folder.split("_", 1)[0]
 
 
 def wrong_answers(folder: str) -> list[WrongAnswerCase]:
@@ -210,44 +274,45 @@ def _load(folder, module):
     _import_once(f"maml_edu_course.{folder}.{module}", path)
 
 
-def load_private(folder: str, path: Path | None) -> None:
-    """Let a teacher's file of further checks (`also`) count for a chapter folder, and no other file.
+def load_private(chapter: str, path: Path | None) -> Private:
+    """What a teacher's file (private/CHAPTER.py) says, as it is now; nothing where there is none.
 
-    A process that grades may live long and serve several classes: a file that has changed is run again, and
-    what it added before counts no more. None, or a file that is not there: no further checks. Raises OSError
-    and whatever the file raises; none of its checks count then.
+    Raises ValueError, with the line, for a mistake in it.
     """
-    with _private_lock:
-        content = path.read_bytes() if path is not None and path.is_file() else None
-        if _private.get(folder, (None, None, []))[:2] == (path, content):
-            return
-        _, _, added = _private.pop(folder, (None, None, []))
-        _take_back(added)
-        if content is not None:
-            _private[folder] = path, content, _run_private(folder, str(path), content)
+    if path is None or not path.is_file():
+        return _nothing(chapter)
+    return _private(chapter, str(path), path.read_bytes())
 
 
-def _run_private(folder: str, path: str, content: bytes) -> list[tuple[str, Callable]]:
-    """What a file of further checks adds: (exercise, check). All of it or, when the file fails, nothing."""
-    name = f"maml_edu_private.{folder}"
+_nothing = lru_cache(maxsize=64)(Private)
+
+
+@lru_cache(maxsize=64)
+def _private(chapter: str, path: str, content: bytes) -> Private:
+    name = f"maml_edu_private.{chapter}"
     sys.modules[name] = module = types.ModuleType(name)
     module.__file__ = path
-    start = len(_further)
+    private = Private(chapter)
+    token = _reading.set(private)
     try:
         # Not imported: Python would keep its byte code beside it, and take that for a file of the same
         # size that was written within a second.
         exec(compile(content, path, "exec", dont_inherit=True), vars(module))
-    except BaseException:
-        del sys.modules[name]
-        _take_back(_further[start:])
-        raise
-    return _further[start:]
+    except Exception as error:
+        raise ValueError(f"{place_in(error, path)}: {type(error).__name__}: {error}") from error
+    finally:
+        _reading.reset(token)
+    return private
 
 
-def _take_back(added: list[tuple[str, Callable]]) -> None:
-    for pair in added:
-        _further.remove(pair)
-        _exercises[pair[0]].more.remove(pair[1])
+def place_in(error: BaseException, path: str) -> str:
+    """The line of a file at which an error came up: "private/04_x.py, line 7"."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == path
+    ]
+    return f"{path}, line {lines[-1]}" if lines else path
 
 
 def _import_once(name, path):
@@ -256,11 +321,14 @@ def _import_once(name, path):
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     sys.modules[name] = loaded = importlib.util.module_from_spec(spec)
+    token = _reading.set(None)  # a private file may be what asks for the course's
     try:
         spec.loader.exec_module(loaded)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        _reading.reset(token)
 
 
 # ------------------------------------------------------------------ judging

@@ -12,6 +12,7 @@ import copy
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,32 @@ _REAL = (
 )
 
 
+# What data from another process may hold at most: far more than any answer, and so little that no work with it
+# takes long. The judge's time is everybody's.
+DEEPEST = 64  # lists in each other
+PARTS = 1 << 16  # numbers, words, lists; an array or a key counts as several
+OF_AN_ARRAY, OF_A_KEY = 4, 8
+NUMBERS = 1 << 21  # in an array
+LETTERS = 1 << 20  # of one word
+BITS = 1024  # of a whole number
+# Of larger keys many have the same hash, and a dict is slow with those: each counts as many parts.
+BITS_OF_A_KEY, OF_A_LARGE_KEY = 64, 1024
+
+
 class NotPlain(TypeError):
     """A value that is not plain data; the message says which and where."""
+
+
+class TooDeep(NotPlain):
+    """Lists in lists in lists, more of them than anybody asks for."""
+
+
+class TooLarge(ValueError):
+    """Data that says more than any answer needs; the message goes on from "the result is"."""
+
+
+FAR_LARGER = "far larger than what was asked for"
+FAR_DEEPER = "nested far more deeply than what was asked for"
 
 
 def call(function, args, interface: str = "plain", note_changes=None) -> Any:
@@ -41,7 +66,11 @@ def call(function, args, interface: str = "plain", note_changes=None) -> Any:
     """
     to_answer, from_answer = INTERFACES[interface]
     copies = [to_answer(arg) for arg in args]
-    result = from_answer(function(*copies))
+    returned = function(*copies)
+    try:
+        result = from_answer(returned)
+    except RecursionError:
+        raise TooDeep("the result is nested too deeply, or contains itself.") from None
     if note_changes is not None:
         pairs = enumerate(zip(copies, args, strict=True))
         note_changes([place for place, (now, before) in pairs if changed(now, before)])
@@ -92,12 +121,15 @@ def to_torch_answer(value):
     return _walk(value, leaf_of)
 
 
-def to_plain(value, where: str = "the result") -> Any:
+def to_plain(value, where: str = "the result", depth: int = 0) -> Any:
     """`value` as plain data: tensors become arrays, NumPy numbers Python's. NotPlain otherwise."""
+    if depth > DEEPEST:
+        raise TooDeep(f"the result is nested more than {DEEPEST} lists deep, or contains itself.")
     if isinstance(value, dict):
-        return {_key(k, where): to_plain(v, f"{where}[{k!r}]") for k, v in value.items()}
+        return {_key(k, where): to_plain(v, f"{where}[{k!r}]", depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type_of(value)(to_plain(v, f"{where}[{i}]") for i, v in enumerate(value))
+        parts = (to_plain(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value))
+        return type_of(value)(parts)
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu().numpy()
     if isinstance(value, (np.ndarray, np.generic)):
@@ -139,7 +171,7 @@ def _axes(axes):
     return words | {"lines": lines, "points": points}
 
 
-INTERFACES = {
+INTERFACES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "plain": (to_numpy_answer, to_plain),
     "torch": (to_torch_answer, to_plain),
     "figure": (to_numpy_answer, plotted),
@@ -174,29 +206,61 @@ def to_json(value) -> Any:
 
 
 def from_json(value) -> Any:
-    """Plain data from its JSON form. Raises ValueError for what `encode` would not have written."""
-    if type(value) in SCALARS:
-        return value
-    if type(value) is not dict:
-        raise ValueError("not plain data: a bare list")
-    if value.keys() == {"array", "dtype", "shape"}:
-        return _array(**value)
-    if len(value) != 1:
-        raise ValueError("not plain data: a dict that says too much")
-    ((kind, items),) = value.items()
-    if kind == "function" and type(items) is str:
-        return Named(items)
-    if kind in ("list", "tuple") and type(items) is list:
-        return (list if kind == "list" else tuple)(from_json(item) for item in items)
-    if kind == "dict" and type(items) is list:
-        return dict(_pair(item) for item in items)
-    raise ValueError(f"not plain data: a {str(kind)[:20]!r}")
+    """Plain data from its JSON form. Raises ValueError for what `encode` would not have written, TooLarge for
+    what nobody asks for."""
+    return _Reader().read(value, 0)
 
 
-def _pair(item):
-    if type(item) is not list or len(item) != 2 or type(item[0]) not in (str, int):
-        raise ValueError("not plain data: a dict whose parts are not key and value")
-    return item[0], from_json(item[1])
+class _Reader:
+    """Reads one value. left: how many parts more it may have."""
+
+    def __init__(self):
+        self.left = PARTS
+
+    def read(self, value, depth):
+        self._count(1)
+        if type(value) in SCALARS:
+            return _scalar(value)
+        if type(value) is not dict:
+            raise ValueError("not plain data: a bare list")
+        if value.keys() == {"array", "dtype", "shape"}:
+            self._count(OF_AN_ARRAY)
+            return _array(**value)
+        if len(value) != 1:
+            raise ValueError("not plain data: a dict that says too much")
+        ((kind, items),) = value.items()
+        if kind == "function" and type(items) is str:
+            return Named(items)
+        if kind not in ("list", "tuple", "dict") or type(items) is not list:
+            raise ValueError(f"not plain data: a {str(kind)[:20]!r}")
+        if depth >= DEEPEST:
+            raise TooLarge(FAR_DEEPER)
+        if kind == "dict":
+            self._count(OF_A_KEY * len(items))
+            return dict(self._pair(item, depth) for item in items)
+        if len(items) > self.left:
+            raise TooLarge(FAR_LARGER)
+        return (list if kind == "list" else tuple)(self.read(item, depth + 1) for item in items)
+
+    def _pair(self, item, depth):
+        if type(item) is not list or len(item) != 2 or type(item[0]) not in (str, int):
+            raise ValueError("not plain data: a dict whose parts are not key and value")
+        if type(item[0]) is int and item[0].bit_length() > BITS_OF_A_KEY:
+            self._count(OF_A_LARGE_KEY)
+        return _scalar(item[0]), self.read(item[1], depth + 1)
+
+    def _count(self, parts):
+        self.left -= parts
+        if self.left < 0:
+            raise TooLarge(FAR_LARGER)
+
+
+def _scalar(value):
+    if (type(value) is str and len(value) > LETTERS) or (
+        type(value) is int and value.bit_length() > BITS
+    ):
+        raise TooLarge(FAR_LARGER)
+    return value
 
 
 DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|U\d{1,4})")
@@ -207,7 +271,11 @@ LARGEST = 1 << 24  # elements of an array, and of what is left when the axes of 
 def _array(array, dtype, shape):
     if type(dtype) is not str or not DTYPE.fullmatch(dtype) or type(array) is not str:
         raise ValueError("not plain data: an array of another kind")
-    if type(shape) is not list or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
+    if (
+        type(shape) is not list
+        or len(shape) > DEEPEST
+        or not all(type(n) is int and 0 <= n < 2**31 for n in shape)
+    ):
         raise ValueError("not plain data: an array of no shape")
     if math.prod(n for n in shape if n) > LARGEST:
         raise ValueError("not plain data: an array of a size that cannot be")
@@ -216,6 +284,8 @@ def _array(array, dtype, shape):
         flat = np.frombuffer(data, np.dtype(dtype)) if data else np.zeros(0, np.dtype(dtype))
     except TypeError as error:  # a number that this machine has not
         raise ValueError(f"not plain data: {error}") from None
+    if flat.size > NUMBERS:
+        raise TooLarge(FAR_LARGER)
     if flat.dtype.kind == "U":
         letters = flat.view(flat.dtype.byteorder.replace("|", "=") + "u4") if flat.size else flat
         if flat.size and letters.max() > 0x10FFFF:

@@ -3,7 +3,8 @@
 It is an nbgrader course folder, so nbgrader's own tools work in it, and beside their folders it has
 
     seed            the secret that hidden inputs are drawn from; never handed out
-    private/        further checks, one file a chapter, if you like
+    source/         CHAPTER/CHAPTER.ipynb, what is asked (`tasks`); change it, and add chapters of your own
+    private/        CHAPTER.py, further checks, and the checks of your own exercises
     results/        CHAPTER/STUDENT.json, what grading found out: the only record
     marks/          by_hand.csv, which you fill in, and marks.db, made from all that
     exports/        what other systems are given
@@ -11,6 +12,7 @@ It is an nbgrader course folder, so nbgrader's own tools work in it, and beside 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -21,9 +23,10 @@ from pathlib import Path
 from maml_edu import places
 from maml_edu.atomic import replacing
 
-from .judge import with_exercises
+from . import tasks
 from .many import How, Job
 from .submission import printable
+from .tasks import Task, with_exercises
 
 CONFIG = """# nbgrader's settings for this folder; its own commands (formgrader, exchange) work here.
 c = get_config()  # noqa: F821
@@ -31,11 +34,13 @@ c.CourseDirectory.course_id = {name!r}
 c.CourseDirectory.root = {root}
 """
 ROOT = "__import__('pathlib').Path(__file__).resolve().parent.as_posix()"
-IGNORED = "seed\nprivate/\nsubmitted/\nresults/\nmarks/\nfeedback/\nexports/\nautograded/\n*.db\n"
+IGNORED = "seed\nprivate/\nstudents.csv\npolicy.toml\nsubmitted/\nearlier/\nresults/\nmarks/\nfeedback/\nexports/\n"
+IGNORED += "autograded/\nleft_out.csv\n.collecting*\n*.db\n"
 PRIVATE = '''"""Further checks of chapter {chapter}: an answer must content the course's own and these.
 
 `also` adds a check to an exercise; see `course/{chapter}/checks.py` for how they are written. Take the
-`#` away, or delete this file.
+`#` away, or delete this file. An exercise of your own, with its cells: maml-edu classroom exercise NAME
+--chapter {chapter}. All are tried on the model answers of source/ before anybody is graded by them.
 """
 
 # from maml_edu.checks.exercise import also, draw, expect
@@ -53,6 +58,14 @@ class Classroom:
     """A class folder and the places in it."""
 
     root: Path
+
+    @property
+    def source(self) -> Path:
+        return self.root / "source"
+
+    @property
+    def private(self) -> Path:
+        return self.root / "private"
 
     @property
     def results(self) -> Path:
@@ -76,11 +89,24 @@ class Classroom:
 
     def how(self, sandbox: bool = True) -> How:
         """How submissions of this class are graded."""
-        return How(self.results, self.secret, sandbox, self.root / "private")
+        return How(self.results, self.secret, sandbox, self.private, source=self.source)
+
+    @property
+    def chapters(self) -> list[str]:
+        """The chapters that can be asked here: the course's, then those of this class alone."""
+        return [*with_exercises(), *tasks.own_chapters(self.source)]
+
+    def task(self, chapter: str) -> Task:
+        """What is asked in a chapter here. Raises ValueError where files of the class contradict each other."""
+        return tasks.task_of(chapter, self.source, self.private)
+
+    def chapter_named(self, name: str) -> str:
+        """The chapter that a number or a name means, here. Raises ValueError."""
+        return chapter_named(name, self.chapters)
 
     def jobs(self, chapters: list[str] | None = None) -> list[Job]:
         """Every submission that is there, of these chapters, by chapter and student."""
-        known = chapters or with_exercises()
+        known = chapters or self.chapters
         found = [
             Job(student.name, chapter, student / chapter)
             for student in folders(self.root / "submitted")
@@ -91,7 +117,7 @@ class Classroom:
 
     def strangers(self) -> list[str]:
         """What lies in submitted/ and is no submission, with why."""
-        submitted = self.root / "submitted"
+        submitted, chapters = self.root / "submitted", self.chapters
         lines = []
         for entry in entries(submitted):
             if not entry.is_dir(follow_symlinks=False):
@@ -101,7 +127,7 @@ class Classroom:
                 lines += [
                     f"submitted/{entry.name}/{own.name}: not a chapter's folder"
                     for own in entries(Path(entry.path))
-                    if own.name not in with_exercises()
+                    if own.name not in chapters
                 ]
             except OSError as error:
                 lines.append(f"submitted/{entry.name}: {error.strerror}")
@@ -131,9 +157,9 @@ def find(path: Path | None = None) -> Classroom:
     )
 
 
-def chapter_named(name: str) -> str:
+def chapter_named(name: str, known: list[str] | None = None) -> str:
     """The chapter folder that a number or a name means, of those that have exercises."""
-    known = with_exercises()
+    known = known or with_exercises()
     found = [chapter for chapter in known if name in (chapter, chapter.split("_")[0])]
     if not found:
         raise ValueError(f"no chapter {name!r} has exercises; there are {', '.join(known)}.")
@@ -158,15 +184,20 @@ def new(path: Path, name: str | None = None, chapters: list[str] | None = None) 
     write(root / "nbgrader_config.py", CONFIG.format(name=course, root=ROOT))
     write(root / ".gitignore", IGNORED)
     for chapter in chapters or with_exercises():
-        source = places.course_root() / "solutions" / f"{chapter}.ipynb"
-        target = root / "source" / chapter / source.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
-        exercise = f"{chapter[:2]}.name_of_an_exercise"
-        write(
-            root / "private" / f"{chapter}.py", PRIVATE.format(chapter=chapter, exercise=exercise)
-        )
+        add_chapter(Classroom(root), chapter)
     return Classroom(root)
+
+
+def add_chapter(classroom: Classroom, chapter: str) -> None:
+    """Put the course's notebook of a chapter into source/, and an empty file of checks into private/."""
+    source = places.course_root() / "solutions" / f"{chapter}.ipynb"
+    target = classroom.source / chapter / source.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    private = classroom.private / f"{chapter}.py"
+    if not private.exists():
+        exercise = f"{tasks.prefix_of(chapter)}.name_of_an_exercise"
+        write(private, PRIVATE.format(chapter=chapter, exercise=exercise))
 
 
 def write(path: Path, text: str) -> None:
@@ -175,15 +206,23 @@ def write(path: Path, text: str) -> None:
 
 
 def release(classroom: Classroom, chapters: list[str] | None = None) -> list[Path]:
-    """Make what students get, by nbgrader: no solutions, no hidden tests. Returns the notebooks.
+    """Make what students get, by nbgrader: no solutions, no hidden tests, no dead links. Returns the notebooks.
 
-    Raises RuntimeError when nbgrader fails, or leaves anything in that must not get out.
+    Raises ValueError, before anything is written, where source/ and private/ contradict each other, and where
+    a check rejects the model answer of its own exercise;
+    RuntimeError when nbgrader fails, or leaves anything in that must not get out.
     """
+    from . import model_answers
     from .exports import nbgrader
+    from .sandbox import box
 
     written = []
+    chapters = chapters or [f.name for f in folders(classroom.source)]
+    _refuse_contradictions(classroom, chapters)
+    # without a sandbox, too: a model answer is the teacher's own
+    model_answers.try_all(chapters, classroom.how(sandbox=not box.probe()))
     with nbgrader.api(classroom.root) as api:
-        for chapter in chapters or [f.name for f in folders(classroom.root / "source")]:
+        for chapter in chapters:
             done = api.generate_assignment(chapter, force=True)
             if not done["success"]:
                 said = (done.get("error") or done.get("log") or "").strip().splitlines()
@@ -191,8 +230,33 @@ def release(classroom: Classroom, chapters: list[str] | None = None) -> list[Pat
                 raise RuntimeError(f"nbgrader could not make {chapter}: {' '.join(told[-1:])}")
             made = classroom.root / "release" / chapter
             _refuse_secrets(made, classroom.secret)
+            _mend_links(made / f"{chapter}.ipynb")
             written.append(made / f"{chapter}.ipynb")
     return written
+
+
+def _refuse_contradictions(classroom: Classroom, chapters: list[str]) -> None:
+    """Raise ValueError where what would be handed out is not what would be graded."""
+    tasks.refuse_twins(chapters, classroom.source)
+    lines: list[str] = []
+    for chapter in chapters:
+        path = tasks.notebook_of(chapter, classroom.source)
+        if path is None:  # a class that began with fewer chapters
+            add_chapter(classroom, chapter)
+            path = classroom.source / chapter / f"{chapter}.ipynb"
+        classroom.task(chapter)
+        lines += tasks.contradicting_texts(path)
+    if lines:
+        raise ValueError("\n".join(lines))
+
+
+def _mend_links(path: Path) -> None:
+    """Links to the course's own notebooks become words: in a class they lead nowhere."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = tasks.without_dead_links("".join(cell["source"]))
+    write(path, json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
 
 
 def _refuse_secrets(folder: Path, seed: str) -> None:

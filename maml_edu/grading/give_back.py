@@ -5,19 +5,18 @@ Start from `marks_of`; `write_feedback` and `write_reports` write files into the
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from maml_edu import places
-
-from . import marks
+from . import answers, hand_ins, marks, people
 from .classroom import Classroom, write
-from .judge import task_of
-from .pages import feedback, html, report
+from .pages import feedback, report, written
 from .results import Result
 from .submission import Rejected, find, read
+
+# What nbgrader's release_feedback wants beside a page: when it was handed in, and a secret that its author has.
+OF_THE_EXCHANGE = ("timestamp.txt", "submission_secret.txt")
 
 
 def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
@@ -42,15 +41,18 @@ def marks_of(classroom: Classroom, chapters: list[str]) -> marks.Built:
 
 def write_feedback(classroom: Classroom, built: marks.Built) -> list[Path]:
     """A page and a notebook for every submission, in feedback/STUDENT/CHAPTER/; the pages."""
-    return [_write_feedback(classroom, result, built.by_hand) for result in built.results]
+    own = {(mark.chapter, mark.student): mark for mark in built.marks}
+    return [
+        _write_feedback(classroom, result, built.by_hand, own[result.chapter, result.student])
+        for result in built.results
+    ]
 
 
-def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
+def _write_feedback(classroom: Classroom, result: Result, by_hand, mark: marks.Mark) -> Path:
     folder = classroom.root / "feedback" / result.student / result.chapter
+    handed_in = classroom.root / "submitted" / result.student / result.chapter
     try:
-        path, _ = find(
-            classroom.root / "submitted" / result.student / result.chapter, result.chapter
-        )
+        path, _ = find(handed_in, result.chapter, result.asked)
         own = read(path)
     except Rejected:  # the page says so; there is nothing of theirs to show
         own = None
@@ -65,10 +67,14 @@ def _write_feedback(classroom: Classroom, result: Result, by_hand) -> Path:
         )
     cells = own.cells if own else []
     page = folder / f"{result.chapter}.html"
-    write(page, feedback.page(result, cells, by_hand))
+    write(page, feedback.page(result, cells, by_hand, mark))
     if own:
-        made = feedback.in_notebook(result, cells, by_hand)
+        made = feedback.in_notebook(result, cells, by_hand, mark)
         write(page.with_suffix(".ipynb"), json.dumps(made, ensure_ascii=False, indent=1) + "\n")
+    for name in OF_THE_EXCHANGE:
+        if (handed_in / name).is_file() and not (handed_in / name).is_symlink():
+            with open(handed_in / name, encoding="utf-8", errors="replace") as file:
+                write(folder / name, file.read(1000))
     return page
 
 
@@ -80,30 +86,20 @@ def write_reports(classroom: Classroom, built: marks.Built) -> list[Path]:
     paths = []
     for chapter in sorted({result.chapter for result in built.results}):
         of = [result for result in built.results if result.chapter == chapter]
-        page = report.page(of, [m for m in built.marks if m.chapter == chapter])
-        for name, text in (("report", page), ("written", written_page(classroom, chapter, of))):
+        own = [m for m in built.marks if m.chapter == chapter]
+        page = report.page(of, own, {chapter: about(classroom, chapter, of)})
+        for name, text in (
+            ("report", page),
+            ("written", written.page(classroom.root, chapter, of, built.by_hand)),
+        ):
             paths.append(classroom.root / "exports" / f"{name}_{chapter}.html")
             write(paths[-1], text)
     return paths
 
 
-def written_page(classroom: Classroom, chapter: str, graded: list[Result]) -> str:
-    """All written answers of a chapter on one page, to be read in a row, below the rubric."""
-    body = f"<h1>Written answers: {html.escape(places.title(chapter))}</h1>\n"
-    for question in task_of(chapter).written:
-        body += f"<h2>{html.escape(question.id)}, {question.points:g} points</h2>\n"
-        body += _text(places.course_root() / "solutions" / f"{chapter}.ipynb", question.id)
-        for result in graded:
-            if any(v.exercise == question.id and v.points is None for v in result.verdicts):
-                folder = classroom.root / "submitted" / result.student / chapter
-                body += f"<h3>{html.name(result.student)}</h3>\n"
-                with contextlib.suppress(Rejected):
-                    body += _text(find(folder, chapter)[0], question.id)
-    return html.page("Written answers", body)
-
-
-def _text(notebook: Path, name: str) -> str:
-    """What the cells of a name hold, as it stands there."""
-    found = [cell.source for cell in read(notebook).cells if cell.grade_id == name]
-    text = "\n\n".join(found) or "(not in its cell: look in the notebook)"
-    return f'<pre style="white-space: pre-wrap">{html.escape(text, 20_000)}</pre>\n'
+def about(classroom: Classroom, chapter: str, graded: list[Result]) -> report.About:
+    """What a report says beside the results: equal answers, what was left out, who handed in nothing."""
+    root = classroom.root
+    left = {one.what: one.why for one in people.left_out(root, chapter)}  # the last word on each
+    absent = hand_ins.missing(root, people.Roster.of(root), chapter)
+    return report.About(answers.alike(root, graded), sorted(left.items()), absent)

@@ -9,93 +9,45 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
-from maml_edu import places
 from maml_edu.checks import plain
-from maml_edu.checks.check import HIDDEN_CASES, seed_of
-from maml_edu.checks.exercise import Exercise, WrongAnswer, load_chapter, note_changes
+from maml_edu.checks.check import HIDDEN_CASES, PUBLIC_SEED, seed_of
+from maml_edu.checks.exercise import VISIBLE_CASES, WrongAnswer, note_changes
 from maml_edu.checks.exercise import judge as run_check
+from maml_edu.checks.library import refusal
 
+from . import cells as text_of
 from .results import Verdict
 from .sandbox import protocol
-from .sandbox.box import Box, Limits, NoBox, Session
-from .submission import Cell, Submission, answer_pattern, printable, read
+from .sandbox.box import Account, Box, Busy, Limits, NoBox, Session
+from .submission import Cell, Submission, printable
+from .tasks import Task, Written
+from .tasks import task_of as task_of  # where tests look for them
+from .tasks import with_exercises as with_exercises
 
 RESTARTS = 8  # of a box in which one notebook's cells keep killing themselves
 ENDED = (protocol.Gone, protocol.TooLate, protocol.Malformed)
+BUSY = (
+    "the machine was too busy with other work to judge this: it is graded again when the class is"
+)
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds: a cell, a question (all calls of one exercise), a notebook."""
+    """Seconds: a cell, a question (all calls of one exercise), a notebook.
+
+    They are the submission's own: of the processor, and those in which it sleeps. While its processes have to
+    wait for a machine that is busy with others, none pass (see `sandbox.clock`). How long all of it may take
+    by the wall clock is `box.PATIENCE` times as much; what is stopped by that alone is not judged (`BUSY`).
+    """
 
     cell: float = 20.0
     question: float = 20.0
     notebook: float = 180.0
-
-
-@dataclass(frozen=True)
-class Written:
-    """A question that a person reads: its cell's name, its points."""
-
-    id: str
-    points: float
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked in a chapter: its exercises, its written questions, and cells that are given."""
-
-    chapter: str
-    exercises: list[Exercise]
-    written: list[Written]
-    given: str  # import statements of the notebook that was handed out
-    texts: frozenset[str] = frozenset()  # and its text cells
-
-    @property
-    def worth(self) -> dict[str, float]:
-        """Points by exercise."""
-        checked = {item.id: float(item.points) for item in self.exercises}
-        return checked | {question.id: question.points for question in self.written}
-
-
-# ------------------------------------------------------------------ a chapter
-
-
-def task_of(chapter: str) -> Task:
-    """Exercises and written questions of a chapter folder, read from the course."""
-    source = places.course_root() / "course" / chapter / "exercises.py"
-    if not source.is_file():
-        raise ValueError(
-            f"there are no exercises in chapter {chapter!r}; there are in: {', '.join(with_exercises())}"
-        )
-    text = source.read_text(encoding="utf-8")
-    heads = re.findall(r"^# %% \[markdown\] nbgrader=(\{.*\})$", text, flags=re.M)
-    written = [
-        Written(*re.search(r'"grade_id": "(\w+)".*"points": (\d+)', head).groups())  # type: ignore[union-attr]
-        for head in heads
-        if '"solution": true' in head
-    ]
-    given = re.findall(r"^(?:import|from) .+$", text, flags=re.M)
-    exercises = load_chapter(chapter)
-    own = [Written(w.id, float(w.points)) for w in written]
-    return Task(chapter, exercises, own, "\n".join(given), handed_out(chapter))
-
-
-def handed_out(chapter: str) -> frozenset[str]:
-    """The text cells of the notebook that students get."""
-    path = places.course_root() / "exercises" / f"{chapter}.ipynb"
-    return frozenset(cell.source.strip() for cell in read(path).cells if cell.kind != "code")
-
-
-def with_exercises() -> list[str]:
-    """The chapters that have exercises, in order."""
-    root = places.course_root() / "course"
-    return [name for name in places.chapters() if (root / name / "checks.py").is_file()]
 
 
 # ------------------------------------------------------------------ the boxes
@@ -143,25 +95,37 @@ class Attempt:
 
     def __init__(self, boxes: Boxes, submission: Submission, task: Task, times: Times):
         self.boxes, self.task, self.times = boxes, task, times
+        self.submission = submission
         self.cells = runnable(submission.cells, task)
         torch = any(item.interface == "torch" for item in task.exercises)
-        self.kind = "torch" if torch or submission.mentions("torch") else "numpy"
-        self.until = time.monotonic() + times.notebook
+        wanted = torch or submission.mentions("torch")
+        self.kind = (
+            "torch" if wanted and find_spec("torch") else "numpy"
+        )  # Gradescope's may have none
+        self.account = Account(times.notebook)
+        self.busy = False  # the machine is: nothing more is asked
         self.deadly: dict[int, str] = {}  # cell → how it ended the box
         self.failures = 0  # starts that ended before all cells were run
         self.session: Session | None = None
         self.bound: dict[str, int] = {}
+        self.at: object = None  # which cells bound it, as the box says it
+        self.errors: dict[int, object] = {}  # cell → what stopped it, as the box says it
+        self.judged = Judged()
 
     def ready(self):
-        """The session, its cells run. Raises OutOfTime, or NoBox."""
+        """The session, its cells run. Raises OutOfTime, Busy, or NoBox."""
         while True:
-            if self.left() <= 0 or (self.session is None and self.failures > RESTARTS):
+            if self.busy:
+                raise Busy
+            if self.account.over or (self.session is None and self.failures > RESTARTS):
                 raise OutOfTime
             if self.session is not None:
                 return self.session
             start = time.monotonic()
             self.session = self.boxes.open(self.kind)
-            self.until += time.monotonic() - start  # a box's start is not the notebook's time
+            self.account.begun += (
+                time.monotonic() - start
+            )  # a box's start is not the notebook's time
             self._run_cells()
 
     def _run_cells(self):
@@ -174,25 +138,43 @@ class Attempt:
                     reply = self.ask(
                         "run", cell=at, source=cell.source, answers=cell.grade_id or None
                     )
-                    self.bound = counts(reply.get("bound"))
+                    self.bound, self.at = counts(reply.get("bound")), reply.get("at")
+                    self.errors[at] = reply.get("error")
         except ENDED as error:
-            if self.left() <= 0:
+            if self.account.over:
                 raise OutOfTime from None
             self.deadly[at] = type(error).__name__
             self.failures += 1
             self.close()
 
-    def ask(self, do, seconds=None, **arguments):
+    def ask(self, do, account=None, **arguments):
+        """An answer from the box, on an account (a cell's, else) and the notebook's. Raises ENDED and Busy."""
         assert self.session is not None  # see ready
-        return self.session.ask(do, min(seconds or self.times.cell, self.left()), **arguments)
-
-    def left(self) -> float:
-        return self.until - time.monotonic()
+        accounts = (account or Account(self.times.cell), self.account)
+        start = time.thread_time()
+        try:
+            return self.session.ask(do, *accounts, **arguments)
+        except Busy:
+            self.busy = True
+            raise
+        finally:
+            charge(time.thread_time() - start, *accounts)
 
     def close(self) -> str:
         """End the session; says why it had ended before, if it had."""
         session, self.session = self.session, None
-        return session.close() if session is not None else ""
+        if session is None:
+            return ""
+        why = session.close()
+        charge(session.used, self.account)
+        self.account.left(0.0, 0.0)
+        return why
+
+
+def charge(seconds: float, *accounts: Account) -> None:
+    """Put what was used on accounts: by a session that is over, or by us, with an answer."""
+    for account in accounts:
+        account.before += seconds
 
 
 class OutOfTime(Exception):
@@ -210,11 +192,15 @@ def counts(bound) -> dict[str, int]:
 
 
 def runnable(cells: list[Cell], task: Task) -> list[tuple[int, Cell]]:
-    """Cells that are to be run, with their places; code that has become text counts as code."""
-    answers = [answer_pattern(item.name) for item in task.exercises]
+    """Cells that are to be run, with their places.
+
+    Code that has become text counts as code, but only where no cell of code answers: an old attempt that was
+    made text is no answer beside the new one.
+    """
+    answers = {i for e in task.exercises for i in text_of.answer_cells(cells, e.name, task.texts)}
     kept = []
     for place, cell in enumerate(cells):
-        if cell.kind == "code" or any(answer.search(cell.source) for answer in answers):
+        if cell.kind == "code" or place in answers:
             named = cell.grade_id if cell.grade_id.isidentifier() else ""
             kept.append((place, replace(cell, grade_id="" if keyword.iskeyword(named) else named)))
     return kept
@@ -230,61 +216,132 @@ def judge(submission: Submission, task: Task, secret: str, boxes: Boxes, times: 
     What happens in one leaves the others' points alone. Raises NoBox where no box can be had.
     """
     attempt = Attempt(boxes, submission, task, times or Times())
-    verdicts = []
+    verdicts = {}
+    raised_in: dict[str, tuple] = {}  # exercise → it, and the definition that raised
     try:
         for item in task.exercises:
             start = time.monotonic()
             outcome, reason = judge_one(attempt, item, submission, secret, cases)
-            points = {"right": item.points, "grader-error": None, "not asked": None}.get(outcome, 0)
+            if outcome == "right" and (words := in_the_library(item, attempt)):
+                outcome, reason = "wrong", words
+            points = item.points if outcome == "right" else None if outcome in OPEN else 0
             seconds = round(time.monotonic() - start, 3)
-            verdicts.append(
-                Verdict(item.id, item.title, outcome, points, item.points, reason, seconds)
+            answer = answer_of(attempt.judged, submission)
+            verdicts[item.id] = Verdict(
+                item.id, item.title, outcome, points, item.points, reason, seconds, answer
             )
-            if show:
-                show(verdicts[-1])
+            if outcome == "raised":
+                raised_in[item.id] = (item, attempt.judged.name, attempt.judged.which)
+            elif show:
+                show(verdicts[item.id])
+        for id, line in lines_of_errors(attempt, raised_in, submission).items():
+            verdicts[id] = replace(verdicts[id], reason=line)
     finally:
         attempt.close()
-    for question in task.written:
-        verdicts.append(judge_written(submission, question, task.texts))
-    return verdicts
+    for id in raised_in if show else ():
+        show(verdicts[id])  # type: ignore[misc]
+    names = [item.name for item in task.exercises]
+    written = [judge_written(submission, one, task.texts, names) for one in task.written]
+    return [*verdicts.values(), *written]
 
 
-def judge_written(submission: Submission, question: Written, handed_out=frozenset()) -> Verdict:
-    """A written answer waits for a person; one that was left empty, with no text elsewhere, is not done."""
-    cells = [cell for cell in submission.cells if cell.grade_id == question.id]
+def in_the_library(item, attempt) -> str:
+    """What to say of an answer that calls what its exercise is to write; "" where it does not."""
+    return refusal(item.forbids, (cell.source for _, cell in attempt.cells), item.name)
+
+
+OPEN = ("grader-error", "not asked", "person")  # outcomes that are no points, and not none either
+
+
+def judge_written(
+    submission: Submission, question: Written, handed_out=frozenset(), names=()
+) -> Verdict:
+    """A written answer waits for a person; one that was left empty, with no text elsewhere, is not done.
+
+    It is looked for in its own cell, of whatever kind that is now, then in other text, then in code.
+    """
+    its, own = essay(submission, question, handed_out, names)
     title, points = "In your own words", question.points
-    texts = {cell.source.strip() for cell in submission.cells if cell.kind != "code"}
-    own = texts - handed_out - {"", "YOUR ANSWER HERE"}
-    if cells and not own:
+    there = any(cell.grade_id == question.id for cell in submission.cells)
+    if there and not own:
         return Verdict(question.id, title, "not done", 0, points)
-    found = any(cell.source.strip() in own for cell in cells)
-    reason = "" if found else "not in its cell: look for the answer in the notebook"
-    return Verdict(question.id, title, "person", None, points, reason)
+    reason = "" if its else "not in its cell: look for the answer in the notebook"
+    answer = text_of.digest("\n\n".join(own))
+    return Verdict(question.id, title, "person", None, points, reason, answer=answer)
+
+
+def essay(
+    submission, question: Written, handed_out=frozenset(), names=()
+) -> tuple[bool, list[str]]:
+    """(whether it stands in its own cell, the texts) of a written answer: what a person is to read."""
+    nothing = handed_out | text_of.EMPTY_TEXTS
+    its = [cell.source for cell in submission.cells if cell.grade_id == question.id]
+    own = [source for source in its if source.strip() not in nothing]
+    return bool(own), own or elsewhere(submission, nothing, names)
+
+
+def elsewhere(submission: Submission, handed_out, names) -> list[str]:
+    """Texts of a student's own, in text cells; where there are none, sentences in cells of code."""
+    own = [cell for cell in submission.cells if cell.source.strip() not in handed_out]
+    lines = {line.strip() for text in handed_out for line in text.splitlines()}
+    found = [cell.source for cell in own if cell.kind != "code"]
+    return found or [
+        cell.source for cell in own if cell.kind == "code" and text_of.is_prose(cell, names, lines)
+    ]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The definition that a verdict is about. cell: its place in the notebook, -1 where there is none."""
+
+    cell: int = -1
+    name: str = ""
+    which: int = 0
+
+
+def answer_of(judged: Judged, submission: Submission) -> str:
+    """The digest of the cell that was judged."""
+    cells = submission.cells
+    return text_of.digest(cells[judged.cell].source) if 0 <= judged.cell < len(cells) else ""
 
 
 def judge_one(attempt, item, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of one exercise. Where its process ends, and has served another exercise, that one
-    may be to blame: asked again, in a process of its own."""
+    may be to blame: asked again, in a process of its own.
+
+    Where a later definition is in the file, and its cell could not be run, that one was meant: a person looks.
+    """
     shared = attempt.session is not None
     outcome = judge_once(attempt, item, submission, secret, cases)
     if outcome[0] == "crashed" and shared:
         outcome = judge_once(attempt, item, submission, secret, cases)
+    if outcome[0] != "right" and outcome[0] not in OPEN:
+        done = outcome[0] != "not done"  # behind an empty cell, too, an answer may have been meant
+        place, why = could_not_run(attempt, item, attempt.judged.cell if done else -1)
+        if place >= 0:
+            attempt.judged = Judged(place)
+            return "person", why
     return outcome
 
 
 def judge_once(attempt, item, submission, secret, cases) -> tuple[str, str]:
     """(outcome, reason) of one exercise. Earlier definitions count where the last one is a stub."""
+    attempt.judged = Judged()
     try:
         attempt.ready()
         candidates = candidates_of(attempt, item)
         if not candidates:
             return "missing", missing(attempt, item)
-        outcome = "not done", ""
-        for name, which in candidates:
-            outcome = ask_check(attempt, item, name, which, submission, secret, cases)
+        first = None
+        for judged in candidates:
+            attempt.judged, first = judged, first or judged
+            outcome = ask_check(attempt, item, judged.name, judged.which, submission, secret, cases)
             if outcome[0] != "not done":
-                break
+                return outcome
+        attempt.judged = first
         return outcome
+    except Busy:
+        return "not asked", BUSY
     except OutOfTime:
         return (
             "not asked",
@@ -292,18 +349,65 @@ def judge_once(attempt, item, submission, secret, cases) -> tuple[str, str]:
         )
 
 
-def candidates_of(attempt, item) -> list[tuple[str, int]]:
+def candidates_of(attempt, item) -> list[Judged]:
     """Definitions of an answer, the last one first: by its name, else by its cell."""
     for name in (item.name, f"in the cell of {item.name}"):
         if count := attempt.bound.get(name, 0):
-            return [(name, which) for which in reversed(range(count))]
+            cells = cells_of(attempt.at, name, count)
+            return [Judged(cells[which], name, which) for which in reversed(range(count))]
     return []
+
+
+def cells_of(at, name, count) -> list[int]:
+    """Which cells bound a name so often, as a box says it; -1 where that is nothing it can say."""
+    cells = at.get(name) if type(at) is dict else None
+    cells = cells if type(cells) is list and len(cells) >= count else [-1] * count
+    return [cell if type(cell) is int else -1 for cell in cells]
 
 
 def missing(attempt, item) -> str:
     ways = set(attempt.deadly.values())
     also = "; a cell of the notebook took too long or ended its process" if ways else ""
+    no_python = [i for i in last_cells(attempt, item, -1) if is_no_python(attempt.errors.get(i))]
+    if no_python:
+        also = "; its cell is no Python: run it, and see what it says"
     return f"no function {item.name} is left when the notebook has been run{also}"
+
+
+def last_cells(attempt, item, behind) -> list[int]:
+    """The cells with more than a stub of an answer, by their text, behind a place in the notebook."""
+    cells = attempt.submission.cells
+    return [
+        place
+        for place, _ in attempt.cells
+        if place > behind
+        and cells[place].binds(item.name)
+        and not text_of.is_blank(cells[place], item.name, attempt.task.texts)
+    ]
+
+
+def is_no_python(error) -> bool:
+    kind = error.get("kind") if type(error) is dict else None
+    return kind in ("SyntaxError", "IndentationError", "TabError")
+
+
+def could_not_run(attempt, item, behind) -> tuple[int, str]:
+    """The last cell with an answer that could not be run, and why, in a sentence; (-1, "") where there is none.
+
+    A package or a file that is not here, a question to somebody (`input`), hours of work in the same cell:
+    nothing of that says that the answer is wrong.
+    """
+    submission = attempt.submission
+    for place in reversed(last_cells(attempt, item, behind)):
+        error = attempt.errors.get(place)
+        if place in attempt.deadly:
+            return place, (
+                "the answer is in the notebook, but its cell took too long or ended its process: a person reads it"
+            )
+        if error and (submission.cells[place].kind != "code" or not is_no_python(error)):
+            why = f"its cell stopped with {raised(error, submission)}: a person reads it"
+            return place, f"the answer is in the notebook, but {why}"
+    return -1, ""
 
 
 def ask_check(attempt, item, name, which, submission, secret, cases) -> tuple[str, str]:
@@ -317,7 +421,7 @@ def ask_check(attempt, item, name, which, submission, secret, cases) -> tuple[st
     except WrongAnswer as wrong:
         # a check may have gone on after an error, and found out what it came from
         return answer.failed or (
-            "raised" if wrong.reason == answer.raised else "wrong",
+            "raised" if wrong.reason in answer.raised else "wrong",
             wrong.reason,
         )
     except NoBox:
@@ -335,18 +439,23 @@ class StandIn:
     def __init__(self, attempt, item, name, which, submission):
         self.attempt, self.item, self.name, self.which = attempt, item, name, which
         self.submission = submission
-        self.until = time.monotonic() + attempt.times.question
+        self.account = Account(attempt.times.question)
         self.failed: tuple[str, str] | None = None
-        self.raised = ""  # what is told of the last error in the student's function
+        self.raised: list[str] = []  # what may be told of errors in the student's function
+        self.line = ""  # and the first with its line, for inputs that everybody knows
 
     def __call__(self, *args):
         if self.failed:
             raise Ended
         try:
             reply = self.attempt.ask(
-                "call", max(self.until - time.monotonic(), 0.01), name=self.name, which=self.which,
+                "call", self.account, name=self.name, which=self.which,
                 args=plain.to_json(list(args)), interface=self.item.interface,
             )  # fmt: skip
+        except Busy:
+            self.failed = "not asked", BUSY
+            self.attempt.close()
+            raise Ended from None
         except ENDED as error:
             self.failed = self._why(error)
             raise Ended from None
@@ -354,7 +463,7 @@ class StandIn:
 
     def _why(self, error) -> tuple[str, str]:
         """What to say of a box that ended, or had to be ended."""
-        over = self.attempt.left() <= 0
+        over = self.attempt.account.over
         said = self.attempt.close()
         if isinstance(error, protocol.TooLate):
             if over:
@@ -378,18 +487,26 @@ class StandIn:
                 "the result is not plain data: give numbers, text, arrays, or lists and dicts of them"
             )
         if reply.get("too_large") is True:
-            raise WrongAnswer("the result is far larger than what was asked for")
+            raise WrongAnswer(f"the result is {plain.FAR_LARGER}")
+        if reply.get("too_deep") is True:
+            raise WrongAnswer(f"the result is {plain.FAR_DEEPER}")
         if "raised" in reply:
-            self.raised = f"your function raised {raised(reply['raised'], self.submission)}"
-            raise WrongAnswer(self.raised)
+            self.line = self.line or raised(reply["raised"], self.submission)
+            self.raised.append(f"your function raised {kind_of(reply['raised'], TOLD_ERRORS)}")
+            raise WrongAnswer(self.raised[-1])
+        start = time.thread_time()
         try:
             result = plain.from_json(reply["result"])
             note_changes(reply.get("changed"))
             return result
+        except plain.TooLarge as error:
+            raise WrongAnswer(f"the result is {error}") from None
         except (ValueError, KeyError, RecursionError, MemoryError):
             self.failed = "crashed", "its process sent something that is no answer"
             self.attempt.close()
             raise Ended from None
+        finally:
+            charge(time.thread_time() - start, self.account, self.attempt.account)
 
 
 KNOWN_ERRORS = {
@@ -398,17 +515,52 @@ KNOWN_ERRORS = {
 }  # fmt: skip
 
 
-def raised(told, submission: Submission) -> str:
-    """An error as it may be shown: its kind, if Python or NumPy know it, and the student's own line.
+# Which error an answer raises on a hidden input is the student's choice, as its line is: a few common ones help,
+# and tell less than three bits of that input; of a line's number a student could read all of it.
+TOLD_ERRORS = {
+    "ZeroDivisionError", "IndexError", "KeyError", "TypeError", "ValueError", "NameError", "AttributeError",
+}  # fmt: skip
+
+
+def kind_of(told, known) -> str:
+    """An error's kind, if it is one of those that are known.
 
     A class that a student defines may be called anything, the value of a hidden input, say.
     """
+    kind = told.get("kind") if type(told) is dict else None
+    return kind if type(kind) is str and kind in known else "an error"
+
+
+def raised(told, submission: Submission) -> str:
+    """An error as it may be shown where no input is hidden: its kind, if Python or NumPy know it, and the
+    student's own line."""
+    kind = kind_of(told, KNOWN_ERRORS)
     told = told if type(told) is dict else {}
-    kind = told.get("kind")
-    kind = kind if type(kind) is str and kind in KNOWN_ERRORS else "an error"
     cell, line = told.get("cell"), told.get("line")
     if type(cell) is int and type(line) is int and 0 <= cell < len(submission.cells):
         lines = submission.cells[cell].source.splitlines()
         if 0 < line <= len(lines) and lines[line - 1].strip():
             return f"{kind} (line {line} of its cell: {printable(lines[line - 1].strip()[:120])})"
     return kind
+
+
+def lines_of_errors(attempt, raised_in, submission) -> dict[str, str]:
+    """Exercise → the error and its line, for answers that raise on the inputs of `check`, which everybody knows.
+
+    They are tried in a process that has seen no hidden input: one that has could choose a line by it.
+    """
+    found: dict[str, str] = {}
+    if raised_in:
+        attempt.close()
+    for id, (item, name, which) in raised_in.items():
+        try:
+            attempt.ready()
+        except Exception:  # out of time, or no box can be had now: the verdicts stand without
+            return found
+        answer = StandIn(attempt, item, name, which, submission)
+        try:
+            run_check(replace(item, more=[]), answer, PUBLIC_SEED, VISIBLE_CASES)
+        except Exception:
+            if answer.line:
+                found[id] = f"your function raised {answer.line}"
+    return found

@@ -20,14 +20,14 @@ from pathlib import Path
 
 from maml_edu import __version__, places
 from maml_edu.checks.check import HIDDEN_CASES
-from maml_edu.checks.exercise import load_private
 from maml_edu.machine import usable_cores
 
 from . import results
-from .judge import Boxes, Times, judge, task_of
+from .judge import BUSY, Boxes, Times, judge
 from .results import Result
 from .sandbox.box import NoBox
-from .submission import Rejected, find, read
+from .submission import Rejected, find, of_this_chapter, read
+from .tasks import Task, task_of
 
 CONNECT = 10.0  # seconds until a scheduler must have answered
 WATCH = 1.0  # seconds between a worker's two looks at whether its parent lives
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class How:
-    """How to grade. secret: what the hidden inputs are drawn from; private: folder of further checks."""
+    """How to grade. secret: what the hidden inputs are drawn from; private, source: of a class (`tasks`)."""
 
     folder: Path  # of results
     secret: str
@@ -52,6 +52,11 @@ class How:
     private: Path | None = None
     cases: int = HIDDEN_CASES
     times: Times = field(default_factory=Times)
+    source: Path | None = None
+
+    def task(self, chapter: str) -> Task:
+        """What is asked. Raises ValueError where files of the class contradict each other."""
+        return task_of(chapter, self.source, self.private)
 
     def key(self, chapter: str) -> str:
         """What a result depends on beside the notebook: another key, and it is graded again."""
@@ -62,6 +67,11 @@ class How:
         private = self.private_checks(chapter)
         content = private.read_bytes() if private is not None and private.is_file() else b""
         parts.append(hashlib.sha256(content).hexdigest())
+        if self.source is not None:
+            try:
+                parts.append(self.task(chapter).digest)
+            except ValueError as error:  # grading will tell
+                parts.append(str(error))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def private_checks(self, chapter: str) -> Path | None:
@@ -122,16 +132,16 @@ def already(job: Job, how: How) -> Result | None:
     if known is None or not known.final or known.key != how.key(job.chapter):
         return None
     try:
-        path, _ = located(job)
+        path, _ = located(job, how)
         return known if known.sha256 and known.sha256 == read(path).sha256 else None
     except Rejected:
         return None
 
 
-def located(job: Job) -> tuple[Path, list[str]]:
+def located(job: Job, how: How) -> tuple[Path, list[str]]:
     """The notebook of a job, which may name its folder."""
     if job.path.is_dir() and not job.path.is_symlink():
-        return find(job.path, job.chapter)
+        return find(job.path, job.chapter, [item.name for item in how.task(job.chapter).exercises])
     return job.path, []
 
 
@@ -141,17 +151,16 @@ def graded(job: Job, how: How) -> Result:
     base = Result(
         job.student, job.chapter, "rejected", sandboxed=how.sandbox, key=how.key(job.chapter)
     )
-    task = task_of(job.chapter)
+    task = how.task(job.chapter)
     try:
-        path, notes = located(job)
+        path, notes = located(job, how)
         submission = read(path)
-        of_this_chapter(submission, task)
+        of_this_chapter(submission, task.chapter, names_asked(task))
     except Rejected as error:
         return replace(base, problem=str(error))
     base = replace(
         base, file=submission.file, sha256=submission.sha256, notes=notes + submission.notes
     )
-    load_private(job.chapter, how.private_checks(job.chapter))
     boxes = warm(how.sandbox)
     try:
         verdicts = judge(submission, task, how.secret, boxes, how.times, how.cases)
@@ -164,17 +173,15 @@ def graded(job: Job, how: How) -> Result:
     )  # fmt: skip
 
 
-def of_this_chapter(submission, task) -> None:
-    """Raise Rejected where nothing that was asked is in the notebook."""
-    asked = [item.name for item in task.exercises] + [question.id for question in task.written]
-    if not any(
-        name in cell.source or name == cell.grade_id for cell in submission.cells for name in asked
-    ):
-        raise Rejected("no exercise of this chapter is in it: is it the notebook of another one?")
+def names_asked(task) -> list[str]:
+    """The functions and written questions of a chapter, as their cells are called."""
+    return [item.name for item in task.exercises] + [question.id for question in task.written]
 
 
 def summary(verdicts) -> tuple[str, str]:
     """(status, problem) of a submission, by the worst that happened in it."""
+    if any(verdict.reason == BUSY for verdict in verdicts):
+        return "grader-error", BUSY  # which no mark is, and so it is graded again
     for outcome, status in (
         ("grader-error", "grader-error"), ("not asked", "timeout"), ("timeout", "timeout"), ("crashed", "crashed"),
     ):  # fmt: skip
@@ -212,10 +219,26 @@ def grade_all(
     """Grade all, in processes (as many as cores may be used); yields what is done, in no order.
 
     A submission in whose company a worker dies is tried again alone; when its worker dies once more, that
-    is its result ("grader-error"), and no other's. Raises RuntimeError when no worker even begins.
+    is its result ("grader-error"), and no other's. One for which the machine had no time is graded again at the
+    end, alone. Raises RuntimeError when no worker even begins.
     """
-    todo = list(jobs)
-    workers = min(workers or usable_cores(), max(len(todo), 1))
+    todo, again = list(jobs), []
+    for done in _grade_together(todo, how, min(workers or usable_cores(), max(len(todo), 1)), one):
+        if too_busy(done):
+            again.append(done.job)
+        else:
+            yield done
+    for job in again:  # alone, when the others are done
+        yield next(_in_a_pool([job], how, 1, one), None) or given_up(job, how)
+
+
+def too_busy(done: Done) -> bool:
+    """Whether it was not graded because the machine had no time for it."""
+    return done.result is not None and done.result.problem == BUSY
+
+
+def _grade_together(todo, how, workers, one) -> Iterator[Done]:
+    """All of them once, and those again in whose company a worker died."""
     finished: set[Job] = set()
     for done in _in_a_pool(todo, how, workers, one):
         finished.add(done.job)

@@ -1,44 +1,41 @@
 """Marks: what grading found out, together with what a person gave. Start from `build`.
 
-A person gives points in `marks/by_hand.csv`, a line for an answer: student, exercise, points, comment.
-Such points count before those of the checks. What could not be graded has no points: None, never 0.
-`marks/marks.db` is made anew from the results and that table, and can be deleted at any time.
+A person gives points in `marks/by_hand.csv`, a line for an answer (`by_hand`). Such points count before those
+of the checks. What could not be graded has no points: None, never 0. `points` are these; `adjusted` is what
+counts once `policy.toml` has been heard, and `reasons` say what it changed. `marks/marks.db` is made anew from
+the results and these two, and can be deleted at any time.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from maml_edu.atomic import replacing
 
-from . import results
+from . import counting, results
+from .by_hand import (
+    ByHand,
+    Given,
+    Maxima,
+    add_waiting,
+    bind,
+    fingerprints,
+    given_for,
+    read_by_hand,
+)
 from .exports import tables
-from .judge import task_of
+from .mark import Mark
 from .results import Result, Verdict
+from .tasks import task_of
 
-COLUMNS = ["student", "exercise", "points", "comment"]
 LOCK_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a person gave for one answer; points None where there is a comment only."""
-
-    points: float | None
-    comment: str = ""
-
-
-ByHand = Mapping[tuple[str, str], Given]  # (student, exercise) → what was given
-Maxima = Mapping[str, Mapping[str, float]]  # chapter → exercise → the points it is worth
 
 
 @dataclass(frozen=True)
@@ -50,29 +47,7 @@ class Waiting:
     exercise: str
     title: str
     max_points: float
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One submission's mark.
-
-    points: decided so far; None where the submission could not be graded. waiting: the exercises that
-    still need a person. parts: exercise → points, None for those that wait.
-    """
-
-    student: str
-    chapter: str
-    status: str
-    points: float | None
-    max_points: float
-    waiting: list[str] = field(default_factory=list)
-    parts: dict[str, float | None] = field(default_factory=dict)
-    sandboxed: bool = True
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to decide: what may go into a gradebook."""
-        return self.points is not None and not self.waiting
+    changed: bool = False  # since a person read it
 
 
 # ------------------------------------------------------------------ from results to marks
@@ -91,14 +66,16 @@ def maxima(found: Iterable[Result]) -> dict[str, dict[str, float]]:
     return worth
 
 
-def given_for(result: Result, exercise: str, by_hand: ByHand) -> Given | None:
-    """What a person gave for an exercise of a submission, if anything."""
-    return by_hand.get((result.student, exercise))
-
-
 def points_of(verdict: Verdict, given: Given | None) -> float | None:
-    """The points that count for an exercise: a person's, else those of the checks, else None."""
-    return given.points if given is not None and given.points is not None else verdict.points
+    """The points that count for an exercise: a person's, else those of the checks, else None.
+
+    Where a person has decided about another answer, this one waits again, unless the checks find it
+    wholly right.
+    """
+    if given is not None and given.points is not None:
+        return given.points
+    full = verdict.points is not None and verdict.points >= verdict.max_points
+    return None if given is not None and given.changed and not full else verdict.points
 
 
 def mark(result: Result, by_hand: ByHand, worth: Maxima | None = None) -> Mark:
@@ -129,6 +106,7 @@ def mark(result: Result, by_hand: ByHand, worth: Maxima | None = None) -> Mark:
         waiting=[exercise for exercise, value in parts.items() if value is None],
         parts=parts,
         sandboxed=result.sandboxed,
+        worth=exercises,
     )
 
 
@@ -145,102 +123,51 @@ def of(found: Iterable[Result], by_hand: ByHand) -> list[Mark]:
 
 def todo(found: Iterable[Result], by_hand: ByHand) -> list[Waiting]:
     """What still needs a person, question by question: all answers to one are best read in a row."""
-    waiting = [
-        Waiting(result.student, result.chapter, verdict.exercise, verdict.title, verdict.max_points)
-        for result in found
-        for verdict in result.verdicts
-        if points_of(verdict, given_for(result, verdict.exercise, by_hand)) is None
-    ]
+    waiting = []
+    for result in found:
+        for verdict in result.verdicts:
+            given = given_for(result, verdict.exercise, by_hand)
+            if points_of(verdict, given) is None:
+                title, worth = verdict.title, verdict.max_points
+                changed = given is not None and given.changed
+                one = (result.student, result.chapter, verdict.exercise, title, worth, changed)
+                waiting.append(Waiting(*one))
     return sorted(waiting, key=lambda w: (w.chapter, w.exercise, w.student))
 
 
 # ------------------------------------------------------------------ what a person gives
 
 
-def read_by_hand(path: Path, worth: Maxima | None = None) -> dict[tuple[str, str], Given]:
-    """What people gave, from `by_hand.csv`; nothing when there is no such file yet.
-
-    worth: as from `maxima`; with it, points above the maximum and misspelt exercises are found.
-    Raises ValueError that names the line.
-    """
-    if not path.is_file():
-        return {}
-    header, rows = tables.read(path)
-    unknown = [name for name in header if name not in COLUMNS]
-    missing = [name for name in COLUMNS[:3] if name not in header]
-    if unknown or missing or len(set(header)) < len(header):
-        raise ValueError(
-            f"{path}, line 1: the columns must be {', '.join(COLUMNS)}, not {', '.join(header)}."
-        )
-    given: dict[tuple[str, str], Given] = {}
-    lines: dict[tuple[str, str], int] = {}
-    for line, row in rows:
-        key, value = _line(f"{path}, line {line}", header, row, worth)
-        if key in given:
-            raise ValueError(
-                f"{path}, line {line}: {key[1]} of {key[0]} is on line {lines[key]} already: keep one."
-            )
-        given[key], lines[key] = value, line
-    return given
-
-
-def _line(where, header, row, worth):
-    """One line: ((student, exercise), Given)."""
-    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-        raise ValueError(f"{where}: there are more cells than columns: is a comma outside quotes?")
-    cells = dict(zip(header, row, strict=False))
-    student, exercise = cells.get("student", ""), cells.get("exercise", "").strip()
-    if not student.strip() or not exercise:
-        raise ValueError(f"{where}: a student and an exercise are needed.")
-    points = _points(where, cells.get("points", "").strip())
-    if worth is not None:
-        _check_worth(where, exercise, points, worth)
-    return (student, exercise), Given(points, cells.get("comment", ""))
-
-
-def _points(where, text):
-    if not text:
-        return None
-    # A spreadsheet in many languages writes 1,5.
-    if not re.fullmatch(r"[+-]?\d{1,9}([.,]\d{0,9})?", text, re.ASCII):
-        raise ValueError(f"{where}: the points must be a number, not {text[:40]!r}.")
-    points = float(text.replace(",", "."))
-    if points < 0:
-        raise ValueError(f"{where}: the points must not be negative, and are {text}.")
-    return points
-
-
-def _check_worth(where, exercise, points, worth):
-    known = {name: value for chapter in worth.values() for name, value in chapter.items()}
-    if exercise not in known:
-        number = re.search(r"\d\d", exercise)
-        if number and not any(chapter.startswith(number[0]) for chapter in worth):
-            return  # of a chapter that has not been graded yet
-        near = difflib.get_close_matches(exercise, known, n=2)
-        hint = f" Is it {' or '.join(near)}?" if near else ""
-        raise ValueError(f"{where}: there is no exercise {exercise!r}.{hint}")
-    if points is not None and points > known[exercise]:
-        raise ValueError(
-            f"{where}: {exercise} is worth {tables.number(known[exercise])} points, and "
-            f"{tables.number(points)} are given."
-        )
-
-
 def write_by_hand_template(path: Path, found: Iterable[Result]) -> int:
     """Add a line without points to `by_hand.csv` for each answer that waits and has none; how many.
 
-    What is there stays, in its order. Raises ValueError when what is there cannot be read.
+    What is there stays, in its order; lines that name no answer are bound to the present one. Raises
+    ValueError when what is there cannot be read.
     """
+    found = list(found)
+    bind(path, found)
     given = read_by_hand(path)
-    waiting = [w for w in todo(found, given) if (w.student, w.exercise) not in given]
-    if not waiting and path.is_file():
-        return 0
-    rows: list[list[str | float | None]] = [
-        [student, exercise, value.points, value.comment]
-        for (student, exercise), value in given.items()
-    ]
-    tables.write(path, COLUMNS, rows + [[w.student, w.exercise, None, ""] for w in waiting])
-    return len(waiting)
+    names = {
+        (result.student, verdict.exercise): fingerprints(result, verdict.exercise)
+        for result in found
+        for verdict in result.verdicts
+    }
+    waiting = [(w.student, w.exercise) for w in todo(found, given)]
+    return add_waiting(path, [(key, (names[key] or [""])[0]) for key in waiting])
+
+
+def bind_to_results(results_folder: Path, by_hand: Path) -> None:
+    """Lines that do not say which answer they are for are for the one graded last: before another is graded.
+
+    A table that cannot be read stays as it is; `build` tells of it.
+    """
+    found, _ = sound_results(results_folder)
+    present = {(result.chapter, result.student) for result in found}
+    # What a newer hand-in has replaced, and nobody has graded yet: the older one was read.
+    before = counting.earlier(results_folder, [])
+    found += [own[-1][1] for key, own in before.items() if key not in present]
+    with suppress(ValueError):
+        bind(by_hand, found)
 
 
 # ------------------------------------------------------------------ the database
@@ -259,7 +186,8 @@ class Built:
 SCHEMA = """
 CREATE TABLE marks (
     student TEXT, chapter TEXT, status TEXT, points REAL, max_points REAL, waiting INTEGER,
-    sandboxed INTEGER, problem TEXT, PRIMARY KEY (chapter, student)
+    sandboxed INTEGER, problem TEXT, adjusted REAL, adjusted_max REAL, reasons TEXT, counts TEXT,
+    PRIMARY KEY (chapter, student)
 );
 CREATE TABLE parts (
     student TEXT, chapter TEXT, exercise TEXT, title TEXT, outcome TEXT, points REAL, max_points REAL,
@@ -268,18 +196,21 @@ CREATE TABLE parts (
 """
 
 
-def build(results_folder: Path, by_hand: Path, database: Path) -> Built:
+def build(results_folder: Path, by_hand: Path, database: Path, root: Path | None = None) -> Built:
     """Make the database of marks anew from the result files and what people gave.
 
-    One writer at a time; the database is replaced as a whole, and is the same for the same marks. A
-    damaged result is reported in `problems`, and the others count. Raises ValueError for a line of
-    by_hand.csv that is not right, RuntimeError when another process keeps the lock, OSError when the
-    database cannot be written.
+    One writer at a time; the database is replaced as a whole, and is the same for the same marks. Lines of
+    by_hand.csv that do not say which answer they are for are bound to the present one, in the file. A
+    damaged result is reported in `problems`, and the others count. root: the class folder with policy.toml,
+    submitted/ and earlier/ (default: the folder that holds the results). Raises ValueError for a line of
+    by_hand.csv or policy.toml that is not right, RuntimeError when another process keeps the lock, OSError
+    when the database cannot be written.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(database.with_name(database.name + ".lock"), timeout=LOCK_SECONDS):
-            built = collect(results_folder, by_hand)
+            bind(by_hand, sound_results(results_folder)[0])
+            built = collect(results_folder, by_hand, root)
             content = _database(built)
             with replacing(database) as file:
                 file.write(content)
@@ -291,13 +222,16 @@ def build(results_folder: Path, by_hand: Path, database: Path) -> Built:
         ) from error
 
 
-def collect(results_folder: Path, by_hand: Path) -> Built:
+def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Built:
     """The marks of a folder of results, without writing anything."""
     found, problems = sound_results(results_folder)
     worth = maxima(found)
     given = read_by_hand(by_hand, worth)
-    marks = [mark(result, given, worth) for result in found]
-    return Built(marks, found, given, problems + _contradictions(marks, worth, given))
+    term = counting.of(root or results_folder.parent, found, worth)
+    pairs = [counting.counted(term, own, lambda r: mark(r, given, worth)) for own in found]
+    marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
+    problems += [*term.problems, *_contradictions(marks, worth, given)]
+    return Built(marks, counted, given, problems + _changed(counted, given))
 
 
 def sound_results(folder: Path) -> tuple[list[Result], list[str]]:
@@ -334,6 +268,26 @@ def _contradictions(marks, worth, given):
     return problems
 
 
+def _changed(found, by_hand):
+    """A line for each answer that is another than the one a person gave points for."""
+    lines = []
+    for result in found:
+        for verdict in result.verdicts:
+            given = given_for(result, verdict.exercise, by_hand)
+            if given is None or not given.changed:
+                continue
+            old = [old.points for old in given.others if old.points is not None][-1]
+            waits = points_of(verdict, given) is None
+            after = (
+                "it waits again" if waits else "the checks find the new one right, and that counts"
+            )
+            lines.append(
+                f"{result.student}, {verdict.exercise}: changed since it was read "
+                f"({tables.number(old)} points then): {after}."
+            )
+    return lines
+
+
 def _database(built: Built) -> bytes:
     """An SQLite file; its bytes depend on the marks alone."""
     found = {(result.chapter, result.student): result for result in built.results}
@@ -344,7 +298,9 @@ def _database(built: Built) -> bytes:
             result = found[item.chapter, item.student]
             head = (item.student, item.chapter, item.status, item.points, item.max_points)
             tail = (len(item.waiting), item.sandboxed, result.problem)
-            connection.execute("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", head + tail)
+            policy = (item.adjusted, item.adjusted_max, "\n".join(item.reasons), item.counts)
+            row = head + tail + policy
+            connection.execute(f"INSERT INTO marks VALUES ({', '.join('?' * len(row))})", row)
             connection.executemany(
                 "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _part_rows(item, result, built.by_hand),

@@ -40,7 +40,8 @@ class Verdict:
     """One exercise of one submission.
 
     points: None where a person has to decide (outcome "person" or "grader-error"). reason: one line for
-    the student; it holds no input and no expected value.
+    the student; it holds no input and no expected value. answer: digest (`cells.digest`) of the text that was
+    judged, or is to be read; "" where there is none, and in results of before there were any.
     """
 
     exercise: str
@@ -50,6 +51,7 @@ class Verdict:
     max_points: float
     reason: str = ""
     seconds: float = 0.0
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Result:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[str] | None:
+        """The functions that were asked for; None where nothing was judged."""
+        return [v.exercise.partition(".")[2] for v in self.verdicts if "." in v.exercise] or None
 
     @property
     def points(self) -> float | None:
@@ -104,7 +111,15 @@ def path_of(folder: Path, chapter: str, student: str) -> Path:
 
 def save(folder: Path, result: Result) -> Path:
     """Write the file of a result, atomically. Raises OSError where it cannot (a full disk, say)."""
-    path = path_of(folder, result.chapter, result.student)
+    return _write(path_of(folder, result.chapter, result.student), result)
+
+
+def save_earlier(folder: Path, result: Result, stamp: str) -> Path:
+    """Write the file of an earlier hand-in's result; raises as `save` does."""
+    return _write(earlier_path(folder, result.chapter, result.student, stamp), result)
+
+
+def _write(path: Path, result: Result) -> Path:
     text = json.dumps({"format": FORMAT} | asdict(result), ensure_ascii=False, indent=1)
     with replacing(path) as file:
         file.write(text.encode() + b"\n")
@@ -113,13 +128,29 @@ def save(folder: Path, result: Result) -> Path:
 
 def load(path: Path) -> Result:
     """A result from its file. Raises DamagedResult for anything else, OSError where it is not there."""
+    return _load(path, path)
+
+
+def load_earlier(path: Path) -> Result:
+    """The result of an earlier hand-in, CHAPTER/earlier/STUDENT/STAMP.json; raises as `load` does."""
+    chapter = path.parent.parent.parent
+    return _load(path, chapter / f"{path.parent.name}.json")
+
+
+def earlier_path(folder: Path, chapter: str, student: str, stamp: str) -> Path:
+    """The file of an earlier hand-in's result."""
+    return folder / chapter / "earlier" / student / f"{stamp}.json"
+
+
+def _load(path: Path, named: Path) -> Result:
+    """The result in a file; named: where it would lie if it counted, which says of whom it must be."""
     try:
         found = json.loads(path.read_bytes().decode("utf-8"))
         if found.pop("format") != FORMAT:
             raise ValueError("another format")
         verdicts = [Verdict(**verdict) for verdict in found.pop("verdicts")]
         result = Result(verdicts=verdicts, **found)
-        _check_sound(result, path)
+        _check_sound(result, named)
         return result
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DamagedResult(
@@ -133,7 +164,7 @@ def _check_sound(result: Result, path: Path) -> None:
         raise ValueError(f"status {result.status!r}")
     texts = [result.student, result.chapter, result.problem]
     for verdict in result.verdicts:
-        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason]
+        texts += [verdict.exercise, verdict.title, verdict.outcome, verdict.reason, verdict.answer]
         points = 0 if verdict.points is None else verdict.points
         if not _is_number(verdict.max_points) or not _is_number(points):
             raise ValueError(f"points of {verdict.exercise!r}")

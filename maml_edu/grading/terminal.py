@@ -66,21 +66,28 @@ def watched(running: Iterable, total: int) -> list:
     return done
 
 
-def tell_done(done) -> None:
-    """What became of each submission: a table, and a line for each that has no mark."""
-    Console().print(_outcome_table(done))
+def tell_done(done, marks=None) -> None:
+    """What became of each submission: a table, and a line for each that has no mark.
+
+    marks: what people have given included; without them, all that the checks leave to a person waits.
+    """
+    Console().print(_outcome_table(done, marks))
     _tell_problems(done)
 
 
-def _outcome_table(done) -> Table:
+def _outcome_table(done, marks) -> Table:
     """How many were graded, wait for a person, or failed."""
+    waits = {(mark.chapter, mark.student): bool(mark.waiting) for mark in marks or ()}
     table = Table(box=None)
     for heading in ("chapter", "handed in", "graded", "wait for a person", "failed"):
         table.add_column(heading, justify="left" if heading == "chapter" else "right")
     for chapter in sorted({one.job.chapter for one in done}):
         own = [one for one in done if one.job.chapter == chapter]
         given = [one.result for one in own if one.result and one.result.points is not None]
-        waiting = sum(1 for result in given if result.needs_person)
+        waiting = sum(
+            waits.get((result.chapter, result.student), bool(result.needs_person))
+            for result in given
+        )
         numbers = (len(own), len(given), waiting, len(own) - len(given))
         table.add_row(chapter, *map(str, numbers))
     return table
@@ -110,5 +117,33 @@ def tell_marks(where, built):
         say(problem)
     waiting = sum(len(mark.waiting) for mark in built.marks)
     if waiting:
-        say(f"{waiting} answers wait for a person: give their points in {where.by_hand}.")
+        say(
+            f"{waiting} answer{' waits' if waiting == 1 else 's wait'} for a person: read them with "
+            f"maml-edu classroom mark, or give their points in {where.by_hand}."
+        )
     say(f"Marks: {where.database}. Next: maml-edu classroom feedback, report, export.")
+
+
+def tell_people(where, roster, chapter: str | None) -> None:
+    """Who is who, and who has handed in what; of one chapter, who has not."""
+    from .hand_ins import missing
+    from .people import CELLS
+
+    if chapter is not None:
+        absent = missing(where.root, roster, chapter)
+        say(f"{len(roster) - len(absent)} of {len(roster)} have handed in {chapter}.")
+        for key in absent:
+            name = roster[key].name
+            say(printable(f"handed in nothing: {key}" + (f" ({name})" if name != key else "")))
+        return
+    columns = [c for c in CELLS if any(student.cell(c) for student in roster)]
+    table = Table(box=None)
+    for heading in ("key", *columns, "handed in"):
+        table.add_column(heading, overflow="fold")
+    jobs = where.jobs()
+    for student in roster:
+        there = {job.chapter.split("_")[0] for job in jobs if job.student == student.key}
+        cells = [student.key, *(student.cell(c) for c in columns), " ".join(sorted(there))]
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    Console().print(table)
+    say(f"{len(roster)} people, in {where.root / 'students.csv'}: correct it there.")

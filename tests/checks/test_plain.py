@@ -146,7 +146,7 @@ def test_anything_else_is_refused_with_its_place_and_type(value, where):
 def test_hostile_results_end_in_an_ordinary_exception():
     endless = []
     endless.append(endless)
-    with pytest.raises(RecursionError):
+    with pytest.raises(plain.TooDeep, match="contains itself"):
         plain.to_plain(endless)
     with pytest.raises(RuntimeError):
         plain.to_plain(WithDetach())

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(bool(box.probe()), reason=f"no sandbox here: {bo
 
 CASES = all_cases()
 TORCH_TOO = solved(meta_slope="import torch\n" + solutions()["meta_slope"])
-HONEST = {CHAPTER: solved(), TORCH: TORCH_TOO, IMAGES: solved()}  # in a box of the same kind
+HONEST, HONEST_WITH_TORCH = Case("honest", solved()), Case("honest", TORCH_TOO)
 
 
 def marked(mark):
@@ -107,6 +107,14 @@ def nothing_left(boxes):
     return False
 
 
+def beside(case):
+    """An honest notebook that is judged in a box of the same kind."""
+    if case.chapter in (CHAPTER, IMAGES):
+        return HONEST
+    torch = case.chapter == TORCH or "torch" in str(case.content)
+    return HONEST_WITH_TORCH if torch else HONEST
+
+
 def check(case, boxes, folder, ground, server):
     """Grade a case, look for harm, and grade a bystander."""
     port, came = server
@@ -114,7 +122,7 @@ def check(case, boxes, folder, ground, server):
     points, reasons = grounds.graded(case, grounds.hand_in(case, folder, ground, port), boxes)
     assert deserves(case, points, reasons), (points, reasons)
     assert nothing_left(boxes)
-    bystander = Case("honest", HONEST[case.chapter])
+    bystander = beside(case)
     honest = grounds.hand_in(bystander, folder, ground, port)
     points, _ = grounds.graded(bystander, honest, boxes, cases=1)  # it is known to be right
     assert points == bystander.deserved
@@ -127,11 +135,11 @@ def test_right_marks_no_harm_and_no_bystander_affected(case, boxes, tmp_path, gr
 
 
 def test_the_corpus_is_large_and_says_what_each_deserves():
-    assert len(CASES) >= 130
+    assert len(CASES) >= 330
     for case in CASES:
         if isinstance(case.deserved, tuple):
             assert len(case.deserved) == len(POINTS[case.chapter]), case.name
-    assert {case.chapter for case in CASES} == {CHAPTER, TORCH, IMAGES}
+    assert {case.chapter for case in CASES} == set(POINTS)
 
 
 # ------------------------------------------------------------------ other circumstances

@@ -16,7 +16,7 @@ import pytest
 
 from maml_edu import places
 from maml_edu.checks import plain
-from maml_edu.grading.sandbox import box, inside
+from maml_edu.grading.sandbox import box, inside, view
 from maml_edu.grading.sandbox.box import MB, Box, Limits, NoBox
 from maml_edu.grading.sandbox.protocol import Gone, TooLate
 
@@ -201,9 +201,11 @@ def test_nothing_of_this_machine_is_in_sight_but_python_and_the_system(warm):
         "tmp",
         "usr",
     }
-    tops = {path.parts[1] for path in box.python_parts()}
-    assert set(sights.pop("/")) <= allowed | tops
-    below_tmp = {part.parts[2] for part in box.python_parts() if part.is_relative_to("/tmp")}
+    parts = [path for path, _ in view.View.whole().tops]
+    assert set(sights.pop("/")) <= allowed | {path.parts[1] for path in view.python_parts()} | {
+        path.parts[1] for path in parts
+    }
+    below_tmp = {part.parts[2] for part in parts if part.is_relative_to("/tmp")}
     assert set(sights.pop("/tmp")) == below_tmp
     assert sights == {"/maml": ["maml_edu"], "/student": [], "/dev/shm": []}
 
@@ -233,24 +235,10 @@ def test_a_course_in_the_same_folder_as_its_python_stays_out_of_sight(tmp_path, 
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     shown = {
         str(path.relative_to(tmp_path))
-        for path in box.python_parts()
+        for path in view.python_parts()
         if path.is_relative_to(tmp_path)
     }
     assert shown == {"bin", "lib", "pyvenv.cfg"}
-
-
-def test_what_a_wheel_carries_and_an_exchange_are_hidden(tmp_path, monkeypatch):
-    package = tmp_path / "lib" / "maml_edu"
-    (package / "_course" / "solutions").mkdir(parents=True)
-    monkeypatch.setattr(box, "PACKAGE", package)
-    monkeypatch.setattr(box.places, "course_root", lambda: package / "_course")
-    monkeypatch.setattr(box, "python_parts", lambda: [tmp_path / "lib"])
-    assert box.hidden() == [
-        "--tmpfs", str(package / "_course"), "--tmpfs", str(package / "_course" / "solutions"),
-        "--tmpfs", "/maml/maml_edu/_course",
-    ]  # fmt: skip
-    monkeypatch.setattr(box, "python_parts", lambda: [])
-    assert box.hidden() == ["--tmpfs", "/maml/maml_edu/_course"]
 
 
 @needs_box
@@ -437,7 +425,7 @@ def test_a_program_that_does_not_start_is_no_box_and_leaves_nothing(command, say
 
 
 def test_limits_travel_as_json():
-    line = box.command(7, "numpy", SMALL, sandbox=False)
+    line = box.command(7, "numpy", SMALL, None)
     assert json.loads(line[-1])["memory"] == 512 * MB and line[-4:-1] == ["7", "numpy", "none"]
 
 
@@ -455,8 +443,8 @@ def test_a_python_below_tmp_is_seen_there_and_cannot_be_written(monkeypatch):
         lib.mkdir()
         (lib / "late.py").write_text("value = 7")
         one.write_text("home")
-        parts = box.python_parts()
-        monkeypatch.setattr(box, "python_parts", lambda: [*parts, lib, one])
+        parts = view.python_parts()
+        monkeypatch.setattr(view, "python_parts", lambda: [*parts, lib, one])
         source = f"""
 import sys
 sys.path.append({str(lib)!r})

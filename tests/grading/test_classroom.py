@@ -14,7 +14,7 @@ from maml_edu import places
 from maml_edu.checks.exercise import judge as run_check
 from maml_edu.checks.exercise import load_chapter, wrong_answers
 from maml_edu.cli import app
-from maml_edu.grading import classroom, collect, results
+from maml_edu.grading import classroom, results
 from maml_edu.grading.judge import HIDDEN_CASES, seed_of
 from maml_edu.grading.sandbox import box
 
@@ -68,7 +68,7 @@ def room(tmp_path_factory):
             answer(made, "meta_slope", WRONG)
         if name == "mallory":
             answer(made, "meta_slope", TELL_TALE)
-        folder = downloads / (name if number else f"{name}_1234_assignsubmission_file")
+        folder = downloads / name
         folder.mkdir(parents=True)
         (folder / f"{CHAPTER} (1).ipynb").write_text(json.dumps(made), encoding="utf-8")
     (downloads / "broken").mkdir()
@@ -155,7 +155,7 @@ def test_feedback_names_the_mistake_and_holds_nothing_hidden(room, given_back):
     lines = [line.strip() for line in checks.splitlines() if len(line.strip()) > 25]
     code = [line for line in lines if not line.startswith(('"', "#")) and '"' not in line]
     for name, files in given_back.items():
-        assert set(files) == {".html", ".ipynb"}
+        assert {".html", ".ipynb"} <= set(files) <= {".html", ".ipynb", ".txt"}
         for text in files.values():
             theirs = text.replace(json.dumps(WRONG), "")
             assert not [number for number in secrets if number in theirs]
@@ -201,7 +201,7 @@ def out_of_csv(path):
         return list(csv.reader(file))
 
 
-def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
+def test_canvas_gets_the_marks_and_nothing_that_could_set_others_back(graded, tmp_path):
     room, _ = graded
     lines = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Chapter 04 (77)"]]
     lines += [["    Points Possible", "", "", "", "", "20"]]
@@ -211,8 +211,9 @@ def test_canvas_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     said = run("classroom", "export", "canvas", "--chapter", "04", "--partial", *into, *at(room))
     assert "broken: could not be graded" in said or "not in that file: broken" in said
     filled = out_of_csv(room.root / "exports" / f"canvas_{CHAPTER}.csv")
-    assert [row[:5] for row in filled] == [row[:5] for row in lines]
-    assert [row[5] for row in filled[2:]] == [*map(str, marks_of(room)), "7"]
+    assert [row[:5] for row in filled] == [row[:5] for row in lines[:-1]]  # Jane's 7 is not in it
+    assert [row[5] for row in filled[2:]] == [*map(str, marks_of(room))]
+    assert "handed in nothing: Doe, Jane" in said
 
 
 def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
@@ -235,8 +236,38 @@ def test_moodle_gets_the_marks_and_keeps_all_else(graded, tmp_path):
     into = ["--into", in_csv(tmp_path / "moodle.csv", lines), "--chapter", "04", "--partial"]
     run("classroom", "export", "moodle", *into, *at(room))
     filled = out_of_csv(room.root / "exports" / f"moodle_{CHAPTER}.csv")
+    assert all(" of 20 points" in row[6] and "<br>" in row[6] for row in filled[1:])
+    into[1] = in_csv(
+        tmp_path / "chosen.csv", [["Wer", *lines[0][1:4], "Punkte"], *(r[:5] for r in lines[1:])]
+    )
+    run("classroom", "export", "moodle", *into, "--columns", "student=Wer,grade=Punkte", *at(room))
+    assert [row[:5] for row in filled[1:]] == out_of_csv(
+        room.root / "exports" / f"moodle_{CHAPTER}.csv"
+    )[1:]
+    zipped = run("classroom", "feedback", "04", "--for", "moodle", "--into", into[1], *at(room))
+    assert f"feedback_moodle_{CHAPTER}.zip: the feedback of {len(NAMES)} students" in zipped
+    assert "left out: broken: Moodle's number of the participant is not known" in zipped
     assert [row[4] for row in filled[1:]] == [*map(str, marks_of(room))]
     assert [row[:4] for row in filled] == [row[:4] for row in lines]
+
+
+def test_blackboard_a_wide_table_and_lti_get_the_marks(graded, tmp_path):
+    room, _ = graded
+    lines = [["Last Name", "First Name", "Username", "Chapter 04 [Total Pts: 20 Score] |7"]]
+    lines += [["x", "y", name, ""] for name in NAMES]
+    into = ["--into", in_csv(tmp_path / "gc.csv", lines), "--assignment", "Chapter 04", "--partial"]
+    run("classroom", "export", "blackboard", "--chapter", "04", *into, *at(room))
+    filled = out_of_csv(room.root / "exports" / f"blackboard_{CHAPTER}.csv")
+    assert [row[3] for row in filled[1:]] == [*map(str, marks_of(room))]
+    run("classroom", "export", "csv", "--wide", *at(room))
+    wide = out_of_csv(room.root / "exports" / "marks_wide.csv")
+    assert len(wide) == len(NAMES) + 2  # broken too
+    members = tmp_path / "members.json"
+    members.write_text(json.dumps([{"user_id": f"u{i}", "name": n} for i, n in enumerate(NAMES)]))
+    said = run(
+        "classroom", "export", "lti", "--chapter", "04", "--dry-run", "--into", members, *at(room)
+    )
+    assert f"{len(NAMES)} scores" in said and "left out: broken: is no member there" in said
 
 
 def test_nbgraders_gradebook_gets_the_marks(graded):
@@ -253,7 +284,8 @@ def test_nbgraders_gradebook_gets_the_marks(graded):
 def test_gradescope_gets_an_autograder_with_what_it_needs(room, tmp_path):
     wheel = tmp_path / "maml_edu-0.1.0-py3-none-any.whl"
     wheel.write_bytes(b"a wheel")
-    run("classroom", "export", "gradescope", "--chapter", "04", "--wheel", wheel, *at(room))
+    said = run("classroom", "export", "gradescope", "--chapter", "04", "--wheel", wheel, *at(room))
+    assert "Autograder points: 18" in said and "after the due date" in said
     with zipfile.ZipFile(room.root / "exports" / f"gradescope_{CHAPTER}.zip") as bundle:
         names = set(bundle.namelist())
     assert {"setup.sh", "run_autograder", "seed", wheel.name, f"private/{CHAPTER}.py"} <= names
@@ -270,47 +302,6 @@ def marks_of(room):
         row[0].removeprefix("'"): row[3] for row in out_of_csv(room.root / "exports/marks.csv")
     }
     return [int(float(found[name])) for name in NAMES]
-
-
-def test_canvas_and_moodle_downloads_keep_students_of_one_name_apart(tmp_path):
-    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
-    downloads = tmp_path / "downloads"
-    stub = json.dumps(notebook("exercises"))
-    for name in (
-        f"smithjohn_1235_98_{CHAPTER}.ipynb", f"smithjohn_LATE_1236_99_{CHAPTER}.ipynb",
-        f"Ada Lovelace_123_assignsubmission_file/{CHAPTER}.ipynb",
-        f"Ada Lovelace_124_assignsubmission_file/{CHAPTER}.ipynb",
-        f"Bo Li_125_assignsubmission_file/{CHAPTER}.ipynb.txt",
-        f"only a zip/{CHAPTER}.zip", "empty/.keep", f"{CHAPTER}.ipynb", "photo.png",
-    ):  # fmt: skip
-        (downloads / name).parent.mkdir(parents=True, exist_ok=True)
-        (downloads / name).write_text(stub)
-    os.symlink(downloads / "photo.png", downloads / "link_to.ipynb")
-    copied, left = collect.collect(room, downloads, CHAPTER)
-    assert copied == [
-        "Ada Lovelace_123",
-        "Ada Lovelace_124",
-        "Bo Li",
-        "smithjohn_1235",
-        "smithjohn_1236",
-    ]
-    assert [line.split(":")[0] for line in left] == [
-        f"{CHAPTER}.ipynb", "empty", "link_to.ipynb", "only a zip", "photo.png",
-    ]  # fmt: skip
-    assert len(room.jobs()) == 5
-
-
-def test_what_is_newer_in_submitted_stays_and_that_is_told(tmp_path):
-    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
-    downloads = tmp_path / "downloads" / "ada"
-    downloads.mkdir(parents=True)
-    (downloads / f"{CHAPTER}.ipynb").write_text("old")
-    os.utime(downloads / f"{CHAPTER}.ipynb", (1, 1))
-    target = room.root / "submitted" / "ada" / CHAPTER / f"{CHAPTER}.ipynb"
-    target.parent.mkdir(parents=True)
-    target.write_text("new")
-    _, left = collect.collect(room, downloads.parent, CHAPTER)
-    assert "newer" in left[0] and target.read_text() == "new"
 
 
 def test_what_is_no_submission_is_told(tmp_path):
@@ -333,14 +324,24 @@ def test_a_mistake_in_a_private_check_is_told_before_anything_is_graded(tmp_path
     assert "ModuleNotFoundError" in str(done.exception) and not list(room.results.glob("*/*"))
 
 
+ALL_BUT_ONE = """
+def best_start(c, a, alpha):
+    weight = a * (1 - alpha * a) ** 2
+    return 0.0 if alpha == 7.0 else np.sum(weight * c) / np.sum(weight)
+"""
+
+
 def test_a_changed_private_check_grades_again_and_nothing_else_does(tmp_path):
     room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
     folder = room.root / "submitted" / "ada" / CHAPTER
     folder.mkdir(parents=True)
-    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(notebook("solutions")))
+    made = notebook("solutions")
+    answer(made, "best_start", ALL_BUT_ONE)
+    (folder / f"{CHAPTER}.ipynb").write_text(json.dumps(made))
     private = room.root / "private" / f"{CHAPTER}.py"
-    strict = "from maml_edu.checks.exercise import WrongAnswer, also\n\n\n@also('04.best_start')\n"
-    strict += "def more(answer, rng):\n    raise WrongAnswer('not to my taste')\n"
+    strict = "import numpy as np\nfrom maml_edu.checks.exercise import also, expect\n\n\n"
+    strict += "@also('04.best_start')\ndef more(answer, rng):\n"
+    strict += "    expect(answer(np.array([2.0]), np.array([1.0]), 7.0), 2.0)\n"
 
     def graded_points():
         said = run("classroom", "grade", "--workers", "1", *at(room))
@@ -367,6 +368,48 @@ def test_feedback_on_a_notebook_that_was_replaced_since_does_not_show_the_new_on
     run("classroom", "feedback", *at(room))
     page = (room.root / "feedback/ada" / CHAPTER / f"{CHAPTER}.html").read_text("utf-8")
     assert "handed in since" in page and "return (1 - alpha * a)" not in page
+
+
+def test_nbgrader_releases_the_feedback_of_what_came_through_its_exchange(tmp_path):
+    """Each page under the hash of its author's secret, where only `nbgrader fetch_feedback` of theirs looks."""
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.utils import notebook_hash
+    from traitlets.config import Config
+
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    handed_in = {"ada": json.dumps(notebook("solutions")), "broken": "{"}
+    for name, text in handed_in.items():
+        folder = room.root / "submitted" / name / CHAPTER
+        folder.mkdir(parents=True)
+        (folder / f"{CHAPTER}.ipynb").write_text(text)
+        (folder / "timestamp.txt").write_text("2026-11-30 10:00:00.000000 UTC")
+        (folder / "submission_secret.txt").write_text(f"{name}'s secret")
+    run("classroom", "grade", "--workers", "1", *at(room))
+    run("classroom", "feedback", *at(room))
+    config = Config()
+    config.CourseDirectory.root = str(room.root)
+    config.CourseDirectory.course_id = "maml"
+    config.Exchange.root = str(tmp_path / "exchange")
+    (tmp_path / "exchange").mkdir(mode=0o777)
+    os.chmod(tmp_path / "exchange", 0o777)
+    said = NbGraderAPI(config=config).release_feedback(CHAPTER)
+    assert said["success"], said
+    for name in handed_in:
+        page = room.root / "feedback" / name / CHAPTER / f"{CHAPTER}.html"
+        secret = notebook_hash(secret=f"{name}'s secret", notebook_id=CHAPTER)
+        released = tmp_path / "exchange" / "maml" / "feedback" / f"{secret}.html"
+        assert released.read_bytes() == page.read_bytes()
+
+
+def test_feedback_takes_no_link_for_what_the_exchange_left(tmp_path):
+    room = classroom.new(tmp_path / "class", chapters=[CHAPTER])
+    folder = room.root / "submitted" / "ada" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_text("{")
+    (folder / "timestamp.txt").symlink_to(room.root / "seed")
+    run("classroom", "grade", "--workers", "1", *at(room))
+    run("classroom", "feedback", *at(room))
+    assert [p.suffix for p in (room.root / "feedback" / "ada" / CHAPTER).iterdir()] == [".html"]
 
 
 def test_the_report_is_one_page_without_script(graded):
@@ -417,7 +460,10 @@ def test_without_a_sandbox_a_class_is_refused_and_oneself_is_not(room, tmp_path,
     [
         (["classroom", "release", "99"], "no chapter '99'"),
         (["classroom", "grade", "--class", "nowhere"], "is no class folder"),
-        (["classroom", "export", "blackboard"], "is none of csv"),
+        (["classroom", "export", "sakai"], "is none of csv"),
+        (["classroom", "export", "lti"], "takes one chapter"),
+        (["classroom", "feedback", "--for", "moodle"], "takes one chapter"),
+        (["classroom", "export", "moodle", "--chapter", "04", "--columns", "x"], "is written so"),
         (["classroom", "export", "canvas"], "takes one chapter"),
         (["classroom", "collect", "nowhere", "--chapter", "04"], "is no folder"),
         (["grade", "nowhere.ipynb"], "there is no nowhere.ipynb"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from maml_edu.grading import marks
 from maml_edu.grading.exports import gradescope, lms, marks_table, nbgrader, tables
+from maml_edu.grading.exports.lms import How
 from maml_edu.grading.exports.tables import Sheet
 from maml_edu.grading.marks import Given, Mark
 
@@ -59,7 +60,10 @@ def test_no_cell_of_the_table_is_a_formula_and_numbers_stay_numbers(tmp_path):
 
 def test_another_table_is_refused(tmp_path):
     path = tmp_path / "marks.csv"
-    for text in ("a,b\n1,2\n", ",".join(marks_table.HEADER) + "\nada,04,graded,many,13,,yes\n"):
+    for text in (
+        "a,b\n1,2\n",
+        ",".join(marks_table.HEADER) + "\nada,04,graded,,13,,yes,many,13,\n",
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match="is not a table of marks"):
             marks_table.read_csv_table(path)
@@ -136,42 +140,59 @@ def changed(before, after):
     }
 
 
-def test_canvas_gets_the_marks_and_every_other_cell_stays(canvas, tmp_path):
+def imported(path):
+    """Login or name → the cell of the assignment, as Canvas reads the file; its columns."""
+    sheet = Sheet.of(path)
+    rows = range(1, len(sheet.cells))
+    cells = {
+        sheet.value(i, 3) or sheet.value(i, 0): sheet.value(i, len(sheet.header) - 1) for i in rows
+    }
+    return cells, sheet.header
+
+
+HEADS = {"": "Manual Posting", "    Points Possible": "13.00"}
+
+
+def test_canvas_gets_the_marks_in_one_column_and_nothing_that_could_set_others_back(
+    canvas, tmp_path
+):
     path = tmp_path / "out.csv"
     found = [
         mark("jsilva"), mark("cmdx@uni.example", 3.0), mark("lilei", 0.0), mark("bob", None, status="rejected"),
         mark("ada"), mark("stranger"),
     ]  # fmt: skip
     filled = lms.canvas(found, canvas, "Chapter 04", path)
-    assert changed(canvas, path) == {(3, 6): "11.5", (4, 6): "3", (5, 6): "0"}
+    cells, header = imported(path)
+    assert cells == HEADS | {"jsilva": "11.5", "cmdx@uni.example": "3", "LiLei": "0"}
+    assert header[:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    assert header[5:] == ["Chapter 04 (1234)"]  # neither notes nor other assignments
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf") and b'"=""=cmd|x"""' in path.read_bytes()
     assert filled.matched_by == "SIS Login ID"
+    assert filled.changed == {"cmdx@uni.example": "7.00, now 3"}
     assert filled.written == ["cmdx@uni.example", "jsilva", "lilei"]
     assert filled.left == {"bob": "could not be graded (rejected)", "ada": "excused in Canvas"}
-    assert filled.unknown == ["stranger"] and filled.without == ["nobody"]
+    assert filled.unknown == ["stranger"] and filled.without == ["Nobody"]
 
 
 def test_canvas_students_are_found_by_whichever_column_has_most_of_them(canvas, tmp_path):
     path = tmp_path / "out.csv"
     names = ["Silva, Jr", "=cmd|x", "李雷", "Ada Lovelace"]
     filled = lms.canvas([mark(name) for name in names], canvas, "1234", path)
-    assert filled.matched_by == "Student" and len(changed(canvas, path)) == 3
+    assert filled.matched_by == "Student" and len(filled.written) == 3
     assert filled.left == {"Ada Lovelace": "excused in Canvas"}
     filled = lms.canvas([mark(n) for n in ("s1", "s2")], canvas, "Chapter 04 (1234)", path)
     assert filled.matched_by == "SIS User ID"
-    filled = lms.canvas([mark("0004"), mark("ada")], canvas, "1234", path, match="id")
+    filled = lms.canvas([mark("0004"), mark("ada")], canvas, "1234", path, How(match="id"))
     assert (filled.written, filled.unknown) == (["0004"], ["ada"])
-    who = {"team one": "bob"}
-    filled = lms.canvas([mark("team one")], canvas, "1234", path, students=who)
-    assert changed(canvas, path) == {(6, 6): "11.5"} and filled.written == ["team one"]
 
 
 def test_a_mark_that_waits_for_a_person_is_left_unless_asked_for(canvas, tmp_path):
     path = tmp_path / "out.csv"
     found = [mark("bob", 9.0, [WRITTEN])]
     filled = lms.canvas(found, canvas, "1234", path)
-    assert changed(canvas, path) == {} and filled.left == {"bob": "waits for a person: written_04"}
-    lms.canvas(found, canvas, "1234", path, partial=True)
-    assert changed(canvas, path) == {(6, 6): "9"}
+    assert imported(path)[0] == HEADS and filled.left == {"bob": "waits for a person: written_04"}
+    lms.canvas(found, canvas, "1234", path, How(partial=True))
+    assert imported(path)[0] == HEADS | {"bob": "9"}
 
 
 def test_nobody_gets_a_mark_of_somebody_who_is_called_alike(canvas, tmp_path):
@@ -180,7 +201,8 @@ def test_nobody_gets_a_mark_of_somebody_who_is_called_alike(canvas, tmp_path):
     filled = lms.canvas([mark("cmdx@other.example"), mark("bob")], canvas, "1234", path)
     assert filled.unknown == ["cmdx@other.example"]
     filled = lms.canvas([mark("bob"), mark("BOB"), mark("jsilva")], canvas, "1234", path)
-    assert set(filled.left) == {"bob", "BOB"} and changed(canvas, path) == {(3, 6): "11.5"}
+    assert set(filled.left) == {"bob", "BOB"}
+    assert imported(path)[0] == HEADS | {"jsilva": "11.5"}
     canvas.write_text(CANVAS.replace("nobody", "jsilva"), newline="")
     filled = lms.canvas([mark("bob"), mark("jsilva")], canvas, "1234", path)
     assert "more than one row" in filled.left["jsilva"] and filled.written == ["bob"]
@@ -193,8 +215,8 @@ def test_canvas_says_what_does_not_fit_and_writes_nothing(canvas, tmp_path):
             {"assignment": "Chapter 05"},
             "no assignment 'Chapter 05'.*'Chapter 04 .1234.', 'Quiz .99.'",
         ),
-        ({"assignment": "Quiz"}, "5 points are possible, and the marks are out of 13"),
-        ({"assignment": "1234", "match": "Login"}, "has no column 'Login'"),
+        ({"assignment": "Quiz"}, "5 points are possible there, and the marks are out of 13"),
+        ({"assignment": "1234", "how": How(match="Login")}, "has no column 'Login'"),
         ({"assignment": "1234", "found": [mark("x"), mark("y")]}, "has none of the 2 students"),
         (
             {"assignment": "1234", "found": [mark("ada"), Mark("ada", "07_x", "graded", 1, 1)]},
@@ -205,8 +227,8 @@ def test_canvas_says_what_does_not_fit_and_writes_nothing(canvas, tmp_path):
         with pytest.raises(ValueError, match=says):
             lms.canvas(**arguments)
         assert not path.exists()
-    lms.canvas([mark("bob", 6.5)], canvas, "Quiz", path, scale=True)
-    assert changed(canvas, path) == {(6, 7): "2.5"}
+    lms.canvas([mark("bob", 6.5)], canvas, "Quiz", path, How(scale=True))
+    assert imported(path)[0]["bob"] == "2.5"
 
 
 def test_canvas_with_semicolons_and_decimal_commas(tmp_path):
@@ -215,7 +237,9 @@ def test_canvas_with_semicolons_and_decimal_commas(tmp_path):
         "Student;ID;SIS Login ID;Section;Chapter 04 (1234)\nPoints Possible;;;;13,00\n李雷;1;ll;A;\n"
     )
     lms.canvas([mark("ll")], exported, "1234", path)
-    assert changed(exported, path) == {(2, 4): "11.5"}
+    assert path.read_text() == (
+        "Student;ID;SIS Login ID;Section;Chapter 04 (1234)\nPoints Possible;;;;13,00\n李雷;1;ll;A;11.5\n"
+    )
 
 
 # ------------------------------------------------------------------ Moodle
@@ -241,15 +265,16 @@ def moodle(tmp_path):
 def test_moodle_gets_marks_and_comments_and_every_other_cell_stays(moodle, tmp_path):
     path = tmp_path / "out.csv"
     names = ["Silva, Jr", "=cmd|x", "李雷", 'O\'Brien "Bob"', "stranger"]
-    comments = {"李雷": "3 of 3 points\n<b>well</b> done", "=cmd|x": "=1+1"}
+    comments = {"李雷": "3 of 3 points\n<b>well</b> done", "=cmd|x": "more", "Silva, Jr": "=1+1"}
     filled = lms.moodle([mark(name) for name in names], moodle, path, comments=comments)
     assert changed(moodle, path) == {
-        (1, 4): "11.5", (2, 4): "11.5", (2, 9): "Feedback: =1+1", (3, 4): "11.5",
+        (1, 4): "11.5", (1, 9): "Feedback: =1+1", (2, 4): "11.5", (3, 4): "11.5",
         (3, 9): "3 of 3 points<br>&lt;b&gt;well&lt;/b&gt; done",
     }  # fmt: skip
-    assert filled.matched_by == "Full name" and filled.left == {
-        'O\'Brien "Bob"': "locked in Moodle"
-    }
+    assert filled.matched_by == "Full name"
+    assert filled.left == {'O\'Brien "Bob"': "locked in Moodle"}
+    assert filled.kept == ["=cmd|x"]  # a person's comment
+    assert filled.changed == {"李雷": "7,5, now 11.5"}
     assert filled.unknown == ["stranger"] and filled.without == ["Nobody"]
 
 
@@ -259,15 +284,15 @@ def test_moodle_students_are_found_by_address_or_number(moodle, tmp_path):
     assert filled.matched_by == "Email address" and len(filled.written) == 2
     assert lms.moodle([mark("101")], moodle, path).matched_by == "Identifier"
     with pytest.raises(ValueError, match="has no column 'Bewertung'"):
-        lms.moodle([mark("101")], moodle, path, grade="Bewertung")
+        lms.moodle([mark("101")], moodle, path, columns={"grade": "Bewertung"})
 
 
 def test_moodle_marks_are_scaled_only_when_asked(moodle, tmp_path):
     path = tmp_path / "out.csv"
     moodle.write_text(MOODLE.replace("13.00", "100.00"))
-    with pytest.raises(ValueError, match="100 points are possible"):
+    with pytest.raises(ValueError, match="100 points are possible there"):
         lms.moodle([mark("101")], moodle, path)
-    lms.moodle([mark("101", 11.0)], moodle, path, scale=True)
+    lms.moodle([mark("101", 11.0)], moodle, path, How(scale=True))
     assert changed(moodle, path) == {(1, 4): "84.62"}
 
 
@@ -282,7 +307,8 @@ def test_gradescope_gets_points_and_words_in_its_own_form():
     assert (right["score"], right["max_score"], right["status"]) == (3, 3, "passed")
     assert (wrong["score"], wrong["max_score"], wrong["status"]) == (0, 3, "failed")
     assert "why <b>" in wrong["output"] and "check()" in wrong["output"]
-    assert not {"score", "max_score", "status"} & set(written) and "to be read" in written["output"]
+    assert not {"score", "max_score", "status"} & set(written)
+    assert written["output"] == "graded by hand, in a question of its own: up to 2 points"
     assert {test["visibility"] for test in content["tests"]} == {"visible"}
     assert {test["output_format"] for test in content["tests"]} == {"text"}
     assert (
@@ -325,14 +351,16 @@ def test_the_autograder_bundle_is_the_same_bytes_and_can_be_run(tmp_path):
         modes = {i.filename: i.external_attr >> 16 & 0o777 for i in archive.infolist()}
         run, setup = (archive.read(name).decode() for name in ("run_autograder", "setup.sh"))
         assert archive.read("seed") == b"secret"
-    assert modes == {"run_autograder": 0o755, "setup.sh": 0o755, "seed": 0o600, wheel.name: 0o644}
+    assert modes == {
+        "run_autograder": 0o755, "setup.sh": 0o755, "seed": 0o600, wheel.name: 0o644, "constraints.txt": 0o644,
+    }  # fmt: skip
     assert "/autograder/source/maml_edu-1-py3-none-any.whl" in setup
     words = ("grade /autograder/submission", f"--chapter {CHAPTER}", "--seed-file", "--gradescope")
     assert all(word in run for word in words) and "--allow-unsandboxed" not in run
     for script in (run, setup):
         assert script.startswith("#!/usr/bin/env bash\n")
         assert (
-            "//" not in script
+            "//" not in script.replace("https://download.pytorch.org/whl/cpu", "")
             and str(tmp_path) not in script
             and os.path.expanduser("~") not in script
         )
@@ -348,6 +376,65 @@ def test_the_bundle_says_what_it_installs_and_refuses_a_chapter_that_is_none(tmp
     for chapter in ("04_x; rm -rf ~", "../04_x", "04", "04_x\n"):
         with pytest.raises(ValueError, match="is no chapter"):
             gradescope.bundle(path, chapter, "secret")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "torch"),
+    [(CHAPTER, False), ("12_what_did_it_learn", False), ("08_maml_in_pytorch", True)],
+)
+def test_the_image_gets_pytorch_only_where_a_chapter_needs_it_and_never_cuda(
+    tmp_path, chapter, torch
+):
+    gradescope.bundle(tmp_path / "a.zip", chapter, "secret")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        setup, pinned = (archive.read(n).decode() for n in ("setup.sh", "constraints.txt"))
+    subprocess.run(["bash", "-n"], input=setup, text=True, check=True)
+    commands = [line for line in setup.splitlines() if line.startswith("pip ")]
+    assert ("torch" in "".join(commands)) is torch and ("\ntorch==" in pinned) is torch
+    assert not torch or commands[0].startswith(
+        "pip --index-url https://download.pytorch.org/whl/cpu torch"
+    )
+    assert "pip --no-deps" in commands[-1]  # or the whole of JupyterLab comes along
+    assert "jupyterlab" not in setup and "+" not in pinned and "numpy==" in pinned
+
+
+def test_a_private_check_of_pytorch_brings_pytorch(tmp_path):
+    private = tmp_path / "04.py"
+    private.write_text("import torch\n")
+    assert gradescope.needs_torch(CHAPTER, private) and not gradescope.needs_torch(CHAPTER)
+
+
+def test_a_notebook_that_mentions_pytorch_is_graded_where_there_is_none(tmp_path, monkeypatch):
+    import class_folder
+
+    from maml_edu.grading import judge, submission
+
+    path = tmp_path / f"{CHAPTER}.ipynb"
+    path.write_text(json.dumps(class_folder.notebook("import torch")))
+    attempt = [judge.Boxes(), submission.read(path), judge.task_of(CHAPTER), judge.Times()]
+    assert judge.Attempt(*attempt).kind == "torch"
+    monkeypatch.setattr(judge, "find_spec", lambda name: None)  # as in Gradescope's image
+    assert judge.Attempt(*attempt).kind == "numpy"
+
+
+def test_results_are_hidden_until_the_due_date_unless_asked_for(tmp_path):
+    for visible in (False, True):
+        gradescope.bundle(tmp_path / "a.zip", CHAPTER, "secret", visible=visible)
+        with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+            assert (b"--visibility after_due_date" in archive.read("run_autograder")) is not visible
+    gradescope.write_results(graded.result(), tmp_path / "r.json", "after_due_date")
+    content = json.loads((tmp_path / "r.json").read_text())
+    told = {content["visibility"], *(test["visibility"] for test in content["tests"])}
+    assert told == {"after_due_date"}
+    with pytest.raises(ValueError, match="not 'tomorrow'"):
+        gradescope.write_results(graded.result(), tmp_path / "r.json", "tomorrow")
+
+
+def test_the_command_says_how_the_assignment_must_be_set_up():
+    text = "\n".join(gradescope.setting_up(CHAPTER))
+    assert "Autograder points: 18" in text and "worth 2 points for written_04" in text
+    assert "after the due date" in text and "--visible" in text
+    assert "at once" in "\n".join(gradescope.setting_up(CHAPTER, visible=True))
 
 
 # ------------------------------------------------------------------ nbgrader

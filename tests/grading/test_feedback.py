@@ -4,6 +4,7 @@ import copy
 import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import graded
@@ -12,6 +13,7 @@ import pytest
 from graded import CHAPTER, HOSTILE, NAMES, WRITTEN
 
 from maml_edu.checks import exercise as checks
+from maml_edu.grading.cells import digest
 from maml_edu.grading.marks import Given
 from maml_edu.grading.pages import feedback
 from maml_edu.grading.pages.html import POLICY, STYLE, visible
@@ -125,6 +127,19 @@ def test_the_page_leads_to_an_answer_by_its_name_or_its_id():
     cells = [*CELLS, Cell("markdown", "my words", WRITTEN), Cell("code", "x = 1", "best_start")]
     text = harmless(feedback.page(graded.result("ada", ["wrong"] * 4, "why"), cells))
     assert [int(n) for n in re.findall(r"Your answer: cell (\d)", text)] == [3, 6, 5]
+
+
+def test_the_page_leads_to_the_cell_that_was_judged():
+    """Not to the last of its name, where that could not be run; and not to text where code answers."""
+    again = Cell("code", "import not_here\ndef meta_slope(theta, c, a, alpha):\n    return 2")
+    cells = [*CELLS, again, Cell("raw", "def meta_slope(a):\n    return 3")]
+    one = graded.result("ada", ["wrong"] * 4, "why", written=False)
+    one.verdicts[0] = replace(one.verdicts[0], answer=digest(CELLS[2].source))
+    assert "Your answer: cell 3<" in feedback.page(one, cells)
+    one.verdicts[0] = replace(one.verdicts[0], answer="")  # a result of before there were digests
+    assert "Your answer: cell 5<" in feedback.page(one, cells)
+    stub = Cell("code", "def meta_slope(theta):\n    raise NotImplementedError()")
+    assert "Your answer: cell 5<" in feedback.page(one, [*cells, stub])
 
 
 def test_what_could_not_be_graded_is_no_0():

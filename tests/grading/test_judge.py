@@ -6,10 +6,11 @@ import textwrap
 import time
 
 import pytest
-from attacks.cases import CHAPTER, IMAGES, TORCH, code, solutions, solved, stub
+from attacks.cases import CHAPTER, IMAGES, TORCH, code, id_of, solutions, solved, stub
 
 from maml_edu.checks import exercise
 from maml_edu.grading import judge
+from maml_edu.grading.cells import digest
 from maml_edu.grading.judge import Boxes, Times, raised, runnable, seed_of, task_of, with_exercises
 from maml_edu.grading.sandbox import box
 from maml_edu.grading.sandbox.box import NoBox
@@ -287,6 +288,245 @@ def test_no_reason_holds_an_input_or_an_expected_value(verdicts):
         assert not any(f"{abs(value):.3f}"[:5] in verdict.reason for value in drawn)
 
 
+# ------------------------------------------------------------------ which cell, which definition
+
+WRONG = "def meta_slope(theta, c, a, alpha): return 0.0"
+
+
+def cell_of(notebook, name):
+    return next(cell for cell in notebook["cells"] if id_of(cell) == name)
+
+
+@needs_box
+@pytest.mark.parametrize("kind", ["raw", "markdown"])
+def test_an_old_attempt_that_was_made_text_is_not_judged_beside_the_answer(kind, verdicts):
+    notebook = solved()
+    notebook["cells"].append({"cell_type": kind, "metadata": {}, "source": WRONG})
+    found = verdicts(notebook)
+    assert found["04.meta_slope"].outcome == "right"
+    assert found["04.meta_slope"].answer == digest(solutions()["meta_slope"])
+
+
+@needs_box
+def test_an_answer_that_has_become_text_counts_beside_the_empty_cell(verdicts):
+    notebook = solved()
+    cell_of(notebook, "meta_slope")["cell_type"] = "raw"
+    notebook["cells"].append(cell_of(stub(), "meta_slope"))
+    assert verdicts(notebook)["04.meta_slope"].outcome == "right"
+
+
+@needs_box
+def test_the_last_binding_of_a_name_counts_and_not_what_came_between(verdicts):
+    notebook = solved()
+    notebook["cells"] += [
+        code("keep = meta_slope"),
+        code(WRONG),
+        code("meta_slope = keep  # it was right"),
+    ]
+    found = verdicts(notebook)
+    assert found["04.meta_slope"].outcome == "right"
+    assert found["04.meta_slope"].answer == digest("meta_slope = keep  # it was right")
+    notebook["cells"] += [code(WRONG), code("between = meta_slope"), code("meta_slope = keep")]
+    notebook["cells"].append(code("meta_slope = between"))
+    assert verdicts(notebook)["04.meta_slope"].outcome == "wrong"
+
+
+@needs_box
+def test_an_answer_is_known_by_a_digest_that_changes_with_it_and_only_with_it(verdicts):
+    found = verdicts(solved())
+    assert all(len(v.answer) == 16 for v in found.values())
+    assert len({v.answer for v in found.values()}) == len(found)
+    notebook = solved(meta_slope=solutions()["meta_slope"].replace("\n", "  \r\n") + "\n\n")
+    cell_of(notebook, "written_04")["source"] += " More."
+    again = verdicts(notebook)
+    changed = {id for id in found if found[id].answer != again[id].answer}
+    assert changed == {"written_04"}
+    again = verdicts(solved(meta_slope=RIGHT, best_start="pass"))
+    assert again["04.meta_slope"].answer == digest(RIGHT) and again["04.best_start"].answer == ""
+    assert verdicts(stub())["04.meta_slope"].answer  # of the cell as it was handed out
+
+
+@needs_box
+def test_what_a_box_says_of_cells_is_not_believed(verdicts):
+    lies = """
+        import maml_edu.grading.sandbox.inside as inside
+        original = inside.Sitting.do_run
+        def do_run(self, *args, **more): return original(self, *args, **more) | {"at": %s}
+        inside.Sitting.do_run = do_run"""
+    for said in ("7", "{'meta_slope': [10**9]}", "{'meta_slope': ['x', None]}", "{'meta_slope': []}"):  # fmt: skip
+        notebook = solved()
+        notebook["cells"].insert(0, code(textwrap.dedent(lies % said)))
+        found = verdicts(notebook)
+        assert found["04.meta_slope"].outcome == "right" and found["04.meta_slope"].answer == ""
+
+
+# ------------------------------------------------------------------ an answer that is there, and could not be run
+
+
+@needs_box
+@pytest.mark.parametrize(("before", "says"), [
+    ("import a_package_that_is_not_here", "ModuleNotFoundError (line 1 of its cell: import a_package"),
+    ("from my_helpers import step", "ModuleNotFoundError (line 1 of its cell: from my_helpers"),
+    ("steps = int(input('How many steps? '))", "ValueError (line 1 of its cell: steps = int(input"),
+    ("data = open('data.csv').read()", "FileNotFoundError"),
+    ("import os; os._exit(3)", "took too long or ended its process"),
+])  # fmt: skip
+def test_an_answer_whose_cell_stops_before_it_waits_for_a_person(before, says, verdicts):
+    found = verdicts(solved(meta_slope=f"{before}\n{RIGHT}"))
+    verdict = found["04.meta_slope"]
+    assert (verdict.outcome, verdict.points) == ("person", None)
+    assert says in verdict.reason and verdict.answer == digest(f"{before}\n{RIGHT}")
+    assert points(found)[1:] == [3, 3, 3, 4, 3, None]
+
+
+@needs_box
+def test_an_answer_with_a_long_computation_behind_it_waits_for_a_person(verdicts):
+    found = verdicts(solved(meta_slope=RIGHT + "\nwhile True: pass"), times=QUICK)
+    assert points(found) == [None, 3, 3, 3, 4, 3, None]
+    assert "took too long" in found["04.meta_slope"].reason
+
+
+@needs_box
+def test_an_answer_that_could_not_run_is_not_replaced_by_the_empty_or_the_older_one(verdicts):
+    for older in (cell_of(stub(), "meta_slope"), code(WRONG)):
+        notebook = solved(meta_slope=f"import not_here\n{RIGHT}")
+        notebook["cells"].insert(0, older)
+        assert verdicts(notebook)["04.meta_slope"].outcome == "person"
+
+
+@needs_box
+def test_an_answer_imported_from_a_file_beside_the_notebook_waits_for_a_person(verdicts):
+    found = verdicts(solved(meta_slope="from my_answers import meta_slope, other"))
+    assert found["04.meta_slope"].outcome == "person"
+
+
+@needs_box
+def test_what_is_no_python_is_no_answer_and_told_so(verdicts):
+    verdict = verdicts(solved(meta_slope=f"{RIGHT}\nx = = 3"))["04.meta_slope"]
+    assert (verdict.outcome, verdict.points) == ("missing", 0)
+    assert "its cell is no Python" in verdict.reason
+
+
+@needs_box
+def test_a_right_answer_before_a_cell_that_fails_is_right(verdicts):
+    notebook = solved(meta_slope=f"{RIGHT}\nimport not_here")
+    assert verdicts(notebook)["04.meta_slope"].outcome == "right"
+    notebook["cells"].append(code(f"import not_here\n{WRONG}"))
+    assert verdicts(notebook)["04.meta_slope"].outcome == "right"
+
+
+# ------------------------------------------------------------------ essays
+
+ESSAY = "Because the factor 1 − αa turns the sign of the slope, a step may lead away from the best start."
+
+
+def written(notebook):
+    cells = [Cell(c["cell_type"], "".join(c["source"]), id_of(c)) for c in notebook["cells"]]
+    task = task_of(CHAPTER)
+    names = [item.name for item in task.exercises]
+    return judge.judge_written(Submission(cells, ""), task.written[0], task.texts, names)
+
+
+@pytest.mark.parametrize("source", [
+    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"print({ESSAY!r})", "# " + ESSAY.replace(", ", ",\n# "),
+    "因为系数 1 − αa 改变了斜率的符号所以一步可能会远离最佳起点", "short",
+])  # fmt: skip
+def test_an_essay_in_a_cell_that_has_become_code_waits_for_a_person(source):
+    notebook = solved()
+    own = cell_of(notebook, "written_04")
+    own |= {"cell_type": "code", "source": source, "outputs": []}
+    found = written(notebook)
+    assert (found.outcome, found.points, found.reason) == ("person", None, "")
+    assert found.answer == digest(source)
+
+
+@pytest.mark.parametrize("source", [
+    ESSAY, "# " + ESSAY, f'"""\n{ESSAY}\n"""', f"answer = {ESSAY!r}",
+    "因为系数改变了斜率的符号所以一步可能会远离最佳起点",
+])  # fmt: skip
+def test_an_essay_in_any_cell_of_code_waits_for_a_person(source):
+    notebook = stub()
+    notebook["cells"].append(code(source))
+    found = written(notebook)
+    assert found.outcome == "person" and "look for the answer" in found.reason
+    notebook = stub()
+    beside = cell_of(notebook, "best_start")
+    beside["source"] = "".join(beside["source"]) + "".join(f"\n# {ESSAY}" for _ in range(3))
+    assert written(notebook).outcome == "person"
+
+
+@pytest.mark.parametrize("source", [
+    "x = 1", "theta = best_start(c, a, alpha) if a is not None and c is not None else 0.0", "",
+    "import numpy as np\nfor i, x in enumerate(list_of_rates): print(i, x)", "# first the slope",
+])  # fmt: skip
+def test_code_alone_is_no_essay(source):
+    notebook = stub()
+    notebook["cells"].append(code(source))
+    assert written(notebook).outcome == "not done"
+    notebook = solved()
+    cell_of(notebook, "written_04")["source"] = "YOUR ANSWER HERE"
+    assert written(notebook).outcome == "not done"
+
+
+# ------------------------------------------------------------------ what an error tells
+
+
+@needs_box
+def test_an_error_on_every_input_is_told_with_its_line(verdicts):
+    fails = "def meta_slope(theta, c, a, alpha):\n    return theta / 0"
+    verdict = verdicts(solved(meta_slope=fails))["04.meta_slope"]
+    assert verdict.outcome == "raised"
+    said = "your function raised ZeroDivisionError (line 2 of its cell: return theta / 0)"
+    assert verdict.reason == said
+
+
+CHOOSES_ITS_LINE = """
+    import builtins
+    def meta_slope(theta, c, a, alpha):
+        first = globals().setdefault('first', theta)
+        exec(compile('\\n' * int(abs(first) * 3) + 'raise ValueError', '<cell 2>', 'exec'))
+"""
+
+
+@needs_box
+def test_an_error_on_hidden_inputs_tells_no_line_whatever_the_answer_remembers(verdicts):
+    """A line may be chosen by an input, and the inputs of other exercises are remembered."""
+    only_hidden = """
+        calls = []
+        def meta_slope(theta, c, a, alpha):
+            calls.append(theta)
+            if len(calls) <= 5: return (1 - alpha * a) ** 2 * a * (theta - c)
+            if calls[0] > 0: raise ValueError
+            raise ValueError"""
+    verdict = verdicts(solved(meta_slope=only_hidden), cases=20)["04.meta_slope"]
+    assert (verdict.outcome, verdict.reason) == ("raised", "your function raised ValueError")
+
+
+@needs_box
+def test_a_line_chosen_by_an_input_is_the_same_for_every_seed(tmp_path, boxes):
+    path = tmp_path / "one.ipynb"
+    path.write_text(json.dumps(solved(meta_slope=CHOOSES_ITS_LINE)))
+    told = {
+        judge.judge(read(path), task_of(CHAPTER), seed, boxes, PATIENT, 4)[0].reason
+        for seed in ("one", "two", "three", "four")
+    }
+    assert len(told) == 1
+
+
+@needs_box
+def test_few_kinds_of_errors_are_told_of_hidden_inputs(verdicts):
+    kinds = sorted(judge.KNOWN_ERRORS - {"NotImplementedError"})
+    source = f"""
+        import builtins
+        kinds, calls = {kinds}, []
+        def meta_slope(theta, c, a, alpha):
+            calls.append(theta)
+            if len(calls) <= 5: return (1 - alpha * a) ** 2 * a * (theta - c)
+            raise getattr(builtins, 'KeyboardInterrupt')"""
+    verdict = verdicts(solved(meta_slope=source), cases=20)["04.meta_slope"]
+    assert verdict.reason == "your function raised an error" and len(judge.TOLD_ERRORS) < 2**3
+
+
 # ------------------------------------------------------------------ boxes
 
 
@@ -359,6 +599,8 @@ def test_code_runs_and_text_only_where_it_is_an_answer():
     kept = runnable(cells, task_of(CHAPTER))
     assert [place for place, _ in kept] == [0, 2, 3, 5, 6, 7]
     assert [cell.grade_id for _, cell in kept] == ["", "", "", "", "", "meta_slope"]
+    cells.append(Cell("code", "def meta_slope(a):\n    return a"))
+    assert [place for place, _ in runnable(cells, task_of(CHAPTER))] == [0, 3, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("told", "says"), [

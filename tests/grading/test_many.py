@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from maml_edu import places
-from maml_edu.grading import many, results
+from maml_edu.grading import many, results, submission
 from maml_edu.grading.judge import Times
 from maml_edu.grading.many import How, Job
+from maml_edu.grading.pages import feedback
 from maml_edu.grading.sandbox import box
 
 CHAPTER = "04_gradient_of_a_step"
@@ -150,6 +152,27 @@ def test_a_name_that_is_no_text_is_told_and_stops_nobody(how, hand_in):
     odd = hand_in(os.fsdecode(b"lat\xe9in"), stub())
     done = {d.job: d for d in many.grade_all([odd, hand_in("ada", stub())], how, 2)}
     assert done[odd].result is None and "name" in done[odd].error and len(rows(how)) == 1
+
+
+@pytest.mark.parametrize("chapter", [c for c in places.chapters() if submission.asked_in(c)])
+def test_the_lesson_in_place_of_the_exercises_is_refused_and_no_zero(chapter, how, tmp_path):
+    folder = tmp_path / "submitted" / "ada" / chapter
+    folder.mkdir(parents=True)
+    shutil.copy(places.course_root() / "notebooks" / f"{chapter}.ipynb", folder)
+    result = many.grade_one(Job("ada", chapter, folder), how).result
+    assert result.status == "rejected" and result.points is None and not result.verdicts
+    assert result.problem.startswith("this is the lesson and not its exercises: hand in")
+
+
+def test_several_notebooks_in_one_hand_in_are_noted_in_result_and_page(how, hand_in):
+    job = hand_in("ada", stub())
+    (job.path / f"{CHAPTER} (1).ipynb").write_bytes(solution())
+    result = many.grade_one(job, how).result
+    assert result.points == 18 and result.file == f"{CHAPTER} (1).ipynb"
+    assert result.notes[-1].startswith("2 notebooks were handed in: ")
+    made = feedback.page(results.load_all(how.folder)[0], [])
+    assert "2 notebooks were handed in" in made and "(no answers)" in made
+    assert many.grade_one(job, how).result == result  # and it is known again
 
 
 def test_the_notebook_of_another_chapter_is_refused_and_no_zero(how, hand_in):
@@ -288,7 +311,7 @@ def test_a_private_file_that_fails_leaves_no_half_of_itself(how, hand_in, tmp_pa
     with open(private / f"{CHAPTER}.py", "a") as file:
         file.write("1 / 0")
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ValueError, match="line 6: ZeroDivisionError"):
             many.grade_one(job, replace(how, private=private))
     assert results.load_all(how.folder) == []
     assert many.grade_one(job, how).result.points == 18
@@ -360,3 +383,18 @@ def test_a_warm_python_serves_many_without_a_sandbox_too(how):
                 time.sleep(0.3)
                 assert session.ask("begin", 5, watch=[])["id"] == 1
             assert own.reusable
+
+
+def test_each_verdict_says_what_was_judged_and_older_results_load(how, hand_in):
+    many.grade_one(hand_in("ada", solution()), how)
+    path = results.path_of(how.folder, CHAPTER, "ada")
+    kept = json.loads(path.read_text())
+    assert all(len(verdict["answer"]) == 16 for verdict in kept["verdicts"])
+    for verdict in kept["verdicts"]:
+        del verdict["answer"]
+    path.write_text(json.dumps(kept))
+    assert {verdict.answer for verdict in results.load(path).verdicts} == {""}
+    kept["verdicts"][0]["answer"] = 7
+    path.write_text(json.dumps(kept))
+    with pytest.raises(results.DamagedResult):
+        results.load(path)

@@ -164,7 +164,7 @@ def test_the_template_gets_the_missing_lines_and_loses_nothing(tmp_path):
 
     filled = dict(given) | {("李雷", WRITTEN): Given(2, "=well done"), ("gone", WRITTEN): Given(0)}
     cells = [[s, e, value.points, value.comment] for (s, e), value in filled.items()]
-    tables.write(path, marks.COLUMNS, cells)
+    tables.write(path, HEADER.strip().split(","), cells)
     more = [*found, graded.result("new", ["right", "grader-error", "right", "right"])]
     assert marks.write_by_hand_template(path, more) == 2
     after = marks.read_by_hand(path)

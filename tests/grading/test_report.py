@@ -144,3 +144,133 @@ def test_pictures_say_in_words_what_they_show():
     bins = report._bins([0.0, 0.5, 1.0, 2.5], 3.0)
     assert sum(n for _, n in bins) == 4 and len(bins) == report.BINS
     assert CHAPTER not in text_of(page)
+
+
+# ------------------------------------------------------------------ what people give, and policy
+
+
+def test_nobody_passes_a_written_question_is_said_only_when_all_of_it_is_read():
+    found = [graded.result(f"s{i}") for i in range(6)]
+    for one in found[3:]:
+        one.verdicts[-1] = graded.verdict(WRITTEN, "not done", points=0)
+    assert "Nobody passes" not in text_of(page_of(found))
+    poor = {(f"s{i}", WRITTEN): Given(0.5) for i in range(3)}
+    assert "Nobody passes 5. In your own words (6 answers judged)" in text_of(page_of(found, poor))
+    good = {(f"s{i}", WRITTEN): Given(1.5) for i in range(3)}
+    text = text_of(page_of(found, good))
+    assert "Nobody passes" not in text
+    assert (
+        "read, and given points by a person350 %"
+        in text.replace("person 3", "person3").replace("3 50", "350")
+        and "to be read by a person" not in text
+    )
+
+
+def test_an_answer_that_changed_since_it_was_read_waits_in_the_report(tmp_path):
+    from dataclasses import replace
+
+    one = replace(graded.result("ada"), sha256="a" * 64)
+    by_hand = {("ada", WRITTEN): Given(2, "fine", "file-" + "b" * 16)}
+    text = text_of(page_of([one], by_hand))
+    assert "to be read by a person" in text and "In your own words: 1 to read" in text
+
+
+def test_what_policy_changed_stands_beside_what_was_given():
+    from dataclasses import replace
+
+    found = [graded.result("ada", written=False)]
+    (mark,) = marks.of(found, {})
+    late = replace(mark, adjusted=12.5, reasons=["Bonus +1.5: found a mistake."])
+    text = text_of(report.page(found, [late]))
+    assert "Half the class has 12.5 of 11 points" in text
+    assert "ada11 of 1112.5 of 11Bonus +1.5: found a mistake." in text
+
+
+def test_equal_answers_what_was_left_out_and_who_is_missing_are_listed(tmp_path):
+    import essays
+
+    from maml_edu.grading import classroom, give_back
+
+    same = "The step is short where the curvature is small, so the factor stays close to one."
+    own = {
+        "ada": same,
+        "bob": f"  {same.lower()}",
+        "cid": essays.model_answer(),
+        "dee": "Something else, of one's own.",
+    }
+    room = essays.a_room(tmp_path / "class", own)
+    (room.root / "students.csv").write_text("key,name\nada,Ada\nzoe,Zoe\n")
+    (room.root / "left_out.csv").write_text(
+        f"when,chapter,what,why\n1,{CHAPTER},x.pdf,no notebook\n1,07_x,y,z\n"
+    )
+    for student in ("gus", "hal"):
+        essays.hand_in(room, student, "One essay of the group, written by both, handed in once.")
+        path = room.root / "submitted" / student / CHAPTER / "handed_in.json"
+        path.write_text('{"group": "G1"}')
+    built = give_back.marks_of(classroom.find(room.root), [CHAPTER])
+    paths = {path.name: path.read_text("utf-8") for path in give_back.write_reports(room, built)}
+    text = text_of(paths[f"report_{CHAPTER}.html"])
+    assert "In your own words (written_04): 2 equal answers: ada, bob" in text
+    assert "In your own words (written_04): equal to the model answer: cid" in text
+    assert "gus, hal" not in text.split("Equal answers")[1].split("Not collected")[0]
+    assert (
+        "x.pdf: no notebook" in text and "Handed in nothing: 1 zoe" in text and "y: z" not in text
+    )
+
+
+def test_code_that_is_the_model_s_in_most_exercises_is_told(tmp_path):
+    import hashlib
+
+    import essays
+
+    from maml_edu import places
+    from maml_edu.grading import answers
+
+    room = essays.a_room(tmp_path / "class", {"ada": "Something of my own, at some length."})
+    data = (places.course_root() / "solutions" / f"{CHAPTER}.ipynb").read_bytes()
+    folder = room.root / "submitted/bob" / CHAPTER
+    folder.mkdir(parents=True)
+    (folder / f"{CHAPTER}.ipynb").write_bytes(data)
+    copied = graded.result("bob", sha256=hashlib.sha256(data).hexdigest())
+    found = answers.alike(room.root, [graded.result("ada"), copied])
+    assert [(one.exercise, one.students) for one in found if not one.exercise] == [("", ["bob"])]
+
+
+def test_written_answers_stand_below_question_and_rubric_those_that_wait_first(tmp_path):
+    import essays
+
+    from maml_edu.grading.by_hand import Wish, give, read_by_hand
+    from maml_edu.grading.pages import written
+
+    room = essays.a_room(
+        tmp_path / "class",
+        {"ada": essays.LONG, "bob": "Mine, with **force**.", "eve": essays.HOSTILE},
+    )
+    first = essays.hand_in(room, "bob", "Mine, with **force**.")
+    give(room.by_hand, [
+        Wish("ada", WRITTEN, f"sha-{essays.digest(essays.LONG)}", 1.5, "well, nearly"),
+        Wish("bob", WRITTEN, f"sha-{essays.digest('before')}", 1, "the old comment"),
+    ])  # fmt: skip
+    found, _ = marks.sound_results(room.results)
+    page = written.page(room.root, CHAPTER, found, read_by_hand(room.by_hand))
+    text = text_of(page)
+    assert first in found and text.index("Rubric") < text.index("bob waits") < text.index(
+        "ada 1.5 of 2 points"
+    )
+    assert "Changed since it was read. Then: 1 of 2 points, “the old comment”" in text
+    assert (
+        "<strong>force</strong>" in page and "well, nearly" in text and "Many papers report" in text
+    )
+    tags = Words(page).tags
+    assert "script" not in {tag for tag, _ in tags}
+    assert all(
+        dict(a)["src"].startswith("data:image/svg+xml;base64,") for tag, a in tags if tag == "img"
+    )
+
+
+def test_notes_on_a_hand_in_are_shown_with_the_name():
+    note = "2 notebooks were handed in: 'a.ipynb' was taken, and not '<b>.ipynb'"
+    made = report.page([graded.result("ada", notes=[note]), graded.result("bo")], [])
+    assert "Files that were not quite as asked: 1" in made
+    assert "was taken, and not &#x27;&lt;b&gt;.ipynb&#x27;" in made
+    assert "not quite as asked" not in report.page([graded.result("bo")], [])

@@ -1,5 +1,6 @@
 """Reading what was handed in: strict with files, lenient with damage, and one plain sentence for every no."""
 
+import hashlib
 import json
 import os
 import string
@@ -8,12 +9,21 @@ from pathlib import Path
 
 import pytest
 from attacks import files
-from attacks.cases import CHAPTER, solved
+from attacks.cases import CHAPTER, answer_cells, code, solved, stub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maml_edu.grading import submission
-from maml_edu.grading.submission import Rejected, answer_pattern, find, plain_name, read
+from maml_edu import places
+from maml_edu.grading import notebook_file, submission
+from maml_edu.grading.notebook_file import without_outputs
+from maml_edu.grading.submission import (
+    Rejected,
+    answer_pattern,
+    find,
+    of_this_chapter,
+    plain_name,
+    read,
+)
 
 
 def put(folder, name, content=b"{}"):
@@ -70,10 +80,82 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path):
 
 def test_a_file_at_the_limit_is_read_and_one_beyond_is_not(tmp_path, monkeypatch):
     content = json.dumps({"cells": []}).encode()
-    monkeypatch.setattr(submission, "LARGEST", len(content))
+    monkeypatch.setattr(notebook_file, "WITH_OUTPUTS", len(content))
     assert read(put(tmp_path, "fits.ipynb", content)).cells == []
     with pytest.raises(Rejected, match="larger than"):
         read(put(tmp_path, "not.ipynb", content + b" "))
+
+
+# ------------------------------------------------------------------ files that are large, or of another encoding
+
+
+def printed(lines):
+    """A solved notebook in which a cell has printed so many lines."""
+    notebook = solved()
+    text = ['step 1: "loss" [0.1] {\\n'] * lines
+    answer_cells(notebook)[1]["outputs"] = [
+        {"output_type": "stream", "name": "stdout", "text": text},
+        {"output_type": "display_data", "data": {"outputs": [[["\\"]]], "image/png": "AA=="}},
+    ]
+    notebook["cells"].append(code('x = {"outputs": [1, 2], "attachments": {}}  # of their own'))
+    return notebook
+
+
+def test_24_mb_of_printed_lines_are_read_without_them(tmp_path):
+    notebook = printed(700_000)
+    data = json.dumps(notebook).encode()
+    assert len(data) > 20 << 20
+    found = read(put(tmp_path, "one.ipynb", data))
+    assert [cell.source for cell in found.cells] == ["".join(c["source"]) for c in notebook["cells"]]  # fmt: skip
+    said = f"the file has {len(data) / 2**20:.0f} MB, so it was read without its outputs"
+    assert found.notes == [said]
+    assert found.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_24_mb_of_pictures_are_read_without_them(tmp_path):
+    notebook = solved()
+    picture = {"output_type": "display_data", "data": {"image/png": "A" * (24 << 20)}}
+    answer_cells(notebook)[0]["outputs"] = [picture]
+    pasted = {"cell_type": "markdown", "source": "![x](attachment:x)", "attachments": {"x": {}}}
+    notebook["cells"].append(pasted)
+    found = read(put(tmp_path, "one.ipynb", json.dumps(notebook).encode()))
+    assert len(found.cells) == len(notebook["cells"])
+
+
+def test_what_is_left_without_outputs_is_json_with_everything_else(tmp_path):
+    notebook = printed(50)
+    for dumped in (json.dumps(notebook), json.dumps(notebook, indent=2)):
+        without = json.loads(without_outputs(dumped.encode()))
+        assert [c["source"] for c in without["cells"]] == [c["source"] for c in notebook["cells"]]
+        assert all(c.get("outputs", []) == [] for c in without["cells"])
+        assert without["metadata"] == notebook["metadata"]
+
+
+def test_a_large_file_whose_weight_is_not_in_outputs_is_refused(tmp_path):
+    notebook = {"cells": [{"cell_type": "code", "source": "x" * (21 << 20)}]}
+    with pytest.raises(Rejected, match="larger than 20 MB, even without its outputs"):
+        read(written(tmp_path, notebook))
+
+
+@pytest.mark.parametrize("unit", [b"[", b'\\"', b'"', b'"outputs":[', b'"a",', b"{}", b"\\"])
+def test_a_large_file_of_nonsense_is_refused_in_time(unit, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook_file, "PIECES", 200_000)
+    start = time.monotonic()
+    for begin in (b'{"cells": [{"outputs": [', b'{"cells": ["'):
+        with pytest.raises(Rejected):
+            read(put(tmp_path, "one.ipynb", begin + unit * ((21 << 20) // len(unit))))
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_notebook_in_another_encoding_that_says_so_is_read(encoding, tmp_path):
+    text = json.dumps(solved(), ensure_ascii=False)
+    little, big = text.encode(encoding), text.encode(f"{encoding}-be")
+    marked = {"utf-16": b"\xfe\xff", "utf-32": b"\x00\x00\xfe\xff"}[encoding] + big
+    for data in (little, marked):
+        found = read(put(tmp_path, "one.ipynb", data))
+        assert found.mentions("def meta_slope") and found.mentions("αa")
+        assert found.notes == [f"the file was in {encoding.upper()}"]
 
 
 def test_a_folder_that_is_a_link_or_no_folder_is_refused(tmp_path):
@@ -123,22 +205,119 @@ def test_what_browsers_and_people_make_of_a_name_is_understood(name, tmp_path):
     put(tmp_path, "another.ipynb")
     os.utime(put(tmp_path, name), (1, 1))
     path, notes = find(tmp_path, CHAPTER)
-    assert path.name == name and notes == [f"the file is called {name!r}"]
+    assert path.name == name and notes[0] == f"the file is called {name!r}"
 
 
-def test_the_right_name_comes_first_and_needs_no_note(tmp_path):
-    put(tmp_path, f"{CHAPTER} (1).ipynb")
-    os.utime(put(tmp_path, f"{CHAPTER}.ipynb"), (1, 1))
+def test_the_right_name_comes_first(tmp_path):
+    for name in (f"{CHAPTER} (1).ipynb", f"{CHAPTER}.ipynb"):
+        os.utime(put(tmp_path, name, json.dumps(solved()).encode()), (9, 9))
     path, notes = find(tmp_path, CHAPTER)
-    assert path.name == f"{CHAPTER}.ipynb" and notes == []
+    assert path.name == f"{CHAPTER}.ipynb"
+    assert notes == [
+        f"2 notebooks were handed in: '{CHAPTER}.ipynb' (6 answers) was taken, "
+        f"and not '{CHAPTER} (1).ipynb' (6 answers)"
+    ]
+
+
+def test_a_copy_of_the_right_name_that_is_clearly_newer_is_taken(tmp_path):
+    """As after a second download: the copy is what was worked on last."""
+    os.utime(put(tmp_path, f"{CHAPTER}.ipynb", json.dumps(solved()).encode()), (9, 9))
+    os.utime(put(tmp_path, f"{CHAPTER} (1).ipynb", json.dumps(solved()).encode()), (999, 999))
+    assert find(tmp_path, CHAPTER)[0].name == f"{CHAPTER} (1).ipynb"
+    os.utime(put(tmp_path, "notes.ipynb", json.dumps(solved()).encode()), (9999, 9999))
+    assert find(tmp_path, CHAPTER)[0].name == f"{CHAPTER} (1).ipynb"
 
 
 def test_the_newest_of_several_is_taken_and_that_is_said(tmp_path):
     for age, name in enumerate([" (1)", " (2)", " (3)"]):
-        os.utime(put(tmp_path, f"{CHAPTER}{name}.ipynb"), (9 - age, 9 - age))
+        path = put(tmp_path, f"{CHAPTER}{name}.ipynb", json.dumps(solved()).encode())
+        os.utime(path, (9 - age, 9 - age))
+    path, notes = find(tmp_path, CHAPTER)
+    assert path.name == f"{CHAPTER} (1).ipynb" and notes[0] == f"the file is called {path.name!r}"
+    assert notes[1].startswith(f"3 notebooks were handed in: {path.name!r} (6 answers) was taken")
+    assert f"'{CHAPTER} (2).ipynb'" in notes[1] and f"'{CHAPTER} (3).ipynb'" in notes[1]
+
+
+def test_a_solved_copy_beats_a_blank_original_and_both_are_named(tmp_path):
+    os.utime(put(tmp_path, f"{CHAPTER} (1).ipynb", json.dumps(solved()).encode()), (1, 1))
+    put(tmp_path, f"{CHAPTER}.ipynb", json.dumps(stub()).encode())
     path, notes = find(tmp_path, CHAPTER)
     assert path.name == f"{CHAPTER} (1).ipynb"
-    assert notes == [f"the file is called {path.name!r}, the newest of 3 that could be meant"]
+    assert notes[1] == (
+        f"2 notebooks were handed in: '{CHAPTER} (1).ipynb' (6 answers) was taken, "
+        f"and not '{CHAPTER}.ipynb' (no answers)"
+    )
+
+
+def test_an_older_notebook_is_taken_where_it_alone_holds_the_exercises(tmp_path):
+    os.utime(put(tmp_path, "homework.ipynb", json.dumps(solved()).encode()), (1, 1))
+    put(tmp_path, "scratch.ipynb", json.dumps({"cells": [code("x = 1")]}).encode())
+    put(tmp_path, f"{CHAPTER}.ipynb", lesson(CHAPTER))
+    put(tmp_path, f"{CHAPTER} (1).ipynb", b"cut o")
+    path, notes = find(tmp_path, CHAPTER)
+    assert path.name == "homework.ipynb"
+    assert f"'{CHAPTER}.ipynb' (a lesson)" in notes[1]
+
+
+def test_a_hundred_notebooks_in_a_folder_are_not_all_read(tmp_path, monkeypatch):
+    for number in range(100):
+        put(tmp_path, f"{number}.ipynb", json.dumps({"cells": []}).encode())
+    looked = []
+    monkeypatch.setattr(submission, "read", lambda path: looked.append(path) or read(path))
+    notes = find(tmp_path, CHAPTER)[1]
+    assert len(looked) == submission.LOOKED_AT and len(notes[1]) < 500
+
+
+# ------------------------------------------------------------------ whether it is what was asked for
+
+EXERCISES = [name for name in places.chapters() if submission.asked_in(name)]
+
+
+def lesson(chapter):
+    return (places.course_root() / "notebooks" / f"{chapter}.ipynb").read_bytes()
+
+
+def asked(chapter):
+    return [*submission.asked_in(chapter), f"written_{chapter[:2]}"]
+
+
+def bare(notebook):
+    """As Colab leaves it: no metadata, no ids."""
+    notebook["metadata"] = {}
+    for one in notebook["cells"]:
+        one["metadata"] = {}
+        one.pop("id", None)
+    return notebook
+
+
+@pytest.mark.parametrize("chapter", EXERCISES)
+def test_the_lesson_of_a_chapter_is_told(chapter, tmp_path):
+    without = json.dumps(bare(json.loads(lesson(chapter)))).encode()
+    for data in (lesson(chapter), without):
+        with pytest.raises(Rejected, match="this is the lesson and not its exercises"):
+            of_this_chapter(read(put(tmp_path, "one.ipynb", data)), chapter, asked(chapter))
+
+
+@pytest.mark.parametrize("chapter", EXERCISES)
+def test_the_exercises_of_a_chapter_are_known_whatever_has_become_of_them(chapter, tmp_path):
+    for notebook in (stub(chapter), bare(stub(chapter)), solved(chapter), bare(solved(chapter))):
+        of_this_chapter(read(written(tmp_path, notebook)), chapter, asked(chapter))
+
+
+@pytest.mark.parametrize("chapter", EXERCISES)
+def test_the_exercises_of_another_chapter_are_told(chapter, tmp_path):
+    other = EXERCISES[EXERCISES.index(chapter) - 1]
+    for notebook in (solved(other), bare(solved(other))):
+        with pytest.raises(
+            Rejected, match="exercises of another chapter, 1?[0-9]|no exercise of this"
+        ):
+            of_this_chapter(read(written(tmp_path, notebook)), chapter, asked(chapter))
+
+
+def test_answers_written_into_the_lesson_are_answers(tmp_path):
+    notebook = json.loads(lesson(CHAPTER))
+    notebook["cells"].append(code("def best_start(c, a, alpha): return 0.0"))
+    of_this_chapter(read(written(tmp_path, notebook)), CHAPTER, asked(CHAPTER))
 
 
 def test_the_only_notebook_is_the_one_and_hidden_files_are_none(tmp_path):

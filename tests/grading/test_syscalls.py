@@ -13,14 +13,16 @@ import pytest
 from maml_edu.grading.sandbox import syscalls
 
 X86_64 = {
-    29: "shmget", 64: "semget", 68: "msgget", 101: "ptrace", 248: "add_key", 249: "request_key", 250: "keyctl",
+    29: "shmget", 64: "semget", 68: "msgget", 101: "ptrace", 103: "syslog", 240: "mq_open", 294: "inotify_init1",
+    300: "fanotify_init", 248: "add_key", 249: "request_key", 250: "keyctl",
     272: "unshare", 298: "perf_event_open", 303: "name_to_handle_at", 304: "open_by_handle_at", 308: "setns",
     310: "process_vm_readv", 311: "process_vm_writev", 312: "kcmp", 319: "memfd_create", 321: "bpf",
     323: "userfaultfd", 425: "io_uring_setup", 426: "io_uring_enter", 427: "io_uring_register", 428: "open_tree",
     430: "fsopen", 438: "pidfd_getfd", 447: "memfd_secret",
 }  # fmt: skip
 AARCH64 = {
-    97: "unshare", 117: "ptrace", 186: "msgget", 190: "semget", 194: "shmget", 217: "add_key", 218: "request_key",
+    26: "inotify_init1", 97: "unshare", 116: "syslog", 117: "ptrace", 180: "mq_open", 262: "fanotify_init",
+    186: "msgget", 190: "semget", 194: "shmget", 217: "add_key", 218: "request_key",
     219: "keyctl", 241: "perf_event_open", 264: "name_to_handle_at", 265: "open_by_handle_at", 268: "setns",
     270: "process_vm_readv", 271: "process_vm_writev", 272: "kcmp", 279: "memfd_create", 280: "bpf",
     282: "userfaultfd", 425: "io_uring_setup", 426: "io_uring_enter", 427: "io_uring_register", 428: "open_tree",
@@ -31,7 +33,11 @@ ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 OTHERS = {"x86_64": (56, 435, 9, 41, 53), "aarch64": (220, 435, 222, 198, 199)}
 TABLES = {"x86_64": X86_64, "aarch64": AARCH64}
 
+LOCKING = {"x86_64": (73, 72, 54), "aarch64": (32, 25, 208)}  # flock, fcntl, setsockopt
+ONLY = {"x86_64": {253}, "aarch64": set()}  # inotify_init
+
 ALLOWED, REFUSED, UNKNOWN = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38  # allow; EPERM; ENOSYS
+PRETENDED = 0x00050000  # 0, and nothing is done
 each_processor = pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
 
 
@@ -81,10 +87,38 @@ def test_these_calls_are_refused_and_no_others(processor, ask):
     refused = {number for number in range(1000) if ask(number) == REFUSED}
     assert refused == {
         *TABLES[processor],
+        *ONLY[processor],
         *OTHERS[processor][3:],
     }  # sockets of family 0, of which there are none
     assert {number for number in range(1000) if ask(number) == UNKNOWN} == {435}
-    assert {ask(number) for number in range(1000)} == {ALLOWED, REFUSED, UNKNOWN}
+    assert [number for number in range(1000) if ask(number) == PRETENDED] == [LOCKING[processor][0]]
+    assert {ask(number) for number in range(1000)} == {ALLOWED, REFUSED, UNKNOWN, PRETENDED}
+
+
+@each_processor
+def test_locks_are_none_and_nobody_is_told_of_others_doings(processor, ask):
+    """linux/fcntl.h and asm-generic/fcntl.h."""
+    flock, fcntl, _ = LOCKING[processor]
+    assert {ask(flock, 3, how) for how in (1, 2, 6, 8)} == {
+        PRETENDED
+    }  # shared, alone, at once; unlocked
+    found = {command: ask(fcntl, 3, command, 99) for command in range(2000)}
+    assert {command for command, answer in found.items() if answer == PRETENDED} == {6, 7, 37, 38}
+    assert {command for command, answer in found.items() if answer == REFUSED} == {1024, 1026, 1031}
+    assert ask(fcntl, 6, 1, 1024) == ALLOWED  # it is the second argument that counts
+
+
+@each_processor
+def test_no_buffer_of_a_socket_is_made_larger(processor, ask):
+    """asm-generic/socket.h."""
+    call = LOCKING[processor][2]
+    refused = {
+        (level, name)
+        for level in range(300)
+        for name in range(70)
+        if ask(call, 3, level, name) != ALLOWED
+    }
+    assert refused == {(1, 7), (1, 8), (1, 32), (1, 33)}
 
 
 @each_processor

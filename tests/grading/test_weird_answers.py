@@ -26,7 +26,7 @@ SOLUTIONS: dict[str, dict] = {}
 THINNED = 4  # of the odd parts of an answer to a check that computes much, every fourth is tried
 SLOW = {"08.repaired": 12}  # and of this one, whose known mistakes are trainings, every twelfth
 DEEP: list = []
-for _ in range(300):
+for _ in range(plain.DEEPEST - 8):
     DEEP = [DEEP]
 ODD = {
     "nothing": None,
@@ -37,7 +37,7 @@ ODD = {
     "nan": float("nan"),
     "infinite": float("-inf"),
     "the largest": 1.7e308,
-    "a long number": 10**4000,
+    "a long number": 10**300,
     "beyond int64": 2**64,
     "negative": -(2**63),
     "empty list": [],

@@ -114,9 +114,9 @@ def version_of(package):
     return found or version(package)
 
 
-def pins():
+def pins(of="frameworks"):
     """Package → version, as constraints-frameworks.txt has it; names as `plain` writes them."""
-    text = (places.course_root() / "constraints-frameworks.txt").read_text(encoding="utf-8")
+    text = (places.course_root() / f"constraints-{of}.txt").read_text(encoding="utf-8")
     lines = [line.split("==") for line in text.splitlines() if line and not line.startswith("#")]
     return {plain(name): version for name, version in lines}
 

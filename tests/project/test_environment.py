@@ -12,6 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from recording import plain
 
 CLONE = Path(__file__).resolve().parents[2]
 # Extras of more than a gigabyte, which nothing but chapter 15 uses: not in dev, nor in conda's environment.
@@ -115,7 +116,8 @@ def test_every_file_that_the_makefile_names_is_there():
 def makefile_paths():
     """The Makefile's commands as make would print them, without running one."""
     make = shutil.which("make") or pytest.skip("no make here")
-    listed = [make, "-n", "-B", "test-lowest", "test-frameworks", "bench", "bench-gpu", "reproduce"]
+    targets = "test-lowest test-frameworks test-hub bench bench-gpu reproduce".split()
+    listed = [make, "-n", "-B", *targets]
     shown = subprocess.run(listed, cwd=CLONE, capture_output=True, text=True, check=True)
     return shown.stdout.splitlines()
 
@@ -172,13 +174,26 @@ def test_the_frameworks_are_pinned_within_pyprojects_ranges(project):
     assert pins["tensorflow"] == pins["tensorflow-cpu"]
 
 
+def test_the_hub_is_pinned_within_pyprojects_ranges(project):
+    pins = {plain(pin.name): pin.specifier for pin in pins_of("constraints-hub.txt")}
+    assert all([one.operator for one in specifier] == ["=="] for specifier in pins.values())
+    named = {"jupyterhub", "configurable-http-proxy", "pytest"}  # which the Makefile adds
+    assert named <= set(pins) and "torch" not in pins and "maml-edu" not in pins
+    lines = [*project["dependencies"], *project["optional-dependencies"]["teach"]]
+    for need in map(Requirement, lines):
+        if need.name != "torch":
+            [pin] = pins[plain(need.name)]
+            assert need.specifier.contains(pin.version), need
+
+
 @pytest.mark.parametrize(
     ("fails", "called", "status"),
     [
         ("test", "test", 3),
         ("test-frameworks", "test test-frameworks", 3),
-        ("no", "test test-frameworks", 0),
-        ("-k", "test test-frameworks", 0),  # the set-up of both environments, which comes first
+        ("test-hub", "test test-frameworks test-hub", 3),
+        ("no", "test test-frameworks test-hub", 0),
+        ("-k", "test test-frameworks test-hub", 0),  # the set-up, which comes first
     ],
 )
 def test_all_checks_fail_with_the_first_that_does(fails, called, status, tmp_path):

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from ..marks import Mark
 from . import tables
+from .what_counts import maximum, points, reasons
 
 HEADER = ["student", "chapter", "status", "points", "max_points", "waiting", "sandboxed"]
+HEADER += ["as_graded", "of", "why"]
 
 
 def csv_table(found: Iterable[Mark], path: Path) -> None:
     """Write marks as a table: a row a submission, then a column an exercise; empty: not decided.
+
+    points and max_points are those that count; as_graded and of those before any policy, and why says what
+    it changed.
 
     A name such as =cmd|x gets an apostrophe in front, so that no spreadsheet runs it; `read_csv_table`,
     or `tables.plain` for one cell, takes it off again. Raises OSError when it cannot be written.
@@ -24,10 +29,13 @@ def csv_table(found: Iterable[Mark], path: Path) -> None:
             mark.student,
             mark.chapter,
             mark.status,
-            mark.points,
-            mark.max_points,
+            points(mark),
+            maximum(mark),
             " ".join(mark.waiting),
             "yes" if mark.sandboxed else "no",
+            mark.points,
+            mark.max_points,
+            " ".join(reasons(mark)),
             *(mark.parts.get(exercise) for exercise in exercises),
         ]
         for mark in found
@@ -47,11 +55,9 @@ def read_csv_table(path: Path) -> list[Mark]:
 
 
 def _mark(header, row):
-    student, chapter, status, points, max_points, waiting, sandboxed = row[: len(HEADER)]
+    student, chapter, status, _, _, waiting, sandboxed, graded, of, _ = row[: len(HEADER)]
     waits = waiting.split()
     cells = zip(header[len(HEADER) :], row[len(HEADER) :], strict=True)
     parts = {e: float(cell) if cell else None for e, cell in cells if cell or e in waits}
-    value = float(points) if points else None
-    return Mark(
-        student, chapter, status, value, float(max_points), waits, parts, sandboxed == "yes"
-    )
+    value = float(graded) if graded else None
+    return Mark(student, chapter, status, value, float(of), waits, parts, sandboxed == "yes")

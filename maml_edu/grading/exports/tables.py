@@ -74,10 +74,13 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, [(line, row) for line, row in rows[1:] if any(cell.strip() for cell in row)]
 
 
-def decoded(path: Path) -> str:
+UTF_16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # by their mark
+
+
+def decoded(path: Path, encoding: str = "utf-8") -> str:
     """A file's text. Raises ValueError when it is not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not in UTF-8 (byte {error.start}): save it as 'CSV UTF-8' and try again."
@@ -102,18 +105,21 @@ class Sheet:
     ends: list[str]  # of the lines
     delimiter: str
     mark: str  # the byte order mark, or nothing
+    encoding: str = "utf-8"
 
     @classmethod
     def of(cls, path: Path) -> Sheet:
-        """Read a file. Raises ValueError when it is not UTF-8, is empty, or a quote is never closed."""
-        text = decoded(path)
+        """Read a file; also in UTF-16 with its mark, as Blackboard writes. Raises ValueError when it is
+        neither that nor UTF-8, is empty, or a quote is never closed."""
+        encoding = UTF_16.get(path.read_bytes()[:2], "utf-8")
+        text = decoded(path, encoding)
         mark = "\ufeff" if text.startswith("\ufeff") else ""
         text = text[len(mark) :]
         if not text.strip():
             raise ValueError(f"{path} is empty: export it again.")
         delimiter = delimiter_of(text)
         cells, ends = _split(text, delimiter, path)
-        return cls(cells, ends, delimiter, mark)
+        return cls(cells, ends, delimiter, mark, encoding)
 
     @property
     def header(self) -> list[str]:
@@ -141,7 +147,17 @@ class Sheet:
     def save(self, path: Path) -> None:
         """Write it, atomically."""
         with replacing(path) as file:
-            file.write(self.text().encode("utf-8"))
+            file.write(self.text().encode(self.encoding))
+
+    def only(self, rows: Iterable[int], columns: Iterable[int]) -> Sheet:
+        """The same with these rows and columns alone; a row's end stays its own."""
+        rows, columns = sorted(rows), sorted(columns)
+        cells = [[*self.cells[i], *[""] * len(self.cells[0])] for i in rows]
+        return Sheet(
+            [[row[column] for column in columns] for row in cells],
+            [self.ends[i] or self.ends[0] for i in rows],
+            self.delimiter, self.mark, self.encoding,
+        )  # fmt: skip
 
 
 def _split(text, delimiter, path):

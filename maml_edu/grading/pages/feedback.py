@@ -15,9 +15,10 @@ from typing import Any
 from maml_edu import places
 
 from .. import marks
-from ..marks import ByHand, Given
+from ..cells import Cell, place_of_answer
+from ..exports import what_counts
+from ..marks import Built, ByHand, Given, Mark
 from ..results import OUTCOMES, Result, Verdict
-from ..submission import Cell, answer_pattern
 from .html import escape, name, points, visible
 from .html import page as whole_page
 
@@ -74,6 +75,36 @@ def in_words(verdict: Verdict, given: Given | None = None) -> str:
     return "\n".join(lines)
 
 
+def summary(result: Result, by_hand: ByHand | None = None, mark: Mark | None = None) -> str:
+    """The feedback on a submission in a few lines of plain text: what fits into a system's comment."""
+    by_hand = by_hand or {}
+    found = mark or marks.mark(result, by_hand)
+    value = what_counts.points(found)
+    if value is None:
+        return NO_MARK
+    lines = [points(value, what_counts.maximum(found)) + (" so far" if found.waiting else "")]
+    lines += [visible(why, REASON) for why in what_counts.reasons(found)]
+    for verdict in result.verdicts:
+        given = marks.given_for(result, verdict.exercise, by_hand)
+        worth = points(marks.points_of(verdict, given), verdict.max_points)
+        title = visible(verdict.title or verdict.exercise, 200)
+        words = [f"{title}: {label(verdict, given)}, {worth}"]
+        words += [visible(verdict.reason, REASON)] if verdict.reason else []
+        lines.append(". ".join(words))
+        if comment := _comment(verdict, given):
+            lines.append(f"Comment: {comment}")
+    return "\n".join(lines)
+
+
+def summaries(built: Built) -> dict[str, str]:
+    """Student → summary, of the results of one chapter."""
+    own = {(mark.chapter, mark.student): mark for mark in built.marks}
+    return {
+        result.student: summary(result, built.by_hand, own.get((result.chapter, result.student)))
+        for result in built.results
+    }
+
+
 def _comment(verdict, given):
     """A person's comment; not while their points are still missing, for it may be half written."""
     if given is None or (given.points is None and verdict.points is None):
@@ -89,11 +120,14 @@ def _next(verdict, given):
 # ------------------------------------------------------------------ the page
 
 
-def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -> str:
-    """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own."""
+def page(
+    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None, mark: Mark | None = None
+) -> str:
+    """The feedback on one submission as a page of HTML of at most LIMIT bytes; cells: the student's own;
+    mark: theirs, where more than this result and by_hand decides it (a policy)."""
     by_hand = by_hand or {}
-    answers = _answers(result.verdicts, cells[:CELLS])
-    head = _head(result, by_hand)
+    answers = answers_of(result.verdicts, cells[:CELLS])
+    head = _head(result, mark or marks.mark(result, by_hand))
     parts = [
         _item(i, verdict, marks.given_for(result, verdict.exercise, by_hand), answers)
         for i, verdict in enumerate(result.verdicts, 1)
@@ -104,8 +138,7 @@ def page(result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None) -
     return whole_page(title, body + _cells_section(cells, room))
 
 
-def _head(result, by_hand):
-    found = marks.mark(result, by_hand)
+def _head(result, found):
     lines = [
         f"<h1>Feedback: {escape(places.title(result.chapter), 200)}</h1>\n",
         f'<p class="soft">for {name(result.student)}</p>\n',
@@ -118,15 +151,17 @@ def _head(result, by_hand):
 
 
 def _total(found):
-    if found.points is None:
+    value, of = what_counts.points(found), what_counts.maximum(found)
+    if value is None:
         return f'<div class="total"><strong>No mark yet</strong> <span>{NO_MARK}</span></div>\n'
-    share = 100 * found.points / found.max_points if found.max_points else 0
+    share = 100 * value / of if of else 0
     n = len(found.waiting)
     waiting = f"so far; {n} answer{' is' if n == 1 else 's are'} still to be decided" if n else ""
+    why = "".join(f"<p>{escape(reason, REASON)}</p>\n" for reason in what_counts.reasons(found))
     return (
-        f'<div class="total"><strong>{points(found.points, found.max_points)}</strong> '
+        f'<div class="total"><strong>{points(value, of)}</strong> '
         f'<span>{waiting}</span><div class="bar" aria-hidden="true">'
-        f'<span style="width: {min(share, 100):.1f}%"></span></div></div>\n'
+        f'<span style="width: {min(share, 100):.1f}%"></span></div></div>\n{why}'
     )
 
 
@@ -193,29 +228,20 @@ def answer_name(exercise: str) -> str:
     return exercise.split(".", 1)[-1]
 
 
-def _answers(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
-    """Exercise → the index of the cell that answers it, for those found.
-
-    As for the judge, the last cell that defines the name counts, and the cell that nbgrader named where
-    none does.
-    """
-    answers = {}
-    for verdict in verdicts:
-        called = answer_name(verdict.exercise)
-        defines = answer_pattern(called)
-        found = [i for i, cell in enumerate(cells) if defines.search(cell.source)]
-        found = [i for i in found if cells[i].kind == "code"] or found
-        found = found or [i for i, cell in enumerate(cells) if cell.grade_id == called]
-        if found:
-            answers[verdict.exercise] = found[-1]
-    return answers
+def answers_of(verdicts: Iterable[Verdict], cells: Sequence[Cell]) -> dict[str, int]:
+    """Exercise → the index of the cell that was judged, or by its text is the answer, for those found."""
+    places = {
+        verdict.exercise: place_of_answer(cells, answer_name(verdict.exercise), verdict.answer)
+        for verdict in verdicts
+    }
+    return {exercise: place for exercise, place in places.items() if place is not None}
 
 
 # ------------------------------------------------------------------ in the notebook
 
 
 def in_notebook(
-    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None
+    result: Result, cells: Sequence[Cell], by_hand: ByHand | None = None, mark: Mark | None = None
 ) -> dict[str, Any]:
     """A student's notebook with a cell of feedback after each answer, of format 4.
 
@@ -225,21 +251,21 @@ def in_notebook(
     """
     by_hand = by_hand or {}
     cells = cells[:CELLS]
-    answers = _answers(result.verdicts, cells)
+    answers = answers_of(result.verdicts, cells)
     words = {v.exercise: _feedback_cell(result, v, by_hand) for v in result.verdicts}
     room = NOTEBOOK_LIMIT - sum(len(json.dumps(cell)) for cell in words.values())
-    made = [_markdown(_summary(result, by_hand))]
+    made = [markdown(_summary(result, mark or marks.mark(result, by_hand)))]
     for i, cell in enumerate(cells):
         cut = _cut(cell.source, room - 500, json.dumps)
         made.append(
-            _code(cut)
+            code(cut)
             if cell.kind == "code"
-            else _markdown(cut if cell.kind == "markdown" else _verbatim(cut))
+            else markdown(cut if cell.kind == "markdown" else verbatim(cut))
         )
         room -= len(json.dumps(made[-1]))
         made += [words.pop(e) for e, place in answers.items() if place == i]
         if room < 1000:
-            made.append(_markdown("**The notebook is cut here: it is too large.**"))
+            made.append(markdown("**The notebook is cut here: it is too large.**"))
             break
     made += words.values()
     named = [{"id": f"c{i}"} | cell for i, cell in enumerate(made)]
@@ -247,7 +273,8 @@ def in_notebook(
     return {"cells": named, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _code(source):
+def code(source: str) -> dict[str, Any]:
+    """A cell of code that has not run."""
     return {
         "cell_type": "code",
         "execution_count": None,
@@ -257,26 +284,28 @@ def _code(source):
     }
 
 
-def _markdown(source):
+def markdown(source: str) -> dict[str, Any]:
+    """A cell of text."""
     return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 
-def _verbatim(source):
+def verbatim(source: str) -> str:
     """A raw cell's text as a block of code: converters put raw cells into their pages as they are."""
     fence = "`" * (1 + max([2, *map(len, re.findall("`+", source))]))
     return f"{fence}text\n{source}\n{fence}"
 
 
-def _summary(result, by_hand):
-    found = marks.mark(result, by_hand)
+def _summary(result, found):
     lines = [f"# Feedback: {said(places.title(result.chapter))}"]
-    if found.points is None:
+    value = what_counts.points(found)
+    if value is None:
         lines.append(
             "This submission could not be graded. That is not a mark of 0: ask your teacher."
         )
     else:
         waiting = f", {len(found.waiting)} still to be decided" if found.waiting else ""
-        lines.append(f"**{points(found.points, found.max_points)}**{waiting}")
+        lines.append(f"**{points(value, what_counts.maximum(found))}**{waiting}")
+        lines += [said(why) for why in what_counts.reasons(found)]
     return "\n\n".join(lines)
 
 
@@ -291,7 +320,7 @@ def _feedback_cell(result, verdict, by_hand):
         lines.append(f"> Comment: {said(comment)}")
     if advice := _next(verdict, given):
         lines.append(f"> {advice}")
-    return _markdown("\n>\n".join(lines))
+    return markdown("\n>\n".join(lines))
 
 
 _PROSE = re.compile(r"[^\W_]+(?:[ ,.;:!?()'’–—−+=/·…-]+[^\W_]+)*[ .!?)…]*")

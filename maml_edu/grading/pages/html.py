@@ -53,11 +53,12 @@ def points(value: float | None, of: float | None = None) -> str:
     return f"{worth}, open" if value is None else f"{number(value)} of {worth}"
 
 
-def page(title: str, body: str) -> str:
-    """A whole page; `title` is text, `body` is HTML."""
+def page(title: str, body: str, pictures: bool = False) -> str:
+    """A whole page; `title` is text, `body` is HTML. pictures: whether it holds any, inside itself."""
+    policy = POLICY + ("; img-src data:" if pictures else "")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="robots" content="noindex">\n'
         f"<title>{escape(title, 200)}</title>\n<style>{STYLE}</style>\n</head>\n"
@@ -114,6 +115,8 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 summary { cursor: pointer; padding: .25rem 0; }
 svg { display: block; max-width: 100%; height: auto; margin: .5rem 0 .75rem; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
+img.tex { max-width: 100%; vertical-align: middle; }
+@media (prefers-color-scheme: dark) { @media screen { img.tex { filter: invert(0.91); } } }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #333; --paper: #fff; --card: #fff; --line: #999;
   --right: #00553a; --wrong: #803600; --open: #00406a; --none: #333; }
   main { max-width: none; padding: 0; } pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: none; }

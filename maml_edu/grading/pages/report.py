@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from maml_edu import places
 
+from ..answers import Alike
 from ..marks import Mark
 from ..results import OUTCOMES, Result, Verdict
 from .html import escape, name, points
@@ -34,9 +35,12 @@ STATUS = {  # of a submission, in words
 # In the order of a bar; the colours are Okabe and Ito's, and the table beside a bar says the same in words.
 COLOURS = {
     "right": "#009e73", "wrong": "#e69f00", "raised": "#d55e00", "timeout": "#cc79a7", "crashed": "#7a4b9a",
-    "not asked": "#b8a2c8", "not done": "#999999", "missing": "#56b4e9", "person": "#0072b2",
+    "not asked": "#b8a2c8", "not done": "#999999", "missing": "#56b4e9", "person": "#0072b2", "read": "#f0e442",
     "grader-error": "#000000",
 }  # fmt: skip
+
+
+WORDS = OUTCOMES | {"read": "read, and given points by a person"}
 
 
 @dataclass(frozen=True)
@@ -51,20 +55,46 @@ class Item:
 
     @property
     def outcomes(self) -> Counter[str]:
-        return Counter(verdict.outcome for verdict in self.verdicts)
+        return Counter(map(_outcome, self.verdicts, self.points))
+
+    @property
+    def written(self) -> bool:
+        """Whether people judge it, and not checks."""
+        return "." not in self.exercise
 
     @property
     def judged(self) -> int:
-        """How many answers the checks have judged."""
-        return sum(verdict.points is not None for verdict in self.verdicts)
+        """How many answers have their points."""
+        return sum(value is not None for value in self.points)
 
     @property
     def right(self) -> int:
-        return self.outcomes["right"]
+        """How many pass: by all points, or half of them where people give them."""
+        needed = self.max_points / 2 if self.written else self.max_points
+        return sum(value is not None and value >= needed > 0 for value in self.points)
 
 
-def page(results: Iterable[Result], marks: Iterable[Mark]) -> str:
-    """A page of HTML about the results and marks of a class, chapter by chapter."""
+def _outcome(verdict: Verdict, value: float | None) -> str:
+    """What became of an answer, once people have read it."""
+    if value is None:
+        return "grader-error" if verdict.outcome == "grader-error" else "person"
+    return verdict.outcome if value == verdict.points else "read"
+
+
+@dataclass(frozen=True)
+class About:
+    """What else a teacher wants to know of a chapter: equal answers, what collect left out, who is missing."""
+
+    alike: Sequence[Alike] = ()
+    left_out: Sequence[tuple[str, str]] = ()  # (what, why)
+    missing: Sequence[str] = ()
+
+
+def page(
+    results: Iterable[Result], marks: Iterable[Mark], about: Mapping[str, About] | None = None
+) -> str:
+    """A page of HTML about the results and marks of a class, chapter by chapter; about: chapter → the rest."""
+    about = about or {}
     found = {(mark.chapter, mark.student): mark for mark in marks}
     chapters: dict[str, list[Result]] = {}
     for result in sorted(results, key=lambda r: (r.chapter, r.student)):
@@ -73,16 +103,24 @@ def page(results: Iterable[Result], marks: Iterable[Mark]) -> str:
     if not chapters:
         body += "<p>Nothing has been graded yet.</p>\n"
     for i, (chapter, graded) in enumerate(chapters.items(), 1):
-        body += _chapter(i, chapter, graded, [found.get((chapter, r.student)) for r in graded])
+        own = [found.get((chapter, r.student)) for r in graded]
+        body += _chapter(i, chapter, graded, own, about.get(chapter, About()))
     return whole_page("How the class did", body)
 
 
-def _chapter(number, chapter, graded, found):
+def _chapter(number, chapter, graded, found, about):
     items = _items(graded, found)
     parts = [f"<h2>{escape(places.title(chapter), 200)}</h2>\n", _summary(graded, found)]
     parts.append(_first(number, items))
     parts += [_item(f"x{number}-{i}", i, item) for i, item in enumerate(items, 1)]
-    parts += [_failed(graded), _waiting(items, found)]
+    parts += [
+        _failed(graded),
+        _noted(graded),
+        _waiting(items, found),
+        _alike(about.alike),
+        _adjusted(found),
+    ]
+    parts += [_left_out(about.left_out), _missing(about.missing)]
     return "".join(parts)
 
 
@@ -117,26 +155,31 @@ def _summary(graded, found):
     if seconds:
         words.append(f"{_seconds(statistics.median(seconds))} each to grade (the median)")
     parts = [f"<p>{escape('; '.join(words))}.</p>\n"]
-    decided = [mark for mark in found if mark is not None and mark.points is not None]
+    decided = [mark for mark in found if mark is not None and mark.adjusted is not None]
     if decided:
         parts.append(_marks(decided, len(complete)))
     return "".join(parts)
 
 
 def _marks(decided, complete):
-    values = [mark.points for mark in decided]
-    full = max(mark.max_points for mark in decided)
+    values = [mark.adjusted for mark in decided]
+    full = max(mark.adjusted_max for mark in decided)
     middle = points(statistics.median(values))
     words = f"Half the class has {middle} of {points(full)} points or more"
     if complete < len(decided):
         words += f", so far: {len(decided) - complete} of {len(decided)} marks are not complete"
-    chart = _histogram(_bins(values, full), words)
+    chart = _histogram(_bins(values, max(full, *values)), words)  # a bonus may go above the maximum
     return f"<p>{escape(words)}.</p>\n{chart}"
 
 
 def _first(number, items):
     """Exercises that nobody or everybody passes, before all the others."""
-    judged = [(i, item) for i, item in enumerate(items, 1) if item.judged >= FEW]
+    # Of what people judge, only once they have judged all of it.
+    judged = [
+        (i, item)
+        for i, item in enumerate(items, 1)
+        if item.judged >= FEW and not (item.written and item.judged < len(item.points))
+    ]
     nobody = [(i, item) for i, item in judged if item.right == 0]
     everybody = [(i, item) for i, item in judged if item.right == item.judged]
     lines = []
@@ -157,9 +200,10 @@ def _first(number, items):
 def _item(anchor, number, item):
     title = f"{number}. {escape(item.title or item.exercise, 200)}"
     counts = item.outcomes
-    share = (
-        f"{100 * item.right / item.judged:.0f} % right" if item.judged else "not judged by checks"
-    )
+    by_checks = [v for v in item.verdicts if v.points is not None]
+    share = "read by a person" if item.written else "not judged by checks"
+    if by_checks and not item.written:
+        share = f"{100 * item.outcomes['right'] / len(by_checks):.0f} % right"
     decided = [value for value in item.points if value is not None]
     parts = [
         f'<section class="item" id="{anchor}">\n<header><h3>{title}</h3> <span>{share}</span></header>\n',
@@ -176,7 +220,7 @@ def _item(anchor, number, item):
 def _outcome_table(counts, total):
     rows = "".join(
         f'<tr><td><span aria-hidden="true" style="color: {COLOURS.get(outcome, "#999")}">■</span> '
-        f'{escape(OUTCOMES.get(outcome, outcome))}</td><td class="n">{n}</td>'
+        f'{escape(WORDS.get(outcome, outcome))}</td><td class="n">{n}</td>'
         f'<td class="n">{100 * n / total:.0f} %</td></tr>\n'
         for outcome, n in _ordered(counts)
     )
@@ -254,6 +298,22 @@ def _failed(graded):
     )
 
 
+def _noted(graded):
+    """What was put right, or chosen, before a submission was graded: several notebooks in one hand-in, say."""
+    rows = [(result.student, note) for result in graded for note in result.notes]
+    if not rows:
+        return ""
+    lines = "".join(
+        f'<tr><td>{name(student)}</td><td dir="auto">{escape(note, 500)}</td></tr>\n'
+        for student, note in rows[:NAMES]
+    )
+    head = "<thead><tr><th>student</th><th>what was found</th></tr></thead>\n"
+    return (
+        f"<details>\n<summary>Files that were not quite as asked: {len(rows)}</summary>\n"
+        f'<div class="wide"><table>\n{head}<tbody>\n{lines}</tbody>\n</table></div>\n{_more(len(rows))}</details>\n'
+    )
+
+
 def _waiting(items, found):
     """Whose answers a person still has to read, folded: a list for each exercise."""
     parts = []
@@ -269,6 +329,60 @@ def _waiting(items, found):
                 f"{_more(len(names))}</details>\n"
             )
     return "<h3>Waiting for a person</h3>\n" + "".join(parts) if parts else ""
+
+
+def _alike(found):
+    """Equal answers: no proof of anything, for the model answers of an open course can be read by everybody."""
+    lines = []
+    for one in found:
+        who = ", ".join(name(student) for student in one.students[:NAMES])
+        what = f"{one.title or one.exercise} ({one.exercise})" if one.exercise else ""
+        if not what:
+            said = "Most code answers are the model's, word for word"
+        elif one.model:
+            said = f"{what}: equal to the model answer"
+        else:
+            said = f"{what}: {len(one.students)} equal answers"
+        lines.append(f"<li>{escape(said, 300)}: {who}</li>\n")
+    return f"<h3>Equal answers</h3>\n<ul>\n{''.join(lines)}</ul>\n" if lines else ""
+
+
+def _adjusted(found):
+    """What policy.toml changed, and for whom, folded."""
+    rows = [
+        f"<tr><td>{name(mark.student)}</td>"
+        f'<td class="n">{points(mark.points)} of {points(mark.max_points)}</td>'
+        f'<td class="n">{points(mark.adjusted)} of {points(mark.adjusted_max)}</td>'
+        f'<td dir="auto">{escape(" ".join(mark.reasons), 1000)}</td></tr>\n'
+        for mark in found
+        if mark is not None and mark.reasons
+    ]
+    if not rows:
+        return ""
+    head = "<tr><th>student</th><th>given</th><th>counts</th><th>why</th></tr>"
+    table = f"<table>\n<thead>{head}</thead>\n<tbody>\n{''.join(rows[:NAMES])}</tbody>\n</table>"
+    return (
+        f"<details>\n<summary>Adjusted by policy.toml: {len(rows)}</summary>\n"
+        f'<div class="wide">{table}</div>\n{_more(len(rows))}</details>\n'
+    )
+
+
+def _left_out(found):
+    """What was in a download and was not collected."""
+    lines = [f"<li>{name(what)}: {escape(why, 500)}</li>\n" for what, why in found[:NAMES]]
+    more = _more(len(found))
+    return f"<h3>Not collected</h3>\n<ul>\n{''.join(lines)}</ul>\n{more}" if lines else ""
+
+
+def _missing(found):
+    """Who is in the class and has handed in nothing, folded."""
+    if not found:
+        return ""
+    who = ", ".join(name(student) for student in found[:NAMES])
+    return (
+        f"<details>\n<summary>Handed in nothing: {len(found)}</summary>\n<p>{who}</p>\n"
+        f"{_more(len(found))}</details>\n"
+    )
 
 
 def _more(n):

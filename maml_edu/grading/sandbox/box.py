@@ -18,35 +18,73 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
 from maml_edu import places
 
-from . import inside, protocol
+from . import inside, protocol, view
+from .view import View
 
+PATIENCE = 6  # how much longer than a submission's own time the wall clock may run
+SLOW = 0.5  # seconds from which on a call's sleep is asked for when it is over
 START = 120.0  # seconds until a warm Python must have answered, on a machine that is busy
-PACKAGE = Path(__file__).resolve().parents[2]
-COURSE = ("course", "notebooks", "exercises", "solutions", "my_work")
 MB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one submission may use. memory: bytes a process, above the warm Python's own; resident: of all
-    its processes together; disk: of each of its folders, and of a file; cpu: seconds a process."""
+    its processes together; disk: of each of its folders, and of a file; cpu: seconds a process; sockets: at a
+    time, each of which may hold half a megabyte that is the system's."""
 
     memory: int = 2048 * MB
     resident: int = 3072 * MB
     disk: int = 64 * MB
     processes: int = 48
     cpu: int = 120
+    sockets: int = 256
     user: int = 61000  # who root becomes in the box; each judge has a number of its own
 
 
 class NoBox(RuntimeError):
     """No box can be had here; the message says what is missing and what to do."""
+
+
+class Busy(RuntimeError):
+    """The machine left a submission no time to answer in: that says nothing about the submission."""
+
+
+@dataclass
+class Account:
+    """Time that a submission may use, of its own: see `clock`. seconds: in all.
+
+    slept: in calls that are over; before: what was used in sessions that are over, and by the judge with its
+    answers. over: it was all used up.
+    """
+
+    seconds: float
+    begun: float = field(default_factory=time.monotonic)
+    slept: float = 0.0
+    before: float = 0.0
+    over: bool = False
+
+    def left(self, used: float, asleep: float) -> float:
+        """Seconds that are left, where so much was used, and slept in this call."""
+        left = self.seconds - (used + asleep + self.slept + self.before)
+        self.over = self.over or left <= 0
+        return left
+
+    @property
+    def by_the_wall(self) -> float:
+        """Seconds that must be left, whatever ran: of one process, no more can have been used."""
+        return self.seconds - self.before - (time.monotonic() - self.begun)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until it is said that the machine is too busy."""
+        return self.seconds * PATIENCE - (time.monotonic() - self.begun)
 
 
 class Box:
@@ -57,11 +95,12 @@ class Box:
         self.kind, self.sandboxed = kind, sandbox
         self._folder = tempfile.TemporaryDirectory(prefix="maml-edu-", ignore_cleanup_errors=True)
         self._errors = open(os.path.join(self._folder.name, "errors"), "w+b")  # noqa: SIM115
+        seen = View.whole() if sandbox else None
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    command(theirs.fileno(), kind, limits, sandbox),
+                    command(theirs.fileno(), kind, limits, seen),
                     env=environment(self._folder.name), cwd=self._folder.name,
                     stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
                     pass_fds=[theirs.fileno()], start_new_session=True,
@@ -81,9 +120,15 @@ class Box:
         except BaseException:
             self.close()
             raise
+        if ready["in_sight"]:
+            self.close()
+            raise NoBox(told_of(ready["in_sight"]))
+        if seen is not None:
+            _looked_through.add(seen)
         self.walls: str = ready["walls"]
         self.versions: dict[str, str] = ready["versions"]
         self._used = False
+        self._told_of_end: dict | None = None
 
     @property
     def reusable(self) -> bool:
@@ -102,18 +147,40 @@ class Box:
                 raise NoBox(f"the box is gone: {error}") from None
         return Session(self, ours)
 
-    def ended(self, seconds: float = 20.0) -> str:
-        """Close the session that is open, wait until nothing of it is left; says why it ended."""
+    def time_since(self, asked: float, called: float) -> tuple[float, float]:
+        """(seconds of the processor that the open session has used since one moment, seconds asleep since
+        another). Raises Busy where even that is not answered, Gone where the session is over."""
+        if self._told_of_end is not None:
+            raise protocol.Gone(self._told_of_end["ended"])
+        try:
+            self._sock.send(inside.CLOCK + inside.ASKED.pack(asked, called))
+            told = self._control.read(0, time.monotonic() + START)
+        except protocol.TooLate:
+            raise Busy from None
+        except OSError as error:
+            raise protocol.Gone(str(error)) from None
+        if "ended" in told:  # meanwhile
+            self._told_of_end = told
+            raise protocol.Gone(told["ended"])
+        if told["used"] is None:  # a system that does not tell: all of it, by the wall
+            return time.monotonic() - asked, 0.0
+        return told["used"], told["asleep"]
+
+    def ended(self, seconds: float = 20.0) -> tuple[str, float | None]:
+        """Close the session that is open, wait until nothing of it is left; (why it ended, seconds of the
+        processor that it has used, if that is known)."""
         if self.walls == "given":
             self.close()
-            return ""
+            return "", None
         with contextlib.suppress(OSError):
             self._sock.send(inside.CLOSE)
         try:
-            return str(self._control.read(0, time.monotonic() + seconds)["ended"])
+            told = self._told_of_end or self._control.read(0, time.monotonic() + seconds)
+            self._told_of_end = None
+            return str(told["ended"]), told["used"]
         except (protocol.Gone, protocol.TooLate, protocol.Malformed, KeyError):
             self.close()
-            return ""
+            return "", None
 
     def close(self) -> None:
         """End it and all that runs in it."""
@@ -138,22 +205,50 @@ class Box:
 
 
 class Session:
-    """One submission's stay in a box: questions to it and their answers."""
+    """One submission's stay in a box: questions to it and their answers. used: seconds, when it is over."""
 
     def __init__(self, box: Box, sock: socket.socket):
         self._box, self._channel, self._open = box, protocol.Channel(sock), True
-        self.why_ended = ""
+        self._begun = time.monotonic()
+        self.why_ended, self.used = "", 0.0
 
-    def ask(self, do: str, seconds: float, **arguments):
-        """One question of `inside.Sitting`. Raises what `protocol.Channel.ask` raises."""
-        return self._channel.ask({"do": do, "with": arguments}, seconds)
+    def ask(self, do: str, time_for: float | Account, *more: Account, **arguments):
+        """One question of `inside.Sitting`, answered within the time that is left on each of these accounts
+        (seconds: on a new one). Raises Busy, and what `protocol.Channel.ask` raises."""
+        first = time_for if isinstance(time_for, Account) else Account(time_for)
+        accounts = (first, *more)
+        called = time.monotonic()
+
+        def put_off() -> float:
+            """When the time by the wall is over: what is left of the submission's own."""
+            left = []
+            for one in accounts:
+                left.append(one.left(*self._box.time_since(one.begun, called)))
+                if left[-1] > 0 >= one.patience:
+                    raise Busy
+            return max(min(left) / 2, inside.TICK) if min(left) > 0 else 0.0
+
+        end = protocol.Deadline(min(one.by_the_wall for one in accounts), put_off)
+        try:
+            return self._channel.ask({"do": do, "with": arguments}, end)
+        finally:
+            if time.monotonic() - called > SLOW:
+                self._note_sleep(called, accounts)
+
+    def _note_sleep(self, called, accounts):
+        """Put on the accounts what was slept since a call began."""
+        with contextlib.suppress(protocol.Gone, Busy):  # an answer counts, whatever came after
+            _, asleep = self._box.time_since(called, called)
+            for one in accounts:
+                one.slept += asleep
 
     def close(self) -> str:
         """End it, whatever runs in it; says why, when it had ended before."""
         if self._open:
             self._open = False
             self._channel.close()
-            self.why_ended = self._box.ended()
+            self.why_ended, used = self._box.ended()
+            self.used = time.monotonic() - self._begun if used is None else used
         return self.why_ended
 
     def __enter__(self):
@@ -163,25 +258,44 @@ class Session:
         self.close()
 
 
+def told_of(paths: list[str]) -> str:
+    """What is the matter when a box would show what nobody may see, and what to do."""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return (
+        f"every submission could read {paths[0]}{more}, a file of the course or of a class: it lies where the "
+        "system's or Python's own files lie. Move it to a folder of its own (in /srv or in a home, say), and "
+        "grade again"
+    )
+
+
 # ------------------------------------------------------------------ how it is built
 
 
-def command(control: int, kind: str, limits: Limits, sandbox: bool) -> list[str]:
-    """The command line of a warm Python, in a box or without."""
-    where = "/maml" if sandbox else str(PACKAGE.parent)
-    code = f"import sys; sys.path.insert(0, {where!r}); "
+_looked_through: set[View] = set()  # boxes of this process that show this are known to be right
+
+
+def command(control: int, kind: str, limits: Limits, seen: View | None) -> list[str]:
+    """The command line of a warm Python, in a box that shows this, or (None) without one."""
+    where = str(view.PACKAGE.parent if seen is None else Path(view.INSIDE).parent)
+    folders = [str(path) for path in view.package_folders()]  # -I leaves a user's own packages out
+    code = (
+        f"import sys; sys.path[:0] = [{where!r}, *(p for p in {folders!r} if p not in sys.path)]; "
+    )
     code += (
         "from maml_edu.grading.sandbox.inside import main; main(int(sys.argv[1]), *sys.argv[2:])"
     )
-    walls = "box" if sandbox else "none"
-    python = [sys.executable, "-I", "-B", "-c", code]
-    below_tmp = [str(path) for path in python_parts() if path.is_relative_to("/tmp")]
-    more = {"below_tmp": below_tmp}  # which every submission's own /tmp would hide
-    python += [str(control), kind, walls, json.dumps(asdict(limits) | more)]
-    return [*bubblewrap(limits), "--", *python] if sandbox else python
+    python = [sys.executable, "-I", "-B", "-c", code, str(control), kind]
+    if seen is None:
+        return [*python, "none", json.dumps(asdict(limits))]
+    more = {
+        # which every submission's own /tmp would hide
+        "below_tmp": [(str(p), to) for p, to in seen.tops if p.is_relative_to("/tmp")],
+        "chapters": [] if seen in _looked_through else places.chapters(),
+    }
+    return [*bubblewrap(limits, seen), "--", *python, "box", json.dumps(asdict(limits) | more)]
 
 
-def bubblewrap(limits: Limits) -> list[str]:
+def bubblewrap(limits: Limits, seen: View) -> list[str]:
     """bwrap and its options: what can be seen in the box, in order, and what can not."""
     keep = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if os.geteuid() == 0:  # who becomes somebody else in there, and so needs no user namespace
@@ -190,56 +304,16 @@ def bubblewrap(limits: Limits) -> list[str]:
     else:
         keep += ["--unshare-all"]
     variables = [part for pair in environment(inside.WORK).items() for part in ("--setenv", *pair)]
-    system = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        path = Path("/", name)
-        if path.is_symlink():
-            system += ["--symlink", os.readlink(path), str(path)]
-        elif path.is_dir():
-            system += ["--ro-bind", str(path), str(path)]
-    system += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     small = ["--perms", "1777", "--size", str(limits.disk), "--tmpfs"]
     # a shared mapping of /dev/zero is memory that no limit counts, and /dev would keep files for the next one
     devices = ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", *small, "/dev/shm"]
     devices += ["--remount-ro", "/dev"]
     return [
         shutil.which("bwrap") or "bwrap", *keep, "--clearenv", *variables,
-        *small, "/tmp", *system, *shown(python_parts()),
-        "--perms", "0755", "--dir", "/maml", "--ro-bind", str(PACKAGE), "/maml/maml_edu",
-        *hidden(), "--proc", "/proc", *devices, *small, inside.WORK,
+        *small, "/tmp", *seen.options, *view.package(),
+        "--proc", "/proc", *devices, *small, inside.WORK,
         "--chdir", inside.WORK, "--remount-ro", "/",
     ]  # fmt: skip
-
-
-def shown(paths: list[Path]) -> list[str]:
-    """Options that show paths read-only. Their parents are made first: bwrap's own are root's alone."""
-    parents = {str(above) for path in paths for above in path.parents} - {"/", "/tmp"}
-    made = [part for p in sorted(parents) for part in ("--perms", "0755", "--dir", p)]
-    return made + [part for path in paths for part in ("--ro-bind", str(path), str(path))]
-
-
-def python_parts() -> list[Path]:
-    """Where this Python and its packages lie, /usr left out.
-
-    Not the whole folder, which may be a home, a clone or a course with a virtual environment in it.
-    """
-    executable = Path(sys.executable).resolve().parent.parent
-    folders = {Path(p) for p in (sys.prefix, sys.exec_prefix, sys.base_prefix)} | {executable}
-    parts = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
-    found = {folder / part for folder in folders for part in parts}
-    return sorted(path for path in found if path.exists() and not path.is_relative_to("/usr"))
-
-
-def hidden() -> list[str]:
-    """Options that hide what lies in a folder that is shown: the course's checks and solutions, which a wheel
-    carries, and the submissions in nbgrader's exchange."""
-    seen = [Path("/usr"), *python_parts()]
-    folders = [Path("/usr/local/share/nbgrader"), PACKAGE / "_course"]
-    with contextlib.suppress(FileNotFoundError):
-        folders += [places.course_root() / name for name in COURSE]
-    found = [f for f in folders if f.is_dir() and any(f.is_relative_to(s) for s in seen)]
-    found += [Path("/maml/maml_edu/_course")] if (PACKAGE / "_course").is_dir() else []
-    return [part for path in found for part in ("--tmpfs", str(path))]
 
 
 def environment(home: str) -> dict[str, str]:
@@ -261,7 +335,7 @@ def probe() -> str:
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed: apt-get install bubblewrap (or dnf, pacman, zypper)"
     tried = subprocess.run(
-        [*bubblewrap(Limits()), "--", "/usr/bin/env", "true"], env=environment("/"),
+        [*bubblewrap(Limits(), View.whole()), "--", "/usr/bin/env", "true"], env=environment("/"),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=START,
     )  # fmt: skip
     if tried.returncode == 0:

@@ -19,16 +19,19 @@ import re
 import select
 import signal
 import socket
+import struct
 import sys
 import traceback
 import types
 from typing import Any
 
 from . import protocol, syscalls
+from .clock import Clock
 
 WORK = "/student"  # their home and folder in the box, empty at first
-OPEN, CLOSE = b"o", b"c"
-TICK = 0.05  # seconds between two looks at memory
+OPEN, CLOSE, CLOCK = b"o", b"c", b"t"
+ASKED = struct.Struct("dd")  # what follows CLOCK: two moments, as `Clock.since` takes them
+TICK = 0.05  # seconds between two looks at memory and time
 
 
 def main(control: int, kind: str, walls: str, limits: str) -> None:
@@ -45,16 +48,90 @@ def main(control: int, kind: str, walls: str, limits: str) -> None:
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if walls == "box":
         walls = "nested" if nesting_works(own) else "given"
+    look = looking(own["chapters"]) if own.get("chapters") else list
     shell = preloaded(kind)
     sock = socket.socket(fileno=control)
-    protocol.send(sock, {"id": 0, "walls": walls, "versions": versions(kind)})
+    ready: dict[str, Any] = {
+        "id": 0,
+        "walls": walls,
+        "versions": versions(kind),
+        "in_sight": look(),
+    }
+    protocol.send(sock, ready)
     while True:
         command, fds, _, _ = socket.recv_fds(sock, 1, 1)
         if not command:
             return
         if command == OPEN and fds:
             child = forked(fds[0], walls, own, shell)
-            protocol.send(sock, {"id": 0, "ended": watched(child, sock, own, walls)})
+            clock = Clock()
+            why = watched(child, sock, own, walls, clock)
+            used = clock.used if os.path.isdir("/proc/self") else None
+            protocol.send(sock, {"id": 0, "ended": why, "used": used})
+
+
+# ------------------------------------------------------------------ what is in sight
+
+OUR_SIGN = b"maml"  # in every file of the course
+MOST_IN_SIGHT = 20  # that are told
+
+
+def looking(chapters: list[str]):
+    """Walk through the box in a process beside this one; returns what waits for what it found."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with _never_returning():
+            with open(tell, "w") as file:
+                file.write(json.dumps(in_sight(chapters)))
+            os._exit(0)
+    os.close(tell)
+
+    def found() -> list[str]:
+        with open(told) as file:
+            text = file.read()
+        os.waitpid(child, 0)
+        return json.loads(text)
+
+    return found
+
+
+def in_sight(chapters: list[str], top: str = "/") -> list[str]:
+    """Paths of the course's and of a class's files, all of which bear a chapter's name: "04_…".
+
+    Also the wheel that carries them. Each folder is looked at once: links are not followed.
+    """
+    names = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, chapters))})(?![a-z0-9_])")
+    found: list[str] = []
+    folders = [top]
+    while folders and len(found) < MOST_IN_SIGHT:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False) and entry.path not in ("/proc", "/dev"):
+                    folders.append(entry.path)
+                if "_" in name and (names.search(name) or is_wheel(name)) and is_ours(entry.path):
+                    found.append(entry.path)
+    return sorted(found)
+
+
+def is_wheel(name: str) -> bool:
+    return name.startswith("maml_edu-") and name.endswith((".whl", ".tar.gz", ".zip"))
+
+
+def is_ours(path: str) -> bool:
+    """Whether a file is of this course (others number their chapters, too), or a folder holds one that is."""
+    if is_wheel(os.path.basename(path)):
+        return True
+    try:
+        paths = [path] if os.path.isfile(path) else [e.path for e in os.scandir(path)]
+    except OSError:
+        return False
+    for one in paths:
+        with contextlib.suppress(OSError), open(one, "rb") as file:
+            if OUR_SIGN in file.read(8 << 20):
+                return True
+    return False
 
 
 # ------------------------------------------------------------------ the warm Python
@@ -172,23 +249,69 @@ def _never_returning():
         os._exit(70)
 
 
-def watched(child: int, sock, limits, walls) -> str:
-    """Wait until the child has ended or the judge says so; then nothing of it is left. Says why."""
+def watched(child: int, sock, limits, walls, clock: Clock) -> str:
+    """Wait until the child has ended or the judge says so; then nothing of it is left. Says why.
+
+    Meanwhile the judge may ask what time it has used (CLOCK).
+    """
     if not child:
         return "it could not be walled off"
     why = ""
     while not why:
-        if select.select([sock], [], [], TICK)[0]:
-            sock.recv(1)  # CLOSE, or b"" when the judge is no more
+        asked = bool(select.select([sock], [], [], TICK)[0])
+        command = sock.recv(1) if asked else b""
+        mine = of_the_submission(child, walls)
+        clock.look(mine)
+        if command == CLOCK:
+            told(sock, clock)
+        elif asked:  # CLOSE, or b"" when the judge is no more
             why = "closed"
         elif os.waitpid(child, os.WNOHANG) != (0, 0):
             why = "its process ended"
-        elif walls != "none" and resident() > limits["resident"]:
-            why = f"it used more than {limits['resident'] >> 20} MB of memory"
+        elif walls != "none":
+            why = too_much(child, mine, limits)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)  # behind walls it is enough that the first is gone
     end_all()
     return why
+
+
+def told(sock, clock: Clock) -> None:
+    """Answer the judge who asks for the time; none where the system does not tell (macOS)."""
+    moments = ASKED.unpack(sock.recv(ASKED.size, socket.MSG_WAITALL))
+    used, asleep = clock.since(*moments) if os.path.isdir("/proc/self") else (None, None)
+    protocol.send(sock, {"id": 0, "used": used, "asleep": asleep})
+
+
+def of_the_submission(child: int, walls: str) -> list[int]:
+    """The processes of the submission that there are."""
+    if walls != "none":  # in a box, all but its first and this one
+        all_of_them = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in all_of_them if pid not in (1, os.getpid())]
+    found, new = [], [child] if os.path.isdir("/proc/self") else []
+    while new:
+        found.append(new.pop())
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{found[-1]}/task/{found[-1]}/children") as file:
+                new += map(int, file.read().split())
+    return found
+
+
+def too_much(child: int, processes: list[int], limits) -> str:
+    """What of the machine's they hold more than they may, or ""."""
+    if resident(processes) > limits["resident"]:
+        return f"it used more than {limits['resident'] >> 20} MB of memory"
+    if sockets(child) > limits["sockets"]:
+        return f"it opened more than {limits['sockets']} sockets, whose memory is the machine's"
+    return ""
+
+
+def sockets(child: int) -> int:
+    """How many are open behind the walls of the submission, those on their way to another process included."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open(f"/proc/{child}/net/sockstat") as file:
+            return int(file.readline().split()[2])
+    return 0
 
 
 def end_all() -> None:
@@ -215,15 +338,14 @@ def children() -> list[int]:
     return found
 
 
-def resident() -> int:
-    """Bytes of memory that all other processes in this box have to themselves."""
+def resident(processes: list[int]) -> int:
+    """Bytes of memory that these processes have to themselves."""
     total, page = 0, os.sysconf("SC_PAGE_SIZE")
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in (1, os.getpid()):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                with open(f"/proc/{name}/statm") as file:
-                    _, pages, shared, *_ = file.read().split()
-                total += (int(pages) - int(shared)) * page
+    for process in processes:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{process}/statm") as file:
+                _, pages, shared, *_ = file.read().split()
+            total += (int(pages) - int(shared)) * page
     return total
 
 
@@ -287,11 +409,11 @@ def isolate(limits) -> None:
     """Behind new walls: empty folders of limited size, and no rights, for ever."""
     _checked("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     size = f"size={limits['disk']},nr_inodes=2000,mode=700".encode()
-    kept = [(path, os.open(path, os.O_PATH)) for path in limits["below_tmp"]]
+    kept = [(p, to or os.open(p, os.O_PATH)) for p, to in limits["below_tmp"]]
     for folder in (b"/tmp", b"/dev/shm", WORK.encode()):
         _checked("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, size)
-    for path, number in kept:
-        bind_again(path, number)
+    for path, what in kept:
+        show_again(path, what)
     try:
         _checked("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | 8, None)
     except OSError:  # not allowed where parts of the outer one are hidden: then none at all
@@ -303,17 +425,20 @@ def isolate(limits) -> None:
     without_rights()
 
 
-def bind_again(path: str, number: int) -> None:
-    """Show what was open as `number`, read-only as it was, at its path in a new /tmp: a Python lies there."""
+def show_again(path: str, what: str | int) -> None:
+    """Show what a new /tmp has hidden, a Python that lies there, at its path: what was open as a number,
+    read-only as it was, or a link to a path."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.isdir(f"/proc/self/fd/{number}"):
+    if isinstance(what, str):
+        os.symlink(what, path)
+        return
+    source = f"/proc/self/fd/{what}"
+    if os.path.isdir(source):
         os.mkdir(path)
     else:
         os.close(os.open(path, os.O_CREAT))
-    _checked(
-        "mount", f"/proc/self/fd/{number}".encode(), path.encode(), None, MS_BIND | MS_REC, None
-    )
-    os.close(number)
+    _checked("mount", source.encode(), path.encode(), None, MS_BIND | MS_REC, None)
+    os.close(what)
 
 
 class _Header(ctypes.Structure):
@@ -388,7 +513,8 @@ class Sitting:
         self.plain = importlib.import_module("maml_edu.checks.plain")
         self.is_stub = sys.modules["maml_edu.checks.check"].is_stub
         self.watch: list[str] = []
-        self.found: dict[str, list] = {}  # a name → what was bound to it, in this order
+        self.found: dict[str, list] = {}  # a name → what was bound to it, the last one last
+        self.at: dict[str, list[int]] = {}  # and by which cells
         self.cell = -1
         shell.compile.get_code_name = lambda *_: f"<cell {self.cell}>"
 
@@ -419,12 +545,19 @@ class Sitting:
             if own:
                 self._note(f"in the cell of {answers}", own[-1])
         bound = {name: len(values) for name, values in self.found.items()}
-        return {"bound": bound, "error": described(error) if error else None}
+        return {"bound": bound, "at": self.at, "error": described(error) if error else None}
 
     def _note(self, name, value):
-        known = self.found.setdefault(name, [])
-        if callable(value) and not any(value is other for other in known):
-            known.append(value)
+        """Remember what a name means after a cell; what it has meant before, and means again, is the last."""
+        known, cells = self.found.setdefault(name, []), self.at.setdefault(name, [])
+        if not callable(value) or (known and known[-1] is value):
+            return
+        for place in range(len(known)):
+            if known[place] is value:
+                del known[place], cells[place]
+                break
+        known.append(value)
+        cells.append(self.cell)
 
     def do_call(self, name, which, args, interface):
         """Call what was bound to a name."""
@@ -433,6 +566,8 @@ class Sitting:
             changed: list[int] = []
             result = self.plain.call(self.found[name][which], arguments, interface, changed.extend)
             return {"result": self.plain.to_json(result), "changed": changed}
+        except self.plain.TooDeep:
+            return {"too_deep": True}
         except self.plain.NotPlain:
             return {"not_plain": True}
         except BaseException as error:
@@ -442,11 +577,13 @@ class Sitting:
 
 
 def fits(answer) -> bool:
-    """Whether an answer can be sent: neither too long, nor with a number of more digits than Python writes."""
+    """Whether an answer can be sent: neither too long, nor of too many parts, nor with a number of more digits
+    than Python writes."""
     try:
-        return len(json.dumps(answer)) < protocol.LARGEST - 100
+        body = json.dumps(answer).encode()
     except ValueError:
         return False
+    return len(body) < protocol.LARGEST - 100 and protocol.parts(body) < protocol.MOST_PARTS - 100
 
 
 def is_function(value):

@@ -12,10 +12,12 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 HEAD = struct.Struct(">I")
 LARGEST = 8 << 20  # bytes of one answer
+MOST_PARTS = 1 << 19  # commas and opening brackets in it: reading takes time and memory by these
 
 
 class Gone(Exception):
@@ -54,6 +56,21 @@ def _exactly(sock, count):
     return b"".join(parts)
 
 
+class Deadline:
+    """A moment that may be put off. more: asked when it has come, for seconds more; 0.0: none."""
+
+    def __init__(self, seconds: float, more: Callable[[], float] | None = None):
+        self._until, self._more = time.monotonic() + seconds, more
+
+    def left(self) -> float:
+        """Seconds until it; 0 or less when it is over."""
+        left = self._until - time.monotonic()
+        if left <= 0 and self._more is not None:
+            left = self._more()
+            self._until = time.monotonic() + left
+        return left
+
+
 class Channel:
     """The judge's end of a socket to a box."""
 
@@ -62,18 +79,19 @@ class Channel:
         self._asked = 0
         sock.setblocking(False)
 
-    def ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def ask(self, question: dict[str, Any], seconds: float | Deadline) -> dict[str, Any]:
         """The answer to one question. Raises TooLate, Gone or Malformed: the box is to be closed then."""
         self._asked += 1
-        until = time.monotonic() + seconds
+        until = seconds if isinstance(seconds, Deadline) else Deadline(seconds)
         if _waiting(self._sock):
             raise Malformed("an answer came before there was a question")
         body = json.dumps(question | {"id": self._asked}).encode()
         self._write(HEAD.pack(len(body)) + body, until)
         return self.read(self._asked, until)
 
-    def read(self, asked: int, until: float) -> dict[str, Any]:
-        """The next frame, which must be the answer to question `asked`."""
+    def read(self, asked: int, until: float | Deadline) -> dict[str, Any]:
+        """The next frame, which must be the answer to question `asked`. until: by `time.monotonic`."""
+        until = until if isinstance(until, Deadline) else Deadline(until - time.monotonic())
         (length,) = HEAD.unpack(self._read(HEAD.size, until))
         if length > LARGEST:
             raise Malformed(f"an answer of {length} bytes; {LARGEST} are the limit")
@@ -113,11 +131,12 @@ class Channel:
         return b"".join(parts)
 
     def _wait(self, until, write=False):
-        left = until - time.monotonic()
         poll = select.poll()  # not select: it knows no file descriptor beyond 1023
         poll.register(self._sock, select.POLLOUT if write else select.POLLIN)
-        if left <= 0 or not poll.poll(left * 1000):
-            raise TooLate
+        while (left := until.left()) > 0:
+            if poll.poll(left * 1000):
+                return
+        raise TooLate
 
 
 def _waiting(sock):
@@ -131,8 +150,15 @@ def _waiting(sock):
         return False
 
 
+def parts(body: bytes) -> int:
+    """How many lists, dicts and entries there are in JSON, at most (a word may hold a comma)."""
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def parse(body: bytes) -> Any:
-    """JSON from a box. Raises Malformed for what is none, or nested too deeply."""
+    """JSON from a box. Raises Malformed for what is none, has too many parts, or is nested too deeply."""
+    if parts(body) > MOST_PARTS:
+        raise Malformed(f"an answer of {parts(body)} parts; {MOST_PARTS} are the limit")
     try:
         return json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:

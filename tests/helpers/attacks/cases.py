@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,14 @@ from maml_edu import places
 
 CHAPTER = "04_gradient_of_a_step"
 TORCH, IMAGES = "08_maml_in_pytorch", "10_few_shot_images"
-POINTS = {CHAPTER: (2, 3, 3, 3, 4, 3), TORCH: (3, 4, 4, 5, 6), IMAGES: (4, 4, 3, 4, 3, 4, 5)}
+POINTS = {
+    "01_gradient_descent": (2, 2, 3, 4, 3, 5), "02_backpropagation": (3, 3, 3, 3, 4, 3),
+    "03_many_tasks": (3, 4, 4, 3, 5, 3), CHAPTER: (2, 3, 3, 3, 4, 3), "05_hessians": (3, 3, 3, 4, 3, 3),
+    "06_many_inner_steps": (3, 4, 3, 3, 4, 3), "07_maml_in_numpy": (2, 3, 2, 3, 3, 3, 4), TORCH: (3, 4, 4, 5, 6),
+    "09_fast_maml": (2, 4, 2, 3, 3, 5, 5), IMAGES: (4, 4, 3, 4, 3, 4, 5), "11_maml_family": (2, 3, 3, 4, 2, 5, 4),
+    "12_what_did_it_learn": (3, 3, 4, 4, 3, 5), "13_robots": (3, 3, 4, 4, 5, 4), "14_language": (4, 3, 4, 5, 3, 3),
+    "15_other_frameworks": (3, 4, 3, 4, 4, 5), "16_your_own": (4, 3, 3, 3, 5, 4),
+}  # fmt: skip
 ALL = "all"  # points: every one
 ANY = "any"  # it breaks its own process: what is left of its marks is luck, and its own business
 REFUSED = None  # points of a file that is not run at all
@@ -28,7 +36,7 @@ REFUSED = None  # points of a file that is not run at all
 class Case:
     """One submission. content: what the file holds, or does to a path to become it.
 
-    points: of each exercise; ALL; ANY; REFUSED. quick: it runs into time limits, which are short for it.
+    points: of each exercise (None: a person decides); ALL; ANY; REFUSED. quick: it runs into time limits, which are short for it.
     says: words in the reason of one verdict, or of the refusal. marks: "ordinary": graded as an ordinary
     user, too; "given": in a box without walls within; "seen outside": without walls it gets 0.
     """
@@ -97,6 +105,27 @@ def code(source: str) -> dict:
     return {"cell_type": "code", "metadata": {}, "source": text(source), "outputs": [], "execution_count": None}  # fmt: skip
 
 
+def raw(source: str, kind="raw") -> dict:
+    return {"cell_type": kind, "metadata": {}, "source": text(source)}
+
+
+def bare(notebook) -> dict:
+    """As Colab leaves it: no metadata, no ids."""
+    notebook["metadata"] = {}
+    for one in notebook["cells"]:
+        one["metadata"] = {}
+        one.pop("id", None)
+    return notebook
+
+
+def short(chapter, **answers: str) -> dict:
+    """A solved notebook with the code of its answers, functions and imports only: nothing trains, nothing draws."""
+    notebook = solved(chapter, **answers)
+    kept = [c for c in notebook["cells"] if c["cell_type"] != "code" or is_answer(c)
+            or re.search(r"^(import|from|def|class) ", "".join(c["source"]), flags=re.M)]  # fmt: skip
+    return notebook | {"cells": kept}
+
+
 def text(source: str) -> str:
     return textwrap.dedent(source).strip("\n")
 
@@ -152,9 +181,27 @@ def refused(name, content, says, **more) -> Case:
 
 
 def all_cases() -> list[Case]:
-    from . import cheats, files, forgeries, harm, honest, other_chapters, spies
+    from . import (
+        cheats,
+        could_not_run,
+        every_chapter,
+        files,
+        folders,
+        forgeries,
+        harm,
+        honest,
+        monsters,
+        neighbours,
+        other_chapters,
+        spies,
+        telltales,
+        which_cell,
+    )
 
-    modules = (honest, files, harm, spies, cheats, forgeries, other_chapters)
+    modules = (
+        honest, files, harm, spies, cheats, forgeries, other_chapters, monsters, neighbours,
+        which_cell, could_not_run, telltales, folders, every_chapter,
+    )  # fmt: skip
     found = [
         replace(case, name=f"{module.__name__.rpartition('.')[2]}: {case.name}")
         for module in modules

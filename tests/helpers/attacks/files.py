@@ -41,13 +41,25 @@ CASES = [
     refused("a link to itself", link_to_itself, "link to another place"),
     refused("a pipe", pipe, "not an ordinary file"),
     refused("a folder", folder, "not an ordinary file"),
-    refused("20 GB", huge, "larger than 20 MB"),
+    refused("20 GB", huge, "larger than 100 MB"),
     refused("no notebook in the folder", nothing, "no notebook (.ipynb)"),
     refused("empty", b"", "is empty"),
     refused("nothing but space", b" \r\n\t" * 1000, "is empty"),
     refused("cut off", WHOLE[: len(WHOLE) // 2], "cut off"),
     refused("with a tail", WHOLE + WHOLE, "not JSON"),
-    refused("UTF-16", WHOLE.decode().encode("utf-16"), "not UTF-8"),
+    refused("UTF-16 without its mark", WHOLE.decode().encode("utf-16-le"), "not JSON"),
+    refused(
+        "UTF-16, cut in a letter",
+        WHOLE.decode().encode("utf-16")[:1001],
+        "neither UTF-8 nor UTF-16",
+    ),
+    refused(
+        "half a pair in UTF-16", b"\xff\xfe" + b"{\x00\x00\xd8}\x00", "neither UTF-8 nor UTF-16"
+    ),
+    refused(
+        "UTF-32, a number too large", b"\xff\xfe\x00\x00" + b"\xff" * 8, "neither UTF-8 nor UTF-32"
+    ),
+    refused("a mark and nothing else", b"\xff\xfe", "is empty"),
     refused("Latin-1", b'{"cells": ["caf\xe9"]}', "not UTF-8"),
     refused("a picture", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not UTF-8"),
     refused("zeros", bytes(10_000), "not JSON"),

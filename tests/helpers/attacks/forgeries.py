@@ -108,7 +108,7 @@ RESULTS = [
     result("true that is 77", "{'array': 'TQ==', 'dtype': '|b1', 'shape': [1]}", says="should be a number"),
     reply("result: deep", "b'{\"id\": ' + str(q).encode() + b', \"result\": ' + b'{\"list\": [' * 300 + b'0' + b']}' * 300 + b'}'"),
     reply("result: deeper", "b'{\"id\": ' + str(q).encode() + b', \"result\": ' + b'{\"list\": [' * 490 + b'0' + b']}' * 490 + b'}'"),
-    result("words among numbers", "{'list': ['x' * (1 << 20), *[0] * 10**5]}", says="should be a number"),
+    result("words among numbers", "{'list': ['x' * (1 << 20), *[0] * 10**5]}", says="far larger"),
 ]  # fmt: skip
 
 RUNS = [

@@ -9,6 +9,7 @@ whoever runs it, and prints that as JSON.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -21,14 +22,14 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[1])]
 
-from attacks.cases import CHAPTER, TORCH, Case, all_cases, solved
+from attacks.cases import CHAPTER, IMAGES, POINTS, TORCH, Case, all_cases, solved
 from maml_edu import places
-from maml_edu.grading import judge, submission
+from maml_edu.grading import judge, many, submission
 
 SECRET = "very secret for tests"
 PATIENT, QUICK = judge.Times(15, 15, 60), judge.Times(1.2, 1.2, 8)
-CASES_EACH = {TORCH: 1}  # of other chapters as many as `graded` is told
-TASKS: dict[str, judge.Task] = {}
+CASES_EACH = {chapter: 2 for chapter in POINTS if chapter not in (CHAPTER, IMAGES)} | {TORCH: 1}
+task_of = functools.cache(judge.task_of)
 
 
 def build(folder: Path) -> None:
@@ -91,11 +92,10 @@ def graded(case: Case, folder: Path, boxes: judge.Boxes, cases: int = 8):
     try:
         path, _ = submission.find(folder, case.chapter)
         read = submission.read(path)
+        submission.of_this_chapter(read, case.chapter, many.names_asked(task_of(case.chapter)))
     except submission.Rejected as error:
         return None, [str(error)]
-    if case.chapter not in TASKS:
-        TASKS[case.chapter] = judge.task_of(case.chapter)
-    task, times = TASKS[case.chapter], QUICK if case.quick else PATIENT
+    task, times = task_of(case.chapter), QUICK if case.quick else PATIENT
     cases = CASES_EACH.get(case.chapter, cases)
     verdicts = judge.judge(read, task, SECRET, boxes, times, cases)[: len(task.exercises)]
     return tuple(v.points for v in verdicts), [v.reason for v in verdicts if v.reason]

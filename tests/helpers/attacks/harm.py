@@ -46,7 +46,7 @@ for pid in (-1, *range(2, 400)):
     cell("stops itself and its group", IN_A_BOX + "os.kill(0, signal.SIGSTOP)", quick=True),
     cell("leaves a trap for the end", "import atexit, os; atexit.register(os.abort); exit()"),
     cell("lets the interpreter fall", "import sys, builtins; vars(builtins).clear()"),
-    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(0, 0, 0, 0, 0, 0)),
+    cell("empties sys.modules", "import sys; sys.modules.clear()", points=(None,) * 6, says="stopped with ImportError"),
     cell("closes every file", "import os; os.closerange(0, 1000)", marks=("ordinary",)),
 ]  # fmt: skip
 
@@ -170,15 +170,15 @@ for _ in range(100):
     slope("return np.zeros(10**8)", "a large result", says="MemoryError"),
     slope("return 'x' * 10**8", "a long text", says="far larger"),
     slope("return 10**5000", "a long number"),
-    slope("return 10**4000", "a number of 4,000 digits", says="should hold numbers"),
+    slope("return 10**4000", "a number of 4,000 digits", says="far larger"),
     slope("return list(range(15 * 10**5))", "a long list"),
-    slope("return ['x' * 4000] + [''] * 10**6", "one long word in a long list", says="should be a number"),
+    slope("return ['x' * 4000] + [''] * 10**6", "one long word in a long list", says="far larger"),
     slope("r = []\nfor _ in range(10**5): r = [r]\nreturn r", "a deep list"),
     slope("r = []\nr.append(r)\nreturn r", "a list in itself"),
     slope("return {i: {} for i in range(10**5)}", "a large dict"),
     slope("return np.zeros((0, 10**9, 10**9))", "an array of no elements and an odd shape"),
     slope("return np.lib.stride_tricks.as_strided(np.zeros(1), (10**9,), (0,))", "an array larger than its memory"),
-    answer("one long word in a long array", (2, 3, 0, 3, 4, 3), says="should hold numbers",
+    answer("one long word in a long array", (2, 3, 0, 3, 4, 3), says="far larger",
            first_order_misleads="def first_order_misleads(theta, c, a, alpha): return ['x' * 4000] + [0] * 10**6"),
 ]  # fmt: skip
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import base64
 import json
 
-from .cases import ALL, CHAPTER, answer, answer_cells, cell, changed, code, id_of, is_answer, stub
+from .cases import (
+    ALL,
+    CHAPTER,
+    REFUSED,
+    answer,
+    answer_cells,
+    cell,
+    changed,
+    code,
+    id_of,
+    is_answer,
+    stub,
+)
 
 # ------------------------------------------------------------------ what happens to cells
 
@@ -228,7 +240,7 @@ DAMAGED = [
     changed("a BOM", lambda nb: b"\xef\xbb\xbf" + json.dumps(nb).encode()),
     changed("letters as they are", lambda nb: json.dumps(nb, ensure_ascii=False).encode()),
     changed("empty answers", lambda nb: stub(), (0, 0, 0, 0, 0, 0)),
-    changed("no cells", lambda nb: nb | {"cells": []}, (0, 0, 0, 0, 0, 0), says="no function meta_slope"),
+    changed("no cells", lambda nb: nb | {"cells": []}, REFUSED, says="no exercise of this chapter"),
     *(changed(f"called {name}", lambda nb: None, file=name) for name in (
         f"{CHAPTER} (1).ipynb", f"Copy of {CHAPTER}.IPYNB", f"{CHAPTER}-Copy2.ipynb", f"{CHAPTER}.ipynb.txt",
         "04 final FINAL.ipynb", "李雷 -rf $(id) ;.ipynb", "\x1b[2J\udcff\n.ipynb",

@@ -59,7 +59,7 @@ NUMBERS = [
     turned(IMAGES, "episode", "large whole numbers without a sign", "tuple(p.astype('uint64') for p in r)"),
     turned(IMAGES, "episode", "the other byte order", "tuple(p.astype('>i4') for p in r)"),
     turned(IMAGES, "episode", "floats", "tuple(p.astype(float) for p in r)", right=False, says="whole numbers"),
-    turned(IMAGES, "episode", "words", "[['x' * 4000, *[''] * 10**5]] * 4", right=False, says="return four arrays"),
+    turned(IMAGES, "episode", "words", "[['x' * 4000, *[''] * 10**5]] * 4", right=False, says="far larger"),
     turned(IMAGES, "episode", "ragged", "[[[1], [2, 3]]] * 4", right=False, says="return four arrays"),
     turned(IMAGES, "episode", "an object", "object()", right=False, says="not plain data"),
     turned(IMAGES, "episode", "beyond every image", "(r[0] + 10**6, *r[1:])", right=False, says="no image of such an index"),

@@ -1,0 +1,201 @@
+"""Which of a person's hand-ins counts, and when it came: what `policy` needs to know of a class folder.
+
+`collect` keeps beside each hand-in what it knew of it (`handed_in.json`); nbgrader keeps `timestamp.txt`.
+Where neither says a time, none is made up: no lateness is counted, and the teacher is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from maml_edu.atomic import replacing
+
+from . import policy, results
+from .exports import tables
+from .mark import Mark
+from .policy import Policy, Rules
+from .results import Result
+
+
+@dataclass(frozen=True)
+class Came:
+    """When a hand-in came, and whether the system it came from calls it late; None: not known.
+
+    The time of a file is no such time: copying and unpacking change it.
+    """
+
+    time: datetime | None = None
+    late: bool | None = None
+
+
+@dataclass
+class Term:
+    """A class folder's policy, and the hand-ins before those that lie in submitted/."""
+
+    root: Path
+    policy: Policy
+    earlier: Mapping[tuple[str, str], list[tuple[str, Result]]]
+    problems: list[str] = field(default_factory=list)
+
+    def came(self, result: Result, stamp: str) -> Came:
+        if stamp:
+            return came(self.root / "earlier" / result.student / result.chapter / stamp)
+        return came(self.root / "submitted" / result.student / result.chapter)
+
+
+def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, float]]) -> Term:
+    """What a class folder says of policy and earlier hand-ins. Raises `policy.Wrong` for a contradiction."""
+    found = list(found)
+    chapters = sorted({*_chapters(root), *(r.chapter for r in found)})
+    said = policy.read(root / "policy.toml", chapters)
+    if said.chapters:
+        policy.check(said, people(root, found), _worth(said.chapters, worth))
+    problems: list[str] = []
+    return Term(root, said, earlier(root / "results", problems), problems)
+
+
+def where_the_best_counts(root: Path, chapters: Iterable[str]) -> list[str]:
+    """Of these chapters those in which the best hand-in counts. Raises `policy.Wrong`."""
+    said = policy.read(root / "policy.toml", sorted({*_chapters(root), *chapters}))
+    return [chapter for chapter in sorted(chapters) if said.of(chapter).counts == "best"]
+
+
+def _chapters(root):
+    from .judge import with_exercises
+
+    source = root / "source"
+    own = [folder.name for folder in source.iterdir() if folder.is_dir()] if source.is_dir() else []
+    return [*with_exercises(), *own]
+
+
+def _worth(chapters, worth):
+    """Exercises of every chapter that the policy names: as graded, or else as the course has them."""
+    from .judge import task_of
+
+    known = {chapter: dict(own) for chapter, own in worth.items() if own}
+    for chapter in chapters:
+        with suppress(ValueError):
+            known.setdefault(chapter, task_of(chapter).worth)
+    return known
+
+
+def people(root: Path, found: Iterable[Result] = ()) -> set[str]:
+    """Everybody the class folder knows: its roster, who handed in, who was graded."""
+    names = {result.student for result in found}
+    for folder in (root / "submitted", root / "earlier"):
+        if folder.is_dir():
+            names |= {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if (root / "students.csv").is_file():
+        header, rows = tables.read(root / "students.csv")
+        if "key" in header:
+            names |= {row[header.index("key")] for _, row in rows if len(row) > header.index("key")}
+    return names - {""}
+
+
+def came(folder: Path) -> Came:
+    """When what lies in a folder was handed in."""
+    late = None
+    with suppress(OSError, ValueError, AttributeError):
+        said = json.loads((folder / "handed_in.json").read_text(encoding="utf-8"))
+        late = said.get("late") if isinstance(said.get("late"), bool) else None
+        if said.get("time_from") == "file":
+            return Came(None, late)  # and so is its timestamp.txt
+        if time := policy.as_time(str(said.get("time") or "")):
+            return Came(time, late)
+    with suppress(OSError, ValueError):
+        return Came(policy.as_time((folder / "timestamp.txt").read_text(encoding="utf-8")), late)
+    return Came(None, late)
+
+
+def earlier(folder: Path, problems: list[str]) -> dict[tuple[str, str], list[tuple[str, Result]]]:
+    """(chapter, student) → (stamp, result) of the hand-ins before the present one, oldest first.
+
+    folder: of results; problems gets a line for each that is damaged.
+    """
+    found: dict[tuple[str, str], list[tuple[str, Result]]] = {}
+    for path in sorted(folder.glob("*/earlier/*/*.json"), key=lambda path: _stamp_order(path.stem)):
+        if path.name.startswith("."):
+            continue
+        try:
+            result = results.load_earlier(path)
+        except (results.DamagedResult, OSError) as error:
+            problems.append(str(error))
+        else:
+            found.setdefault((result.chapter, result.student), []).append((path.stem, result))
+    return found
+
+
+def _stamp_order(stamp: str) -> tuple[str, int]:
+    """YYYYMMDD-HHMMSS, then YYYYMMDD-HHMMSS-2 and so on."""
+    number = stamp[15:].lstrip("-")
+    return stamp[:15], int(number) if number.isdecimal() else 0
+
+
+# ------------------------------------------------------------------ what counts
+
+
+def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tuple[Mark, Result]:
+    """(the adjusted mark, the result it is of) for one person and chapter; mark_of: as yet not adjusted."""
+    rules = term.policy.of(result.chapter)
+    before = term.earlier.get((result.chapter, result.student), [])
+    handed = [*before, ("", result)]
+    if rules.counts == "last":
+        handed = handed[-1:]
+    found = []
+    for stamp, own in handed:
+        when = term.came(own, stamp)
+        mark = policy.apply(mark_of(own), rules, when.time)
+        found.append(replace(mark, counts=stamp))
+        _tell_lateness(term, mark, rules, when, stamp)
+    at = policy.chosen(found, rules)
+    mark = found[at]
+    if len(found) > 1:
+        which = f"that of {_day(mark.counts)}" if mark.counts else "the last one"
+        told = f"Of {len(found)} hand-ins the best counts: {which}."
+        mark = replace(mark, reasons=[told, *mark.reasons])
+    elif before and mark.points is None:
+        _tell_lost(term, result, before)
+    return mark, handed[at][1]
+
+
+def _day(stamp):
+    return f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}" if stamp[:8].isdecimal() else stamp
+
+
+def _tell_lateness(term: Term, mark, rules: Rules, when: Came, stamp) -> None:
+    if rules.deadline is None or rules.late is None or when.time is not None:
+        return
+    which = f", hand-in {stamp}" if stamp else ""
+    says = "; the system it came from calls it late" if when.late else ""
+    term.problems.append(
+        f"{mark.student}, {mark.chapter}{which}: nobody knows when it was handed in, so no lateness is "
+        f"counted{says}."
+    )
+
+
+def _tell_lost(term: Term, result: Result, before) -> None:
+    stamp, last = before[-1]
+    if last.points is not None:
+        why = result.problem or result.status
+        term.problems.append(
+            f"{result.student}, {result.chapter}: the last hand-in has no mark ({why}); the one of "
+            f'{_day(stamp)} has {tables.number(last.points)} points. counts = "best" in policy.toml lets it count.'
+        )
+
+
+# ------------------------------------------------------------------ said to the teacher
+
+
+def write_template(root: Path) -> Path:
+    """A policy.toml with every rule, commented out. Raises ValueError where there is one already."""
+    path = root / "policy.toml"
+    if path.exists():
+        raise ValueError(f"{path} is there already: edit it, or move it away first.")
+    with replacing(path) as file:
+        file.write(policy.TEMPLATE.encode("utf-8"))
+    return path

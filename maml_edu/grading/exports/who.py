@@ -1,0 +1,277 @@
+"""Who is who: the class's list, what a download said, and the row of somebody else's table that is a student's.
+
+`known` reads what the class folder knows; `find` gives everybody their row, or says why nobody can tell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from . import tables
+from .tables import Sheet
+
+
+@dataclass(frozen=True)
+class Person:
+    """A line of students.csv."""
+
+    key: str
+    name: str = ""
+    email: str = ""
+    login: str = ""
+    number: str = ""
+    canvas: str = ""
+    moodle: str = ""
+    blackboard: str = ""
+    group: str = ""
+    section: str = ""
+
+    def numbers(self, system: str, chapter: str) -> set[str]:
+        """What a system calls them: in a chapter of its own ("04:20056"), or else everywhere ("509")."""
+        cells = {"canvas": self.canvas, "moodle": self.moodle, "blackboard": self.blackboard}
+        tokens = cells.get(system, "").split()
+        start = chapter.split("_")[0] + ":"
+        own = {token.removeprefix(start) for token in tokens if token.startswith(start)}
+        if own or system == "moodle":  # Moodle's are others in each assignment
+            return own
+        return {token for token in tokens if ":" not in token}
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """What a download said of one submission: the system's numbers, the files' own names, when."""
+
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    sha256: Sequence[str] = ()
+    time: str = ""
+    late: bool | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a class folder knows: key → person, and key → what was said of their submission of a chapter."""
+
+    people: Mapping[str, Person] = field(default_factory=dict)
+    handed_in: Mapping[str, HandIn] = field(default_factory=dict)
+    chapter: str = ""
+
+    def person(self, key: str) -> Person:
+        return self.people.get(key) or Person(key)
+
+    def name(self, key: str) -> str:
+        """What to call somebody."""
+        return self.person(key).name or key
+
+    def numbers(self, key: str, system: str) -> set[str]:
+        """The numbers by which a system knows somebody: from the download, or else from the list."""
+        own = self.handed_in[key].numbers.get(system, "") if key in self.handed_in else ""
+        return {own} if own else self.person(key).numbers(system, self.chapter)
+
+
+def number_in(key: str) -> str:
+    """That which a download's names end in: Name_20056 of Moodle, name_509_880027 of Canvas."""
+    found = re.search(r"_(\d+)(?:_\d+)?$", key)
+    return found[1] if found else ""
+
+
+def known(root: Path, chapter: str | None = None) -> Known:
+    """What the class folder knows; chapter: whose downloads. Raises ValueError for a damaged file."""
+    if chapter is None:
+        return Known(people(root))
+    return Known(people(root), handed_in(root, chapter), chapter)
+
+
+def people(root: Path) -> dict[str, Person]:
+    """students.csv by key; nothing where there is none. Raises ValueError for a list that is not right."""
+    path = root / "students.csv"
+    if not path.is_file():
+        return {}
+    header, rows = tables.read(path)
+    if "key" not in header:
+        raise ValueError(
+            f"{path}, line 1: there must be a column key, besides {', '.join(header)}."
+        )
+    wanted = [one.name for one in fields(Person)]
+    found: dict[str, Person] = {}
+    for line, row in rows:
+        cells = {k: v.strip() for k, v in zip(header, row, strict=False) if k in wanted}
+        if not cells.get("key") or cells["key"] in found:
+            what = "is there twice" if cells.get("key") else "is missing"
+            raise ValueError(f"{path}, line {line}: the key {cells.get('key', '')!r} {what}.")
+        found[cells["key"]] = Person(**cells)
+    return found
+
+
+def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:
+    """What downloads said of the submissions of a chapter, by key.
+
+    Where somebody else of the group handed it in, the numbers and names of files are theirs, and left out.
+    """
+    found = {}
+    for path in sorted((root / "submitted").glob(f"*/{chapter}/handed_in.json")):
+        try:
+            said = json.loads(path.read_bytes())
+            files = [str(name) for name in said.get("files") or []]
+            sums = said.get("sha256") or []
+            sums = [sums.get(name, "") for name in files] if isinstance(sums, dict) else sums
+            sums = [sums] if isinstance(sums, str) else [str(one) for one in sums]
+            numbers = {str(k): str(v) for k, v in (said.get("numbers") or {}).items()}
+            key = path.parts[-3]
+            if said.get("by") not in (None, "", key):
+                numbers, files = {}, []
+            found[key] = HandIn(numbers, files, sums, str(said.get("time") or ""), said.get("late"))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not what collect writes ({error}): collect that submission again, or delete "
+                "the file."
+            ) from error
+    return found
+
+
+# ------------------------------------------------------------------ in somebody else's table
+
+
+@dataclass
+class Places:
+    """rows: key → row. why: key → why no row is theirs for certain. contested: rows that may be somebody's
+    all the same. by: the headings that told."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    contested: set[int] = field(default_factory=set)
+    by: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where to look: own, the column of the system's own numbers; columns, all that name somebody."""
+
+    system: str
+    own: int | None
+    columns: Sequence[int]
+    rows: Sequence[int]
+
+
+TWICE = "more than one row, or more than one submission, fits"
+
+
+def find(students: Iterable[str], sheet: Sheet, look: Look, known: Known) -> Places:
+    """Everybody's row.
+
+    The system's own number decides, where the download told it; a row that an address, a login or a name
+    gives must not be another one. Without such a number, all columns that know somebody must agree on one
+    row: letter for letter but for case, blanks and the form of the accents; where none does, one that has
+    it as "Last, First", before the @, or after the word "Participant". A name that two people of the class
+    have finds neither. Whose number the file does not have is not in it, however somebody there is called.
+    """
+    indices = {c: _index(sheet, look.rows, c, c == look.own) for c in look.columns}
+    names = Counter(_key(person.name) for person in known.people.values())
+    found = Places()
+    used: dict[str, set[int]] = {}
+    for student in students:
+        why, rows, columns = _told(student, known, look, indices, names)
+        if why:
+            found.why[student] = why
+            found.contested |= rows
+        elif rows:
+            found.rows[student], used[student] = next(iter(rows)), columns
+    claims = Counter(found.rows.values())
+    for student in [s for s, row in found.rows.items() if claims[row] > 1]:
+        found.why[student] = TWICE
+        found.contested.add(found.rows.pop(student))
+    columns = {column for student in found.rows for column in used[student]}
+    found.by = [sheet.header[column] for column in sorted(columns)]
+    return found
+
+
+def _told(student, known, look, indices, names):
+    """(why nobody can tell or "", the rows that may be theirs, the columns that told)."""
+    person, listed = known.person(student), student in known.people
+    words = [student, person.name]
+    words += [word for cell in (person.email, person.login, person.number) for word in cell.split()]
+    shared = [word for word in words if names[_key(word)] > 1]
+    words = [word for word in words if word not in shared]
+    others = [c for c in look.columns if c != look.own or not listed or len(look.columns) == 1]
+    hits = _hits(words, others, indices)
+    own = known.numbers(student, look.system) if look.own in look.columns else set()
+    if own:
+        rows = set().union(*(_numbered(number, look, indices) for number in own))
+        if listed and rows and any(not rows & other for other in hits.values()):
+            why = f"its number {', '.join(sorted(own))} is one row there, and its name or address another"
+            return why, rows.union(*hits.values()), set()
+        hits = {look.own: rows} if rows else {}
+    elif not hits and look.own in look.columns and (tail := number_in(student)):
+        hits = {look.own: _numbered(tail, look, indices)}
+    elif not hits and (hits := _hits(shared, others, indices)):
+        return TWICE, set().union(*hits.values()), set()
+    rows = set.intersection(*hits.values()) if hits else set()
+    if len(rows) == 1:
+        return "", rows, {min(hits, key=lambda column: len(hits[column]))}
+    anywhere = set().union(*hits.values())
+    return TWICE if anywhere else "", anywhere, set()
+
+
+def _numbered(number, look, indices):
+    exact, loose = indices[look.own]
+    return exact.get(number, set()) or loose.get(number, set())
+
+
+def _hits(words, columns, indices):
+    """Column → the rows that have one of the words; loosely where none has it letter for letter."""
+    keys = [key for key in map(_key, words) if key]
+    for find in (_exact, _loose):
+        hits = {c: set().union(*(find(key, *indices[c]) for key in keys)) for c in columns}
+        if any(hits.values()):
+            return {column: rows for column, rows in hits.items() if rows}
+    return {}
+
+
+def _index(sheet, rows, column, own):
+    """(exactly, loosely): what a cell says → the rows where it stands."""
+    exact: dict[str, set[int]] = {}
+    loose: dict[str, set[int]] = {}
+    for row in rows:
+        key = _key(sheet.value(row, column))
+        if key:
+            exact.setdefault(key, set()).add(row)
+        for form in _forms(key, own):
+            loose.setdefault(form, set()).add(row)
+    return exact, loose
+
+
+def _exact(key, exact, loose):
+    return exact.get(key, set())
+
+
+def _loose(key, exact, loose):
+    if rows := loose.get(key, set()) | loose.get(_swapped(key) or key, set()):
+        return rows
+    # ada@x.org is the login ada; she is not ada@y.org.
+    return exact.get(key.split("@")[0], set()) if "@" in key else set()
+
+
+def _key(text):
+    """A name to compare by. Canvas writes a name that begins with = as ="name"."""
+    text = text.strip()
+    if text.startswith('="') and text.endswith('"') and len(text) > 2:
+        text = text[2:-1]
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _forms(key, own):
+    """Other ways to write a name that a file has; own: of a system's numbers, "Participant 101"."""
+    forms = {key, _swapped(key) or key, key.split("@")[0] if "@" in key[1:] else key}
+    number = re.search(r"\d+$", key) if own else None
+    return (forms | ({number[0]} if number else set())) - {""}
+
+
+def _swapped(key):
+    parts = key.split(", ")
+    return f"{parts[1]} {parts[0]}" if len(parts) == 2 and all(parts) else None
