@@ -321,7 +321,8 @@ def compare(answer, rng):
         half, more = interval(a - b), (a.var(ddof=1) + b.var(ddof=1)) / (a - b).var(ddof=1)
         got = answer(ours.copy(), theirs.copy())
         got = got.tolist() if isinstance(got, np.ndarray) else got
-        if not isinstance(got, (list, tuple)) or len(got) != 3 or np.ndim(got[0]):
+        first = array_of(got[0]) if isinstance(got, (list, tuple)) and len(got) == 3 else None
+        if first is None or first.ndim:
             raise WrongAnswer("return three numbers: the difference, half its interval, the factor")
         mean = float((a - b).mean())
         expect(got[0], mean, mistakes=partial(of_the_difference, mean, half), what="the difference")

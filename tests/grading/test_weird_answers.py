@@ -76,6 +76,7 @@ def variants(value):
     elif isinstance(value, (list, tuple)):
         yield "one short", value[1:]
         yield "reversed", value[::-1]
+        yield "first: ragged", type(value)([ODD["ragged"], *value[1:]])
         for name, odd in variants(value[-1]) if value else ():
             yield f"last: {name}", type(value)([*value[:-1], odd])
 
