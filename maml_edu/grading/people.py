@@ -168,6 +168,9 @@ def _plain_key(text: str) -> str:
             base = c
             letters.append(c if c.isalnum() else "_")
     key = composed(re.sub("_+", "_", "".join(letters)))[:LONGEST_KEY].strip("_")
+    key = re.sub(
+        "σ(?=_|$)", "ς", key
+    )  # as Greek ends its words; folding case knows one sigma alone
     while len(key.encode("utf-8")) > 180:
         key = key[:-1]
     reserved = re.fullmatch(
