@@ -21,6 +21,7 @@ SLOWEST = [
     "test_packaging.py",
     "test_browser.py",
     "test_attacks.py",
+    "test_term.py",
     "07_maml_in_numpy.ipynb",
     "10_few_shot_images.ipynb",
     "test_zoo.py",

@@ -65,6 +65,16 @@ def where_the_best_counts(root: Path, chapters: Iterable[str]) -> list[str]:
     return [chapter for chapter in sorted(chapters) if said.of(chapter).counts == "best"]
 
 
+def that_may_count(root: Path, chapters: Iterable[str]) -> list[Result]:
+    """The results of earlier hand-ins in chapters where the best one counts; none while policy.toml is wrong."""
+    try:
+        best = where_the_best_counts(root, chapters)
+    except policy.Wrong:  # which `of` tells
+        return []
+    found = earlier(root / "results", [])
+    return [own for (chapter, _), handed in found.items() if chapter in best for _, own in handed]
+
+
 def _chapters(root):
     from .judge import with_exercises
 

@@ -138,22 +138,24 @@ def todo(found: Iterable[Result], by_hand: ByHand) -> list[Waiting]:
 # ------------------------------------------------------------------ what a person gives
 
 
-def write_by_hand_template(path: Path, found: Iterable[Result]) -> int:
+def write_by_hand_template(
+    path: Path, found: Iterable[Result], earlier: Iterable[Result] = ()
+) -> int:
     """Add a line without points to `by_hand.csv` for each answer that waits and has none; how many.
 
-    What is there stays, in its order; lines that name no answer are bound to the present one. Raises
-    ValueError when what is there cannot be read.
+    earlier: hand-ins before the present ones that may count. What is there stays, in its order; lines that
+    name no answer are bound to the present one. Raises ValueError when what is there cannot be read.
     """
     found = list(found)
     bind(path, found)
     given = read_by_hand(path)
-    names = {
-        (result.student, verdict.exercise): fingerprints(result, verdict.exercise)
-        for result in found
-        for verdict in result.verdicts
-    }
-    waiting = [(w.student, w.exercise) for w in todo(found, given)]
-    return add_waiting(path, [(key, (names[key] or [""])[0]) for key in waiting])
+    asked = [(w, result) for result in [*found, *earlier] for w in todo([result], given)]
+    asked.sort(key=lambda one: (one[0].chapter, one[0].exercise, one[0].student))
+    waiting = [
+        ((w.student, w.exercise), (fingerprints(result, w.exercise) or [""])[0])
+        for w, result in asked
+    ]
+    return add_waiting(path, list(dict.fromkeys(waiting)))
 
 
 def bind_to_results(results_folder: Path, by_hand: Path) -> None:

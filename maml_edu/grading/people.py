@@ -168,6 +168,9 @@ def _plain_key(text: str) -> str:
             base = c
             letters.append(c if c.isalnum() else "_")
     key = composed(re.sub("_+", "_", "".join(letters)))[:LONGEST_KEY].strip("_")
+    key = re.sub(
+        "σ(?=_|$)", "ς", key
+    )  # as Greek ends its words; folding case knows one sigma alone
     while len(key.encode("utf-8")) > 180:
         key = key[:-1]
     reserved = re.fullmatch(
@@ -334,7 +337,7 @@ class Roster:
 
     def add(self, who: Who, chapter: str, taken: Collection[str] = ()) -> Student:
         """Somebody new, under a key that nobody has. taken: folders that stay out of it."""
-        text = who.name or who.word or " ".join([*who.ids.values(), *who.once.values()][:1])
+        text = who.word or who.name or " ".join([*who.ids.values(), *who.once.values()][:1])
         keys = {folded_key(key) for key in self._students} | {folded_key(key) for key in taken}
         key = key_of(text, keys, as_it_is=bool(who.word))
         self.put(Student(key, name=who.name or who.word))

@@ -105,7 +105,8 @@ def grade_earlier(plan: Plan) -> int:
 def write_marks(classroom: Classroom) -> marks.Built:
     """Marks from all results, and a line of by_hand.csv for each answer that a person has to read."""
     found, _ = marks.sound_results(classroom.results)
-    marks.write_by_hand_template(classroom.by_hand, found)
+    before = counting.that_may_count(classroom.root, {result.chapter for result in found})
+    marks.write_by_hand_template(classroom.by_hand, found, before)
     return marks.build(classroom.results, classroom.by_hand, classroom.database)
 
 

@@ -177,6 +177,14 @@ def test_an_empty_line_follows_the_answer_and_no_second_one_is_added(path):
     assert read_by_hand(path) == {("ada", WRITTEN): Given(None, "", f"sha-{NEW}")}
 
 
+def test_two_answers_of_which_the_better_counts_have_a_line_each_and_both_stay(path):
+    assert marks.write_by_hand_template(path, [ada(NEW)]) == 1
+    assert marks.write_by_hand_template(path, [ada(NEW)], [ada(OLD), ada(OLD)]) == 1
+    before = path.read_bytes()
+    assert marks.write_by_hand_template(path, [ada(NEW)], [ada(OLD)]) == 0
+    assert path.read_bytes() == before and OLD in before.decode() and NEW in before.decode()
+
+
 # ------------------------------------------------------------------ giving
 
 

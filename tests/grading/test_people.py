@@ -29,7 +29,7 @@ def csv_file(path, *lines, encoding="utf-8"):
     [
         ("Li Wei", "li_wei"), ("José Łukasz O'Brien-Smith", "jose_łukasz_o_brien_smith"), ("李雷", "李雷"),
         ("नमस्ते", "नमस्ते"), ("..", "student"), ("", "student"), ("🙂", "student"), ("CON", "con_"),
-        ("=cmd|x", "cmd_x"), ("a/../../b", "a_b"), ("x" * 300, "x" * 60),
+        ("=cmd|x", "cmd_x"), ("Σωτήρης", "σωτηρης"), ("a/../../b", "a_b"), ("x" * 300, "x" * 60),
     ],
 )  # fmt: skip
 def test_a_key_is_a_folder_name_that_can_be_read(name, key):
@@ -250,6 +250,14 @@ def test_the_lists_of_systems_are_read(system, tmp_path):
     again = lists.merge_list(roster, path, CHAPTER)
     assert (again.added, again.known, merged.added) == ([], [student.key], [student.key])
     assert list(roster) == [student]
+
+
+def test_a_list_that_says_keys_gives_them(tmp_path):
+    roster = Roster()
+    path = csv_file(tmp_path / "w.csv", "key,name,email", "ada7,Ada Lovelace,ada@x.org")
+    for _ in range(2):
+        lists.merge_list(roster, path)
+        assert [(s.key, s.name) for s in roster] == [("ada7", "Ada Lovelace")]
 
 
 def test_namesakes_of_a_list_stay_two_and_their_worksheet_tells_them_apart(tmp_path):
