@@ -159,7 +159,8 @@ class _Finder:
         self.left: dict[str, str] = {}
 
     def known(self, word: str) -> bool:
-        return self.roster.match(Who(word=word), self.chapter).student is not None
+        found = self.roster.match(Who(word=word), self.chapter)
+        return found.student is not None or found.torn
 
     def find(self, entries: list[Entry]) -> list[tuple[Entry, list[Student]]]:
         """Every hand-in with the people whose it is; what could be two people's is left out."""
@@ -175,7 +176,7 @@ class _Finder:
         own: dict[object, list[Student]] = {}
         found = []
         for entry in entries:
-            if self._may_be_two(entry, matches):
+            if self._may_be_two(entry, matches) or self._is_torn(entry, matches):
                 continue
             for who in entry.who:
                 identity = _identity(who)
@@ -219,6 +220,13 @@ class _Finder:
             "more than one file of that name, which may be two people's: put each person's into a folder"
         )
         return True
+
+    def _is_torn(self, entry: Entry, matches: dict[object, Match]) -> bool:
+        """Whether what somebody goes by is one person's here and another's there."""
+        torn = [m for who in entry.who if (m := matches[_identity(who)]).torn]
+        if torn:
+            self.left[entry.label] = torn[0].why
+        return bool(torn)
 
     def _people(self, who: Who, match: Match, label: str) -> list[Student]:
         """Somebody of the roster, a group of it, or somebody new."""

@@ -82,6 +82,13 @@ def merge_list(roster: Roster, path: Path, chapter: str | None = None) -> Merged
     merged = Merged([], [], [])
     for who in people:
         found = roster.match(who, chapter or "", names[who.name] == 1, alike[folded(who.name)] > 1)
+        if found.torn:
+            ids = ", ".join([*filter(None, [who.word, who.name]), *who.ids.values()])
+            merged.told.append(
+                f"{ids}: not read, for it can be {' or '.join(found.perhaps)}, who have some of that each: "
+                "put students.csv right, and read the list again"
+            )
+            continue
         if found.student is None:
             merged.added.append(roster.add(who, chapter or "").key)
             if found.perhaps:

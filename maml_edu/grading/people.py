@@ -89,11 +89,24 @@ class Student:
 
 @dataclass(frozen=True)
 class Match:
-    """Who somebody is: student None where nobody can tell, with the keys that might be meant."""
+    """Who somebody is: student None where nobody can tell, with the keys that might be meant.
+
+    torn: what they go by is one person's here and another's there, so that nobody new is meant, either.
+    """
 
     student: Student | None
     by: str = ""  # the column that told; "key" or "name"
     perhaps: tuple[str, ...] = ()
+    torn: bool = False
+
+    @property
+    def why(self) -> str:
+        """What to say where it is torn."""
+        return (
+            f"it can be {' or '.join(self.perhaps)}, for students.csv has what it goes by in several lines: change "
+            "the lines, or the name (the key and no other's login or number), or say what names are made of: "
+            "--pattern '{login}/{file}'"
+        )
 
 
 # ------------------------------------------------------------------ names and numbers
@@ -258,10 +271,12 @@ class Roster:
         alone: nobody else in the same download or list has exactly that name. alike: somebody has it but for
         case or accents' form.
         """
-        for column, value in who.numbers(chapter):
-            own = [s for s in self if _number(value) in map(_number, s.tokens(column))]
-            if len(own) == 1:
-                return Match(own[0], column)
+        numbers = self._by_numbers(who, chapter)
+        named = list(dict.fromkeys([*(key for _, key in numbers), *self._by_word(who)]))
+        if len(named) > 1:
+            return Match(None, perhaps=tuple(named), torn=True)
+        if numbers:
+            return Match(self[named[0]], numbers[0][0])
         perhaps: list[str] = []
         for by, exactly, fits in self._ways(who):
             own = [s for s in self if fits(s)]
@@ -273,19 +288,36 @@ class Roster:
                 break
         return Match(None, perhaps=tuple(perhaps))
 
+    def _by_numbers(self, who: Who, chapter: str) -> list[tuple[str, str]]:
+        """(column, key) of everybody whom one of the numbers names, the surest first."""
+        found = []
+        for column, value in who.numbers(chapter):
+            own = [s.key for s in self if _number(value) in map(_number, s.tokens(column))]
+            if len(own) == 1:
+                found.append((column, own[0]))
+        return found
+
+    def _by_word(self, who: Who) -> list[str]:
+        """Everybody whose key or name, login or number a word is; of a name spelt in two ways the exact one."""
+        if not (word := who.word):
+            return []
+        exactly = [s.key for s in self if s.key == s.name == word]
+        exactly = exactly or [s.key for s in self if _has_key(s, word) or s.name == word]
+        nearly = [s.key for s in self if folded(word) in (folded(s.key), folded(s.name))]
+        numbers = [s.key for s in self if _has_number(s, word)]
+        if len(exactly) > 1 and all(self[key].name == word for key in exactly):
+            exactly = []  # namesakes: not torn between ways, and a name of several tells nothing
+        if not numbers and not exactly:
+            return []
+        return list(dict.fromkeys([*(exactly or nearly), *numbers]))
+
     def _ways(self, who: Who) -> Iterator[tuple[str, bool, Callable[[Student], bool]]]:
         """Ways to find somebody by words, the narrowest first: what they go by, whether exactly, the test."""
         if word := who.word:
             yield "key", True, lambda s: s.key == word == s.name
             yield "name", True, lambda s: s.name == word  # whose key is word-2, say
-            yield "key", True, lambda s: s.key == word
-            wanted = _number(word)
-            columns = [*PERSONAL, "blackboard", "github"]
-            yield (
-                "number",
-                False,
-                lambda s: any(wanted in map(_number, s.tokens(c)) for c in columns),
-            )
+            yield "key", True, lambda s: _has_key(s, word)
+            yield "number", False, lambda s: _has_number(s, word)
         # what `collect` called people before there was a roster
         old = {f"{who.name}_{value}" for value in (*who.ids.values(), *who.once.values())}
         yield "key", True, lambda s: s.key in old
@@ -340,6 +372,17 @@ class Roster:
         self.put(Student(key, name=who.name or who.word))
         self.learn(key, who, chapter)
         return self[key]
+
+
+def _has_key(student: Student, word: str) -> bool:
+    """Whether a word is somebody's key; not where they are called so in the other form of accents."""
+    return student.key == word and (student.name == word or composed(student.name) != word)
+
+
+def _has_number(student: Student, word: str) -> bool:
+    """Whether a word is somebody's login, number or address."""
+    columns = (*PERSONAL, "blackboard", "github")
+    return any(_number(word) in map(_number, student.tokens(column)) for column in columns)
 
 
 def read(path: Path) -> Roster:

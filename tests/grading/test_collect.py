@@ -131,6 +131,14 @@ def test_both_forms_of_an_accent_are_one_person_in_two_downloads_and_two_in_one(
         assert there(room) == {nfc: ["c"], f"{nfc}-2": ["d"]}
 
 
+def test_a_person_whose_name_has_both_forms_is_nobody_new_when_collected_again(room, tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
+    take(room, tmp_path / "1", {f"{nfd}_04.ipynb": notebook("d")})
+    for _ in range(2):
+        take(room, tmp_path / "2", {f"{n}_04.ipynb": notebook(n) for n in (nfc, nfd)})
+        assert len(there(room)) == 2
+
+
 def test_canvas_names_find_the_people_of_its_gradebook(room, tmp_path):
     (tmp_path / "g.csv").write_text(
         'Student,ID,SIS Login ID,Section\n"García López, José",7,jose,A\n'
@@ -153,6 +161,17 @@ def test_a_number_alone_finds_its_student(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,number\nada,Ada,0020260001\n")
     take(room, tmp_path / "1", ["20260001.ipynb"])
     assert list(there(room)) == ["ada"]
+
+
+def test_what_is_the_key_of_one_and_the_login_of_another_is_left_out_and_told(room, tmp_path):
+    (room.root / "students.csv").write_text("key,name,login\nli,Li,lixx\nwz,Wei Zhang,li\n")
+    names = {f"lixx/{NB}": notebook("Li's"), f"li/{NB}": notebook("Wei's")}
+    for _ in range(2):
+        done = take(room, tmp_path / "1", names)
+        assert there(room) == {"li": ["Li's"]} and len(Roster.of(room.root)) == 2
+        assert [(one.what, one.why[:18]) for one in done.left] == [("li", "it can be li or wz")]
+    take(room, tmp_path / "1", names, pattern="{login}/{file}")
+    assert there(room) == {"li": ["Li's"], "wz": ["Wei's"]}
 
 
 def test_two_of_one_download_are_never_one_person_by_a_name(room, tmp_path):
@@ -606,7 +625,7 @@ def test_no_two_entries_end_in_one_folder_unless_they_are_one_person_and_nothing
             for p in (room.root / top / key).rglob("*.ipynb")
         ]
         if form in ("folder", "flat"):
-            assert len({" ".join(name.split()) for name, _, _ in own}) == 1, own
+            assert len({people.folded(name) for name, _, _ in own}) == 1, own
         else:
             assert len({number for _, number, _ in own}) == 1, own
 

@@ -160,6 +160,37 @@ def test_the_number_decides_then_address_and_login_then_a_name_that_one_has(who,
     assert matched(ROSTER, **who) == key
 
 
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"word": "li"},  # Li's key and Wei's login
+        {"word": "LI"},
+        {"word": "1001"},  # a login and a number
+        {"name": "Li", "ids": {"login": "ln", "email": "wz@x"}},
+        {"word": "wz", "ids": {"email": "ln@x"}},
+    ],
+)
+def test_nobody_is_taken_where_one_way_names_one_person_and_another_way_another(who):
+    roster = Roster(
+        [
+            Student("li", "Li Na", "ln@x", "ln", "1001"),
+            Student("wz", "Wei Zhang", "wz@x", "li"),
+            Student("ann", "Ann", login="1001"),
+        ]
+    )
+    found = roster.match(Who(**who), CHAPTER)
+    assert found.student is None and found.torn and len(found.perhaps) == 2
+    assert all(key in found.why for key in found.perhaps)
+
+
+def test_a_row_that_can_be_two_people_is_not_read_and_told(tmp_path):
+    lines = ["key,email,group", "li,wz@x,G1"]
+    roster = Roster([Student("li", "Li", "l@x"), Student("wz", "Wei", "wz@x")])
+    before = list(roster)
+    merged = lists.merge_list(roster, csv_file(tmp_path / "l.csv", *lines))
+    assert list(roster) == before and "can be wz or li" in merged.told[0]
+
+
 def test_moodles_numbers_of_another_assignment_say_nothing():
     assert matched(ROSTER, "05_x", name="x", once={"moodle": "20056"}) is None
     assert matched(ROSTER, "05_x", name="Ada Lovelace", once={"moodle": "30001"}) == "ada"
