@@ -172,7 +172,7 @@ class _Finder:
         for identity, who in people.items():
             name = who.name or who.word
             matches[identity] = self._match(who, exactly[name] == 1, alike[folded(name)] > 1)
-        _undo_twins(matches)
+        self.told += _undo_twins(matches)
         own: dict[object, list[Student]] = {}
         found = []
         for entry in entries:
@@ -214,7 +214,13 @@ class _Finder:
                 return True
         if not entry.flat or len(entry.files) < 2 or who.ids or who.once:
             return False
-        if matches[_identity(who)].by in ("key", "number"):
+        match = matches[_identity(who)]
+        if match.student is not None and match.by in ("key", "number"):
+            names = ", ".join(file.name for file in entry.files)
+            self.told.append(
+                f"{names}: taken for one hand-in, of {match.student.key}; where one of them is somebody "
+                "else's, put each person's into a folder"
+            )
             return False
         self.left[f"{who.name or who.word}: {', '.join(file.name for file in entry.files)}"] = (
             "more than one file of that name, which may be two people's: put each person's into a folder"
@@ -288,17 +294,28 @@ def _second_reading(entry: Entry) -> bool:
     return entry.system == "canvas" and bool(entry.who[0].ids) and any(starts)
 
 
-def _undo_twins(matches: dict[object, Match]) -> None:
-    """Two of one download who are found to be one person: the one found by a name is somebody else."""
+def _undo_twins(matches: dict[object, Match]) -> list[str]:
+    """Two of one download who are found to be one person: the one found by a name is somebody else.
+
+    Who is found in two other ways, say by key and by login, is told.
+    """
     own: dict[str, list[object]] = {}
     for identity, match in matches.items():
         if match.student is not None:
             own.setdefault(match.student.key, []).append(identity)
+    told = []
     for key, identities in own.items():
-        if len(identities) > 1:
-            for identity in identities:
-                if matches[identity].by == "name":
-                    matches[identity] = Match(None, perhaps=(key,))
+        sure = [identity for identity in identities if matches[identity].by != "name"]
+        for identity in identities:
+            if len(identities) > 1 and identity not in sure:
+                matches[identity] = Match(None, perhaps=(key,))
+        if len(sure) > 1:
+            how = ", ".join(sorted({f"its {matches[identity].by}" for identity in sure}))
+            told.append(
+                f"{key}: {len(sure)} hand-ins under different names are all theirs, by {how}; the newest counts. "
+                "Where one is somebody else's, put students.csv right and collect again"
+            )
+    return told
 
 
 # ------------------------------------------------------------------ what it is

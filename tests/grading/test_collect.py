@@ -174,6 +174,17 @@ def test_what_is_the_key_of_one_and_the_login_of_another_is_left_out_and_told(ro
     assert there(room) == {"li": ["Li's"], "wz": ["Wei's"]}
 
 
+def test_flat_files_are_one_hand_in_of_one_person_or_that_is_told(room, tmp_path):
+    (room.root / "students.csv").write_text("key,name,login\nli,Li Na,ln\nbo,Bo,b\n")
+    done = take(room, tmp_path / "1", ["li_chen_04.ipynb", "li_04.ipynb", "bo_04.ipynb"])
+    assert there(room) == {key: [f"{key}_04.ipynb"] for key in ("bo", "li", "li_chen")}
+    assert "li_chen is new" in " ".join(done.lines)
+    done = take(room, tmp_path / "2", ["li_04.ipynb", "li_04_final.ipynb"])
+    assert "taken for one hand-in, of li" in " ".join(done.lines)
+    done = take(room, tmp_path / "3", ["li_04.ipynb", "ln_04.ipynb"])
+    assert "li: 2 hand-ins under different names" in " ".join(done.lines)
+
+
 def test_two_of_one_download_are_never_one_person_by_a_name(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,canvas\nada,Ada Lovelace,7\n")
     take(room, tmp_path / "1", [f"lovelaceada_7_1_{NB}", f"Ada Lovelace/{NB}"])
@@ -200,7 +211,7 @@ def test_names_that_step_out_of_the_folder_do_not(room, tmp_path):
     done = take(
         room,
         tmp_path / "class2" / "d",
-        [" .._x.ipynb", "_x.ipynb", "..._y.ipynb", "a\\..\\b_z.ipynb"],
+        [" .._04.ipynb", "_x.ipynb", "..._04.ipynb", "a\\..\\b_04.ipynb"],
     )
     inside = {p.relative_to(room.root).parts[0] for p in room.root.rglob("*.ipynb")}
     assert inside == {"submitted"} and set(room.root.parent.iterdir()) - before == {
@@ -209,7 +220,7 @@ def test_names_that_step_out_of_the_folder_do_not(room, tmp_path):
     assert all(people.is_key(key) for key in there(room)) and len(there(room)) == 2
     assert {one.what: one.why.split(",")[0] for one in done.left} == {
         "_x.ipynb": "the file does not begin with a student's name",
-        "..._y.ipynb": "its name begins with a dot",
+        "..._04.ipynb": "its name begins with a dot",
     }
 
 

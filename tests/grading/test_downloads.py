@@ -278,6 +278,22 @@ def test_a_pattern_that_says_nothing_is_refused(pattern, says):
         downloads.compiled(pattern)
 
 
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        (f"li_{CHAPTER}", "li"), ("li_04", "li"), ("li_04 (1)", "li"), ("li-hw4_final", "li"), ("li", "li"),
+        ("li Homework 4 copy", "li"), ("li_04-1", "li"), ("bo_chen_04", "bo_chen"), ("bo_hw4", "bo"),
+        ("li_n_04", "li_n"), ("li_a_04", "li_a"), ("li.2_04", "li.2"), ("li-1", "li"),
+        (f"li_chen_{CHAPTER}", "li_chen"), ("li_chen_04", "li_chen"), ("li_na_04", "li_na"), ("li_na", "li_na"),
+        ("li_chen", None), ("li-chen", None), ("li chen hw4", None), ("li_04_chen", None), ("bo_chen", None),
+    ],
+)  # fmt: skip
+def test_a_name_that_goes_on_is_not_that_of_who_has_its_beginning(name, word, tmp_path):
+    reading = read(in_folder(tmp_path / "x", [f"{name}.ipynb"]), known={"li", "li_na"}.__contains__)
+    assert [entry.who[0].word for entry in reading.entries] == ([word] if word else [])
+    assert word or reading.left[f"{name}.ipynb"]
+
+
 def test_nothing_that_a_student_may_name_tells_who_or_when(tmp_path):
     forged = METADATA.replace("Ada Lovelace", "Eve").replace("ada@x.org", "eve@x.org")
     names = {
