@@ -396,6 +396,7 @@ def read(path: Path) -> Roster:
         )
     if twice := _twice(name for name in columns if name):
         raise ValueError(f"{path}, line 1: the column {sorted(twice)[0]!r} is there twice.")
+    _check_cells(path, len(columns), rows)
     found = Roster(columns=columns)
     seen: dict[str, int] = {}
     for line, row in rows:
@@ -411,6 +412,16 @@ def read(path: Path) -> Roster:
         others = {name: cell for name, cell in cells.items() if name not in CELLS}
         found.put(Student(key, **ours, others=others))
     return found
+
+
+def _check_cells(path: Path, columns: int, rows: list[tuple[int, list[str]]]) -> None:
+    """A line with more cells than columns has a comma too many, and all behind it in the wrong column."""
+    for line, row in rows:
+        if len(row) > columns:  # though all that is too much is empty: the cells before have moved
+            raise ValueError(
+                f"{path}, line {line}: there are {len(row)} cells and {columns} columns: put a cell with a comma "
+                'in it in quotes, as in "Lovelace, Ada".'
+            )
 
 
 def _twice(words: Iterable[str]) -> set[str]:
