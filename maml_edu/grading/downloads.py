@@ -138,6 +138,13 @@ def read(
         ways = [re.compile(rf"{re.escape(_slug(tree))}(?P<github>[^/]+)/(?P<file>.+)")]
     reading = Reading(name, left=dict(tree.passed))
     parts, rest = _matched(tree, ways, ABOUT)
+    if name == "brightspace":
+        for part in filter(_two_times, parts):
+            reading.left[part.file.name] = (
+                "there are two times in its name, and the student can have chosen one: put it into a folder named "
+                "NUMBER-NUMBER - NAME - TIME"
+            )
+        parts = [part for part in parts if part.file.name not in reading.left]
     parts = FINISH.get(name, lambda parts, tree: parts)(parts, tree)
     reading.entries = _entries(parts, name)
     if name == "gradescope":
@@ -325,6 +332,7 @@ def _who(said: dict[str, str], system: str) -> Who:
         word=said.get("word", "").strip(),
         squashed=system == "canvas",
         group=said.get("group", "").strip(),
+        either={"brightspace": (said["one"], said["two"])} if "one" in said else {},
     )
 
 
@@ -463,9 +471,14 @@ def _finish_blackboard(parts: list[Part], tree: Tree) -> list[Part]:
 
 
 def _finish_brightspace(parts: list[Part], tree: Tree) -> list[Part]:
-    """Of the two numbers the one that is not the same for everybody is the person's; by itself, the first."""
+    """Of the two numbers the one that is not the same for everybody is the person's.
+
+    Where one person alone is in a download, none is stored: the other is that of a folder, which all have.
+    """
     ones, twos = ({p.said[which] for p in parts} for which in ("one", "two"))
-    which = "two" if len(ones) == 1 < len(twos) else "one"
+    if len(ones) == len(twos) == 1:
+        return parts
+    which = "two" if len(ones) == 1 else "one"
     return [
         Part(
             {k: v for k, v in p.said.items() if k not in ("one", "two")}
@@ -474,6 +487,12 @@ def _finish_brightspace(parts: list[Part], tree: Tree) -> list[Part]:
         )
         for p in parts
     ]
+
+
+def _two_times(part: Part) -> bool:
+    """Whether a file's name in a flat download holds two times, of which somebody's name or a file's is one."""
+    pieces = part.file.name.split(" - ")
+    return len(part.file.path) == 1 and sum(_time(piece) is not None for piece in pieces) > 1
 
 
 FINISH: dict[str, Callable[[list[Part], Tree], list[Part]]] = {

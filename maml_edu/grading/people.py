@@ -39,7 +39,8 @@ class Who:
 
     ids: column of the roster → what stands there. once: the same, of this assignment alone. word: a folder's
     or a file's name, which may be a key, a login, a number or a name. squashed: the name is Canvas's, without
-    blanks. group: whose work it is, where a group hands in together.
+    blanks. group: whose work it is, where a group hands in together. either: column → numbers of which one is
+    theirs, and nobody can tell which but by a roster that has it.
     """
 
     name: str = ""
@@ -49,6 +50,7 @@ class Who:
     squashed: bool = False
     group: str = ""
     section: str = ""
+    either: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def numbers(self, chapter: str) -> Iterator[tuple[str, str]]:
         """(column, what to look for there), the surest first: numbers of systems, then those of a person."""
@@ -291,7 +293,8 @@ class Roster:
     def _by_numbers(self, who: Who, chapter: str) -> list[tuple[str, str]]:
         """(column, key) of everybody whom one of the numbers names, the surest first."""
         found = []
-        for column, value in who.numbers(chapter):
+        maybe = [(column, value) for column, values in who.either.items() for value in values]
+        for column, value in [*who.numbers(chapter), *maybe]:
             own = [s.key for s in self if _number(value) in map(_number, s.tokens(column))]
             if len(own) == 1:
                 found.append((column, own[0]))
@@ -338,7 +341,10 @@ class Roster:
             ]
             if own and _number(value) not in map(_number, own):
                 return True
-        return False
+        return any(
+            student.tokens(column) and not set(student.tokens(column)) & set(values)
+            for column, values in who.either.items()
+        )
 
     def learn(self, key: str, who: Who, chapter: str) -> list[str]:
         """Note what is new about somebody. What contradicts their line changes nothing, and is told."""

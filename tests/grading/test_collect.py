@@ -174,6 +174,23 @@ def test_what_is_the_key_of_one_and_the_login_of_another_is_left_out_and_told(ro
     assert there(room) == {"li": ["Li's"], "wz": ["Wei's"]}
 
 
+@pytest.mark.parametrize("numbers", ["555-{}", "{}-555"])
+def test_one_person_in_a_brightspace_download_has_no_number_but_a_known_one(
+    room, tmp_path, numbers
+):
+    def single(place, number, name, text):
+        folder = f"{numbers.format(number)} - {name} - Nov {place}, 2026 1101 PM"
+        take(room, tmp_path / str(place), {f"{folder}/{NB}": notebook(text)})
+        return there(room)
+
+    single(1, 1001, "Ada", "ada's")
+    assert single(2, 1002, "Bob", "bob's") == {"ada": ["ada's"], "bob": ["bob's"]}
+    assert not any(s.others.get("brightspace") for s in Roster.of(room.root))
+    (room.root / "students.csv").write_text("key,name,brightspace\nada,Ada,1001\nbob,Bob,1002\n")
+    assert single(3, 1001, "A. Lovelace", "ada's 2")["ada"] == ["ada's 2"]
+    assert single(4, 1003, "Bob", "another Bob's")["bob-2"] == ["another Bob's"]
+
+
 def test_flat_files_are_one_hand_in_of_one_person_or_that_is_told(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,login\nli,Li Na,ln\nbo,Bo,b\n")
     done = take(room, tmp_path / "1", ["li_chen_04.ipynb", "li_04.ipynb", "bo_04.ipynb"])
@@ -616,6 +633,9 @@ def test_no_two_entries_end_in_one_folder_unless_they_are_one_person_and_nothing
             text = f"{turn} {place}"
             names[path] = notebook(text)
             whose[text] = (unicodedata.normalize("NFC", name).casefold(), number, name)
+        if form == "brightspace":  # of one person alone no number is known
+            names[FORMS[form].format(name="zz", number=9, file="f9")] = notebook(f"{turn} 9")
+            whose[f"{turn} 9"] = ("zz", 9, "zz")
         try:
             done = collect(room, in_zip(root / f"{turn}.zip", names), CHAPTER)
         except ValueError as error:
