@@ -352,6 +352,11 @@ class Roster:
         for column, value in who.numbers(chapter):
             own = student.tokens(column)
             if _number(value) in map(_number, own):
+                if not told and _is_called_otherwise(student, who):
+                    told.append(
+                        f"{key}: {column} {value} is {student.name} in students.csv, and {who.name} here, who "
+                        "is taken for the same person; where that is wrong, put the number right there"
+                    )
                 continue
             start = value.partition(":")[0] + ":" if column in who.once else ""
             same_kind = [
@@ -389,6 +394,19 @@ def _has_number(student: Student, word: str) -> bool:
     """Whether a word is somebody's login, number or address."""
     columns = (*PERSONAL, "blackboard", "github")
     return any(_number(word) in map(_number, student.tokens(column)) for column in columns)
+
+
+def _is_called_otherwise(student: Student, who: Who) -> bool:
+    """Whether no word of one name is in the other, which are in the same script."""
+    if student.name == student.key and not who.squashed:  # a folder's name, which is a login, say
+        return False
+    both = [_plain_key(student.name), _plain_key(who.name)]
+    if not all(both) or not student.name or not who.name or both[0].isascii() != both[1].isascii():
+        return False
+    letters = [name.replace("_", "") for name in both]
+    return not any(
+        word in letters[1 - i] for i, name in enumerate(both) for word in name.split("_") if word
+    )
 
 
 def read(path: Path) -> Roster:

@@ -191,6 +191,14 @@ def test_one_person_in_a_brightspace_download_has_no_number_but_a_known_one(
     assert single(4, 1003, "Bob", "another Bob's")["bob-2"] == ["another Bob's"]
 
 
+def test_anothers_name_on_a_known_number_is_told(room, tmp_path):
+    take(room, tmp_path / "1", [f"lovelaceada_509_880026_{NB}"])
+    done = take(room, tmp_path / "2", [f"turingalan_509_880027_{NB}"])
+    assert "lovelaceada: canvas 509 is lovelaceada in students.csv, and turingalan here" in str(
+        done.lines
+    )
+
+
 def test_flat_files_are_one_hand_in_of_one_person_or_that_is_told(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,login\nli,Li Na,ln\nbo,Bo,b\n")
     done = take(room, tmp_path / "1", ["li_chen_04.ipynb", "li_04.ipynb", "bo_04.ipynb"])

@@ -225,6 +225,20 @@ def test_what_is_learnt_fills_blanks_and_contradicts_nothing():
     assert roster["ada"] == Student("ada", "Ada", "ada@x.org", canvas="5", moodle="04:9")
 
 
+@pytest.mark.parametrize(
+    "name, squashed, said",
+    [
+        ("turingalan", True, True), ("Alan Turing", False, True), ("lovelaceada", True, False),
+        ("Ada King", False, False), ("ÁDA", False, False), ("", False, False), ("李雷", False, False),
+    ],
+)  # fmt: skip
+def test_a_number_under_a_wholly_different_name_is_told(name, squashed, said):
+    roster = Roster([Student("ada", "Ada Lovelace", canvas="509")])
+    told = roster.learn("ada", Who(name, {"canvas": "509"}, squashed=squashed), CHAPTER)
+    assert [line[:45] for line in told] == ["ada: canvas 509 is Ada Lovelace in students.c"] * said
+    assert roster["ada"].name == "Ada Lovelace"
+
+
 # ------------------------------------------------------------------ lists of systems
 
 MOODLE_WORKSHEET = [
