@@ -53,8 +53,8 @@ class How:
 
 @dataclass
 class Collected:
-    """What collecting did. counts: key → "new", "newer", "older" or "same". told: for the teacher, in words.
-    missing: who has handed in nothing of the chapter."""
+    """What collecting did. counts: key → "new", "newer", "older", "before" or "same". told: for the teacher,
+    in words. missing: who has handed in nothing of the chapter."""
 
     counts: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -338,6 +338,12 @@ def _take(root: Path, entry: Entry, students: list[Student], chapter: str, done:
         except OSError as error:
             done.left.append(_left(chapter, entry.label, error.strerror or str(error), student.key))
         else:
+            if what == "before":
+                done.told.append(
+                    f"{student.key}: handed in again what is in earlier/, and no time of a system's says that it came "
+                    f"last, so what replaced it counts; if this is to count, move submitted/{student.key}/{chapter} "
+                    "out of the class folder and collect again"
+                )
             before = done.counts.get(student.key)
             done.counts[student.key] = what if before not in ("new", "newer") else before
 
@@ -409,7 +415,12 @@ def _unpacked(entry: Entry, key: str, chapter: str, done: Collected) -> list[tup
             found.append((file, name))
             continue
         try:
-            found += [(one, one.name) for one in files.within(file)]
+            passed: dict[str, str] = {}
+            found += [(one, one.name) for one in files.within(file, passed=passed)]
+            done.left += [
+                _left(chapter, f"{entry.label}: {name}/{what}", why, key)
+                for what, why in passed.items()
+            ]
         except Rejected as error:
             done.left.append(_left(chapter, f"{entry.label}: {name}", str(error), key))
     return found

@@ -348,7 +348,8 @@ class Roster:
 
     def learn(self, key: str, who: Who, chapter: str) -> list[str]:
         """Note what is new about somebody. What contradicts their line changes nothing, and is told."""
-        student, told = self[key], []
+        student = self[key]
+        told: list[str] = []
         for column, value in who.numbers(chapter):
             own = student.tokens(column)
             if _number(value) in map(_number, own):

@@ -424,6 +424,30 @@ def test_of_a_repository_of_all_chapters_this_ones_notebook_is_taken(room, tmp_p
     assert there(room) == {r: [f"hw-{r}/{CHAPTER}/{NB}"] for r in ("ada", "bo")}
 
 
+def test_the_first_work_handed_in_again_without_a_systems_time_is_told(room, tmp_path):
+    def put(turn, text):
+        name = f"lovelaceada_509_88000{turn}_{NB}"
+        root = in_folder(tmp_path / str(turn), {name: notebook(text)}, {name: 1.7e9 + turn})
+        return collect(room, root, CHAPTER)
+
+    put(1, "A"), put(2, "B")
+    assert put(3, "A").counts == {"lovelaceada": "before"}
+    assert "handed in again what is in earlier/" in " ".join(put(3, "A").lines)
+    assert there(room) == {"lovelaceada": ["B"]}
+    assert put(1, "A").counts == put(2, "B").counts == {"lovelaceada": "same"}  # the same downloads
+
+
+def test_what_was_passed_over_in_a_students_own_zip_is_told(room, tmp_path):
+    inner = in_zip(tmp_path / "i.zip", {".more.ipynb": notebook("hidden"), "x.py": "x"})
+    names = {NB: notebook("good"), "../../x.ipynb": notebook("out"), "i.zip": inner.read_bytes()}
+    outer = in_zip(tmp_path / "o.zip", names)
+    done = take(room, tmp_path / "1", {"eve/o.zip": outer.read_bytes(), f"ada/{NB}": notebook()})
+    assert {one.what: one.why for one in done.left if one.student == "eve"} == {
+        "eve: o.zip/../../x.ipynb": "its path leads out of the zip",
+        "eve: o.zip/i.zip/.more.ipynb": "its name begins with a dot, so it is hidden; give it another",
+    }
+
+
 # ------------------------------------------------------------------ groups
 
 
@@ -513,6 +537,17 @@ def test_merging_two_keys_loses_nothing(room, tmp_path):
 
 
 # ------------------------------------------------------------------ killed
+
+
+def test_merging_keeps_lines_about_different_answers(room, tmp_path):
+    take(room, tmp_path / "1", [f"a/{NB}", f"b/{NB}"])
+    (room.root / "marks").mkdir()
+    path = room.root / "marks/by_hand.csv"
+    lines = ["student,exercise,points,comment,answer", "a,w4,1,,sha-1", "b,w4,2,,sha-2"]
+    path.write_text("\n".join([*lines, "a,w5,1,,sha-3", "b,w5,2,,sha-3", ""]))
+    told = [line for line in hand_ins.merge(room.root, "a", "b") if "by_hand" in line]
+    assert told == ["marks/by_hand.csv, w5: both have a line; keep one of them"]
+    assert path.read_text().splitlines()[1:4] == ["b,w4,1,,sha-1", "b,w4,2,,sha-2", "a,w5,1,,sha-3"]
 
 
 class Killed(BaseException):
