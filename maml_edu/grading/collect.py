@@ -340,9 +340,9 @@ def _take(root: Path, entry: Entry, students: list[Student], chapter: str, done:
         else:
             if what == "before":
                 done.told.append(
-                    f"{student.key}: handed in again what is in earlier/, and no time of a system's says that it came "
-                    f"last, so what replaced it counts; if this is to count, move submitted/{student.key}/{chapter} "
-                    "out of the class folder and collect again"
+                    f"{student.key}: handed in again what is in earlier/, and no time of a system's says that it "
+                    "came last, so what replaced it counts; if this is to count, move "
+                    f"submitted/{student.key}/{chapter} out of the class folder and collect again"
                 )
             before = done.counts.get(student.key)
             done.counts[student.key] = what if before not in ("new", "newer") else before
