@@ -53,8 +53,8 @@ class How:
 
 @dataclass
 class Collected:
-    """What collecting did. counts: key → "new", "newer", "older" or "same". told: for the teacher, in words.
-    missing: who has handed in nothing of the chapter."""
+    """What collecting did. counts: key → "new", "newer", "older", "before" or "same". told: for the teacher,
+    in words. missing: who has handed in nothing of the chapter."""
 
     counts: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -159,7 +159,8 @@ class _Finder:
         self.left: dict[str, str] = {}
 
     def known(self, word: str) -> bool:
-        return self.roster.match(Who(word=word), self.chapter).student is not None
+        found = self.roster.match(Who(word=word), self.chapter)
+        return found.student is not None or found.torn
 
     def find(self, entries: list[Entry]) -> list[tuple[Entry, list[Student]]]:
         """Every hand-in with the people whose it is; what could be two people's is left out."""
@@ -171,11 +172,11 @@ class _Finder:
         for identity, who in people.items():
             name = who.name or who.word
             matches[identity] = self._match(who, exactly[name] == 1, alike[folded(name)] > 1)
-        _undo_twins(matches)
+        self.told += _undo_twins(matches)
         own: dict[object, list[Student]] = {}
         found = []
         for entry in entries:
-            if self._may_be_two(entry, matches):
+            if self._may_be_two(entry, matches) or self._is_torn(entry, matches):
                 continue
             for who in entry.who:
                 identity = _identity(who)
@@ -213,12 +214,25 @@ class _Finder:
                 return True
         if not entry.flat or len(entry.files) < 2 or who.ids or who.once:
             return False
-        if matches[_identity(who)].by in ("key", "number"):
+        match = matches[_identity(who)]
+        if match.student is not None and match.by in ("key", "number"):
+            names = ", ".join(file.name for file in entry.files)
+            self.told.append(
+                f"{names}: taken for one hand-in, of {match.student.key}; where one of them is somebody "
+                "else's, put each person's into a folder"
+            )
             return False
         self.left[f"{who.name or who.word}: {', '.join(file.name for file in entry.files)}"] = (
             "more than one file of that name, which may be two people's: put each person's into a folder"
         )
         return True
+
+    def _is_torn(self, entry: Entry, matches: dict[object, Match]) -> bool:
+        """Whether what somebody goes by is one person's here and another's there."""
+        torn = [m for who in entry.who if (m := matches[_identity(who)]).torn]
+        if torn:
+            self.left[entry.label] = torn[0].why
+        return bool(torn)
 
     def _people(self, who: Who, match: Match, label: str) -> list[Student]:
         """Somebody of the roster, a group of it, or somebody new."""
@@ -280,17 +294,28 @@ def _second_reading(entry: Entry) -> bool:
     return entry.system == "canvas" and bool(entry.who[0].ids) and any(starts)
 
 
-def _undo_twins(matches: dict[object, Match]) -> None:
-    """Two of one download who are found to be one person: the one found by a name is somebody else."""
+def _undo_twins(matches: dict[object, Match]) -> list[str]:
+    """Two of one download who are found to be one person: the one found by a name is somebody else.
+
+    Who is found in two other ways, say by key and by login, is told.
+    """
     own: dict[str, list[object]] = {}
     for identity, match in matches.items():
         if match.student is not None:
             own.setdefault(match.student.key, []).append(identity)
+    told = []
     for key, identities in own.items():
-        if len(identities) > 1:
-            for identity in identities:
-                if matches[identity].by == "name":
-                    matches[identity] = Match(None, perhaps=(key,))
+        sure = [identity for identity in identities if matches[identity].by != "name"]
+        for identity in identities:
+            if len(identities) > 1 and identity not in sure:
+                matches[identity] = Match(None, perhaps=(key,))
+        if len(sure) > 1:
+            how = ", ".join(sorted({f"its {matches[identity].by}" for identity in sure}))
+            told.append(
+                f"{key}: {len(sure)} hand-ins under different names are all theirs, by {how}; the newest counts. "
+                "Where one is somebody else's, put students.csv right and collect again"
+            )
+    return told
 
 
 # ------------------------------------------------------------------ what it is
@@ -313,6 +338,12 @@ def _take(root: Path, entry: Entry, students: list[Student], chapter: str, done:
         except OSError as error:
             done.left.append(_left(chapter, entry.label, error.strerror or str(error), student.key))
         else:
+            if what == "before":
+                done.told.append(
+                    f"{student.key}: handed in again what is in earlier/, and no time of a system's says that it "
+                    "came last, so what replaced it counts; if this is to count, move "
+                    f"submitted/{student.key}/{chapter} out of the class folder and collect again"
+                )
             before = done.counts.get(student.key)
             done.counts[student.key] = what if before not in ("new", "newer") else before
 
@@ -384,7 +415,12 @@ def _unpacked(entry: Entry, key: str, chapter: str, done: Collected) -> list[tup
             found.append((file, name))
             continue
         try:
-            found += [(one, one.name) for one in files.within(file)]
+            passed: dict[str, str] = {}
+            found += [(one, one.name) for one in files.within(file, passed=passed)]
+            done.left += [
+                _left(chapter, f"{entry.label}: {name}/{what}", why, key)
+                for what, why in passed.items()
+            ]
         except Rejected as error:
             done.left.append(_left(chapter, f"{entry.label}: {name}", str(error), key))
     return found

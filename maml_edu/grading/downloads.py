@@ -138,6 +138,13 @@ def read(
         ways = [re.compile(rf"{re.escape(_slug(tree))}(?P<github>[^/]+)/(?P<file>.+)")]
     reading = Reading(name, left=dict(tree.passed))
     parts, rest = _matched(tree, ways, ABOUT)
+    if name == "brightspace":
+        for part in filter(_two_times, parts):
+            reading.left[part.file.name] = (
+                "there are two times in its name, and the student can have chosen one: put it into a folder named "
+                "NUMBER-NUMBER - NAME - TIME"
+            )
+        parts = [part for part in parts if part.file.name not in reading.left]
     parts = FINISH.get(name, lambda parts, tree: parts)(parts, tree)
     reading.entries = _entries(parts, name)
     if name == "gradescope":
@@ -325,6 +332,7 @@ def _who(said: dict[str, str], system: str) -> Who:
         word=said.get("word", "").strip(),
         squashed=system == "canvas",
         group=said.get("group", "").strip(),
+        either={"brightspace": (said["one"], said["two"])} if "one" in said else {},
     )
 
 
@@ -350,24 +358,53 @@ def _flat(
             if file.name not in ABOUT:
                 reading.left["/".join(file.path)] = "no notebook"
             continue
-        word = _word(file.name, chapter, known)
-        if len(file.path) > 1 or not word or (not only and not known(word)):
-            named = f"it is not named as {reading.system} names files" if not only else ""
-            reading.left["/".join(file.path)] = (
-                named or "the file does not begin with a student's name"
-            )
-            continue
-        parts.append(Part({"word": word, "file": file.name}, file))
+        word, why = _word(file.name, chapter, known)
+        if not only and (len(file.path) > 1 or not known(word)):
+            word, why = "", f"it is not named as {reading.system} names files"
+        elif len(file.path) > 1:
+            word, why = "", NO_START
+        if word:
+            parts.append(Part({"word": word, "file": file.name}, file))
+        else:
+            reading.left["/".join(file.path)] = why
     reading.entries += _entries(parts, "folder")
 
 
-def _word(name: str, chapter: str, known: Callable[[str], bool]) -> str:
-    """What a file's name says about whose it is; "" where it says nothing."""
+NO_START = "the file does not begin with a student's name"
+# What may stand behind a name and says nothing of who it is, with a number behind it or alone.
+USUAL = re.compile(
+    r"(homework|hw|exercises?|ex|assignment|chapter|ch|tasks?|sheet|lab|notebook|nb|solutions?|solved|submission"
+    r"|answers?|version|copy|final|finished|done|new|fixed|corrected|late|part"
+    r"|aufgaben?|blatt|übung|uebung|kapitel|loesung|lösung|abgabe|kopie|neu|copie|devoir|copia|tarea)?(\d{1,4})?"
+    r"|[a-z]\d{1,4}",
+    re.I,
+)
+
+
+def _word(name: str, chapter: str, known: Callable[[str], bool]) -> tuple[str, str]:
+    """What a file's name says about whose it is, or "" and why it says nothing.
+
+    A name is somebody's only where all behind it is the chapter, a number or the like: "li_chen_04" is no work
+    of Li.
+    """
     stem = ENDING.sub("", name)
+    word = _start(stem, name, chapter)
     ends = [m.end() for m in re.finditer(r"[^_\-. ]+(?=[_\-. ]|$)", stem)]
-    for end in reversed(ends):
-        if known(stem[:end].strip()):
-            return stem[:end].strip()
+    starts = [word, *(stem[:end].strip() for end in reversed(ends))]
+    for start in starts:
+        counted = re.fullmatch(r"[\W_]*\d+", stem[len(start) : len(word)])  # "li.2_04" is not Li
+        if start and known(start) and not counted and _says_nothing(stem[len(start) :], chapter):
+            return start, ""
+    if not word or _says_nothing(stem.removeprefix(word), chapter):
+        return word, NO_START
+    return "", (
+        f"it begins with {word!r}, but what follows need not be of the chapter: put it into a folder of its "
+        "student's name, or say what names are made of: --pattern '{login}_*.ipynb'"
+    )
+
+
+def _start(stem: str, name: str, chapter: str) -> str:
+    """What stands before the chapter or the first "_"; a number may stand alone."""
     if plain_name(name) == plain_name(chapter):
         return ""
     cut = re.search(
@@ -378,6 +415,14 @@ def _word(name: str, chapter: str, known: Callable[[str], bool]) -> str:
     if not mark:
         word = word if re.search(r"\d{4}", word) else ""
     return "" if word == chapter.split("_")[0] else word
+
+
+def _says_nothing(rest: str, chapter: str) -> bool:
+    """Whether what follows a name in that of a file says nothing of who it is."""
+    rest = rest.lstrip(" ").removeprefix("_").replace(chapter, "_")
+    words = [word for word in re.split(r"[\W_]+", rest) if word]
+    own = {word.casefold() for word in chapter.split("_") if len(word) > 2 or word.isdecimal()}
+    return all(word.casefold() in own or USUAL.fullmatch(word) for word in words)
 
 
 def _empty_folders(reading: Reading, tree: Tree, ways: list[re.Pattern[str]]) -> None:
@@ -426,9 +471,14 @@ def _finish_blackboard(parts: list[Part], tree: Tree) -> list[Part]:
 
 
 def _finish_brightspace(parts: list[Part], tree: Tree) -> list[Part]:
-    """Of the two numbers the one that is not the same for everybody is the person's; by itself, the first."""
+    """Of the two numbers the one that is not the same for everybody is the person's.
+
+    Where one person alone is in a download, none is stored: the other is that of a folder, which all have.
+    """
     ones, twos = ({p.said[which] for p in parts} for which in ("one", "two"))
-    which = "two" if len(ones) == 1 < len(twos) else "one"
+    if len(ones) == len(twos) == 1:
+        return parts
+    which = "two" if len(ones) == 1 else "one"
     return [
         Part(
             {k: v for k, v in p.said.items() if k not in ("one", "two")}
@@ -437,6 +487,12 @@ def _finish_brightspace(parts: list[Part], tree: Tree) -> list[Part]:
         )
         for p in parts
     ]
+
+
+def _two_times(part: Part) -> bool:
+    """Whether a file's name in a flat download holds two times, of which somebody's name or a file's is one."""
+    pieces = part.file.name.split(" - ")
+    return len(part.file.path) == 1 and sum(_time(piece) is not None for piece in pieces) > 1
 
 
 FINISH: dict[str, Callable[[list[Part], Tree], list[Part]]] = {

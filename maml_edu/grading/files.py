@@ -259,8 +259,12 @@ def is_zip(file: File) -> bool:
     return file.name.lower().endswith(".zip")
 
 
-def within(file: File, depth: int = 2, left: list[int] | None = None) -> list[File]:
+def within(
+    file: File, depth: int = 2, left: list[int] | None = None, passed: dict[str, str] | None = None
+) -> list[File]:
     """What a student's zip holds, zips in it too. left: bytes that all of them together may have.
+
+    passed: gets what was not looked at → why.
 
     Raises Rejected for one that cannot be read, or that is a bomb.
     """
@@ -276,10 +280,17 @@ def within(file: File, depth: int = 2, left: list[int] | None = None) -> list[Fi
         tree = _in_zip(zipfile.ZipFile(io.BytesIO(data)), file.name, MOST_IN_ZIP)
     except (*DAMAGED, OSError) as error:
         raise Rejected(f"{file.name}: {error}") from None
+    passed = {} if passed is None else passed
+    passed |= tree.passed
     found: list[File] = []
     for one in tree.files:
         inner = replace(one, path=(*file.path, *one.path))
-        found += within(inner, depth - 1, left) if is_zip(one) and depth > 1 else [inner]
+        if is_zip(one) and depth > 1:
+            deeper: dict[str, str] = {}
+            found += within(inner, depth - 1, left, deeper)
+            passed |= {f"{'/'.join(one.path)}/{what}": why for what, why in deeper.items()}
+        else:
+            found.append(inner)
         if len(found) > MOST_IN_ZIP:
             raise Rejected(f"{file.name} holds more than {MOST_IN_ZIP:,} files")
     return found

@@ -123,7 +123,10 @@ def missing(root: Path, roster: Roster, chapter: str) -> list[str]:
 
 
 def put(root: Path, ready: Path, own: HandIn) -> str:
-    """Lay what is ready where it belongs: "new", "newer", "older", or "same" for what is there already."""
+    """Lay what is ready where it belongs: "new", "newer", "older", or "same" for what is there already.
+
+    "before" is what came before, and was replaced, and now came again: no time of a system's says that it is older.
+    """
     target = place(root, own.student, own.chapter)
     now = hand_in(target, own.student, own.chapter)
     if now is not None and now.same_work(own):
@@ -132,7 +135,7 @@ def put(root: Path, ready: Path, own: HandIn) -> str:
     known = any(one.same_work(own) for _, one in earlier(root, own.student, own.chapter))
     if known and now is not None and not _certainly_after(own, now):
         shutil.rmtree(ready)
-        return "same"
+        return "same" if _before(own, now) else "before"
     if now is not None and _before(own, now):
         _to_earlier(root, ready, own, own.collected)
         return "older"
@@ -335,11 +338,16 @@ def _merge_by_hand(path: Path, old: str, new: str) -> list[str]:
         return []
     who, what = header.index("student"), header.index("exercise")
     rows = range(1, len(sheet.cells))
-    theirs = {sheet.value(i, what) for i in rows if tables.plain(sheet.value(i, who)) == new}
+    which = [header.index(name) for name in ("exercise", "answer") if name in header]
+
+    def answer(i: int) -> list[str]:
+        return [sheet.value(i, column).strip() for column in which]
+
+    theirs = [answer(i) for i in rows if tables.plain(sheet.value(i, who)) == new]
     told = []
     for i in rows:
         if tables.plain(sheet.value(i, who)) == old:
-            if sheet.value(i, what) in theirs:
+            if answer(i) in theirs:
                 told.append(
                     f"marks/by_hand.csv, {sheet.value(i, what)}: both have a line; keep one of them"
                 )

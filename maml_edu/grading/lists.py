@@ -82,6 +82,13 @@ def merge_list(roster: Roster, path: Path, chapter: str | None = None) -> Merged
     merged = Merged([], [], [])
     for who in people:
         found = roster.match(who, chapter or "", names[who.name] == 1, alike[folded(who.name)] > 1)
+        if found.torn:
+            ids = ", ".join([*filter(None, [who.word, who.name]), *who.ids.values()])
+            merged.told.append(
+                f"{ids}: not read, for it can be {' or '.join(found.perhaps)}, who have some of that each: "
+                "put students.csv right, and read the list again"
+            )
+            continue
         if found.student is None:
             merged.added.append(roster.add(who, chapter or "").key)
             if found.perhaps:
@@ -199,11 +206,18 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
         ) from error
     if not text.strip():
         raise ValueError(f"{path} is empty: its first line must name the columns.")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=tables.delimiter_of(text))
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=tables.delimiter_of(text)))
+        lines = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise ValueError(f"{path} is not a table of comma-separated values ({error}).") from error
-    rows = [
-        [tables.plain(cell) for cell in row] for row in lines if any(cell.strip() for cell in row)
-    ]
+    lines = [(line, row) for line, row in lines if any(cell.strip() for cell in row)]
+    columns = len(lines[0][1])
+    for line, row in lines:
+        if any(cell.strip() for cell in row[columns:]):
+            raise ValueError(
+                f"{path}, line {line}: there are {len(row)} cells and {columns} columns: put a cell with a comma "
+                'in it in quotes, as in "Lovelace, Ada".'
+            )
+    rows = [[tables.plain(cell) for cell in row] for _, row in lines]
     return [cell.strip() for cell in rows[0]], rows[1:]

@@ -39,7 +39,8 @@ class Who:
 
     ids: column of the roster → what stands there. once: the same, of this assignment alone. word: a folder's
     or a file's name, which may be a key, a login, a number or a name. squashed: the name is Canvas's, without
-    blanks. group: whose work it is, where a group hands in together.
+    blanks. group: whose work it is, where a group hands in together. either: column → numbers of which one is
+    theirs, and nobody can tell which but by a roster that has it.
     """
 
     name: str = ""
@@ -49,6 +50,7 @@ class Who:
     squashed: bool = False
     group: str = ""
     section: str = ""
+    either: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def numbers(self, chapter: str) -> Iterator[tuple[str, str]]:
         """(column, what to look for there), the surest first: numbers of systems, then those of a person."""
@@ -89,11 +91,24 @@ class Student:
 
 @dataclass(frozen=True)
 class Match:
-    """Who somebody is: student None where nobody can tell, with the keys that might be meant."""
+    """Who somebody is: student None where nobody can tell, with the keys that might be meant.
+
+    torn: what they go by is one person's here and another's there, so that nobody new is meant, either.
+    """
 
     student: Student | None
     by: str = ""  # the column that told; "key" or "name"
     perhaps: tuple[str, ...] = ()
+    torn: bool = False
+
+    @property
+    def why(self) -> str:
+        """What to say where it is torn."""
+        return (
+            f"it can be {' or '.join(self.perhaps)}, for students.csv has what it goes by in several lines: change "
+            "the lines, or the name (the key and no other's login or number), or say what names are made of: "
+            "--pattern '{login}/{file}'"
+        )
 
 
 # ------------------------------------------------------------------ names and numbers
@@ -261,10 +276,12 @@ class Roster:
         alone: nobody else in the same download or list has exactly that name. alike: somebody has it but for
         case or accents' form.
         """
-        for column, value in who.numbers(chapter):
-            own = [s for s in self if _number(value) in map(_number, s.tokens(column))]
-            if len(own) == 1:
-                return Match(own[0], column)
+        numbers = self._by_numbers(who, chapter)
+        named = list(dict.fromkeys([*(key for _, key in numbers), *self._by_word(who)]))
+        if len(named) > 1:
+            return Match(None, perhaps=tuple(named), torn=True)
+        if numbers:
+            return Match(self[named[0]], numbers[0][0])
         perhaps: list[str] = []
         for by, exactly, fits in self._ways(who):
             own = [s for s in self if fits(s)]
@@ -276,19 +293,37 @@ class Roster:
                 break
         return Match(None, perhaps=tuple(perhaps))
 
+    def _by_numbers(self, who: Who, chapter: str) -> list[tuple[str, str]]:
+        """(column, key) of everybody whom one of the numbers names, the surest first."""
+        found = []
+        maybe = [(column, value) for column, values in who.either.items() for value in values]
+        for column, value in [*who.numbers(chapter), *maybe]:
+            own = [s.key for s in self if _number(value) in map(_number, s.tokens(column))]
+            if len(own) == 1:
+                found.append((column, own[0]))
+        return found
+
+    def _by_word(self, who: Who) -> list[str]:
+        """Everybody whose key or name, login or number a word is; of a name spelt in two ways the exact one."""
+        if not (word := who.word):
+            return []
+        exactly = [s.key for s in self if s.key == s.name == word]
+        exactly = exactly or [s.key for s in self if _has_key(s, word) or s.name == word]
+        nearly = [s.key for s in self if folded(word) in (folded(s.key), folded(s.name))]
+        numbers = [s.key for s in self if _has_number(s, word)]
+        if len(exactly) > 1 and all(self[key].name == word for key in exactly):
+            exactly = []  # namesakes: not torn between ways, and a name of several tells nothing
+        if not numbers and not exactly:
+            return []
+        return list(dict.fromkeys([*(exactly or nearly), *numbers]))
+
     def _ways(self, who: Who) -> Iterator[tuple[str, bool, Callable[[Student], bool]]]:
         """Ways to find somebody by words, the narrowest first: what they go by, whether exactly, the test."""
         if word := who.word:
             yield "key", True, lambda s: s.key == word == s.name
             yield "name", True, lambda s: s.name == word  # whose key is word-2, say
-            yield "key", True, lambda s: s.key == word
-            wanted = _number(word)
-            columns = [*PERSONAL, "blackboard", "github"]
-            yield (
-                "number",
-                False,
-                lambda s: any(wanted in map(_number, s.tokens(c)) for c in columns),
-            )
+            yield "key", True, lambda s: _has_key(s, word)
+            yield "number", False, lambda s: _has_number(s, word)
         # what `collect` called people before there was a roster
         old = {f"{who.name}_{value}" for value in (*who.ids.values(), *who.once.values())}
         yield "key", True, lambda s: s.key in old
@@ -309,14 +344,23 @@ class Roster:
             ]
             if own and _number(value) not in map(_number, own):
                 return True
-        return False
+        return any(
+            student.tokens(column) and not set(student.tokens(column)) & set(values)
+            for column, values in who.either.items()
+        )
 
     def learn(self, key: str, who: Who, chapter: str) -> list[str]:
         """Note what is new about somebody. What contradicts their line changes nothing, and is told."""
-        student, told = self[key], []
+        student = self[key]
+        told: list[str] = []
         for column, value in who.numbers(chapter):
             own = student.tokens(column)
             if _number(value) in map(_number, own):
+                if not told and _is_called_otherwise(student, who):
+                    told.append(
+                        f"{key}: {column} {value} is {student.name} in students.csv, and {who.name} here, who "
+                        "is taken for the same person; where that is wrong, put the number right there"
+                    )
                 continue
             start = value.partition(":")[0] + ":" if column in who.once else ""
             same_kind = [
@@ -345,6 +389,30 @@ class Roster:
         return self[key]
 
 
+def _has_key(student: Student, word: str) -> bool:
+    """Whether a word is somebody's key; not where they are called so in the other form of accents."""
+    return student.key == word and (student.name == word or composed(student.name) != word)
+
+
+def _has_number(student: Student, word: str) -> bool:
+    """Whether a word is somebody's login, number or address."""
+    columns = (*PERSONAL, "blackboard", "github")
+    return any(_number(word) in map(_number, student.tokens(column)) for column in columns)
+
+
+def _is_called_otherwise(student: Student, who: Who) -> bool:
+    """Whether no word of one name is in the other, which are in the same script."""
+    if student.name == student.key and not who.squashed:  # a folder's name, which is a login, say
+        return False
+    both = [_plain_key(student.name), _plain_key(who.name)]
+    if not all(both) or not student.name or not who.name or both[0].isascii() != both[1].isascii():
+        return False
+    letters = [name.replace("_", "") for name in both]
+    return not any(
+        word in letters[1 - i] for i, name in enumerate(both) for word in name.split("_") if word
+    )
+
+
 def read(path: Path) -> Roster:
     """The roster of a students.csv. Raises ValueError, with the line, for one that cannot be right."""
     header, rows = tables.read(path)
@@ -356,6 +424,7 @@ def read(path: Path) -> Roster:
         )
     if twice := _twice(name for name in columns if name):
         raise ValueError(f"{path}, line 1: the column {sorted(twice)[0]!r} is there twice.")
+    _check_cells(path, len(columns), rows)
     found = Roster(columns=columns)
     seen: dict[str, int] = {}
     for line, row in rows:
@@ -371,6 +440,16 @@ def read(path: Path) -> Roster:
         others = {name: cell for name, cell in cells.items() if name not in CELLS}
         found.put(Student(key, **ours, others=others))
     return found
+
+
+def _check_cells(path: Path, columns: int, rows: list[tuple[int, list[str]]]) -> None:
+    """A line with more cells than columns has a comma too many, and all behind it in the wrong column."""
+    for line, row in rows:
+        if len(row) > columns:  # though all that is too much is empty: the cells before have moved
+            raise ValueError(
+                f"{path}, line {line}: there are {len(row)} cells and {columns} columns: put a cell with a comma "
+                'in it in quotes, as in "Lovelace, Ada".'
+            )
 
 
 def _twice(words: Iterable[str]) -> set[str]:

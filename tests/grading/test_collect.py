@@ -131,6 +131,14 @@ def test_both_forms_of_an_accent_are_one_person_in_two_downloads_and_two_in_one(
         assert there(room) == {nfc: ["c"], f"{nfc}-2": ["d"]}
 
 
+def test_a_person_whose_name_has_both_forms_is_nobody_new_when_collected_again(room, tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
+    take(room, tmp_path / "1", {f"{nfd}_04.ipynb": notebook("d")})
+    for _ in range(2):
+        take(room, tmp_path / "2", {f"{n}_04.ipynb": notebook(n) for n in (nfc, nfd)})
+        assert len(there(room)) == 2
+
+
 def test_canvas_names_find_the_people_of_its_gradebook(room, tmp_path):
     (tmp_path / "g.csv").write_text(
         'Student,ID,SIS Login ID,Section\n"García López, José",7,jose,A\n'
@@ -153,6 +161,53 @@ def test_a_number_alone_finds_its_student(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,number\nada,Ada,0020260001\n")
     take(room, tmp_path / "1", ["20260001.ipynb"])
     assert list(there(room)) == ["ada"]
+
+
+def test_what_is_the_key_of_one_and_the_login_of_another_is_left_out_and_told(room, tmp_path):
+    (room.root / "students.csv").write_text("key,name,login\nli,Li,lixx\nwz,Wei Zhang,li\n")
+    names = {f"lixx/{NB}": notebook("Li's"), f"li/{NB}": notebook("Wei's")}
+    for _ in range(2):
+        done = take(room, tmp_path / "1", names)
+        assert there(room) == {"li": ["Li's"]} and len(Roster.of(room.root)) == 2
+        assert [(one.what, one.why[:18]) for one in done.left] == [("li", "it can be li or wz")]
+    take(room, tmp_path / "1", names, pattern="{login}/{file}")
+    assert there(room) == {"li": ["Li's"], "wz": ["Wei's"]}
+
+
+@pytest.mark.parametrize("numbers", ["555-{}", "{}-555"])
+def test_one_person_in_a_brightspace_download_has_no_number_but_a_known_one(
+    room, tmp_path, numbers
+):
+    def single(place, number, name, text):
+        folder = f"{numbers.format(number)} - {name} - Nov {place}, 2026 1101 PM"
+        take(room, tmp_path / str(place), {f"{folder}/{NB}": notebook(text)})
+        return there(room)
+
+    single(1, 1001, "Ada", "ada's")
+    assert single(2, 1002, "Bob", "bob's") == {"ada": ["ada's"], "bob": ["bob's"]}
+    assert not any(s.others.get("brightspace") for s in Roster.of(room.root))
+    (room.root / "students.csv").write_text("key,name,brightspace\nada,Ada,1001\nbob,Bob,1002\n")
+    assert single(3, 1001, "A. Lovelace", "ada's 2")["ada"] == ["ada's 2"]
+    assert single(4, 1003, "Bob", "another Bob's")["bob-2"] == ["another Bob's"]
+
+
+def test_anothers_name_on_a_known_number_is_told(room, tmp_path):
+    take(room, tmp_path / "1", [f"lovelaceada_509_880026_{NB}"])
+    done = take(room, tmp_path / "2", [f"turingalan_509_880027_{NB}"])
+    assert "lovelaceada: canvas 509 is lovelaceada in students.csv, and turingalan here" in str(
+        done.lines
+    )
+
+
+def test_flat_files_are_one_hand_in_of_one_person_or_that_is_told(room, tmp_path):
+    (room.root / "students.csv").write_text("key,name,login\nli,Li Na,ln\nbo,Bo,b\n")
+    done = take(room, tmp_path / "1", ["li_chen_04.ipynb", "li_04.ipynb", "bo_04.ipynb"])
+    assert there(room) == {key: [f"{key}_04.ipynb"] for key in ("bo", "li", "li_chen")}
+    assert "li_chen is new" in " ".join(done.lines)
+    done = take(room, tmp_path / "2", ["li_04.ipynb", "li_04_final.ipynb"])
+    assert "taken for one hand-in, of li" in " ".join(done.lines)
+    done = take(room, tmp_path / "3", ["li_04.ipynb", "ln_04.ipynb"])
+    assert "li: 2 hand-ins under different names" in " ".join(done.lines)
 
 
 def test_two_of_one_download_are_never_one_person_by_a_name(room, tmp_path):
@@ -181,7 +236,7 @@ def test_names_that_step_out_of_the_folder_do_not(room, tmp_path):
     done = take(
         room,
         tmp_path / "class2" / "d",
-        [" .._x.ipynb", "_x.ipynb", "..._y.ipynb", "a\\..\\b_z.ipynb"],
+        [" .._04.ipynb", "_x.ipynb", "..._04.ipynb", "a\\..\\b_04.ipynb"],
     )
     inside = {p.relative_to(room.root).parts[0] for p in room.root.rglob("*.ipynb")}
     assert inside == {"submitted"} and set(room.root.parent.iterdir()) - before == {
@@ -190,7 +245,7 @@ def test_names_that_step_out_of_the_folder_do_not(room, tmp_path):
     assert all(people.is_key(key) for key in there(room)) and len(there(room)) == 2
     assert {one.what: one.why.split(",")[0] for one in done.left} == {
         "_x.ipynb": "the file does not begin with a student's name",
-        "..._y.ipynb": "its name begins with a dot",
+        "..._04.ipynb": "its name begins with a dot",
     }
 
 
@@ -369,6 +424,30 @@ def test_of_a_repository_of_all_chapters_this_ones_notebook_is_taken(room, tmp_p
     assert there(room) == {r: [f"hw-{r}/{CHAPTER}/{NB}"] for r in ("ada", "bo")}
 
 
+def test_the_first_work_handed_in_again_without_a_systems_time_is_told(room, tmp_path):
+    def put(turn, text):
+        name = f"lovelaceada_509_88000{turn}_{NB}"
+        root = in_folder(tmp_path / str(turn), {name: notebook(text)}, {name: 1.7e9 + turn})
+        return collect(room, root, CHAPTER)
+
+    put(1, "A"), put(2, "B")
+    assert put(3, "A").counts == {"lovelaceada": "before"}
+    assert "handed in again what is in earlier/" in " ".join(put(3, "A").lines)
+    assert there(room) == {"lovelaceada": ["B"]}
+    assert put(1, "A").counts == put(2, "B").counts == {"lovelaceada": "same"}  # the same downloads
+
+
+def test_what_was_passed_over_in_a_students_own_zip_is_told(room, tmp_path):
+    inner = in_zip(tmp_path / "i.zip", {".more.ipynb": notebook("hidden"), "x.py": "x"})
+    names = {NB: notebook("good"), "../../x.ipynb": notebook("out"), "i.zip": inner.read_bytes()}
+    outer = in_zip(tmp_path / "o.zip", names)
+    done = take(room, tmp_path / "1", {"eve/o.zip": outer.read_bytes(), f"ada/{NB}": notebook()})
+    assert {one.what: one.why for one in done.left if one.student == "eve"} == {
+        "eve: o.zip/../../x.ipynb": "its path leads out of the zip",
+        "eve: o.zip/i.zip/.more.ipynb": "its name begins with a dot, so it is hidden; give it another",
+    }
+
+
 # ------------------------------------------------------------------ groups
 
 
@@ -458,6 +537,17 @@ def test_merging_two_keys_loses_nothing(room, tmp_path):
 
 
 # ------------------------------------------------------------------ killed
+
+
+def test_merging_keeps_lines_about_different_answers(room, tmp_path):
+    take(room, tmp_path / "1", [f"a/{NB}", f"b/{NB}"])
+    (room.root / "marks").mkdir()
+    path = room.root / "marks/by_hand.csv"
+    lines = ["student,exercise,points,comment,answer", "a,w4,1,,sha-1", "b,w4,2,,sha-2"]
+    path.write_text("\n".join([*lines, "a,w5,1,,sha-3", "b,w5,2,,sha-3", ""]))
+    told = [line for line in hand_ins.merge(room.root, "a", "b") if "by_hand" in line]
+    assert told == ["marks/by_hand.csv, w5: both have a line; keep one of them"]
+    assert path.read_text().splitlines()[1:4] == ["b,w4,1,,sha-1", "b,w4,2,,sha-2", "a,w5,1,,sha-3"]
 
 
 class Killed(BaseException):
@@ -586,6 +676,9 @@ def test_no_two_entries_end_in_one_folder_unless_they_are_one_person_and_nothing
             text = f"{turn} {place}"
             names[path] = notebook(text)
             whose[text] = (unicodedata.normalize("NFC", name).casefold(), number, name)
+        if form == "brightspace":  # of one person alone no number is known
+            names[FORMS[form].format(name="zz", number=9, file="f9")] = notebook(f"{turn} 9")
+            whose[f"{turn} 9"] = ("zz", 9, "zz")
         try:
             done = collect(room, in_zip(root / f"{turn}.zip", names), CHAPTER)
         except ValueError as error:
@@ -606,7 +699,7 @@ def test_no_two_entries_end_in_one_folder_unless_they_are_one_person_and_nothing
             for p in (room.root / top / key).rglob("*.ipynb")
         ]
         if form in ("folder", "flat"):
-            assert len({" ".join(name.split()) for name, _, _ in own}) == 1, own
+            assert len({people.folded(name) for name, _, _ in own}) == 1, own
         else:
             assert len({number for _, number, _ in own}) == 1, own
 

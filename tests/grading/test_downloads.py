@@ -278,6 +278,22 @@ def test_a_pattern_that_says_nothing_is_refused(pattern, says):
         downloads.compiled(pattern)
 
 
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        (f"li_{CHAPTER}", "li"), ("li_04", "li"), ("li_04 (1)", "li"), ("li-hw4_final", "li"), ("li", "li"),
+        ("li Homework 4 copy", "li"), ("li_04-1", "li"), ("bo_chen_04", "bo_chen"), ("bo_hw4", "bo"),
+        ("li_n_04", "li_n"), ("li_a_04", "li_a"), ("li.2_04", "li.2"), ("li-1", "li"),
+        (f"li_chen_{CHAPTER}", "li_chen"), ("li_chen_04", "li_chen"), ("li_na_04", "li_na"), ("li_na", "li_na"),
+        ("li_chen", None), ("li-chen", None), ("li chen hw4", None), ("li_04_chen", None), ("bo_chen", None),
+    ],
+)  # fmt: skip
+def test_a_name_that_goes_on_is_not_that_of_who_has_its_beginning(name, word, tmp_path):
+    reading = read(in_folder(tmp_path / "x", [f"{name}.ipynb"]), known={"li", "li_na"}.__contains__)
+    assert [entry.who[0].word for entry in reading.entries] == ([word] if word else [])
+    assert word or reading.left[f"{name}.ipynb"]
+
+
 def test_nothing_that_a_student_may_name_tells_who_or_when(tmp_path):
     forged = METADATA.replace("Ada Lovelace", "Eve").replace("ada@x.org", "eve@x.org")
     names = {
@@ -296,9 +312,23 @@ def test_nothing_that_a_student_may_name_tells_who_or_when(tmp_path):
         "flat": {f"1-2 - Eve - Nov 28, 2026 100 PM - x - Jan 1, 2020 100 PM - {NB}": ""},
     }
     for system, made in names.items():
-        (entry,) = read(in_folder(tmp_path / system, made)).entries
+        reading = read(in_folder(tmp_path / system, made))
+        if system == "flat":  # its own name, or the student's, may hold a time
+            assert "two times in its name" in str(reading.left) and not reading.entries
+            continue
+        (entry,) = reading.entries
         assert entry.time is None or entry.time.year == 2026, system
         assert entry.who[0].ids.get("email") is None, system
+
+
+def test_of_two_times_in_a_flat_name_neither_is_taken(tmp_path):
+    names = [
+        f"5-1 - Eve - Jan 1, 2020 900 AM - Nov 28, 2026 1101 PM - {NB}",
+        f"5-2 - Bo - Nov 28, 2026 1101 PM - {NB}",
+    ]
+    reading = read(in_folder(tmp_path / "x", names))
+    assert list(reading.left) == names[:1]
+    assert [(e.who[0].name, e.time.year) for e in reading.entries] == [("Bo", 2026)]
 
 
 # ------------------------------------------------------------------ files that are none

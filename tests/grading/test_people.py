@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from maml_edu.cli import app
 from maml_edu.grading import classroom, lists, people
+from maml_edu.grading.exports import who
 from maml_edu.grading.people import Roster, Student, Who
 
 NFD = unicodedata.normalize("NFD", "José")
@@ -82,11 +83,28 @@ def test_the_roster_comes_back_as_it_was_written_with_columns_of_ones_own(tmp_pa
         (["key,name", "../x,A"], "line 2: '../x' cannot be a key"),
         (["key,name", ",A"], "line 2: '' cannot be a key"),
         (["key,email,Email", "a,b,c"], "'email' is there twice"),
+        (
+            ["key,name,email", "b,B,", "a,Lo, Ada,a@x"],
+            'line 3: there are 4 cells and 3 columns: .*"Lo',
+        ),
+        (["key,name,email,login", "a,Lo, Ada,a@x,", "b,B,b@x,"], "line 2: there are 5 cells and 4"),
     ],
 )
 def test_a_roster_that_cannot_be_right_says_where(tmp_path, lines, says):
     with pytest.raises(ValueError, match=says):
         people.read(csv_file(tmp_path / "students.csv", *lines))
+
+
+def test_empty_cells_that_a_spreadsheet_puts_behind_every_line_are_no_fault(tmp_path):
+    path = csv_file(tmp_path / "students.csv", "key,name,,", "a,A,,", "b,B")
+    assert [s.name for s in people.read(path)] == ["A", "B"]
+
+
+@pytest.mark.parametrize("heading", ["Key", " KEY ", "key"])
+def test_headings_may_be_written_in_capitals_for_collecting_and_for_exports(tmp_path, heading):
+    path = csv_file(tmp_path / "students.csv", f"{heading},Name,E-MAIL,Email", "ada,Ada,x,ada@x")
+    ours, theirs = people.read(path)["ada"], who.people(tmp_path)["ada"]
+    assert (ours.name, ours.email) == (theirs.name, theirs.email) == ("Ada", "ada@x")
 
 
 def test_an_old_class_has_the_roster_of_its_folders(tmp_path):
@@ -121,8 +139,8 @@ def test_columns_for_exports_hold_what_one_person_alone_has():
 # ------------------------------------------------------------------ who somebody is
 
 
-def matched(roster, chapter=CHAPTER, alone=True, alike=False, **who):
-    found = roster.match(Who(**who), chapter, alone, alike)
+def matched(roster, chapter=CHAPTER, alone=True, alike=False, **said):
+    found = roster.match(Who(**said), chapter, alone, alike)
     return found.student and found.student.key
 
 
@@ -160,6 +178,37 @@ def test_the_number_decides_then_address_and_login_then_a_name_that_one_has(who,
     assert matched(ROSTER, **who) == key
 
 
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"word": "li"},  # Li's key and Wei's login
+        {"word": "LI"},
+        {"word": "1001"},  # a login and a number
+        {"name": "Li", "ids": {"login": "ln", "email": "wz@x"}},
+        {"word": "wz", "ids": {"email": "ln@x"}},
+    ],
+)
+def test_nobody_is_taken_where_one_way_names_one_person_and_another_way_another(who):
+    roster = Roster(
+        [
+            Student("li", "Li Na", "ln@x", "ln", "1001"),
+            Student("wz", "Wei Zhang", "wz@x", "li"),
+            Student("ann", "Ann", login="1001"),
+        ]
+    )
+    found = roster.match(Who(**who), CHAPTER)
+    assert found.student is None and found.torn and len(found.perhaps) == 2
+    assert all(key in found.why for key in found.perhaps)
+
+
+def test_a_row_that_can_be_two_people_is_not_read_and_told(tmp_path):
+    lines = ["key,email,group", "li,wz@x,G1"]
+    roster = Roster([Student("li", "Li", "l@x"), Student("wz", "Wei", "wz@x")])
+    before = list(roster)
+    merged = lists.merge_list(roster, csv_file(tmp_path / "l.csv", *lines))
+    assert list(roster) == before and "can be wz or li" in merged.told[0]
+
+
 def test_moodles_numbers_of_another_assignment_say_nothing():
     assert matched(ROSTER, "05_x", name="x", once={"moodle": "20056"}) is None
     assert matched(ROSTER, "05_x", name="Ada Lovelace", once={"moodle": "30001"}) == "ada"
@@ -174,6 +223,20 @@ def test_what_is_learnt_fills_blanks_and_contradicts_nothing():
         "ada: email is ada@x.org in students.csv, and other@x.org here",
     ]
     assert roster["ada"] == Student("ada", "Ada", "ada@x.org", canvas="5", moodle="04:9")
+
+
+@pytest.mark.parametrize(
+    "name, squashed, said",
+    [
+        ("turingalan", True, True), ("Alan Turing", False, True), ("lovelaceada", True, False),
+        ("Ada King", False, False), ("ÁDA", False, False), ("", False, False), ("李雷", False, False),
+    ],
+)  # fmt: skip
+def test_a_number_under_a_wholly_different_name_is_told(name, squashed, said):
+    roster = Roster([Student("ada", "Ada Lovelace", canvas="509")])
+    told = roster.learn("ada", Who(name, {"canvas": "509"}, squashed=squashed), CHAPTER)
+    assert [line[:45] for line in told] == ["ada: canvas 509 is Ada Lovelace in students.c"] * said
+    assert roster["ada"].name == "Ada Lovelace"
 
 
 # ------------------------------------------------------------------ lists of systems
@@ -275,7 +338,9 @@ def test_namesakes_of_a_list_stay_two_and_their_worksheet_tells_them_apart(tmp_p
     "data, says",
     [
         (b"PK\3\4", "a workbook: save it as CSV"), (b"", "is empty"), (b"a,b\n1,2\n", "says who somebody is"),
-        (b"name\n\xff\n", "not in UTF-8"), (b"name\n", "names nobody"),
+        (b"name\n\xff\n", "not in UTF-8"),
+        (b"name,email\nAda,a@x\nLi, Bo,b@x\n", "line 3: there are 3 cells and 2 columns"),
+        (b"name\n", "names nobody"),
     ],
 )  # fmt: skip
 def test_what_is_no_list_is_told(tmp_path, data, says):

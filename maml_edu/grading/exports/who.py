@@ -94,14 +94,15 @@ def people(root: Path) -> dict[str, Person]:
     if not path.is_file():
         return {}
     header, rows = tables.read(path)
+    ours = {one.name for one in fields(Person)}
+    header = [name.casefold() if name.casefold() in ours else name for name in header]
     if "key" not in header:
         raise ValueError(
             f"{path}, line 1: there must be a column key, besides {', '.join(header)}."
         )
-    wanted = [one.name for one in fields(Person)]
     found: dict[str, Person] = {}
     for line, row in rows:
-        cells = {k: v.strip() for k, v in zip(header, row, strict=False) if k in wanted}
+        cells = {k: v.strip() for k, v in zip(header, row, strict=False) if k in ours}
         if not cells.get("key") or cells["key"] in found:
             what = "is there twice" if cells.get("key") else "is missing"
             raise ValueError(f"{path}, line {line}: the key {cells.get('key', '')!r} {what}.")
