@@ -6,7 +6,6 @@ Where neither says a time, none is made up: no lateness is counted, and the teac
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from maml_edu.atomic import replacing
 
-from . import policy, results
+from . import policy, results, signed
 from .exports import tables
 from .mark import Mark
 from .policy import Policy, Rules
@@ -44,8 +43,10 @@ class Term:
 
     def came(self, result: Result, stamp: str) -> Came:
         if stamp:
-            return came(self.root / "earlier" / result.student / result.chapter / stamp)
-        return came(self.root / "submitted" / result.student / result.chapter)
+            folder = self.root / "earlier" / result.student / result.chapter / stamp
+        else:
+            folder = self.root / "submitted" / result.student / result.chapter
+        return came(folder, result.student, result.chapter)
 
 
 def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, float]]) -> Term:
@@ -55,8 +56,25 @@ def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, flo
     said = policy.read(root / "policy.toml", chapters)
     if said.chapters:
         policy.check(said, people(root, found), _worth(said.chapters, worth))
-    problems: list[str] = []
+    problems = _foreign(root, found)
     return Term(root, said, earlier(root / "results", problems), problems)
+
+
+def _foreign(root: Path, found: list[Result]) -> list[str]:
+    """A line that names every handed_in.json that collect did not write: a student may have handed it in."""
+    whose = [
+        f"{own.student} ({own.chapter})"
+        for own in found
+        if signed.is_foreign(
+            root / "submitted" / own.student / own.chapter, own.student, own.chapter
+        )
+    ]
+    if not whose:
+        return []
+    return [
+        f"handed_in.json of {', '.join(whose)} is not what collect wrote with this seed, and counts for "
+        "nothing: the time in timestamp.txt and the name of the folder count. Was it handed in?"
+    ]
 
 
 def where_the_best_counts(root: Path, chapters: Iterable[str]) -> list[str]:
@@ -97,15 +115,14 @@ def people(root: Path, found: Iterable[Result] = ()) -> set[str]:
     return names - {""}
 
 
-def came(folder: Path) -> Came:
+def came(folder: Path, student: str, chapter: str) -> Came:
     """When what lies in a folder was handed in."""
-    late = None
-    with suppress(OSError, ValueError, AttributeError):
-        said = json.loads((folder / "handed_in.json").read_text(encoding="utf-8"))
-        late = said.get("late") if isinstance(said.get("late"), bool) else None
-        if said.get("time_from") == "file":
-            return Came(None, late)  # and so is its timestamp.txt
-        if time := policy.as_time(str(said.get("time") or "")):
+    said = signed.read(folder, student, chapter) or {}
+    late = said.get("late")
+    if said.get("time_from") == "file":
+        return Came(None, late)  # and so is its timestamp.txt
+    with suppress(ValueError):
+        if time := policy.as_time(said.get("time") or ""):
             return Came(time, late)
     with suppress(OSError, ValueError):
         return Came(policy.as_time((folder / "timestamp.txt").read_text(encoding="utf-8")), late)

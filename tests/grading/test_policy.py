@@ -8,7 +8,7 @@ import graded
 import pytest
 from graded import CHAPTER, WRITTEN
 
-from maml_edu.grading import marks, policy, results
+from maml_edu.grading import marks, policy, results, signed
 from maml_edu.grading.by_hand import Given
 from maml_edu.grading.policy import Wrong
 
@@ -206,7 +206,8 @@ def hand_in(root, student, time="", late=None, stamp=""):
         else root / "submitted" / student / CHAPTER
     )
     folder.mkdir(parents=True)
-    (folder / "handed_in.json").write_text(json.dumps({"time": time, "late": late}))
+    (root / "seed").write_text("secret")
+    signed.write(folder, {"student": student, "chapter": CHAPTER, "time": time, "late": late})
 
 
 def earlier(root, result, stamp):
@@ -303,10 +304,34 @@ def test_a_file_s_own_time_is_no_time_of_handing_in(tmp_path):
     folder = tmp_path / "submitted/ada" / CHAPTER
     folder.mkdir(parents=True)
     (folder / "timestamp.txt").write_text("2026-12-03 10:00:00.000000 UTC")
-    assert counting.came(folder).time is not None
+    assert counting.came(folder, "ada", CHAPTER).time is not None
+    (tmp_path / "seed").write_text("secret")
     said = {"time": "2026-12-03T10:00:00+00:00", "time_from": "file", "late": True}
-    (folder / "handed_in.json").write_text(json.dumps(said))
-    assert counting.came(folder) == counting.Came(None, True)
+    signed.write(folder, said | {"student": "ada", "chapter": CHAPTER})
+    assert counting.came(folder, "ada", CHAPTER) == counting.Came(None, True)
+
+
+def test_a_handed_in_json_that_a_student_handed_in_takes_off_no_lateness_and_is_told_once(tmp_path):
+    (tmp_path / "policy.toml").write_text(HEAD + LATE + 'counts = "best"\n')
+    graded.kept(tmp_path / "results", [graded.result(n, written=False) for n in ("ada", "eve")])
+    time = "2026-12-02T10:00:00+01:00"
+    hand_in(tmp_path, "ada", time)
+    hand_in(tmp_path, "eve", time)  # whose seed a student does not know
+    path = tmp_path / "submitted/eve" / CHAPTER / "handed_in.json"
+    (path.parent / "timestamp.txt").write_text("2026-12-03 10:00:00.000000 UTC")
+    true = json.loads(path.read_text())
+    ada = json.loads((tmp_path / "submitted/ada" / CHAPTER / "handed_in.json").read_text())
+    forged = [true | {"time": "2026-11-01T10:00:00+01:00"}, true | {"time_from": "file"}, ada]
+    forged += [{"time": 5}, [], {"signature": 5}, {"signature": "\u00e9"}]
+    for said in [*map(json.dumps, forged), "[" * 100000, "\udcff", ""]:
+        path.write_bytes(said.encode("utf-8", "surrogateescape"))
+        built = collected(tmp_path)
+        assert [m.adjusted for m in built.marks] == [9.9, 8.8]
+        assert [line.split(" is not")[0] for line in built.problems] == [
+            f"handed_in.json of eve ({CHAPTER})"
+        ]
+    path.write_text(json.dumps(true))
+    assert [m.adjusted for m in collected(tmp_path).marks] == [9.9, 9.9]
 
 
 def test_a_line_typed_before_the_next_hand_in_was_collected_is_for_the_answer_that_was_read(

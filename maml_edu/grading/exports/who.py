@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from .. import signed
 from . import tables
 from .tables import Sheet
 
@@ -115,23 +115,15 @@ def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:
     Where somebody else of the group handed it in, the numbers and names of files are theirs, and left out.
     """
     found = {}
-    for path in sorted((root / "submitted").glob(f"*/{chapter}/handed_in.json")):
-        try:
-            said = json.loads(path.read_bytes())
-            files = [str(name) for name in said.get("files") or []]
-            sums = said.get("sha256") or []
-            sums = [sums.get(name, "") for name in files] if isinstance(sums, dict) else sums
-            sums = [sums] if isinstance(sums, str) else [str(one) for one in sums]
-            numbers = {str(k): str(v) for k, v in (said.get("numbers") or {}).items()}
-            key = path.parts[-3]
+    for path in sorted((root / "submitted").glob(f"*/{chapter}/{signed.FILE}")):
+        key = path.parts[-3]
+        said = signed.read(path.parent, key, chapter)
+        if said is not None:
+            numbers, files = said.get("numbers") or {}, said.get("files") or []
             if said.get("by") not in (None, "", key):
                 numbers, files = {}, []
-            found[key] = HandIn(numbers, files, sums, str(said.get("time") or ""), said.get("late"))
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"{path} is not what collect writes ({error}): collect that submission again, or delete "
-                "the file."
-            ) from error
+            sums = said.get("sha256") or []
+            found[key] = HandIn(numbers, files, sums, said.get("time") or "", said.get("late"))
     return found
 
 
