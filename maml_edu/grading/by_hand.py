@@ -322,9 +322,11 @@ def _refuse_twice(table: Table) -> None:
 def add_waiting(path: Path, waiting: Iterable[tuple[Key, str]]) -> int:
     """Add a line without points for each of these answers that has none; how many.
 
-    A line that was left empty is used again, for the answer that is there now. What is there stays, in its
+    A line that was left empty is used again, for an answer that is there now. What is there stays, in its
     order.
     """
+    waiting = list(dict.fromkeys(waiting))
+    wanted = set(waiting)
     with locked(path):
         table = Table(path)
         lines: dict[Key, list[tuple[int, Given]]] = {}
@@ -335,9 +337,10 @@ def add_waiting(path: Path, waiting: Iterable[tuple[Key, str]]) -> int:
             own = lines.get(key, [])
             if any(given.answer in ("", answer) or not answer for _, given in own):
                 continue
-            empty = [row for row, given in own if given.empty]
-            if empty:
-                table.set(empty[0], "answer", answer)
+            spare = [one for one in own if one[1].empty and (key, one[1].answer) not in wanted]
+            if spare:
+                own.remove(spare[0])
+                table.set(spare[0][0], "answer", answer)
             else:
                 table.add(key, Given(None, "", answer))
                 added += 1

@@ -6,6 +6,7 @@ Where neither says a time, none is made up: no lateness is counted, and the teac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -160,17 +161,16 @@ def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tu
     """(the adjusted mark, the result it is of) for one person and chapter; mark_of: as yet not adjusted."""
     rules = term.policy.of(result.chapter)
     before = term.earlier.get((result.chapter, result.student), [])
-    handed = [*before, ("", result)]
-    if rules.counts == "last":
-        handed = handed[-1:]
-    found = []
+    handed = hand_ins(term, result)
+    found, most = [], []
     for stamp, own in handed:
-        when = term.came(own, stamp)
-        mark = policy.apply(mark_of(own), rules, when.time)
+        when, raw = term.came(own, stamp), mark_of(own)
+        mark = policy.apply(raw, rules, when.time)
         found.append(replace(mark, counts=stamp))
+        most.append(policy.apply(_with_all_points(raw), rules, when.time).adjusted)
         _tell_lateness(term, mark, rules, when, stamp)
     at = policy.chosen(found, rules)
-    mark = found[at]
+    mark = _waiting_for_others(found, most, at)
     if len(found) > 1:
         which = f"that of {_day(mark.counts)}" if mark.counts else "the last one"
         told = f"Of {len(found)} hand-ins the best counts: {which}."
@@ -178,6 +178,30 @@ def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tu
     elif before and mark.points is None:
         _tell_lost(term, result, before)
     return mark, handed[at][1]
+
+
+def _with_all_points(mark: Mark) -> Mark:
+    """The mark if everything that waits were given in full."""
+    own = {e: mark.worth[e] if value is None else value for e, value in mark.parts.items()}
+    points = math.fsum(own.values()) if own else mark.points
+    return replace(mark, parts={**own}, points=points)
+
+
+def _waiting_for_others(found: list[Mark], most: list[float | None], at: int) -> Mark:
+    """The mark that counts so far; it waits for whatever may yet let another one count."""
+    mark = found[at]
+    waiting = list(mark.waiting)
+    for other, full in zip(found, most, strict=True):
+        if other is not mark and full is not None and full > (mark.adjusted or 0.0):
+            waiting += [exercise for exercise in other.waiting if exercise not in waiting]
+    return replace(mark, waiting=waiting)
+
+
+def hand_ins(term: Term, result: Result) -> list[tuple[str, Result]]:
+    """(STAMP of an earlier one or "", result) of every hand-in that may count, the last one last."""
+    best = term.policy.of(result.chapter).counts == "best"
+    before = term.earlier.get((result.chapter, result.student), []) if best else []
+    return [*before, ("", result)]
 
 
 def _day(stamp):

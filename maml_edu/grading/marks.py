@@ -138,22 +138,25 @@ def todo(found: Iterable[Result], by_hand: ByHand) -> list[Waiting]:
 # ------------------------------------------------------------------ what a person gives
 
 
-def write_by_hand_template(path: Path, found: Iterable[Result]) -> int:
+def write_by_hand_template(
+    path: Path, found: Iterable[Result], earlier: Iterable[Result] = ()
+) -> int:
     """Add a line without points to `by_hand.csv` for each answer that waits and has none; how many.
 
-    What is there stays, in its order; lines that name no answer are bound to the present one. Raises
-    ValueError when what is there cannot be read.
+    earlier: results of hand-ins before these that may count, whose answers are to be read as well. What is
+    there stays, in its order; lines that name no answer are bound to the present one. Raises ValueError when
+    what is there cannot be read.
     """
     found = list(found)
     bind(path, found)
     given = read_by_hand(path)
-    names = {
-        (result.student, verdict.exercise): fingerprints(result, verdict.exercise)
-        for result in found
-        for verdict in result.verdicts
-    }
-    waiting = [(w.student, w.exercise) for w in todo(found, given)]
-    return add_waiting(path, [(key, (names[key] or [""])[0]) for key in waiting])
+    waiting = []
+    for result in [*found, *earlier]:
+        for one in todo([result], given):
+            names = fingerprints(result, one.exercise)
+            waiting.append((one.chapter, (one.student, one.exercise), (names or [""])[0]))
+    waiting.sort(key=lambda one: (one[0], one[1][1], one[1][0]))
+    return add_waiting(path, [(key, answer) for _, key, answer in waiting])
 
 
 def bind_to_results(results_folder: Path, by_hand: Path) -> None:

@@ -105,7 +105,9 @@ def grade_earlier(plan: Plan) -> int:
 def write_marks(classroom: Classroom) -> marks.Built:
     """Marks from all results, and a line of by_hand.csv for each answer that a person has to read."""
     found, _ = marks.sound_results(classroom.results)
-    marks.write_by_hand_template(classroom.by_hand, found)
+    term = counting.of(classroom.root, found, marks.maxima(found))
+    earlier = [own for one in found for _, own in counting.hand_ins(term, one)[:-1]]
+    marks.write_by_hand_template(classroom.by_hand, found, earlier)
     return marks.build(classroom.results, classroom.by_hand, classroom.database)
 
 

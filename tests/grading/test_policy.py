@@ -289,6 +289,52 @@ def test_points_by_hand_go_with_the_answer_that_they_were_for_among_hand_ins(tmp
     assert mark.adjusted == 13 and mark.counts == "20261201-120000"
 
 
+def with_essay(outcomes, digest):
+    result = graded.result("ada", outcomes, sha256=digest * 64)
+    own = [replace(v, answer=digest * 16 if v.exercise == WRITTEN else "") for v in result.verdicts]
+    return replace(result, verdicts=own)
+
+
+def test_a_mark_waits_for_an_answer_of_another_hand_in_that_may_yet_be_the_best(tmp_path):
+    def marked(first, last, given):
+        earlier(tmp_path, with_essay(first, "a"), "20261201-120000")
+        graded.kept(tmp_path / "results", [with_essay(last, "b")])
+        by_hand = tmp_path / "marks/by_hand.csv"
+        by_hand.parent.mkdir(exist_ok=True)
+        by_hand.write_text("student,exercise,points,comment,answer\n" + given)
+        (mark,) = collected(tmp_path).marks
+        return mark.adjusted, mark.counts, mark.waiting
+
+    (tmp_path / "policy.toml").write_text('[defaults]\ncounts = "best"\n')
+    better, worse = ["right", "right", "right", "wrong"], ["right", "right", "wrong", "right"]
+    first, last = (f"ada,written_04,{{}},,sha-{digest * 16}\n" for digest in "ab")
+    two = "20261201-120000"
+    assert marked(better, worse, first.format(1)) == (9, two, [WRITTEN])  # may be 11
+    assert marked(better, worse, first.format(2)) == (10, two, [WRITTEN])
+    assert marked(better, worse, first.format(2) + last.format(0.5)) == (10, two, [])
+    assert marked(["right"] * 4, better, first.format(0)) == (11, two, [])  # 8 + 2 is less
+    assert marked(["right"] * 4, better, last.format(2)) == (11, two, [WRITTEN])
+
+
+def test_earlier_answers_that_may_count_get_lines_to_be_filled_in_and_keep_them(tmp_path):
+    from maml_edu.grading import run
+    from maml_edu.grading.classroom import Classroom
+
+    def lines():
+        run.write_marks(Classroom(tmp_path))
+        return (tmp_path / "marks/by_hand.csv").read_text("utf-8-sig").splitlines()[1:]
+
+    line = '"ada","written_04",,"","sha-{}"'
+    earlier(tmp_path, with_essay(["right"] * 4, "a"), "20261201-120000")
+    graded.kept(tmp_path / "results", [with_essay(["wrong"] * 4, "b")])
+    assert lines() == [line.format("b" * 16)]  # the last one counts
+    (tmp_path / "policy.toml").write_text('[defaults]\ncounts = "best"\n')
+    assert lines() == lines() == [line.format("b" * 16), line.format("a" * 16)]
+    earlier(tmp_path, with_essay(["wrong"] * 4, "b"), "20261202-120000")
+    graded.kept(tmp_path / "results", [with_essay(["wrong"] * 4, "c")])
+    assert lines() == lines() == [line.format(own * 16) for own in "bac"]
+
+
 def test_a_damaged_earlier_result_is_told_and_costs_nobody_anything(tmp_path):
     earlier(tmp_path, graded.result("ada", written=False), "20261201-120000")
     path = next((tmp_path / "results").glob("*/earlier/*/*.json"))
