@@ -335,6 +335,33 @@ def test_earlier_answers_that_may_count_get_lines_to_be_filled_in_and_keep_them(
     assert lines() == lines() == [line.format(own * 16) for own in "bac"]
 
 
+def test_points_by_hand_are_asked_about_where_a_changed_helper_changed_what_the_checks_find(
+    tmp_path,
+):
+    def hand_in(outcome, sha256, answer="a" * 16):
+        result = graded.result("ada", [outcome, *["right"] * 3], written=False, sha256=sha256 * 64)
+        own = [replace(v, answer=answer) for v in result.verdicts]
+        return replace(result, verdicts=own)
+
+    def told(first, last):
+        earlier(tmp_path, first, "20261201-120000")
+        graded.kept(tmp_path / "results", [last])
+        return collected(tmp_path).problems
+
+    by_hand = tmp_path / "marks/by_hand.csv"
+    by_hand.parent.mkdir()
+    by_hand.write_text(f"student,exercise,points,answer\nada,04.meta_slope,1,sha-{'a' * 16}\n")
+    (line,) = told(hand_in("wrong", "1"), hand_in("right", "2"))
+    assert line.startswith(
+        "ada, 04.meta_slope: 1 points by hand, and the checks say right now, wrong"
+    )
+    assert told(hand_in("wrong", "1"), hand_in("wrong", "2")) == []
+    assert told(hand_in("wrong", "1"), hand_in("right", "1")) == []  # the checks were changed
+    assert told(hand_in("wrong", "1", "b" * 16), hand_in("right", "2")) == []
+    by_hand.write_text(by_hand.read_text().replace(",1,", ",3,"))  # as the checks say
+    assert told(hand_in("wrong", "1"), hand_in("right", "2")) == []
+
+
 def test_a_damaged_earlier_result_is_told_and_costs_nobody_anything(tmp_path):
     earlier(tmp_path, graded.result("ada", written=False), "20261201-120000")
     path = next((tmp_path / "results").glob("*/earlier/*/*.json"))
