@@ -6,7 +6,6 @@ from the course; `text_of` finds a student's answer; `alike` says which of them 
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from maml_edu import places
 
-from . import cells
+from . import cells, signed
 from .by_hand import fingerprints
 from .judge import Written, essay
 from .results import Result, Verdict
@@ -191,10 +190,8 @@ def _apart(root: Path, graded: Iterable[Result], students: Sequence[str]) -> set
     chapters = {result.student: result for result in graded}
     groups = set()
     for student in students:
-        group = ""
-        with suppress(OSError, ValueError, AttributeError):
-            path = folder_of(root, chapters[student]) / "handed_in.json"
-            group = str(json.loads(path.read_text(encoding="utf-8")).get("group") or "")
+        own = chapters[student]
+        group = (signed.read(folder_of(root, own), student, own.chapter) or {}).get("group")
         groups.add(f"group {group}" if group else f"student {student}")
     return groups
 

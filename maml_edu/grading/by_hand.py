@@ -132,6 +132,9 @@ def _line(where, header, row, worth):
     if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
         raise ValueError(f"{where}: there are more cells than columns: is a comma outside quotes?")
     cells = dict(zip(header, row, strict=False))
+    if len(row) < len(header) and re.fullmatch(r"\d{1,2}", cells.get("comment", "").strip()):
+        one = f"{cells.get('points', '')},{cells['comment']}"
+        raise ValueError(f'{where}: is {one} meant? Write {one.replace(",", ".")}, or "{one}".')
     student, exercise = cells.get("student", ""), cells.get("exercise", "").strip()
     if not student.strip() or not exercise:
         raise ValueError(f"{where}: a student and an exercise are needed.")
@@ -325,7 +328,8 @@ def add_waiting(path: Path, waiting: Iterable[tuple[Key, str]]) -> int:
     A line that was left empty is used again, for the answer that is there now, unless its own still waits.
     What is there stays, in its order.
     """
-    waiting = list(waiting)
+    waiting = list(dict.fromkeys(waiting))
+    wanted = set(waiting)
     with locked(path):
         table = Table(path)
         lines: dict[Key, list[tuple[int, Given]]] = {}
@@ -336,10 +340,10 @@ def add_waiting(path: Path, waiting: Iterable[tuple[Key, str]]) -> int:
             own = lines.get(key, [])
             if any(given.answer in ("", answer) or not answer for _, given in own):
                 continue
-            spare = [one for one in own if one[1].empty and (key, one[1].answer) not in waiting]
+            spare = [one for one in own if one[1].empty and (key, one[1].answer) not in wanted]
             if spare:
-                table.set(spare[0][0], "answer", answer)
                 own.remove(spare[0])
+                table.set(spare[0][0], "answer", answer)
             else:
                 table.add(key, Given(None, "", answer))
                 added += 1
@@ -378,19 +382,17 @@ class Conflict(RuntimeError):
 
 
 def give(path: Path, wishes: Iterable[Wish]) -> list[Given]:
-    """Write what a person gives, all of it or nothing; what stood there before, one by one.
+    """Write what a person gives, all of it or nothing; what stood there before, answer by answer.
 
     Raises Conflict, and ValueError when the table cannot be read.
     """
     with locked(path):
         table = Table(path)
         before = []
-        for wish in wishes:
+        # Two hand-ins of one person may have one answer, and it has one line.
+        for wish in {(w.student, w.exercise, w.answer): w for w in wishes}.values():
             row, now = _line_of(table, wish)
-            if wish.seen is not None and (now.points, now.comment) != (
-                wish.seen.points,
-                wish.seen.comment,
-            ):
+            if wish.seen is not None and _says(now) != _says(wish.seen):
                 raise Conflict(wish, now)
             before.append(now)
             comment = clean(wish.comment)
@@ -403,6 +405,11 @@ def give(path: Path, wishes: Iterable[Wish]) -> list[Given]:
             table.set(row, "answer", wish.answer)
         table.save()
         return before
+
+
+def _says(given: Given) -> tuple[float | None, str]:
+    """Points, as they are shown, and comment."""
+    return None if given.points is None else tables.number(given.points), given.comment
 
 
 def _line_of(table: Table, wish: Wish) -> tuple[int | None, Given]:

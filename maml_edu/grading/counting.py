@@ -6,7 +6,7 @@ Where neither says a time, none is made up: no lateness is counted, and the teac
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from maml_edu.atomic import replacing
 
-from . import policy, results
+from . import policy, results, signed
 from .exports import tables
 from .mark import Mark
 from .policy import Policy, Rules
@@ -44,8 +44,10 @@ class Term:
 
     def came(self, result: Result, stamp: str) -> Came:
         if stamp:
-            return came(self.root / "earlier" / result.student / result.chapter / stamp)
-        return came(self.root / "submitted" / result.student / result.chapter)
+            folder = self.root / "earlier" / result.student / result.chapter / stamp
+        else:
+            folder = self.root / "submitted" / result.student / result.chapter
+        return came(folder, result.student, result.chapter)
 
 
 def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, float]]) -> Term:
@@ -55,8 +57,25 @@ def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, flo
     said = policy.read(root / "policy.toml", chapters)
     if said.chapters:
         policy.check(said, people(root, found), _worth(said.chapters, worth))
-    problems: list[str] = []
+    problems = _foreign(root, found)
     return Term(root, said, earlier(root / "results", problems), problems)
+
+
+def _foreign(root: Path, found: list[Result]) -> list[str]:
+    """A line that names every handed_in.json that collect did not write: a student may have handed it in."""
+    whose = [
+        f"{own.student} ({own.chapter})"
+        for own in found
+        if signed.is_foreign(
+            root / "submitted" / own.student / own.chapter, own.student, own.chapter
+        )
+    ]
+    if not whose:
+        return []
+    return [
+        f"handed_in.json of {', '.join(whose)} is not what collect wrote with this seed, and counts for "
+        "nothing: the time in timestamp.txt and the name of the folder count. Was it handed in?"
+    ]
 
 
 def where_the_best_counts(root: Path, chapters: Iterable[str]) -> list[str]:
@@ -107,15 +126,14 @@ def people(root: Path, found: Iterable[Result] = ()) -> set[str]:
     return names - {""}
 
 
-def came(folder: Path) -> Came:
+def came(folder: Path, student: str, chapter: str) -> Came:
     """When what lies in a folder was handed in."""
-    late = None
-    with suppress(OSError, ValueError, AttributeError):
-        said = json.loads((folder / "handed_in.json").read_text(encoding="utf-8"))
-        late = said.get("late") if isinstance(said.get("late"), bool) else None
-        if said.get("time_from") == "file":
-            return Came(None, late)  # and so is its timestamp.txt
-        if time := policy.as_time(str(said.get("time") or "")):
+    said = signed.read(folder, student, chapter) or {}
+    late = said.get("late")
+    if said.get("time_from") == "file":
+        return Came(None, late)  # and so is its timestamp.txt
+    with suppress(ValueError):
+        if time := policy.as_time(said.get("time") or ""):
             return Came(time, late)
     with suppress(OSError, ValueError):
         return Came(policy.as_time((folder / "timestamp.txt").read_text(encoding="utf-8")), late)
@@ -153,17 +171,16 @@ def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tu
     """(the adjusted mark, the result it is of) for one person and chapter; mark_of: as yet not adjusted."""
     rules = term.policy.of(result.chapter)
     before = term.earlier.get((result.chapter, result.student), [])
-    handed = [*before, ("", result)]
-    if rules.counts == "last":
-        handed = handed[-1:]
-    found = []
+    handed = hand_ins(term, result)
+    found, most = [], []
     for stamp, own in handed:
-        when = term.came(own, stamp)
-        mark = policy.apply(mark_of(own), rules, when.time)
+        when, raw = term.came(own, stamp), mark_of(own)
+        mark = policy.apply(raw, rules, when.time)
         found.append(replace(mark, counts=stamp))
+        most.append(policy.apply(_with_all_points(raw), rules, when.time).adjusted)
         _tell_lateness(term, mark, rules, when, stamp)
     at = policy.chosen(found, rules)
-    mark = found[at]
+    mark = _waiting_for_others(found, most, at)
     if len(found) > 1:
         which = f"that of {_day(mark.counts)}" if mark.counts else "the last one"
         told = f"Of {len(found)} hand-ins the best counts: {which}."
@@ -171,6 +188,30 @@ def counted(term: Term, result: Result, mark_of: Callable[[Result], Mark]) -> tu
     elif before and mark.points is None:
         _tell_lost(term, result, before)
     return mark, handed[at][1]
+
+
+def _with_all_points(mark: Mark) -> Mark:
+    """The mark if everything that waits were given in full."""
+    own = {e: mark.worth[e] if value is None else value for e, value in mark.parts.items()}
+    points = math.fsum(own.values()) if own else mark.points
+    return replace(mark, parts={**own}, points=points)
+
+
+def _waiting_for_others(found: list[Mark], most: list[float | None], at: int) -> Mark:
+    """The mark that counts so far; it waits for whatever may yet let another one count."""
+    mark = found[at]
+    waiting = list(mark.waiting)
+    for other, full in zip(found, most, strict=True):
+        if other is not mark and full is not None and full > (mark.adjusted or 0.0):
+            waiting += [exercise for exercise in other.waiting if exercise not in waiting]
+    return replace(mark, waiting=waiting)
+
+
+def hand_ins(term: Term, result: Result) -> list[tuple[str, Result]]:
+    """(STAMP of an earlier one or "", result) of every hand-in that may count, the last one last."""
+    best = term.policy.of(result.chapter).counts == "best"
+    before = term.earlier.get((result.chapter, result.student), []) if best else []
+    return [*before, ("", result)]
 
 
 def _day(stamp):

@@ -82,7 +82,7 @@ def close(folder: Path, own: HandIn) -> None:
     moment = own.moment
     if moment is not None:
         write_text(folder / "timestamp.txt", timestamp(moment))
-    write_text(folder / FILE, own.text())
+    own.save(folder)
 
 
 def stamp_now() -> str:
@@ -164,7 +164,7 @@ def supersede(root: Path, key: str, chapter: str) -> str:
     if own is not None and not target.is_symlink():
         stamp = _free(root, key, chapter, stamp)
         own = replace(own, collected=stamp)
-        write_text(target / FILE, own.text())  # after a kill the stamp is the same
+        own.save(target)  # after a kill the stamp is the same
     result, kept = result_of(root, key, chapter), earlier_result(root, key, chapter, stamp)
     if result.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def supersede(root: Path, key: str, chapter: str) -> str:
 
 def _to_earlier(root: Path, folder: Path, own: HandIn, stamp: str) -> str:
     stamp = _free(root, own.student, own.chapter, stamp or stamp_now())
-    write_text(folder / FILE, replace(own, collected=stamp).text())
+    replace(own, collected=stamp).save(folder)
     return _rename_free(root, folder, own.student, own.chapter, stamp)
 
 
@@ -296,7 +296,7 @@ def _merge_chapter(root: Path, old: str, new: str, chapter: str) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     os.rename(place(root, old, chapter), target)
     if (target / FILE).is_file():
-        write_text(target / FILE, replace(mine, student=new).text())
+        replace(mine, student=new).save(target)
     kept = f"; that of {new} is in earlier/{new}" if theirs is not None else ""
     return f"{chapter}: the hand-in of {old} is {new}'s and counts{kept}"
 
@@ -308,9 +308,9 @@ def _merge_earlier(root: Path, old: str, new: str, chapter: str, folder: Path) -
         earlier_result(root, new, chapter, stamp),
         new,
     )
-    own = hand_in(folder, new, chapter)
+    own = hand_in(folder, old, chapter)
     if own is not None:
-        write_text(folder / FILE, replace(own, collected=stamp).text())
+        replace(own, student=new, collected=stamp).save(folder)
     _rename_free(root, folder, new, chapter, stamp)
 
 

@@ -233,7 +233,8 @@ def collect(results_folder: Path, by_hand: Path, root: Path | None = None) -> Bu
     pairs = [counting.counted(term, own, lambda r: mark(r, given, worth)) for own in found]
     marks, counted = [mark for mark, _ in pairs], [result for _, result in pairs]
     problems += [*term.problems, *_contradictions(marks, worth, given)]
-    return Built(marks, counted, given, problems + _changed(counted, given))
+    problems += [*_changed(counted, given), *_changed_around(counted, given, term)]
+    return Built(marks, counted, given, problems)
 
 
 def sound_results(folder: Path) -> tuple[list[Result], list[str]]:
@@ -288,6 +289,41 @@ def _changed(found, by_hand):
                 f"({tables.number(old)} points then): {after}."
             )
     return lines
+
+
+def _changed_around(found, by_hand, term):
+    """A line for each answer that is as it was read, and that the checks find another of since.
+
+    Something else in the notebook has changed, a helper that the answer calls, say.
+    """
+    lines = []
+    for result in found:
+        before = [own for _, own in term.earlier.get((result.chapter, result.student), [])]
+        before = before[: before.index(result)] if result in before else before
+        for verdict in result.verdicts:
+            given = given_for(result, verdict.exercise, by_hand)
+            if given is None or given.points in (None, verdict.points):
+                continue
+            old = _of_the_same_answer(before, result, verdict)
+            if old is not None and old.outcome != verdict.outcome and verdict.points is not None:
+                lines.append(
+                    f"{result.student}, {verdict.exercise}: {tables.number(given.points)} points by hand, "
+                    f"and the checks say {verdict.outcome} now, {old.outcome} of the hand-in before: the "
+                    "answer is the same, and something else in the notebook is not. Are the points right?"
+                )
+    return lines
+
+
+def _of_the_same_answer(before: list[Result], result: Result, verdict: Verdict) -> Verdict | None:
+    """What the checks found of it in the last other notebook that had it."""
+    same = [
+        old
+        for own in before
+        if own.sha256 != result.sha256
+        for old in own.verdicts
+        if (old.exercise, old.answer) == (verdict.exercise, verdict.answer) and old.answer
+    ]
+    return same[-1] if same else None
 
 
 def _database(built: Built) -> bytes:

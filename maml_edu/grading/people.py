@@ -13,19 +13,19 @@ there, and `hand_in` for what a download said of the submission that counts.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from maml_edu.atomic import replacing
 
+from . import signed
 from .classroom import folders
 from .exports import tables
+from .signed import FILE
 from .submission import ENDING
 
 CELLS = ("name", "email", "login", "number", "canvas", "moodle", "blackboard", "group", "section")
@@ -498,27 +498,21 @@ class HandIn:
         """Whether the files hold the same, whatever they are called."""
         return bool(self.sha256) and sorted(self.sha256) == sorted(other.sha256)
 
-    def text(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
-
-
-FILE = "handed_in.json"
+    def save(self, folder: Path) -> None:
+        """Keep it beside its files, in the class folder."""
+        signed.write(folder, asdict(self))
 
 
 def hand_in(folder: Path, student: str, chapter: str) -> HandIn | None:
     """What is known of a hand-in's folder, or can be seen where nbgrader or a person made it; None: no folder."""
     if folder.is_symlink() or not folder.is_dir():
         return None
-    found: dict[str, Any] = {}
-    try:
-        found = json.loads((folder / FILE).read_bytes())
-        known = {one.name for one in fields(HandIn)}
-        told = HandIn(**{name: value for name, value in found.items() if name in known})
-        if isinstance(told.time, str) and isinstance(told.sha256, list):
-            return replace(told, student=student, chapter=chapter)
-    except (OSError, ValueError, TypeError, AttributeError):
-        pass  # none, or one that somebody changed: the files themselves tell
-    return _seen(folder, student, chapter)
+    said = signed.read(folder, student, chapter)
+    if said is None:  # none, or one that somebody else wrote: the files themselves tell
+        return _seen(folder, student, chapter)
+    known = {one.name for one in fields(HandIn)}
+    told = HandIn(**{name: value for name, value in said.items() if name in known})
+    return replace(told, stored=[name for name in told.stored if Path(name).name == name])
 
 
 def _seen(folder: Path, student: str, chapter: str) -> HandIn:

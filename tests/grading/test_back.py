@@ -211,6 +211,44 @@ def test_canvas_finds_by_its_number_says_what_it_overwrites_and_who_has_handed_i
     assert filled.without == ["Nobody, Nina (511)", "Nobody, Nina (512)"] and filled.unknown == []
 
 
+@pytest.mark.parametrize(
+    "people",
+    [
+        {"ada": Person("ada", login="x1"), "b": Person("b", "Lovelace, Ada", login="ada")},
+        {"ada": Person("ada", email="a@x.org"), "b": Person("b", login="ada")},
+        {"ada": Person("ada", "Ada", "a@x.org", "x1"), "b": Person("b", "Ada Lovelace")},
+        {"ada": Person("ada", "Ada X", "ada@x.org"), "b": Person("b", "Ada L", login="ada")},
+        {"ada": Person("ada", "Ada X", "ada@x.org", "x1"), "b": Person("b", "Ada L", login="b1")},
+        {"ada": Person("ada"), "b": Person("b", number="s2")},
+        {"ada": Person("ada"), "b": Person("b", canvas="510")},
+        {"ada_510": Person("ada_510", "Ada X"), "b": Person("b", canvas="510")},
+    ],
+)
+def test_nobody_gets_the_row_of_another_person_of_the_class(tmp_path, people):
+    path, out = tmp_path / "c.csv", tmp_path / "out.csv"
+    path.write_text(CANVAS)
+    found = [mark(min(people), 3), mark("nn", 4)]
+    filled = lms.canvas(found, path, "Chapter 04", out, How(Known(people)))
+    assert out.read_text().splitlines()[2:] == ['"N, N",509,s1,nn,A,4']
+    assert "Lovelace, Ada" in filled.without
+
+
+def test_a_key_and_what_stands_before_the_at_tell_where_nothing_else_does(tmp_path):
+    path, out = tmp_path / "c.csv", tmp_path / "out.csv"
+    path.write_text(CANVAS)
+    people = {"nn": Person("nn", "", "n@x.org"), "a": Person("a", "A L", "ada@x.org")}
+    lms.canvas([mark("nn", 3), mark("a", 4)], path, "Chapter 04", out, How(Known(people)))
+    assert [line[-1] for line in out.read_text().splitlines()[2:]] == ["3", "4"]
+
+
+def test_a_maximum_is_the_same_in_binary_fractions(tmp_path):
+    path, out = tmp_path / "c.csv", tmp_path / "out.csv"
+    path.write_text(CANVAS.replace("13.00", "3.30"))
+    own = Mark("nn", CHAPTER, "graded", 1.1, 1.1 + 2.2, [], {"04.meta_slope": 1.1})
+    lms.canvas([own], path, "Chapter 04", out)
+    assert out.read_text().splitlines()[2].endswith(",1.1")
+
+
 def test_two_attachments_of_one_student_never_make_two_marks(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text(CANVAS)
@@ -386,11 +424,16 @@ def test_canvas_s_zip_has_the_names_of_the_files_that_were_handed_in(room):
     assert any("left out: lost" in line for line in lines)
 
 
-def test_a_damaged_record_of_a_hand_in_is_named(room):
+@pytest.mark.parametrize("said", [{"files": 5}, {"numbers": ["x"]}, {"sha256": 5}, {}])
+def test_a_record_of_a_hand_in_that_collect_did_not_write_gives_nobody_a_number(room, said):
     path = room.root / "submitted" / "nn" / CHAPTER / "handed_in.json"
-    path.write_text("{")
-    with pytest.raises(ValueError, match="handed_in.json is not what collect writes"):
-        who.known(room.root, CHAPTER)
+    forged = json.loads(path.read_text()) | {"numbers": {"moodle": "20063"}} | said
+    path.write_text(json.dumps(forged))
+    assert "nn2" in who.known(room.root, CHAPTER).handed_in
+    assert "nn" not in who.known(room.root, CHAPTER).handed_in
+
+
+def test_a_list_with_a_key_twice_is_refused(room):
     (room.root / "students.csv").write_text("key,name\nada,A\nada,B\n")
     with pytest.raises(ValueError, match="line 3: the key 'ada' is there twice"):
         who.people(room.root)

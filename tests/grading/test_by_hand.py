@@ -213,6 +213,26 @@ def test_two_who_mark_the_same_answer_are_told_of_each_other(path):
     assert read_by_hand(path)["ada", WRITTEN].comment == "mine"
 
 
+def test_one_mark_for_two_hand_ins_with_one_answer_is_no_conflict(path):
+    wish = Wish("ada", WRITTEN, f"sha-{OLD}", 2, "both", Given(None))
+    assert give(path, [wish, wish]) == [Given(None)]
+    assert read_by_hand(path)["ada", WRITTEN] == Given(2, "both", f"sha-{OLD}")
+
+
+def test_more_digits_than_are_shown_are_no_conflict(path):
+    type_in(path, f"student,exercise,points,comment,answer\nada,{WRITTEN},1.23456789,,sha-{OLD}\n")
+    give(path, [Wish("ada", WRITTEN, f"sha-{OLD}", 2, "", Given(1.234568))])
+    assert read_by_hand(path)["ada", WRITTEN].points == 2
+
+
+def test_half_a_point_with_a_comma_is_not_read_as_one_and_a_comment(path):
+    type_in(path, f"student,exercise,points,comment,answer\nada,{WRITTEN},1,5\n")
+    with pytest.raises(ValueError, match=r'line 2: is 1,5 meant\? Write 1\.5, or "1,5"'):
+        read_by_hand(path)
+    type_in(path, f"student;exercise;points;comment;answer\nada;{WRITTEN};1,5\n")
+    assert read_by_hand(path)["ada", WRITTEN].points == 1.5
+
+
 def test_many_who_mark_at_once_lose_nothing(path):
     def mark(who):
         for i in range(10):

@@ -471,6 +471,27 @@ def test_a_group_shares_its_newest_hand_in_and_what_was_a_members_own_is_kept(ro
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [{"stored": ["/etc/hostname"]}, {"stored": [5]}, {"sha256": [5, "a"]}, {"collected": 5}],
+)
+def test_a_handed_in_json_among_the_files_of_a_member_is_as_if_it_were_not_there(
+    room, tmp_path, planted
+):
+    (room.root / "students.csv").write_text("key,name,group\neve,Eve,g\nbo,Bo,g\n")
+    said = {"student": "eve", "chapter": CHAPTER, "time": "2030-01-01T00:00:00Z"}
+    said |= {"time_from": "download", "sha256": ["q"]} | planted
+    in_folder(
+        room.root / "submitted/eve" / CHAPTER,
+        {f"{CHAPTER}.ipynb": notebook("eve"), "handed_in.json": json.dumps(said)},
+    )
+    collect(room, in_folder(tmp_path / "d", {f"bo/{CHAPTER}.ipynb": notebook("bo")}), CHAPTER)
+    assert {own.student: own.stored for own in hand_in_of(room)} == {
+        "eve": [f"{CHAPTER}.ipynb"],
+        "bo": [f"{CHAPTER}.ipynb"],
+    }
+
+
 def test_a_hand_in_named_after_a_group_is_all_its_members(room, tmp_path):
     (room.root / "students.csv").write_text("key,name,group\nada,Ada,Team A\nbo,Bo,Team A\n")
     take(room, tmp_path / "1", {f"Team A/{NB}": notebook("ours")})

@@ -412,6 +412,71 @@ class TestInABrowser:
             assert page.input_value("#points") == "1"
             assert [c for c in complaints if "409" not in c] == []
 
+    def test_what_is_typed_while_the_server_answers_stays(self, room, monkeypatch):
+        give = Desk.give
+
+        def slowly(desk, **how):
+            time.sleep(0.3)
+            give(desk, **how)
+
+        monkeypatch.setattr(Desk, "give", slowly)
+        with serving(room) as server, launched() as chromium:
+            page, complaints = opened(chromium, server.url)
+            page.wait_for_selector("#answer p")
+            page.keyboard.press("p")
+            page.keyboard.type("1,50")
+            page.keyboard.press("Tab")
+            page.keyboard.type("Good, ")
+            expect(page.locator("#said")).to_contain_text("Saved: 1.5")
+            page.wait_for_function("state.busy.then(() => true)")
+            page.keyboard.type("but say why.")
+            assert page.input_value("#comment") == "Good, but say why."
+            page.keyboard.press("Enter")
+            expect(page.locator("#name")).to_have_text("bob")
+            assert page.input_value("#comment") == page.input_value("#points") == ""
+            assert complaints == []
+        given = read_by_hand(room.by_hand)["ada", WRITTEN]
+        assert (given.points, given.comment) == (1.5, "Good, but say why.")
+
+    def test_who_types_on_while_it_is_saved_stays_with_the_answer(self, room, monkeypatch):
+        give, may = Desk.give, threading.Semaphore(0)
+
+        def when_let(desk, **how):
+            may.acquire(timeout=20)
+            give(desk, **how)
+
+        monkeypatch.setattr(Desk, "give", when_let)
+        with serving(room) as server, launched() as chromium:
+            page, complaints = opened(chromium, server.url)
+            page.wait_for_selector("#answer p")
+            page.keyboard.press("c")
+            page.keyboard.type("Good")
+            page.keyboard.press("Enter")
+            page.keyboard.press("c")
+            page.keyboard.type(", b")
+            may.release()
+            expect(page.locator("#said")).to_contain_text("Saved")
+            page.keyboard.type("ut")
+            may.release()
+            expect(page.locator("#said")).to_contain_text("You typed on")
+            assert page.inner_text("#name") == "ada" and page.input_value("#comment") == "Good, but"
+            may.release(9)
+            page.keyboard.press("Enter")
+            expect(page.locator("#name")).to_have_text("bob")
+            assert complaints == []
+        assert read_by_hand(room.by_hand)["ada", WRITTEN].comment == "Good, but"
+
+    def test_a_button_keeps_the_focus_when_its_points_are_saved(self, room):
+        with serving(room) as server, launched() as chromium:
+            page, _ = opened(chromium, server.url)
+            page.wait_for_selector("#answer p")
+            page.locator("#buttons button").nth(2).focus()
+            page.keyboard.press("Space")
+            expect(page.locator("#said")).to_contain_text("Saved: 1 of 2")
+            page.wait_for_function("state.busy.then(() => true)")
+            assert page.evaluate("document.activeElement.textContent") == "1"
+            assert page.get_attribute("#buttons button:focus", "aria-pressed") == "true"
+
 
 def expect(locator):
     from playwright.sync_api import expect

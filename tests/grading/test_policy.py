@@ -8,7 +8,7 @@ import graded
 import pytest
 from graded import CHAPTER, WRITTEN
 
-from maml_edu.grading import marks, policy, results
+from maml_edu.grading import marks, policy, results, signed
 from maml_edu.grading.by_hand import Given
 from maml_edu.grading.policy import Wrong
 
@@ -206,7 +206,8 @@ def hand_in(root, student, time="", late=None, stamp=""):
         else root / "submitted" / student / CHAPTER
     )
     folder.mkdir(parents=True)
-    (folder / "handed_in.json").write_text(json.dumps({"time": time, "late": late}))
+    (root / "seed").write_text("secret")
+    signed.write(folder, {"student": student, "chapter": CHAPTER, "time": time, "late": late})
 
 
 def earlier(root, result, stamp):
@@ -288,6 +289,79 @@ def test_points_by_hand_go_with_the_answer_that_they_were_for_among_hand_ins(tmp
     assert mark.adjusted == 13 and mark.counts == "20261201-120000"
 
 
+def with_essay(outcomes, digest):
+    result = graded.result("ada", outcomes, sha256=digest * 64)
+    own = [replace(v, answer=digest * 16 if v.exercise == WRITTEN else "") for v in result.verdicts]
+    return replace(result, verdicts=own)
+
+
+def test_a_mark_waits_for_an_answer_of_another_hand_in_that_may_yet_be_the_best(tmp_path):
+    def marked(first, last, given):
+        earlier(tmp_path, with_essay(first, "a"), "20261201-120000")
+        graded.kept(tmp_path / "results", [with_essay(last, "b")])
+        by_hand = tmp_path / "marks/by_hand.csv"
+        by_hand.parent.mkdir(exist_ok=True)
+        by_hand.write_text("student,exercise,points,comment,answer\n" + given)
+        (mark,) = collected(tmp_path).marks
+        return mark.adjusted, mark.counts, mark.waiting
+
+    (tmp_path / "policy.toml").write_text('[defaults]\ncounts = "best"\n')
+    better, worse = ["right", "right", "right", "wrong"], ["right", "right", "wrong", "right"]
+    first, last = (f"ada,written_04,{{}},,sha-{digest * 16}\n" for digest in "ab")
+    two = "20261201-120000"
+    assert marked(better, worse, first.format(1)) == (9, two, [WRITTEN])  # may be 11
+    assert marked(better, worse, first.format(2)) == (10, two, [WRITTEN])
+    assert marked(better, worse, first.format(2) + last.format(0.5)) == (10, two, [])
+    assert marked(["right"] * 4, better, first.format(0)) == (11, two, [])  # 8 + 2 is less
+    assert marked(["right"] * 4, better, last.format(2)) == (11, two, [WRITTEN])
+
+
+def test_earlier_answers_that_may_count_get_lines_to_be_filled_in_and_keep_them(tmp_path):
+    from maml_edu.grading import run
+    from maml_edu.grading.classroom import Classroom
+
+    def lines():
+        run.write_marks(Classroom(tmp_path))
+        return (tmp_path / "marks/by_hand.csv").read_text("utf-8-sig").splitlines()[1:]
+
+    line = '"ada","written_04",,"","sha-{}"'
+    earlier(tmp_path, with_essay(["right"] * 4, "a"), "20261201-120000")
+    graded.kept(tmp_path / "results", [with_essay(["wrong"] * 4, "b")])
+    assert lines() == [line.format("b" * 16)]  # the last one counts
+    (tmp_path / "policy.toml").write_text('[defaults]\ncounts = "best"\n')
+    assert lines() == lines() == [line.format("b" * 16), line.format("a" * 16)]
+    earlier(tmp_path, with_essay(["wrong"] * 4, "b"), "20261202-120000")
+    graded.kept(tmp_path / "results", [with_essay(["wrong"] * 4, "c")])
+    assert lines() == lines() == [line.format(own * 16) for own in "bac"]
+
+
+def test_points_by_hand_are_asked_about_where_a_changed_helper_changed_what_the_checks_find(
+    tmp_path,
+):
+    def hand_in(outcome, sha256, answer="a" * 16):
+        result = graded.result("ada", [outcome, *["right"] * 3], written=False, sha256=sha256 * 64)
+        own = [replace(v, answer=answer) for v in result.verdicts]
+        return replace(result, verdicts=own)
+
+    def told(first, last):
+        earlier(tmp_path, first, "20261201-120000")
+        graded.kept(tmp_path / "results", [last])
+        return collected(tmp_path).problems
+
+    by_hand = tmp_path / "marks/by_hand.csv"
+    by_hand.parent.mkdir()
+    by_hand.write_text(f"student,exercise,points,answer\nada,04.meta_slope,1,sha-{'a' * 16}\n")
+    (line,) = told(hand_in("wrong", "1"), hand_in("right", "2"))
+    assert line.startswith(
+        "ada, 04.meta_slope: 1 points by hand, and the checks say right now, wrong"
+    )
+    assert told(hand_in("wrong", "1"), hand_in("wrong", "2")) == []
+    assert told(hand_in("wrong", "1"), hand_in("right", "1")) == []  # the checks were changed
+    assert told(hand_in("wrong", "1", "b" * 16), hand_in("right", "2")) == []
+    by_hand.write_text(by_hand.read_text().replace(",1,", ",3,"))  # as the checks say
+    assert told(hand_in("wrong", "1"), hand_in("right", "2")) == []
+
+
 def test_a_damaged_earlier_result_is_told_and_costs_nobody_anything(tmp_path):
     earlier(tmp_path, graded.result("ada", written=False), "20261201-120000")
     path = next((tmp_path / "results").glob("*/earlier/*/*.json"))
@@ -303,10 +377,34 @@ def test_a_file_s_own_time_is_no_time_of_handing_in(tmp_path):
     folder = tmp_path / "submitted/ada" / CHAPTER
     folder.mkdir(parents=True)
     (folder / "timestamp.txt").write_text("2026-12-03 10:00:00.000000 UTC")
-    assert counting.came(folder).time is not None
+    assert counting.came(folder, "ada", CHAPTER).time is not None
+    (tmp_path / "seed").write_text("secret")
     said = {"time": "2026-12-03T10:00:00+00:00", "time_from": "file", "late": True}
-    (folder / "handed_in.json").write_text(json.dumps(said))
-    assert counting.came(folder) == counting.Came(None, True)
+    signed.write(folder, said | {"student": "ada", "chapter": CHAPTER})
+    assert counting.came(folder, "ada", CHAPTER) == counting.Came(None, True)
+
+
+def test_a_handed_in_json_that_a_student_handed_in_takes_off_no_lateness_and_is_told_once(tmp_path):
+    (tmp_path / "policy.toml").write_text(HEAD + LATE + 'counts = "best"\n')
+    graded.kept(tmp_path / "results", [graded.result(n, written=False) for n in ("ada", "eve")])
+    time = "2026-12-02T10:00:00+01:00"
+    hand_in(tmp_path, "ada", time)
+    hand_in(tmp_path, "eve", time)  # whose seed a student does not know
+    path = tmp_path / "submitted/eve" / CHAPTER / "handed_in.json"
+    (path.parent / "timestamp.txt").write_text("2026-12-03 10:00:00.000000 UTC")
+    true = json.loads(path.read_text())
+    ada = json.loads((tmp_path / "submitted/ada" / CHAPTER / "handed_in.json").read_text())
+    forged = [true | {"time": "2026-11-01T10:00:00+01:00"}, true | {"time_from": "file"}, ada]
+    forged += [{"time": 5}, [], {"signature": 5}, {"signature": "\u00e9"}]
+    for said in [*map(json.dumps, forged), "[" * 100000, "\udcff", ""]:
+        path.write_bytes(said.encode("utf-8", "surrogateescape"))
+        built = collected(tmp_path)
+        assert [m.adjusted for m in built.marks] == [9.9, 8.8]
+        assert [line.split(" is not")[0] for line in built.problems] == [
+            f"handed_in.json of eve ({CHAPTER})"
+        ]
+    path.write_text(json.dumps(true))
+    assert [m.adjusted for m in collected(tmp_path).marks] == [9.9, 9.9]
 
 
 def test_a_line_typed_before_the_next_hand_in_was_collected_is_for_the_answer_that_was_read(

@@ -7,7 +7,7 @@ import graded
 import pytest
 from graded import CHAPTER, HOSTILE, NAMES, WRITTEN
 
-from maml_edu.grading import marks
+from maml_edu.grading import marks, signed
 from maml_edu.grading.marks import Given
 from maml_edu.grading.pages import report
 from maml_edu.grading.pages.html import POLICY, visible
@@ -205,8 +205,8 @@ def test_equal_answers_what_was_left_out_and_who_is_missing_are_listed(tmp_path)
     )
     for student in ("gus", "hal"):
         essays.hand_in(room, student, "One essay of the group, written by both, handed in once.")
-        path = room.root / "submitted" / student / CHAPTER / "handed_in.json"
-        path.write_text('{"group": "G1"}')
+        said = {"student": student, "chapter": CHAPTER, "group": "G1"}
+        signed.write(room.root / "submitted" / student / CHAPTER, said)
     built = give_back.marks_of(classroom.find(room.root), [CHAPTER])
     paths = {path.name: path.read_text("utf-8") for path in give_back.write_reports(room, built)}
     text = text_of(paths[f"report_{CHAPTER}.html"])

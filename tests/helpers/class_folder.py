@@ -5,7 +5,7 @@ import json
 import graded
 from graded import CHAPTER
 
-from maml_edu.grading import results
+from maml_edu.grading import results, signed
 from maml_edu.grading.classroom import Classroom, write
 from maml_edu.grading.exports import tables
 
@@ -46,7 +46,7 @@ def hand_in(root, result, numbers=None, files=(), when="2026-11-28T11:01:00+00:0
         write(place / "timestamp.txt", when)
     if numbers is not None:
         said |= {"numbers": numbers, "files": list(files), "time": when}
-        write(place / "handed_in.json", json.dumps(said))
+        signed.write(place, said | {"student": result.student, "chapter": result.chapter})
     results.save(root / "results", result)
 
 

@@ -7,6 +7,7 @@ out. What has not been decided is never written, as 0 or as anything else.
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -271,7 +272,7 @@ class _Filling:
 
 
 def _scaled(value, of, out_of, scale, exported):
-    if out_of is None or out_of == of:
+    if out_of is None or math.isclose(out_of, of):
         return number(value)
     if not scale:
         raise ValueError(

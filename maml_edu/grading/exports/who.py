@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from .. import signed
 from . import tables
 from .tables import Sheet
 
@@ -116,23 +116,15 @@ def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:
     Where somebody else of the group handed it in, the numbers and names of files are theirs, and left out.
     """
     found = {}
-    for path in sorted((root / "submitted").glob(f"*/{chapter}/handed_in.json")):
-        try:
-            said = json.loads(path.read_bytes())
-            files = [str(name) for name in said.get("files") or []]
-            sums = said.get("sha256") or []
-            sums = [sums.get(name, "") for name in files] if isinstance(sums, dict) else sums
-            sums = [sums] if isinstance(sums, str) else [str(one) for one in sums]
-            numbers = {str(k): str(v) for k, v in (said.get("numbers") or {}).items()}
-            key = path.parts[-3]
+    for path in sorted((root / "submitted").glob(f"*/{chapter}/{signed.FILE}")):
+        key = path.parts[-3]
+        said = signed.read(path.parent, key, chapter)
+        if said is not None:
+            numbers, files = said.get("numbers") or {}, said.get("files") or []
             if said.get("by") not in (None, "", key):
                 numbers, files = {}, []
-            found[key] = HandIn(numbers, files, sums, str(said.get("time") or ""), said.get("late"))
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"{path} is not what collect writes ({error}): collect that submission again, or delete "
-                "the file."
-            ) from error
+            sums = said.get("sha256") or []
+            found[key] = HandIn(numbers, files, sums, said.get("time") or "", said.get("late"))
     return found
 
 
@@ -171,18 +163,23 @@ def find(students: Iterable[str], sheet: Sheet, look: Look, known: Known) -> Pla
     row: letter for letter but for case, blanks and the form of the accents; where none does, one that has
     it as "Last, First", before the @, or after the word "Participant". A name that two people of the class
     have finds neither. Whose number the file does not have is not in it, however somebody there is called.
+    A row that names another person of the class is theirs, whoever handed in.
     """
     indices = {c: _index(sheet, look.rows, c, c == look.own) for c in look.columns}
-    names = Counter(_key(person.name) for person in known.people.values())
+    owners = _Owners(known, look.system)
     found = Places()
     used: dict[str, set[int]] = {}
     for student in students:
-        why, rows, columns = _told(student, known, look, indices, names)
+        why, rows, columns = _told(student, known, look, indices, owners)
         if why:
             found.why[student] = why
             found.contested |= rows
         elif rows:
-            found.rows[student], used[student] = next(iter(rows)), columns
+            row = next(iter(rows))
+            if other := owners.of_row(student, row, columns, sheet, look):
+                found.why[student] = f"the row that fits names {other}"
+            else:
+                found.rows[student], used[student] = row, columns
     claims = Counter(found.rows.values())
     for student in [s for s, row in found.rows.items() if claims[row] > 1]:
         found.why[student] = TWICE
@@ -192,15 +189,74 @@ def find(students: Iterable[str], sheet: Sheet, look: Look, known: Known) -> Pla
     return found
 
 
-def _told(student, known, look, indices, names):
+class _Owners:
+    """Which words are whose: of the class's list, and of what the downloads said."""
+
+    def __init__(self, known: Known, system: str):
+        self.ids: dict[str, set[str]] = {}
+        self.names: dict[str, set[str]] = {}
+        self.numbers: dict[str, set[str]] = {}
+        for key, person in known.people.items():
+            self.names.setdefault(_key(person.name), set()).add(key)
+            for word in _ids(person):
+                self.ids.setdefault(_key(word), set()).add(key)
+        for key in {**known.people, **known.handed_in}:
+            for number in known.numbers(key, system):
+                self.numbers.setdefault(number, set()).add(key)
+
+    def others(self, student: str, word: str) -> set[str]:
+        """Who else has this as login, address or number, or as name."""
+        key = _key(word)
+        return (self.ids.get(key, set()) | self.names.get(key, set())) - {student}
+
+    def of_row(self, student, row, columns, sheet, look) -> str:
+        """The other person that a row names, where nothing of its kind in it is the student's; else ""."""
+        if look.own is not None:
+            for number in _forms(_key(sheet.value(row, look.own)), True):
+                if (owners := self.numbers.get(number, set())) and student not in owners:
+                    return min(owners)
+        if columns == {look.own}:  # its own number decides
+            return ""
+        for column in (c for c in look.columns if c != look.own):
+            key = _key(sheet.value(row, column))
+            for word in (key, _swapped(key) or key):
+                # A first name alone, in a column of its own, is many people's.
+                names = self.names.get(word, set()) if " " in word else set()
+                owners = self.ids.get(word, set()) | names
+                if owners and student not in owners:
+                    return min(owners)
+        return ""
+
+
+def _ids(person):
+    return [word for cell in (person.email, person.login, person.number) for word in cell.split()]
+
+
+def _words(student, person, owners):
+    """(words that are theirs alone, words that somebody else has as well, words before an @).
+
+    The key of a person who has no login and no number is such a word, but never one that is another's; what
+    stands before the @ is a login where they have none, and nobody else has it.
+    """
+    ids = _ids(person)
+    shared = [word for word in ids if owners.ids[_key(word)] - {student}]
+    words = [word for word in ids if word not in shared]
+    if owners.names.get(_key(person.name), set()) - {student}:
+        shared.append(person.name)
+    elif not owners.others(student, person.name):
+        words.append(person.name)
+    if not person.login and not person.number and not owners.others(student, student):
+        words.append(student)
+    before = [word.split("@")[0] for word in words if "@" in word and not person.login]
+    return words, shared, [word for word in before if not owners.others(student, word)]
+
+
+def _told(student, known, look, indices, owners):
     """(why nobody can tell or "", the rows that may be theirs, the columns that told)."""
     person, listed = known.person(student), student in known.people
-    words = [student, person.name]
-    words += [word for cell in (person.email, person.login, person.number) for word in cell.split()]
-    shared = [word for word in words if names[_key(word)] > 1]
-    words = [word for word in words if word not in shared]
+    words, shared, before = _words(student, person, owners)
     others = [c for c in look.columns if c != look.own or not listed or len(look.columns) == 1]
-    hits = _hits(words, others, indices)
+    hits = _hits(words, before, others, indices)
     own = known.numbers(student, look.system) if look.own in look.columns else set()
     if own:
         rows = set().union(*(_numbered(number, look, indices) for number in own))
@@ -210,7 +266,7 @@ def _told(student, known, look, indices, names):
         hits = {look.own: rows} if rows else {}
     elif not hits and look.own in look.columns and (tail := number_in(student)):
         hits = {look.own: _numbered(tail, look, indices)}
-    elif not hits and (hits := _hits(shared, others, indices)):
+    elif not hits and (hits := _hits(shared, [], others, indices)):
         return TWICE, set().union(*hits.values()), set()
     rows = set.intersection(*hits.values()) if hits else set()
     if len(rows) == 1:
@@ -224,11 +280,15 @@ def _numbered(number, look, indices):
     return exact.get(number, set()) or loose.get(number, set())
 
 
-def _hits(words, columns, indices):
-    """Column → the rows that have one of the words; loosely where none has it letter for letter."""
+def _hits(words, before, columns, indices):
+    """Column → the rows that have one of the words; loosely, or before the @, where none has it as it is."""
     keys = [key for key in map(_key, words) if key]
+    logins = [key for key in map(_key, before) if key]
     for find in (_exact, _loose):
         hits = {c: set().union(*(find(key, *indices[c]) for key in keys)) for c in columns}
+        if find is _loose:  # ada@x.org is the login ada; she is not ada@y.org
+            for c in columns:
+                hits[c] |= set().union(*(_exact(key, *indices[c]) for key in logins))
         if any(hits.values()):
             return {column: rows for column, rows in hits.items() if rows}
     return {}
@@ -252,10 +312,7 @@ def _exact(key, exact, loose):
 
 
 def _loose(key, exact, loose):
-    if rows := loose.get(key, set()) | loose.get(_swapped(key) or key, set()):
-        return rows
-    # ada@x.org is the login ada; she is not ada@y.org.
-    return exact.get(key.split("@")[0], set()) if "@" in key else set()
+    return loose.get(key, set()) | loose.get(_swapped(key) or key, set())
 
 
 def _key(text):

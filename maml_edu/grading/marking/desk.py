@@ -216,7 +216,5 @@ class Desk:
 def _hand_ins(term: counting.Term, found: list[Result]) -> Iterator[tuple[Result, str]]:
     """Every hand-in that may count: (result, STAMP of an earlier one or "")."""
     for result in found:
-        if term.policy.of(result.chapter).counts == "best":
-            for stamp, own in term.earlier.get((result.chapter, result.student), []):
-                yield own, stamp
-        yield result, ""
+        for stamp, own in counting.hand_ins(term, result):
+            yield own, stamp

@@ -2,7 +2,7 @@
 "use strict";
 
 const at = (id) => document.getElementById(id);
-const state = { questions: [], marks: {}, q: 0, a: 0, all: false, undo: [], shown: null, raw: false, busy: Promise.resolve() };
+const state = { questions: [], marks: {}, q: 0, a: 0, all: false, undo: [], shown: null, raw: false, put: null, busy: Promise.resolve() };
 const cache = new Map();
 
 const question = () => state.questions[state.q];
@@ -55,12 +55,15 @@ function parsed(text) {
 
 const idsOf = (one) => (state.all ? [one.id, ...one.same] : [one.id]);
 
+const lines = (text) => text.replace(/\r\n?/g, "\n"); // as a text area has them
+const shown = () => ({ points: at("points").value.trim().replace(",", "."), comment: at("comment").value });
+const typedOn = () => ["points", "comment"].some((name) => at(name).value !== state.put[name]); // since it was sent
+
 function dirty() {
   const one = sheet();
   if (!one) return false;
   const now = mark(one.id);
-  const points = at("points").value.trim().replace(",", ".");
-  const comment = at("comment").value, was = now.comment.replace(/\r\n?/g, "\n"); // as a text area has it
+  const { points, comment } = shown(), was = lines(now.comment);
   const others = idsOf(one).some((id) => mark(id).points !== now.points || mark(id).comment !== now.comment);
   const changed = points !== (now.points === null ? "" : String(now.points)) || comment !== was;
   return changed || (others && (points !== "" || comment !== ""));
@@ -71,7 +74,9 @@ async function save() {
   if (!one || !dirty()) return true;
   const points = parsed(at("points").value), comment = at("comment").value, ids = idsOf(one);
   const before = ids.map((id) => ({ id, points: mark(id).points, comment: mark(id).comment }));
+  const sent = { of: one.id, points: at("points").value, comment };
   await give(ids, points, comment);
+  state.put = sent;
   state.undo.push({ q: state.q, a: state.a, before });
   say(points === null ? "Saved the comment; the answer still waits."
     : `Saved: ${points} of ${question().worth}${ids.length > 1 ? `, for ${ids.length} equal answers` : ""}.`);
@@ -103,8 +108,13 @@ function go(q, a) {
   draw();
 }
 
-// Saves what is there, and then moves.
-const move = (where) => inTurn(async () => { await save(); where(); });
+// Saves what is there, and then moves; who typed on meanwhile stays with the answer that it is for.
+const move = (where) => inTurn(async () => {
+  await save();
+  if (!dirty() || !typedOn()) return where();
+  draw();
+  say("You typed on while it was saved: that is not saved yet.", true);
+});
 
 function step(by) {
   const n = question().answers.length;
@@ -162,15 +172,18 @@ function drawAsked() {
 
 function drawButtons() {
   const one = question(), now = mark(sheet().id).points, box = at("buttons");
-  box.replaceChildren();
   const step_ = one.worth <= 4 ? 0.5 : 1;
-  for (let value = 0; value <= one.worth && value <= 12; value += step_) {
-    const button = node("button", String(value));
-    button.type = "button";
-    button.setAttribute("aria-pressed", String(value === now));
-    button.addEventListener("click", () => setPoints(value));
-    box.append(button);
+  if (box.dataset.of !== one.id) { // the same ones stay: one of them may have the focus
+    box.dataset.of = one.id;
+    box.replaceChildren();
+    for (let value = 0; value <= one.worth && value <= 12; value += step_) {
+      const button = node("button", String(value));
+      button.type = "button";
+      button.addEventListener("click", () => setPoints(value));
+      box.append(button);
+    }
   }
+  for (const button of box.children) button.setAttribute("aria-pressed", String(Number(button.textContent) === now));
   at("worth").textContent = `of ${one.worth}`;
 }
 
@@ -224,6 +237,18 @@ async function drawAnswer(one) {
   if (next) textOf(next.id).catch(() => {});
 }
 
+// The fields, but for one in which something has been typed since it was filled or sent.
+function drawFields(one) {
+  const now = mark(one.id), same = state.put && state.put.of === one.id, shows = shown();
+  const put = { of: one.id, points: now.points === null ? "" : String(now.points), comment: lines(now.comment) };
+  for (const name of ["points", "comment"]) {
+    const box = at(name), right = document.activeElement === box && shows[name] === put[name];
+    if (same && (right || box.value !== state.put[name])) put[name] = state.put[name];
+    else box.value = put[name];
+  }
+  state.put = put;
+}
+
 function drawProgress() {
   const every = state.questions.flatMap((one) => one.answers), done = every.filter((one) => settled(one.id)).length;
   at("progress").textContent = `${done} of ${every.length} done`;
@@ -246,9 +271,7 @@ function draw() {
   at("place").textContent = `${state.a + 1} of ${question().answers.length}`;
   drawFlags(one);
   drawSame(one);
-  const now = mark(one.id);
-  at("points").value = now.points === null ? "" : String(now.points);
-  at("comment").value = now.comment;
+  drawFields(one);
   at("undo").disabled = !state.undo.length;
   drawAnswer(one);
 }
