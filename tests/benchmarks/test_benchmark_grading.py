@@ -37,7 +37,7 @@ def test_the_pictures_of_the_docs_can_be_made_again(tmp_path):
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     teaching_pictures.main(["--count", "12", "--out", str(tmp_path)])
     assert {path.name for path in tmp_path.iterdir()} == {
-        "teaching_feedback.png", "teaching_report.png",
+        "teaching_feedback.png", "teaching_marking.png", "teaching_report.png",
     }  # fmt: skip
 
 
