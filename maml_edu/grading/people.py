@@ -82,6 +82,14 @@ class Student:
         """What a cell holds; a name, and an address, is one thing."""
         return self.cell(column).split()
 
+    def numbers(self, system: str, chapter: str) -> set[str]:
+        """What a system calls them: in a chapter of its own ("04:20056"), or else everywhere ("509")."""
+        tokens, start = self.tokens(system), once_in(chapter, "")
+        own = {token.removeprefix(start) for token in tokens if token.startswith(start)}
+        if own or system == "moodle":  # Moodle's are others in each assignment
+            return own
+        return {token for token in tokens if ":" not in token}
+
     def having(self, column: str, value: str) -> Student:
         """The same with another cell."""
         if column in CELLS:

@@ -15,8 +15,9 @@ from maml_edu.grading import exports, give_back
 from maml_edu.grading.exports import Into, lms, who
 from maml_edu.grading.exports.lms import How
 from maml_edu.grading.exports.tables import Sheet
-from maml_edu.grading.exports.who import HandIn, Known, Person
+from maml_edu.grading.exports.who import HandIn, Known
 from maml_edu.grading.marks import Mark
+from maml_edu.grading.people import Student
 
 HEAD = {
     "en": 'Identifier,"Full name","Email address",Status,Grade,"Maximum grade","Grade can be changed",'
@@ -84,7 +85,7 @@ def test_a_group_s_worksheet_gives_nobody_the_mark_of_a_namesake(tmp_path):
         lms.moodle([mark("N N", 2)], path, tmp_path / "out.csv", How(known))
     assert not (tmp_path / "out.csv").exists()
     # By the list alone: two people of that name, one row.
-    people = {k: Person(k, "N N", e) for k, e in (("nn", "other@x.org"), ("nn2", "else@x.org"))}
+    people = {k: Student(k, "N N", e) for k, e in (("nn", "other@x.org"), ("nn2", "else@x.org"))}
     filled = lms.moodle([mark("nn"), mark("nn2")], path, tmp_path / "out.csv", How(Known(people)))
     assert set(filled.left) == {"nn", "nn2"} and grades(tmp_path / "out.csv") == {
         "Participant 20056": ""
@@ -92,7 +93,7 @@ def test_a_group_s_worksheet_gives_nobody_the_mark_of_a_namesake(tmp_path):
 
 
 def test_the_list_of_students_tells_namesakes_apart_by_address(tmp_path):
-    people = {k: Person(k, "N N", e) for k, e in (("nn", "n2@x.org"), ("nn2", "N1@X.org"))}
+    people = {k: Student(k, "N N", e) for k, e in (("nn", "n2@x.org"), ("nn2", "N1@X.org"))}
     filled = lms.moodle(
         [mark("nn", 1), mark("nn2", 2)],
         worksheet(tmp_path / "w.csv"),
@@ -114,7 +115,7 @@ def test_namesakes_that_nothing_tells_apart_are_left_and_not_said_to_have_handed
 
 
 def test_a_number_against_the_list_is_a_contradiction_and_gives_no_mark(tmp_path):
-    people = {"ada": Person("ada", "Ada Lovelace", "ada@x.org")}
+    people = {"ada": Student("ada", "Ada Lovelace", "ada@x.org")}
     known = Known(people, {"ada": HandIn({"moodle": "20063"})})
     filled = lms.moodle(
         [mark("ada")], worksheet(tmp_path / "w.csv"), tmp_path / "out.csv", How(known)
@@ -214,14 +215,14 @@ def test_canvas_finds_by_its_number_says_what_it_overwrites_and_who_has_handed_i
 @pytest.mark.parametrize(
     "people",
     [
-        {"ada": Person("ada", login="x1"), "b": Person("b", "Lovelace, Ada", login="ada")},
-        {"ada": Person("ada", email="a@x.org"), "b": Person("b", login="ada")},
-        {"ada": Person("ada", "Ada", "a@x.org", "x1"), "b": Person("b", "Ada Lovelace")},
-        {"ada": Person("ada", "Ada X", "ada@x.org"), "b": Person("b", "Ada L", login="ada")},
-        {"ada": Person("ada", "Ada X", "ada@x.org", "x1"), "b": Person("b", "Ada L", login="b1")},
-        {"ada": Person("ada"), "b": Person("b", number="s2")},
-        {"ada": Person("ada"), "b": Person("b", canvas="510")},
-        {"ada_510": Person("ada_510", "Ada X"), "b": Person("b", canvas="510")},
+        {"ada": Student("ada", login="x1"), "b": Student("b", "Lovelace, Ada", login="ada")},
+        {"ada": Student("ada", email="a@x.org"), "b": Student("b", login="ada")},
+        {"ada": Student("ada", "Ada", "a@x.org", "x1"), "b": Student("b", "Ada Lovelace")},
+        {"ada": Student("ada", "Ada X", "ada@x.org"), "b": Student("b", "Ada L", login="ada")},
+        {"ada": Student("ada", "Ada X", "ada@x.org", "x1"), "b": Student("b", "Ada L", login="b1")},
+        {"ada": Student("ada"), "b": Student("b", number="s2")},
+        {"ada": Student("ada"), "b": Student("b", canvas="510")},
+        {"ada_510": Student("ada_510", "Ada X"), "b": Student("b", canvas="510")},
     ],
 )
 def test_nobody_gets_the_row_of_another_person_of_the_class(tmp_path, people):
@@ -236,7 +237,7 @@ def test_nobody_gets_the_row_of_another_person_of_the_class(tmp_path, people):
 def test_a_key_and_what_stands_before_the_at_tell_where_nothing_else_does(tmp_path):
     path, out = tmp_path / "c.csv", tmp_path / "out.csv"
     path.write_text(CANVAS)
-    people = {"nn": Person("nn", "", "n@x.org"), "a": Person("a", "A L", "ada@x.org")}
+    people = {"nn": Student("nn", "", "n@x.org"), "a": Student("a", "A L", "ada@x.org")}
     lms.canvas([mark("nn", 3), mark("a", 4)], path, "Chapter 04", out, How(Known(people)))
     assert [line[-1] for line in out.read_text().splitlines()[2:]] == ["3", "4"]
 
@@ -269,7 +270,7 @@ BOARD = (
 def test_blackboard_gets_one_column_in_its_own_encoding(tmp_path, encoding):
     path, out = tmp_path / "gc.xls", tmp_path / "out.xls"
     path.write_bytes(BOARD.encode(encoding))
-    people = {"a": Person("a", "Ada Lovelace", login="ada"), "b": Person("b", number="1")}
+    people = {"a": Student("a", "Ada Lovelace", login="ada"), "b": Student("b", number="1")}
     found = [mark("a"), mark("b", None, status="rejected")]
     filled = lms.blackboard(found, path, "Chapter 04", out, How(Known(people)))
     assert out.read_bytes()[:2] == path.read_bytes()[:2]
@@ -435,7 +436,7 @@ def test_a_record_of_a_hand_in_that_collect_did_not_write_gives_nobody_a_number(
 
 def test_a_list_with_a_key_twice_is_refused(room):
     (room.root / "students.csv").write_text("key,name\nada,A\nada,B\n")
-    with pytest.raises(ValueError, match="line 3: the key 'ada' is there twice"):
+    with pytest.raises(ValueError, match="line 3: 'ada' is the key of line 2, too"):
         who.people(room.root)
 
 
@@ -449,8 +450,8 @@ def test_the_list_may_hold_a_number_of_each_assignment_and_a_group_s_copies_are_
     tmp_path,
 ):
     people = {
-        "a": Person("a", "Ann", moodle="03:20063 04:20056 05:1"),
-        "b": Person("b", "Ada Lovelace", moodle="03:20056"),
+        "a": Student("a", "Ann", moodle="03:20063 04:20056 05:1"),
+        "b": Student("b", "Ada Lovelace", moodle="03:20056"),
     }
     found = [mark("a", 3), mark("b", 4)]
     path = worksheet(

@@ -183,7 +183,7 @@ def test_the_server_of_a_student_has_no_formgrader_and_the_teachers_opens_the_cl
 
 def test_lessons_reach_a_student_without_a_second_server(people):
     said = people["ada"].types("maml-edu fresh notebooks/04")
-    assert f"/home/ada/my_work/notebooks/{CHAPTER}.ipynb" in said
+    assert f"/ada/my_work/notebooks/{CHAPTER}.ipynb" in said
     assert "On a JupyterHub" in people["ada"].types("maml-edu lab")
     assert people["ada"].read(f"my_work/notebooks/{CHAPTER}.ipynb")["cells"]
 

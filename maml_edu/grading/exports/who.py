@@ -9,38 +9,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import signed
-from . import tables
+from ..people import Student, read
 from .tables import Sheet
-
-
-@dataclass(frozen=True)
-class Person:
-    """A line of students.csv."""
-
-    key: str
-    name: str = ""
-    email: str = ""
-    login: str = ""
-    number: str = ""
-    canvas: str = ""
-    moodle: str = ""
-    blackboard: str = ""
-    group: str = ""
-    section: str = ""
-
-    def numbers(self, system: str, chapter: str) -> set[str]:
-        """What a system calls them: in a chapter of its own ("04:20056"), or else everywhere ("509")."""
-        cells = {"canvas": self.canvas, "moodle": self.moodle, "blackboard": self.blackboard}
-        tokens = cells.get(system, "").split()
-        start = chapter.split("_")[0] + ":"
-        own = {token.removeprefix(start) for token in tokens if token.startswith(start)}
-        if own or system == "moodle":  # Moodle's are others in each assignment
-            return own
-        return {token for token in tokens if ":" not in token}
 
 
 @dataclass(frozen=True)
@@ -58,12 +32,12 @@ class HandIn:
 class Known:
     """What a class folder knows: key → person, and key → what was said of their submission of a chapter."""
 
-    people: Mapping[str, Person] = field(default_factory=dict)
+    people: Mapping[str, Student] = field(default_factory=dict)
     handed_in: Mapping[str, HandIn] = field(default_factory=dict)
     chapter: str = ""
 
-    def person(self, key: str) -> Person:
-        return self.people.get(key) or Person(key)
+    def person(self, key: str) -> Student:
+        return self.people.get(key) or Student(key)
 
     def name(self, key: str) -> str:
         """What to call somebody."""
@@ -88,26 +62,10 @@ def known(root: Path, chapter: str | None = None) -> Known:
     return Known(people(root), handed_in(root, chapter), chapter)
 
 
-def people(root: Path) -> dict[str, Person]:
+def people(root: Path) -> dict[str, Student]:
     """students.csv by key; nothing where there is none. Raises ValueError for a list that is not right."""
     path = root / "students.csv"
-    if not path.is_file():
-        return {}
-    header, rows = tables.read(path)
-    ours = {one.name for one in fields(Person)}
-    header = [name.casefold() if name.casefold() in ours else name for name in header]
-    if "key" not in header:
-        raise ValueError(
-            f"{path}, line 1: there must be a column key, besides {', '.join(header)}."
-        )
-    found: dict[str, Person] = {}
-    for line, row in rows:
-        cells = {k: v.strip() for k, v in zip(header, row, strict=False) if k in ours}
-        if not cells.get("key") or cells["key"] in found:
-            what = "is there twice" if cells.get("key") else "is missing"
-            raise ValueError(f"{path}, line {line}: the key {cells.get('key', '')!r} {what}.")
-        found[cells["key"]] = Person(**cells)
-    return found
+    return {student.key: student for student in read(path)} if path.is_file() else {}
 
 
 def handed_in(root: Path, chapter: str) -> dict[str, HandIn]:

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..marks import Mark
+from ..people import Student
 from . import tables
 from .what_counts import maximum, points
-from .who import Person
 
 WHO = ["student", "name", "email", "login", "number", "group", "section"]
 SUMS = ["raw", "points", "of", "open"]
 
 
-def wide_table(found: Iterable[Mark], people: Mapping[str, Person], path: Path) -> list[str]:
+def wide_table(found: Iterable[Mark], people: Mapping[str, Student], path: Path) -> list[str]:
     """Write the marks of a term as one table; what to say about it.
 
     Who somebody is, from the class's list: its addresses and numbers are what Moodle's gradebook import, or
@@ -38,7 +38,7 @@ def wide_table(found: Iterable[Mark], people: Mapping[str, Person], path: Path) 
     rows = []
     for student in students:
         own = {c: marks.get((student, c)) for c in chapters}
-        row = _who(people.get(student) or Person(student)) + _sums(own, worth)
+        row = _who(people.get(student) or Student(student)) + _sums(own, worth)
         for chapter, mark in own.items():
             row += _chapter(mark, worth[chapter], parts[chapter])
         rows.append(row)
