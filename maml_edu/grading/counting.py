@@ -56,7 +56,7 @@ def of(root: Path, found: Iterable[Result], worth: Mapping[str, Mapping[str, flo
     chapters = sorted({*_chapters(root), *(r.chapter for r in found)})
     said = policy.read(root / "policy.toml", chapters)
     if said.chapters:
-        policy.check(said, people(root, found), _worth(said.chapters, worth))
+        policy.check(said, people(root, found), _worth(root, said.chapters, worth))
     problems = _foreign(root, found)
     return Term(root, said, earlier(root / "results", problems), problems)
 
@@ -95,21 +95,21 @@ def that_may_count(root: Path, chapters: Iterable[str]) -> list[Result]:
 
 
 def _chapters(root):
-    from .judge import with_exercises
+    from .tasks import with_exercises
 
     source = root / "source"
     own = [folder.name for folder in source.iterdir() if folder.is_dir()] if source.is_dir() else []
     return [*with_exercises(), *own]
 
 
-def _worth(chapters, worth):
-    """Exercises of every chapter that the policy names: as graded, or else as the course has them."""
-    from .judge import task_of
+def _worth(root, chapters, worth):
+    """Exercises of every chapter that the policy names: as graded, or else as the class asks them."""
+    from .tasks import task_of
 
     known = {chapter: dict(own) for chapter, own in worth.items() if own}
     for chapter in chapters:
         with suppress(ValueError):
-            known.setdefault(chapter, task_of(chapter).worth)
+            known.setdefault(chapter, task_of(chapter, root / "source", root / "private").worth)
     return known
 
 

@@ -460,3 +460,17 @@ def test_earlier_hand_ins_are_graded_where_the_best_one_counts(tmp_path):
     (room.root / "policy.toml").write_text("[chapters.04]\ndeadline = 2026-12-01\n")
     done = CliRunner().invoke(app, ["classroom", "grade", "--class", str(room.root)])
     assert done.exit_code != 0 and "line 2: chapters.04.deadline" in str(done.exception)
+
+
+def test_a_policy_knows_the_class_s_own_chapters_before_anything_is_graded(tmp_path):
+    """The points of an exercise are those of source/, not those of the course."""
+    from maml_edu.grading import classroom, counting, own_exercise
+
+    room = classroom.new(tmp_path / "class", chapters=["04_gradient_of_a_step"])
+    added = own_exercise.add(room, "attention", "50_transformers", 3)
+    rule = room.root / "policy.toml"
+    rule.write_text(f'[chapters.50]\nweight = {{ "{added.id}" = 5 }}\n')
+    assert counting.of(room.root, [], {}).policy.chapters
+    rule.write_text('[chapters.50]\nfull_points = ["50.attentoin"]\n')
+    with pytest.raises(policy.Wrong, match="attentoin"):
+        counting.of(room.root, [], {})
